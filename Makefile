@@ -1,0 +1,74 @@
+# Developing Report Exports. `make demo` and `make test` do all their own set-up; they need Python 3.11 or later.
+
+PYTHON ?= python3
+PORT ?= 4566
+VERSION := $(shell $(PYTHON) -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null)
+READY := .venv/ready-$(VERSION) .local/emulator/ready-$(VERSION) .local/runtime/ready-$(VERSION)
+IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
+
+# Nothing of the caller's own Python set-up may leak into ours.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help demo test check up down invoke deploy lock clean python
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
+	@.venv/bin/python -m local demo --port $(PORT)
+
+test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
+	@.venv/bin/python -m local run --port $(PORT) -- .venv/bin/python -m pytest -n 2 $(ARGS)
+
+check: $(READY)  ## lint, format, types, template
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
+
+up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running
+	@.venv/bin/python -m local up --port $(PORT)
+
+down: $(READY)  ## stop it
+	@.venv/bin/python -m local down
+
+invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json
+	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "Say which: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json" >&2; exit 2; }
+	@test -f "$(EVENT)" || { echo "There is no $(EVENT); the events are under events/<function>/." >&2; exit 2; }
+	@docker info >/dev/null 2>&1 || { echo "make invoke needs a running Docker engine: sam local invoke runs the function in Lambda's own image." >&2; exit 2; }
+	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
+	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
+		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
+
+deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
+	@$(IN_VENV) .venv/bin/sam build
+	@$(IN_VENV) .venv/bin/sam deploy --guided
+
+lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
+	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \
+	lock requirements/dev.in -o requirements/dev.txt && \
+	lock functions/requirements.in -c requirements/dev.txt -o functions/requirements.txt && \
+	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
+	lock requirements/runtime.in -o requirements/runtime.txt && \
+	lock requirements/emulator.in -o requirements/emulator.txt
+
+clean:  ## forget everything that was made here
+	@test ! -x .venv/bin/python || .venv/bin/python -m local down
+	rm -rf .venv .local .aws-sam out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+python:
+	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
+
+# One environment each: the emulator pins its own botocore, and functions run with no more than Lambda gives them.
+.venv/ready-$(VERSION): requirements/dev.txt | python
+	@echo "• Installing the development environment (.venv)"
+	@$(call install,.venv,requirements/dev.txt)
+	@touch $@
+
+.local/%/ready-$(VERSION): requirements/%.txt | python
+	@echo "• Installing the $* environment (.local/$*)"
+	@$(call install,.local/$*,requirements/$*.txt)
+	@touch $@
+
+install = $(PYTHON) -m venv --clear $(1) && \
+	$(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $(2)

@@ -1,0 +1,62 @@
+"""State PlanParts: decides what is read, divides it into parts, and writes the plan."""
+
+import json
+import os
+from typing import Any
+
+from shared import attempts, catalogue, planning, work
+from shared.errors import TooManyRows
+from shared.function import Event, function
+from shared.query import Query
+from shared.records import Record
+from shared.sources import SOURCES
+from shared.telemetry import logger, metrics
+from shared.work import ENGINE_VERSION, Part, Plan, Work
+
+
+@function(__file__)
+def handler(event: Event) -> dict[str, Any]:
+    """Plans an attempt. Equal records and sources give the same plan, whose finished parts are then used again.
+
+    Returns:
+        ``{plan, parts_key, parts_total, concurrency}``; all but ``concurrency`` as text.
+    """
+    record = attempts.running(event)
+    concurrency = int(os.environ["MAP_CONCURRENCY"])
+    plan, parts = _plan(record, concurrency)
+    files = Work(record["export_id"], plan["plan"])
+    files.write_plan(plan, parts)
+    metrics.add_metric(name="PartsPlanned", unit="Count", value=len(parts))
+    logger.info("planned", extra={"plan": plan["plan"], "parts": len(parts), "rows": plan["rows"]})
+    return {
+        "plan": plan["plan"],
+        "parts_key": files.parts_key,
+        "parts_total": str(len(parts)),
+        "concurrency": concurrency,
+    }
+
+
+def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
+    tenant = record["owner"].split("#")[0]
+    definition = catalogue.report(record["report"]).definition
+    parameters = json.loads(record["parameters"])
+    source = SOURCES[definition["source"]["type"]]
+    schema, extents = source.plan(Query.of(definition, parameters, tenant))
+    parts = planning.divide(extents, concurrency)
+    rows = sum(part["rows"] for part in parts)
+    if rows > (limit := int(os.environ["MAX_ROWS_PER_EXPORT"])):
+        raise TooManyRows(f"{rows} rows would be read; MaxRowsPerExport is {limit}")
+    content: dict[str, Any] = {
+        "engine": ENGINE_VERSION,
+        "report": record["report"],
+        "definition": definition,
+        "parameters": parameters,
+        "options": json.loads(record["options"]),
+        "format": record["format"],
+        "tenant": tenant,
+        "schema": {name: str(dtype) for name, dtype in schema.items()},
+        "parts_total": len(parts),
+        "rows": rows,
+    }
+    plan: Any = content | {"plan": work.plan_name(content, parts)}
+    return plan, parts

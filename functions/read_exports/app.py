@@ -1,0 +1,157 @@
+"""GET /exports, /exports/{id}, /exports/{id}/file and /limits: what a caller may know of the caller's own exports."""
+
+import base64
+import datetime
+import os
+import re
+import time
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+
+from shared import aws, clock, contract, records, work
+from shared.contract import Fault
+from shared.exports import EXPIRED, STATUSES, represent, status
+from shared.function import Event, function
+from shared.http import Answer, Problem, Request, serve
+from shared.records import ACTIVE, Record
+from shared.telemetry import follow
+from shared.work import Plan, Work
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_URL_SECONDS = 300
+_PROGRESS_SECONDS = 1.0
+_PAGE = 20
+
+_progress_seen: dict[tuple[str, int], tuple[float, tuple[int, int] | None]] = {}
+
+
+@function(__file__)
+def handler(event: Event) -> Any:
+    """Answers 200 or 302, or a problem."""
+    routes = {
+        "GET /exports": list_exports,
+        "GET /exports/{id}": show_export,
+        "GET /exports/{id}/file": hand_out_file,
+        "GET /limits": show_limits,
+    }
+    return serve(routes, event)
+
+
+def list_exports(request: Request) -> Answer:
+    """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
+    wanted, limit, before = _page(request.query)
+    found = (record for record in records.newest_first(request.caller.owner, before) if wanted in (None, status(record)))
+    page = list(islice(found, limit + 1))
+    shown = [represent(request, record, _progress(record)) for record in page[:limit]]
+    cursor = _cursor(page[limit - 1]["export_id"]) if len(page) > limit else None
+    return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
+
+
+def show_export(request: Request) -> Answer:
+    """One export."""
+    record = _find(request)
+    headers = {"Retry-After": "1"} if record["status"] in ACTIVE else {}
+    return Answer(HTTPStatus.OK, represent(request, record, _progress(record)), headers)
+
+
+def hand_out_file(request: Request) -> Answer:
+    """302 to an address signed now, or the address as JSON when the caller accepts only that."""
+    record = _find(request)
+    shown = status(record)
+    if shown == EXPIRED:
+        detail = f"The file expired at {record['expires_at']}. Request the export again."
+        raise Problem(HTTPStatus.GONE, "expired", "The file has expired", detail)
+    if shown != "SUCCEEDED":
+        detail = f"The export is {shown}; there is a file only when it is SUCCEEDED."
+        raise Problem(HTTPStatus.CONFLICT, "not-ready", "There is no file", detail)
+    lifetime = min(datetime.timedelta(seconds=_URL_SECONDS), clock.parse(record["expires_at"]) - clock.now())
+    expires = clock.now() + lifetime
+    url = aws.s3().generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": work.bucket(),
+            "Key": record["file_key"],
+            "ResponseContentDisposition": f'attachment; filename="{record["file_name"]}"',
+        },
+        ExpiresIn=max(1, int(lifetime.total_seconds())),
+    )
+    if "application/json" in (request.header("Accept") or ""):
+        body = {"url": url, "file_name": record["file_name"], "expires_at": clock.stamp(expires)}
+        return Answer(HTTPStatus.OK, body)
+    return Answer(HTTPStatus.FOUND, headers={"Location": url})
+
+
+def show_limits(request: Request) -> Answer:
+    """What the caller may still do."""
+    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(request.caller.owner)
+    body = {
+        "active_exports": {"limit": limit, "used": active, "remaining": max(0, limit - active)},
+        "rows_per_export": int(os.environ["MAX_ROWS_PER_EXPORT"]),
+        "retention_days": int(os.environ["RETENTION_DAYS"]),
+    }
+    return Answer(HTTPStatus.OK, body)
+
+
+def _find(request: Request) -> Record:
+    """The caller's export. Another owner's is under another key and so is not there: 404, whoever asks."""
+    export_id = request.path["id"]
+    record = records.get(request.caller.owner, export_id) if _ID.fullmatch(export_id) else None
+    if record is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", "You have no export of this id.")
+    follow(export_id)
+    return record
+
+
+def _progress(record: Record) -> tuple[int, int] | None:
+    """Parts done and in all, counted from the receipts while the export runs; remembered for a second."""
+    if record["status"] == "QUEUED":
+        return None
+    if "parts_total" in record:
+        return record["parts_total"], record["parts_total"]
+    key, now = (record["export_id"], record["attempt"]), time.monotonic()
+    seen = _progress_seen.get(key)
+    if seen is None or now - seen[0] > _PROGRESS_SECONDS:
+        _progress_seen.clear()  # one process serves many callers: only what was just asked for is kept
+        seen = _progress_seen[key] = (now, _count(record["export_id"]))
+    return seen[1]
+
+
+def _count(export_id: str) -> tuple[int, int] | None:
+    plan: Plan | None = work.current_plan(export_id)
+    return (Work(export_id, plan["plan"]).count_receipts(), plan["parts_total"]) if plan else None
+
+
+def _page(query: dict[str, str]) -> tuple[str | None, int, str | None]:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "status": {"enum": list(STATUSES)},
+            "limit": {"type": "string", "pattern": "^([1-9][0-9]?|100)$"},
+            "cursor": {"type": "string", "maxLength": 200},
+        },
+    }
+    found = contract.faults(schema, query)
+    before = None
+    if "cursor" in query and not found:
+        before = _export_of(query["cursor"])
+        if before is None:
+            found = [Fault(pointer="/cursor", detail="is not a cursor", allowed="the cursor of the page before")]
+    if found:
+        detail = "; ".join(contract.sentence(fault) for fault in found)
+        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=found)
+    return query.get("status"), int(query.get("limit", _PAGE)), before
+
+
+def _cursor(export_id: str) -> str:
+    """The last export of a page. The owner is never in it: a foreign cursor opens nothing."""
+    return base64.urlsafe_b64encode(export_id.encode()).decode()
+
+
+def _export_of(cursor: str) -> str | None:
+    try:
+        export_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
+    except ValueError:
+        return None
+    return export_id if _ID.fullmatch(export_id) else None

@@ -1,0 +1,1 @@
+"""What several functions share. No handler lives here."""

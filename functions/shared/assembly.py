@@ -1,0 +1,237 @@
+"""One file out of parts, put together by S3 itself.
+
+The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload without sending them
+through here; only what cannot stand alone, because a part of an upload is at least 5 MiB, is downloaded and joined.
+Limits: "Amazon S3 multipart upload limits" and "UploadPartCopy" of the Amazon S3 documentation.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shared import aws
+from shared.errors import TooManyParts
+from shared.work import Receipt, Work, bucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+MIN_PART = 5 * 1024**2
+"""Least size of every part of an upload but the last, in bytes; also what a source of a range copy must exceed."""
+MAX_PART = 5 * 1024**3
+MAX_PARTS = 10_000
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Bytes that stand in the file as they are."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the segment."""
+        return len(self.data)
+
+    @property
+    def crc32(self) -> int:
+        """CRC-32 of the segment."""
+        return zlib.crc32(self.data)
+
+
+@dataclass(frozen=True)
+class Range:
+    """``size`` bytes from ``start`` of an object of ``object_size`` bytes; ``crc32`` is of a whole object's range."""
+
+    key: str
+    etag: str
+    start: int
+    size: int
+    object_size: int
+    crc32: int = 0
+
+    @classmethod
+    def of(cls, work: Work, receipt: Receipt) -> Range:
+        """A whole part."""
+        size = receipt["bytes"]
+        return cls(work.part_key(receipt["part"]), receipt["etag"], 0, size, size, receipt["crc32"])
+
+    def slice(self, start: int, size: int) -> Range:
+        """``size`` bytes from ``start`` of this range."""
+        return Range(self.key, self.etag, self.start + start, size, self.object_size)
+
+    @property
+    def header(self) -> str:
+        """As an HTTP byte range."""
+        return f"bytes={self.start}-{self.start + self.size - 1}"
+
+
+Segment = Literal | Range
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A part of the upload that S3 copies."""
+
+    source: Range
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A part of the upload that is joined here from small pieces."""
+
+    pieces: tuple[Segment, ...]
+
+
+def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
+    """The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
+
+    Raises:
+        TooManyParts: more than 10,000.
+    """
+    parts: list[Copy | Upload] = []
+    pending: list[Segment] = []
+
+    def waiting() -> int:
+        return sum(piece.size for piece in pending)
+
+    def flush() -> None:
+        if pending:
+            parts.append(Upload(tuple(pending)))
+            pending.clear()
+
+    for segment in segments:
+        if not segment.size:
+            continue
+        # A waiting remainder is filled up to the least size from the head of what follows.
+        head = max(0, MIN_PART - waiting()) if pending else 0
+        if isinstance(segment, Range) and segment.object_size > MIN_PART and segment.size - head >= MIN_PART:
+            if head:
+                pending.append(segment.slice(0, head))
+            flush()
+            parts.extend(Copy(piece) for piece in _split(segment.slice(head, segment.size - head)))
+        else:
+            pending.append(segment)
+            if waiting() >= MIN_PART:
+                flush()
+    flush()
+    if len(parts) > MAX_PARTS:
+        raise TooManyParts(f"the file takes {len(parts)} parts; S3 allows {MAX_PARTS}")
+    return parts
+
+
+def assemble(key: str, segments: Sequence[Segment], content_type: str, content_disposition: str) -> tuple[int, int]:
+    """Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
+
+    Args:
+        key: key in the exports bucket.
+        segments: at least one byte in all.
+
+    Returns:
+        Its bytes and its CRC-32.
+
+    Raises:
+        TooManyParts: see :func:`plan_upload`.
+        botocore.exceptions.ClientError: a part changed (``PreconditionFailed``), or S3 refused the file
+            (``BadDigest``); nothing is left behind.
+    """
+    parts = plan_upload(segments)
+    size = sum(segment.size for segment in segments)
+    crc32 = 0
+    for segment in segments:
+        crc32 = combine_crc32(crc32, segment.crc32, segment.size)
+    s3 = aws.s3()
+    upload = s3.create_multipart_upload(
+        Bucket=bucket(),
+        Key=key,
+        ChecksumAlgorithm="CRC32",
+        ChecksumType="FULL_OBJECT",
+        ContentType=content_type,
+        ContentDisposition=content_disposition,
+    )["UploadId"]
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            done = list(pool.map(lambda numbered: _send(key, upload, *numbered), enumerate(parts, start=1)))
+        s3.complete_multipart_upload(
+            Bucket=bucket(),
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": done},
+            ChecksumCRC32=base64.b64encode(crc32.to_bytes(4, "big")).decode(),
+            ChecksumType="FULL_OBJECT",
+            MpuObjectSize=size,
+        )
+    except BaseException:
+        s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
+        raise
+    return size, crc32
+
+
+def combine_crc32(first: int, second: int, second_size: int) -> int:
+    """CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
+
+    Appending ``second_size`` zero bytes to A multiplies its CRC by x^(8·size) modulo the polynomial; B is then added.
+    """
+    shift = 1 << 31  # x^0, bits reflected
+    power = 3  # x^(2^3) is one byte
+    while second_size:
+        if second_size & 1:
+            shift = _multiply(_x_to_the_two_to(power), shift)
+        second_size >>= 1
+        power += 1
+    return _multiply(shift, first) ^ second
+
+
+def _multiply(a: int, b: int) -> int:
+    """Product of two polynomials over GF(2), bits reflected, modulo CRC-32's."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if a >> bit & 1:
+            product ^= b
+        b = b >> 1 ^ (0xEDB88320 if b & 1 else 0)
+    return product
+
+
+@cache
+def _x_to_the_two_to(power: int) -> int:
+    """x^(2^power) modulo CRC-32's polynomial."""
+    if power == 0:
+        return 1 << 30
+    half = _x_to_the_two_to(power - 1)
+    return _multiply(half, half)
+
+
+def _split(whole: Range) -> list[Range]:
+    """A range in the fewest pieces that S3 copies at once, of about equal size."""
+    count = -(-whole.size // MAX_PART)
+    bounds = [whole.size * step // count for step in range(count + 1)]
+    return [whole.slice(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+
+
+def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
+    where = {"Bucket": bucket(), "Key": key, "UploadId": upload, "PartNumber": number}
+    if isinstance(part, Copy):
+        answer = aws.s3().upload_part_copy(
+            **where,  # type: ignore[arg-type]
+            CopySource={"Bucket": bucket(), "Key": part.source.key},
+            CopySourceRange=part.source.header,
+            CopySourceIfMatch=part.source.etag,
+        )
+        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+    body = b"".join(_read(piece) for piece in part.pieces)
+    sent = aws.s3().upload_part(**where, Body=body, ChecksumAlgorithm="CRC32")  # type: ignore[arg-type]
+    return {"PartNumber": number, "ETag": sent["ETag"]}
+
+
+def _read(piece: Segment) -> bytes:
+    if isinstance(piece, Literal):
+        return piece.data
+    answer = aws.s3().get_object(Bucket=bucket(), Key=piece.key, Range=piece.header, IfMatch=piece.etag)
+    return answer["Body"].read()

@@ -1,0 +1,36 @@
+"""Clients of the AWS services, made once per process and only where they are used."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+_RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
+# Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
+_S3 = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, max_pool_connections=32)
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """Client of DynamoDB."""
+    return boto3.client("dynamodb", config=_RETRIES)
+
+
+@cache
+def s3() -> S3Client:
+    """Client of S3, signing with SigV4 for the Region's virtual-hosted address."""
+    return boto3.client("s3", config=_RETRIES.merge(_S3))
+
+
+@cache
+def stepfunctions() -> SFNClient:
+    """Client of Step Functions."""
+    return boto3.client("stepfunctions", config=_RETRIES)

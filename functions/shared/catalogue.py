@@ -1,0 +1,147 @@
+"""The catalogue of reports: each ``<report>.yaml`` of the reports layer, checked when it is loaded."""
+
+import datetime
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.contract import Fault, faults, pointer, sentence
+from shared.errors import InvalidDefinition, UnknownReport
+
+_SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("utf-8"))
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
+_TEXT_LIMIT = 256
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report: its id (the file's name) and its definition as report.schema.json describes it."""
+
+    id: str
+    definition: dict[str, Any]
+
+    @property
+    def parameters_schema(self) -> dict[str, Any]:
+        """JSON Schema (draft 2020-12) of ``parameters`` in a request."""
+        parameters = self.definition.get("parameters", {})
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: _json_schema(parameter) for name, parameter in parameters.items()},
+            "required": [name for name, parameter in parameters.items() if parameter.get("required")],
+        }
+
+    def resolve(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters with defaults filled in."""
+        declared = self.definition.get("parameters", {})
+        defaults = {name: parameter["default"] for name, parameter in declared.items() if "default" in parameter}
+        return defaults | parameters
+
+    def faults(self, parameters: object) -> list[Fault]:
+        """Every fault of a request's parameters; pointers start at the parameters' own root."""
+        found = faults(self.parameters_schema, parameters)
+        return found or self._span_faults(self.resolve(parameters))  # type: ignore[arg-type]
+
+    def _span_faults(self, parameters: dict[str, Any]) -> list[Fault]:
+        found = []
+        for span in self.definition.get("spans", []):
+            first, last = (parameters.get(span[end]) for end in ("first", "last"))
+            if first is None or last is None:
+                continue
+            days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
+            if days < 1:
+                detail, allowed = f"{last} lies before {span['first']} {first}", f"{first} or later"
+            elif days > span["at_most_days"]:
+                end = datetime.date.fromisoformat(first) + datetime.timedelta(days=span["at_most_days"] - 1)
+                detail, allowed = f"{first} to {last} is {days} days", f"at most {span['at_most_days']} days, up to {end}"
+            else:
+                continue
+            found.append(Fault(pointer=pointer(span["last"]), detail=detail, allowed=allowed))
+        return found
+
+
+def load(folder: Path) -> dict[str, Report]:
+    """Every report of a folder, by id.
+
+    Raises:
+        InvalidDefinition: naming the file and every fault in it.
+    """
+    return {path.stem: parse(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))}
+
+
+def parse(report: str, text: str) -> Report:
+    """One report from the text of its file.
+
+    Raises:
+        InvalidDefinition: naming the report and every fault in it.
+    """
+    if not _NAME.fullmatch(report):
+        raise InvalidDefinition(f"{report}.yaml: a report's file name must match {_NAME.pattern}.yaml")
+    try:
+        definition = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
+    found = faults(_SCHEMA, definition) or _contradictions(definition)
+    if found:
+        raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found))
+    return Report(report, definition)
+
+
+@cache
+def deployed() -> dict[str, Report]:
+    """The reports of this deployment, from the folder REPORTS_FOLDER (the reports layer)."""
+    return load(Path(os.environ["REPORTS_FOLDER"]))
+
+
+def report(name: str) -> Report:
+    """A deployed report by id.
+
+    Raises:
+        UnknownReport: naming the reports there are.
+    """
+    reports = deployed()
+    if name not in reports:
+        raise UnknownReport(f"no report is called {name!r}; there are: {', '.join(reports)}")
+    return reports[name]
+
+
+def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"title": parameter["title"], "type": _JSON_TYPES[parameter["type"]]}
+    if parameter["type"] == "date":
+        schema["format"] = "date"
+    if parameter["type"] == "string":
+        schema["maxLength"] = _TEXT_LIMIT
+    for rule in ("description", "default", "minimum", "maximum", "pattern", "enum"):
+        if rule in parameter:
+            schema[rule] = parameter[rule]
+    return schema
+
+
+def _contradictions(definition: dict[str, Any]) -> list[Fault]:
+    """What a schema cannot say: references that lead nowhere, names given twice, defaults that are refused."""
+    found = []
+    parameters = definition.get("parameters", {})
+    dates = [name for name, parameter in parameters.items() if parameter["type"] == "date"]
+    for index, span in enumerate(definition.get("spans", [])):
+        for end in ("first", "last"):
+            if span[end] not in dates:
+                allowed = "one of the date parameters: " + ", ".join(dates)
+                detail = f"{span[end]!r} is no date parameter"
+                found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+    names = [column["name"] for column in definition["columns"]]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            where = pointer("columns", index, "name")
+            found.append(Fault(pointer=where, detail=f"{name!r} is there twice", allowed="a name of its own"))
+    for name, parameter in parameters.items():
+        if "default" in parameter:
+            for fault in faults(_json_schema(parameter), parameter["default"]):
+                found.append(fault | {"pointer": pointer("parameters", name, "default") + fault["pointer"]})
+    return found

@@ -1,0 +1,111 @@
+"""Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
+
+A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what would be right}``.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypedDict
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+from shared.errors import InvalidEvent
+
+
+class Fault(TypedDict):
+    """One thing that is wrong with an input."""
+
+    pointer: str
+    detail: str
+    allowed: str
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """A validator that also checks ``format``."""
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
+    """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
+    checker = schema if isinstance(schema, Draft202012Validator) else validator(schema)
+    found = [fault for error in checker.iter_errors(instance) for fault in _describe(error)]
+    return sorted(found, key=lambda fault: (fault["pointer"], fault["detail"]))
+
+
+def event_contract(app_file: str) -> Draft202012Validator:
+    """The validator of ``event.schema.json`` beside a function's ``app.py``."""
+    return validator(json.loads((Path(app_file).parent / "event.schema.json").read_text("utf-8")))
+
+
+def require(contract: Draft202012Validator, event: object) -> None:
+    """Refuses an event that breaks the contract.
+
+    Raises:
+        InvalidEvent: with one sentence per fault.
+    """
+    if found := faults(contract, event):
+        raise InvalidEvent("; ".join(sentence(fault) for fault in found))
+
+
+def sentence(fault: Fault) -> str:
+    """A fault as one line of text."""
+    return f"{fault['pointer'] or '(the whole)'}: {fault['detail']}, allowed: {fault['allowed']}"
+
+
+def pointer(*tokens: object) -> str:
+    """RFC 6901 pointer of a path: ``pointer("a", 0)`` is ``/a/0``."""
+    return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def _describe(error: ValidationError) -> Iterator[Fault]:
+    where, rule, value = list(error.absolute_path), error.validator, error.validator_value
+    match rule:
+        case "required":
+            missing = [name for name in value if name not in error.instance]
+            # jsonschema reports each missing name as an error of its own; the message quotes it.
+            name = next(name for name in missing if error.message.startswith(repr(name)))
+            known = error.schema.get("properties", {}).get(name, {})
+            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known))
+        case "additionalProperties" | "unevaluatedProperties":
+            names = sorted(error.schema.get("properties", {}))
+            for name in sorted(set(error.instance) - set(names)):
+                allowed = ", ".join(names) or "nothing here"
+                yield Fault(pointer=pointer(*where, name), detail="is not known here", allowed=allowed)
+        case _:
+            detail = f"{_short(error.instance)} is not allowed"
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(error.schema))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_WORDS = {
+    "type": "a value of type {}",
+    "format": "format {}",
+    "pattern": "text matching {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+
+
+def _allowed(schema: object) -> str:
+    if not isinstance(schema, dict):
+        return "nothing here"
+    if "const" in schema:
+        return _short(schema["const"])
+    if "enum" in schema:
+        return "one of " + ", ".join(_short(value) for value in schema["enum"])
+    words = []
+    for rule, phrase in _WORDS.items():
+        if rule in schema:
+            value = schema[rule]
+            words.append(phrase.format(" or ".join(value) if isinstance(value, list) else value))
+    return ", ".join(words) or "a value the contract describes"

@@ -1,0 +1,144 @@
+"""What can go wrong with an export, named.
+
+A worker raises one of these; Step Functions stores the class name as ``Error`` and the message within ``Cause``;
+ReadExports turns both into the ``error`` a person reads, with what to do about it (:func:`explain`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from shared.records import Failure
+
+
+class ExportError(Exception):
+    """Base of every error of our own. Its message says what was wrong, where, and what is allowed."""
+
+
+class InvalidEvent(ExportError):
+    """An event breaks the function's event.schema.json."""
+
+
+class UnknownReport(ExportError):
+    """The record names a report that this deployment does not have."""
+
+
+class InvalidDefinition(ExportError):
+    """A report's definition breaks report.schema.json or contradicts itself."""
+
+
+class ColumnMismatch(ExportError):
+    """A column or parameter of the definition does not fit the source's schema."""
+
+
+class SourceMissing(ExportError):
+    """A dataset has no files at all."""
+
+
+class SourceUnreadable(ExportError):
+    """A source object is not readable Parquet, or an expression fails on its values."""
+
+
+class SourceChanged(ExportError):
+    """A source object was replaced or removed after it was planned."""
+
+
+class SourceSchemaMismatch(ExportError):
+    """The files of one dataset do not have the same columns."""
+
+
+class TooManyRows(ExportError):
+    """The export would read more rows than MaxRowsPerExport."""
+
+
+class TooManyParts(ExportError):
+    """A file would need more parts than S3 allows."""
+
+
+class RowsMissing(ExportError):
+    """Rows read are not the rows planned, or a part has no receipt: a short file is never served."""
+
+
+class NotRunning(ExportError):
+    """The record is no longer RUNNING this attempt: it was cancelled, retried or removed."""
+
+
+class Explanation(NamedTuple):
+    """What a person needs to know of an error: is a retry likely to help, and what to do."""
+
+    title: str
+    retryable: bool
+    remedy: str
+
+
+_OPERATOR = "Tell the operators: the execution in the Step Functions console shows the failing state."
+_EXPLANATIONS = {
+    "UnknownReport": Explanation("The report is gone", False, "Request one of the reports that GET /reports lists."),
+    "InvalidDefinition": Explanation("The report's definition is broken", False, "Correct reports/<report>.yaml."),
+    "ColumnMismatch": Explanation(
+        "The report does not fit its data", False, "Correct the column in reports/<report>.yaml, or the dataset."
+    ),
+    "SourceMissing": Explanation(
+        "The dataset has no files", False, "Put Parquet files under the folder that the detail names, then retry."
+    ),
+    "SourceUnreadable": Explanation(
+        "A source file cannot be read", False, "Replace the file that the detail names with a valid one, then retry."
+    ),
+    "SourceChanged": Explanation(
+        "The data changed during the export", True, "Retry: the new attempt plans from the data as it is now."
+    ),
+    "SourceSchemaMismatch": Explanation(
+        "The source files differ in their columns", False, "Rewrite the file that the detail names, then retry."
+    ),
+    "TooManyRows": Explanation(
+        "The export is too large", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
+    ),
+    "TooManyParts": Explanation("The file is too large", False, "Narrow the parameters."),
+    "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
+    "States.Timeout": Explanation(
+        "A step took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters."
+    ),
+    "Sandbox.Timedout": Explanation(
+        "A function took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow it."
+    ),
+    "Runtime.ExitError": Explanation(
+        "A function ran out of memory or was killed", True, "Retry. If it happens again, raise its MemorySize."
+    ),
+    "Lambda.TooManyRequestsException": Explanation(
+        "The account has no free Lambda concurrency", True, "Retry later, or lower MapConcurrency."
+    ),
+}
+_SERVICE = Explanation("An AWS service failed", True, "Retry.")
+_UNEXPECTED = Explanation("Something unexpected failed", False, _OPERATOR)
+
+
+def explain(failure: Failure) -> dict[str, Any]:
+    """The ``error`` object of an export.
+
+    Returns:
+        ``{type, title, detail, state, part, retryable, remedy}``; ``part`` is None where no part failed.
+    """
+    name = failure["type"]
+    service = name.split(".")[0] in {"Lambda", "DynamoDB", "SQS", "S3", "States"}
+    known = _EXPLANATIONS.get(name) or (_SERVICE if service else _UNEXPECTED)
+    return {
+        "type": name,
+        "title": known.title,
+        "detail": _detail(failure["error"]),
+        "state": failure["state"],
+        "part": int(failure["part"]) if failure["part"] else None,
+        "retryable": known.retryable,
+        "remedy": known.remedy,
+    }
+
+
+def _detail(error: str) -> str:
+    """A Lambda function's Cause is JSON of the exception; a service's is text; some errors have none."""
+    cause = json.loads(error).get("Cause") or ""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return str(cause)
+    return str(parsed["errorMessage"]) if isinstance(parsed, dict) and "errorMessage" in parsed else str(cause)

@@ -1,0 +1,38 @@
+"""The frame of every function: telemetry around it, its contract before it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared import contract
+from shared.telemetry import follow, logger, metrics, tracer
+
+Event = dict[str, Any]
+Handler = Callable[[Event, LambdaContext], Any]
+
+
+def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
+    """Makes a Lambda handler of ``work(event)``.
+
+    The event is checked against event.schema.json beside ``app_file`` before any work, every log line carries the
+    export's id where the event has one, and metrics are flushed at the end.
+
+    Raises:
+        InvalidEvent: when the event breaks the contract.
+    """
+    rules = contract.event_contract(app_file)
+
+    def frame(work: Callable[[Event], Any]) -> Handler:
+        @logger.inject_lambda_context(clear_state=True)
+        @tracer.capture_lambda_handler(capture_response=False)
+        @metrics.log_metrics
+        def handler(event: Event, context: LambdaContext) -> Any:
+            contract.require(rules, event)
+            if isinstance(export_id := event.get("export_id"), str):
+                follow(export_id)
+            return work(event)
+
+        return handler
+
+    return frame

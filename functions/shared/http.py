@@ -1,0 +1,131 @@
+"""HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
+
+Answers are JSON; errors are ``application/problem+json`` (RFC 9457).
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from shared.telemetry import logger
+
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_USER = re.compile(r"[A-Za-z0-9-]{1,128}")
+_PROBLEM = "urn:report-exports:problem:"
+
+
+class Problem(Exception):
+    """An answer that is an error (RFC 9457, section 3.1); ``more`` are extension members."""
+
+    def __init__(
+        self, status: HTTPStatus, name: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.status, self.headers = status, dict(headers or {})
+        self.body = {"type": _PROBLEM + name, "title": title, "status": int(status), "detail": detail, **more}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, a JSON body (none when None), and headers."""
+
+    status: HTTPStatus
+    body: object = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, from the claims of a Cognito ID token."""
+
+    tenant: str
+    user: str
+
+    @property
+    def owner(self) -> str:
+        """The partition of the caller's exports: ``<tenant>#<sub>``."""
+        return f"{self.tenant}#{self.user}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as a function sees it."""
+
+    event: dict[str, Any]
+
+    @property
+    def path(self) -> dict[str, str]:
+        """Path parameters."""
+        return self.event.get("pathParameters") or {}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; the last value where one is repeated, as API Gateway has it."""
+        return self.event.get("queryStringParameters") or {}
+
+    def header(self, name: str) -> str | None:
+        """A header's value, whatever the case of its name."""
+        headers: dict[str, str] = self.event.get("headers") or {}
+        return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+
+    @property
+    def base_url(self) -> str:
+        """Address of the API as the caller reached it: stage or base path included, no slash at the end.
+
+        ``requestContext.path`` is the called path with the stage (or the custom domain's base path) before it;
+        without the resource's own segments the rest is the base.
+        """
+        context = self.event["requestContext"]
+        segments = self.event["resource"].strip("/").count("/") + 1 if self.event["resource"] != "/" else 0
+        parts = context["path"].rstrip("/").split("/")
+        base = "/".join(parts[: len(parts) - segments])
+        return f"{self.header('X-Forwarded-Proto') or 'https'}://{context['domainName']}{base}"
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls.
+
+        The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
+        the tenant is, is checked here.
+
+        Raises:
+            Problem: 401 for a token of another kind or client, 403 without a usable tenant or user.
+        """
+        claims = self.event["requestContext"]["authorizer"]["claims"]
+        if claims.get("token_use") != "id" or claims.get("aud") != os.environ["USER_POOL_CLIENT_ID"]:
+            detail = "The token is not an ID token issued to this API's client."
+            raise Problem(HTTPStatus.UNAUTHORIZED, "foreign-token", "The token is not meant for this API", detail)
+        claim = os.environ["TENANT_CLAIM"]
+        tenant, user = str(claims.get(claim, "")), str(claims.get("sub", ""))
+        if not _TENANT.fullmatch(tenant) or not _USER.fullmatch(user):
+            detail = f"The ID token needs {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
+            raise Problem(HTTPStatus.FORBIDDEN, "identity-incomplete", "The identity is incomplete", detail)
+        return Caller(tenant, user)
+
+
+Route = Callable[[Request], Answer]
+
+
+def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
+    """Answers a proxy event by the route ``"METHOD /resource"`` that it names; a :class:`Problem` becomes its answer."""
+    try:
+        answer = routes[f"{event['httpMethod']} {event['resource']}"](Request(event))
+        content, kind = answer.body, "application/json"
+    except Problem as problem:
+        logger.info("refused", extra={"problem": problem.body})
+        answer = Answer(problem.status, headers=problem.headers)
+        content, kind = problem.body, "application/problem+json"
+    headers = {
+        "Access-Control-Allow-Origin": os.environ["ALLOWED_ORIGIN"],
+        "Access-Control-Expose-Headers": "Location, Retry-After, Idempotent-Replayed",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    body = "" if content is None else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    if content is not None:
+        headers["Content-Type"] = kind
+    return {"statusCode": int(answer.status), "headers": headers | answer.headers, "body": body}

@@ -1,0 +1,183 @@
+"""What a report asks of its source: columns and filters as polars expressions, never as spliced text."""
+
+from __future__ import annotations
+
+import datetime
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import polars as pl
+
+from shared.errors import ColumnMismatch, SourceUnreadable
+from shared.work import Plan
+
+_OPERATORS: dict[str, Callable[[Any, Any], pl.Expr]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+# Output types of the definition's column types; a clock time may be text HH:MM, because 24:00 is one.
+_TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
+    "string": (lambda t: t in (pl.String, pl.Categorical, pl.Enum), "text"),
+    "integer": (lambda t: t.is_integer(), "an integer"),
+    "number": (lambda t: t.is_float() or t.is_integer(), "a number"),
+    "decimal": (lambda t: t.is_decimal(), "a decimal"),
+    "boolean": (lambda t: t == pl.Boolean, "a boolean"),
+    "date": (lambda t: t == pl.Date, "a date"),
+    "time": (lambda t: t in (pl.String, pl.Time), "a time, or text HH:MM"),
+    "timestamp": (lambda t: t == pl.Datetime, "a timestamp"),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """``expression operator value``; rows for which it is null are left out, as in SQL."""
+
+    expression: pl.Expr
+    operator: str
+    value: Any
+    monotonic: bool
+
+    def predicate(self) -> pl.Expr:
+        """The filter as a boolean expression."""
+        return _OPERATORS[self.operator](self.expression, pl.lit(self.value))
+
+    def may_match(self, low: pl.DataFrame, high: pl.DataFrame) -> pl.Series:
+        """For each row of bounds, whether some row between them may pass.
+
+        Args:
+            low: lower bounds of the source's columns, one row a group, null where unknown.
+            high: upper bounds, likewise.
+
+        Returns:
+            Booleans; true wherever the bounds cannot tell.
+        """
+        unknown = pl.repeat(True, low.height, eager=True)
+        if not self.monotonic or self.operator == "!=":
+            return unknown
+        tests = {"==": ("<=", ">="), "<": ("<", None), "<=": ("<=", None), ">": (None, ">"), ">=": (None, ">=")}
+        on_low, on_high = tests[self.operator]
+        result = unknown
+        for bounds, test in ((low, on_low), (high, on_high)):
+            if test:
+                predicate = _OPERATORS[test](self.expression, pl.lit(self.value))
+                result &= _evaluate(bounds, predicate).fill_null(True)
+        return result
+
+
+def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
+    """The predicate for each row of bounds, null where it fails: the corner of two bounds need not be a value (30 February)."""
+    try:
+        return bounds.select(predicate.alias("")).to_series()
+    except pl.exceptions.PolarsError:
+        if bounds.height == 1:
+            return pl.Series([None], dtype=pl.Boolean)
+        half = bounds.height // 2
+        return pl.concat([_evaluate(bounds[:half], predicate), _evaluate(bounds[half:], predicate)])
+
+
+@dataclass(frozen=True)
+class Query:
+    """A report's definition with a caller's parameters and tenant put in."""
+
+    dataset: str
+    bounds: dict[str, tuple[int, int]]
+    """Bounds of integer columns that hold for every row."""
+    filters: list[Filter]
+    columns: list[tuple[str, str, pl.Expr]]
+    """(name, type, expression) of each output column."""
+
+    @classmethod
+    def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
+        """The query of a report definition (report.schema.json) for resolved parameters.
+
+        Raises:
+            ColumnMismatch: an expression is not SQL that polars knows.
+        """
+        filters = [Filter(pl.col(definition["tenant"]), "==", tenant, monotonic=True)]
+        for name, parameter in definition.get("parameters", {}).items():
+            if name in parameters:
+                rule = parameter["filter"]
+                expression = pl.col(rule["column"]) if "column" in rule else _sql(name, rule["expression"])
+                monotonic = "column" in rule or rule.get("monotonic", False)
+                value = _value(parameter, parameters[name])
+                filters.append(Filter(expression, rule["operator"], value, monotonic))
+        columns = []
+        for column in definition["columns"]:
+            name, sql = column["name"], column.get("expression")
+            columns.append((name, column["type"], _sql(name, sql) if sql else pl.col(name)))
+        source = definition["source"]
+        bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
+        return cls(source["dataset"], bounds, filters, columns)
+
+    @classmethod
+    def planned(cls, plan: Plan) -> Query:
+        """The query of a plan."""
+        return cls.of(plan["definition"], plan["parameters"], plan["tenant"])
+
+    def needs(self) -> list[str]:
+        """Names of the source's columns that are read, in a fixed order."""
+        expressions = [*(rule.expression for rule in self.filters), *(expression for _, _, expression in self.columns)]
+        return sorted({name for expression in expressions for name in expression.meta.root_names()})
+
+    def check(self, schema: pl.Schema) -> None:
+        """Whether the query fits the source's schema.
+
+        Raises:
+            ColumnMismatch: a column is not in the source, has another type than declared, or a filter cannot compare.
+        """
+        missing = [name for name in self.needs() if name not in schema]
+        if missing:
+            raise ColumnMismatch(f"the source has no column {', '.join(missing)}; it has: {', '.join(schema)}")
+        empty = pl.LazyFrame(schema=schema)
+        for name, declared, expression in self.columns:
+            try:
+                found = empty.select(expression.alias(name)).collect_schema()[name]
+            except pl.exceptions.PolarsError as error:
+                raise ColumnMismatch(f"column {name}: {_first_line(error)}") from error
+            fits, meaning = _TYPES[declared]
+            if not fits(found):
+                raise ColumnMismatch(f"column {name} is declared {declared}, which takes {meaning}; the source gives {found}")
+        try:
+            empty.filter(self._predicate()).collect()
+        except pl.exceptions.PolarsError as error:
+            raise ColumnMismatch(f"a filter does not fit its column: {_first_line(error)}") from error
+
+    def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The output rows of source rows, in their order.
+
+        Raises:
+            SourceUnreadable: an expression fails on a value.
+        """
+        output = [expression.alias(name) for name, _, expression in self.columns]
+        try:
+            return rows.lazy().filter(self._predicate()).select(output).collect()
+        except pl.exceptions.PolarsError as error:
+            raise SourceUnreadable(f"an expression of the report fails on the data: {_first_line(error)}") from error
+
+    def _predicate(self) -> pl.Expr:
+        return reduce(operator.and_, (rule.predicate() for rule in self.filters))
+
+
+def _sql(name: str, text: str) -> pl.Expr:
+    try:
+        return pl.sql_expr(text)
+    except pl.exceptions.PolarsError as error:
+        raise ColumnMismatch(f"{name}: {text!r} is not an expression: {_first_line(error)}") from error
+
+
+def _value(parameter: dict[str, Any], value: Any) -> Any:
+    if parameter["type"] != "date":
+        return value
+    day = datetime.date.fromisoformat(value)
+    return int(day.strftime("%Y%m%d")) if parameter["filter"].get("value_as") == "yyyymmdd" else day
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

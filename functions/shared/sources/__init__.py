@@ -1,0 +1,37 @@
+"""Where a report's rows come from. A source is one module with ``plan`` and ``scan``; a definition names it by type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import polars as pl
+
+from shared.query import Query
+from shared.sources import parquet
+from shared.work import Extent
+
+
+class Source(Protocol):
+    """What a source module offers."""
+
+    def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
+        """The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
+
+        Raises:
+            SourceMissing, SourceUnreadable, SourceChanged, SourceSchemaMismatch, ColumnMismatch.
+        """
+
+    def scan(self, query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterator[pl.DataFrame]:
+        """Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
+
+        Args:
+            schema: polars types by column, as text, as the plan holds them.
+
+        Raises:
+            SourceUnreadable, SourceChanged.
+        """
+
+
+SOURCES: dict[str, Source] = {"parquet": parquet}  # type: ignore[dict-item]
+"""The sources by the ``type`` that a definition gives."""

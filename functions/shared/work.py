@@ -1,0 +1,170 @@
+"""The work files of an export in the bucket: its plan, its parts, their receipts.
+
+    work/<export>/<plan>/plan.json             what is made: see :class:`Plan`
+    work/<export>/<plan>/parts.json            array of :class:`Part`, the Map's items
+    work/<export>/<plan>/parts/<number>        the bytes of one part
+    work/<export>/<plan>/receipts/<number>.json  proof of one part: see :class:`Receipt`
+
+A plan's name is a hash of all that decides its bytes, so two plans never share a key.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from botocore.exceptions import ClientError
+
+from shared import aws
+
+ENGINE_VERSION = "1"
+"""Part of every plan's name: raise it when the same plan would give other bytes."""
+
+
+class Extent(TypedDict):
+    """A run of rows of one source object: ``rows`` rows from row ``offset`` on. ``bytes`` is their compressed size."""
+
+    key: str
+    etag: str
+    offset: int
+    rows: int
+    bytes: int
+
+
+class Part(TypedDict):
+    """One item of parts.json: what one GeneratePart makes."""
+
+    part: int
+    sources: list[Extent]
+    rows: int
+
+
+class Plan(TypedDict):
+    """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read."""
+
+    plan: str
+    engine: str
+    report: str
+    definition: dict[str, Any]
+    parameters: dict[str, Any]
+    options: dict[str, Any]
+    format: str
+    tenant: str
+    schema: dict[str, str]
+    parts_total: int
+    rows: int
+
+
+class Receipt(TypedDict):
+    """receipts/<number>.json: written after the part, so that who reads it may rely on the part."""
+
+    part: int
+    etag: str
+    bytes: int
+    crc32: int
+    rows_read: int
+    rows_written: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work files of one plan of one export."""
+
+    export_id: str
+    plan: str
+
+    @property
+    def folder(self) -> str:
+        """Prefix of every key of this plan."""
+        return f"{folder(self.export_id)}{self.plan}/"
+
+    @property
+    def parts_key(self) -> str:
+        """Key of parts.json."""
+        return f"{self.folder}parts.json"
+
+    def part_key(self, part: int) -> str:
+        """Key of a part's bytes."""
+        return f"{self.folder}parts/{part:06d}"
+
+    def write_plan(self, plan: Plan, parts: list[Part]) -> None:
+        """Writes parts.json, then plan.json; the same plan gives the same objects."""
+        _put_json(self.parts_key, parts)
+        _put_json(f"{self.folder}plan.json", plan)
+
+    def read_plan(self) -> Plan:
+        """plan.json."""
+        return _get_json(f"{self.folder}plan.json")  # type: ignore[no-any-return]
+
+    def read_parts(self) -> list[Part]:
+        """parts.json."""
+        return _get_json(self.parts_key)  # type: ignore[no-any-return]
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Writes a part's receipt."""
+        _put_json(self._receipt_key(receipt["part"]), receipt)
+
+    def read_receipt(self, part: int) -> Receipt | None:
+        """A part's receipt, None when there is none."""
+        try:
+            return _get_json(self._receipt_key(part))  # type: ignore[no-any-return]
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def count_receipts(self) -> int:
+        """How many parts have a receipt."""
+        pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=f"{self.folder}receipts/")
+        return sum(page["KeyCount"] for page in pages)
+
+    def _receipt_key(self, part: int) -> str:
+        return f"{self.folder}receipts/{part:06d}.json"
+
+
+def bucket() -> str:
+    """Name of the exports bucket."""
+    return os.environ["EXPORTS_BUCKET"]
+
+
+def folder(export_id: str) -> str:
+    """Prefix of all work files of an export."""
+    return f"work/{export_id}/"
+
+
+def current_plan(export_id: str) -> Plan | None:
+    """The plan an export works on: the one whose plan.json was written last; None before there is one."""
+    pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
+    plans = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
+    newest: tuple[Any, str] | None = None
+    for prefix in plans:
+        key = f"{prefix}plan.json"
+        try:
+            written = aws.s3().head_object(Bucket=bucket(), Key=key)["LastModified"]
+        except ClientError as error:
+            if is_missing(error):  # PlanParts writes plan.json last
+                continue
+            raise
+        newest = max(newest or (written, key), (written, key))
+    return _get_json(newest[1]) if newest else None
+
+
+def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
+    """16 hexadecimal digits that stand for a plan's content and parts, pinned sources included."""
+    canonical = json.dumps([content, parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 says that an object is not there. A 403 is not this: it is a missing permission."""
+    return error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}
+
+
+def _put_json(key: str, content: object) -> None:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    aws.s3().put_object(Bucket=bucket(), Key=key, Body=body, ContentType="application/json")
+
+
+def _get_json(key: str) -> Any:
+    return json.loads(aws.s3().get_object(Bucket=bucket(), Key=key)["Body"].read())

@@ -1,0 +1,39 @@
+"""`python -m local up | down | demo | run -- COMMAND`: what the Makefile calls."""
+
+import argparse
+import subprocess
+import sys
+
+from local import demo, stack
+
+
+def main() -> int:
+    """Runs one command; 1 and a message that says what to do when it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "demo", "run"])
+    parser.add_argument("--port", type=int, default=4566, help="port of the AWS emulator")
+    parser.add_argument("rest", nargs="*", help="with run: the command to run while the stack is up")
+    arguments = parser.parse_args()
+    try:
+        match arguments.command:
+            case "up":
+                description = stack.up(arguments.port)
+                print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
+            case "down":
+                print("Stopped." if stack.down() else "Nothing was running.")
+            case "demo":
+                with stack.running(arguments.port) as description:
+                    demo.show(description)
+            case "run":
+                with stack.running(arguments.port):
+                    return subprocess.call(arguments.rest)
+    except stack.Trouble as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
+
+The real `sam build` and `sam deploy` deploy the real template; the product does not know where it runs.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from local import sample_data
+
+ROOT = Path(__file__).parent.parent
+STATE = ROOT / ".local"
+DESCRIPTION = STATE / "stack.json"
+STACK = "report-exports"
+REGION = "us-east-1"
+PASSWORD = "Demo-password-1"
+LAMBDA_LIMIT = 262_144_000
+"""Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# As many parts at once as a small machine bears; on AWS the template's default holds.
+PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
+_INPUTS = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local", "requirements"]
+_SLOW_START = 30
+
+
+class Trouble(Exception):
+    """Something that a person can put right; the message says what and how."""
+
+
+def describe() -> dict[str, Any] | None:
+    """What .local/stack.json says of a running emulator; None when there is none."""
+    if not DESCRIPTION.exists():
+        return None
+    description: dict[str, Any] = json.loads(DESCRIPTION.read_text())
+    return description if _alive(description.get("pid", 0)) else None
+
+
+def up(port: int) -> dict[str, Any]:
+    """Starts the emulator where none runs, and brings the stack on it to what the files say.
+
+    Raises:
+        Trouble: with nothing left running that this call started.
+    """
+    description, digest = describe(), _digest()
+    if description and description["digest"] == digest:
+        return description
+    pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
+    try:
+        _build(digest)
+        _step("Deploying the template with sam deploy")
+        _sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
+        _step("Filling in the sample data and the users")
+        description = _fill(port) | {"pid": pid, "port": port, "digest": digest}
+    except BaseException:
+        down()
+        raise
+    DESCRIPTION.write_text(json.dumps(description, indent=2) + "\n")
+    return description
+
+
+def down() -> bool:
+    """Stops the emulator and everything that it started; whether one was running."""
+    pid_file = STATE / "emulator.pid"
+    pid = int(pid_file.read_text()) if pid_file.exists() else 0
+    DESCRIPTION.unlink(missing_ok=True)
+    pid_file.unlink(missing_ok=True)
+    if not _alive(pid):
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 15
+    while _alive(pid):
+        if time.monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    return True
+
+
+@contextlib.contextmanager
+def running(port: int) -> Iterator[dict[str, Any]]:
+    """The stack, for as long as this lasts; one that ran before goes on running after."""
+    before = describe()
+    description = up(port)
+    try:
+        yield description
+    finally:
+        if not before:
+            down()
+
+
+def client(service: str, description: dict[str, Any]) -> Any:
+    """A client with an administrator's rights on the described stack: the emulator's, or those of the environment."""
+    return boto3.client(service, region_name=description["region"], **_access(description.get("endpoint_url")))
+
+
+def sign_in(description: dict[str, Any], tenant: str) -> str:
+    """ID token of the tenant's user."""
+    user = description["users"][tenant]
+    # InitiateAuth is an open call: it takes no signature.
+    answer = client("cognito-idp", description).initiate_auth(
+        ClientId=description["user_pool_client_id"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": user["email"], "PASSWORD": user["password"]},
+    )
+    token: str = answer["AuthenticationResult"]["IdToken"]
+    return token
+
+
+def create_user(description: dict[str, Any], email: str, tenant: str | None) -> dict[str, str]:
+    """A user of the pool with a password that is good at once."""
+    cognito, pool = client("cognito-idp", description), description["user_pool_id"]
+    attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
+    if tenant:
+        attributes.append({"Name": "custom:tenant_id", "Value": tenant})
+    with contextlib.suppress(cognito.exceptions.UsernameExistsException):
+        cognito.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
+    return {"email": email, "password": PASSWORD}
+
+
+def package_sizes() -> dict[str, int]:
+    """Unzipped bytes of what is deployed: the functions' package and each layer."""
+    built = ROOT / ".aws-sam" / "build"
+    folders = {"functions": built / "RequestExport", "engine layer": built / "EngineLayer", "reports layer": ROOT / "reports"}
+    return {name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) for name, folder in folders.items()}
+
+
+def _start(port: int) -> int:
+    _require_free(port)
+    _step("Starting the AWS emulator")
+    STATE.mkdir(exist_ok=True)
+    environment = os.environ | {
+        "LAMBDA_PYTHON": str(STATE / "runtime" / "bin" / "python"),
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    log = STATE / "emulator.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(STATE / "emulator" / "bin" / "python"), str(ROOT / "local" / "emulator.py"), "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    (STATE / "emulator.pid").write_text(str(process.pid))
+    deadline = time.monotonic() + _SLOW_START
+    while not log.read_text().startswith("ready"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            down()
+            raise Trouble(f"The AWS emulator did not start. Its last words ({log}):\n{_tail(log.read_text())}")
+        time.sleep(0.05)
+    return process.pid
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Trouble(f"Port {port} is in use ({error.strerror}). Name a free one: make … PORT={port + 1}") from error
+
+
+def _build(digest: str) -> None:
+    """sam build, unless the last one was of the same files."""
+    stamp = ROOT / ".aws-sam" / "digest"
+    if not (stamp.exists() and stamp.read_text() == digest):
+        _step("Building with sam build")
+        _sam("build", *_overrides())
+        stamp.write_text(digest)
+    sizes = package_sizes()
+    total = sum(sizes.values())
+    words = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
+    _step(f"Unzipped: {words}; together {total / 1e6:.1f} MB of the {LAMBDA_LIMIT / 1e6:.1f} MB that Lambda allows")
+    if total >= LAMBDA_LIMIT:
+        raise Trouble(f"The functions and their layers are {total} bytes unzipped; Lambda allows {LAMBDA_LIMIT}.")
+
+
+def _overrides() -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
+
+
+def _sam(*arguments: str, port: int | None = None) -> None:
+    """Runs sam; only a failure is shown, whole."""
+    programs = Path(sys.executable).parent
+    access = _access(f"http://127.0.0.1:{port}") if port else {}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    if access:
+        environment |= {
+            "AWS_ENDPOINT_URL": access["endpoint_url"],
+            "AWS_ACCESS_KEY_ID": access["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": access["aws_secret_access_key"],
+        }
+    run = subprocess.run([str(programs / "sam"), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    if run.returncode:
+        raise Trouble(f"sam {arguments[0]} failed:\n{_tail(run.stdout + run.stderr, 40)}")
+
+
+def _access(endpoint_url: str | None) -> dict[str, str]:
+    if endpoint_url is None:
+        return {}
+    return {"endpoint_url": endpoint_url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+def _fill(port: int) -> dict[str, Any]:
+    """Sample data in the bucket, a user for each airline, and the description of it all."""
+    description: dict[str, Any] = {"stack": STACK, "region": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
+    stack = client("cloudformation", description).describe_stacks(StackName=STACK)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    description |= {
+        "runtime": RUNTIME,
+        "api_url": f"{description['endpoint_url']}/_aws/execute-api/{outputs['ApiId']}/v1",
+        "user_pool_id": outputs["UserPoolId"],
+        "user_pool_client_id": outputs["UserPoolClientId"],
+        "bucket": outputs["ExportsBucketName"],
+        "table": outputs["ExportsTableName"],
+        "data_location": outputs["DataLocation"],
+        "dead_letters_url": outputs["DeadLettersUrl"],
+        "event_bus": outputs["EventBusName"],
+        "state_machine_arn": outputs["StateMachineArn"],
+    }
+    bucket, prefix = outputs["DataLocation"].removeprefix("s3://").split("/", 1)
+    s3 = client("s3", description)
+    folder = STATE / "sample"
+    for file in sample_data.write(folder):
+        s3.upload_file(str(file), bucket, prefix + file.relative_to(folder).as_posix())
+    users = {}
+    for airline in sample_data.airlines():
+        users[airline] = create_user(description, f"{airline.lower()}@example.com", airline)
+    return description | {"users": users}
+
+
+def _digest() -> str:
+    """Stands for every file that decides what is deployed, and for the runtime."""
+    digest = hashlib.sha256(json.dumps(PARAMETERS).encode())
+    for name in _INPUTS:
+        path = ROOT / name
+        for file in sorted([path] if path.is_file() else path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process lives; one of ours that has ended is reaped."""
+    if not pid:
+        return False
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _step(text: str) -> None:
+    print(f"• {text}", flush=True)
+
+
+def clean_build() -> None:
+    """Forgets the build."""
+    shutil.rmtree(ROOT / ".aws-sam", ignore_errors=True)
