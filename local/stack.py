@@ -1,4 +1,5 @@
-"""The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
+"""
+The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
 
 The real `sam build` and `sam deploy` deploy the real template; the product does not know where it runs.
 """
@@ -7,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,7 +32,16 @@ LAMBDA_LIMIT = 262_144_000
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
-_INPUTS = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local", "requirements"]
+_INPUTS = [
+    "template.yaml",
+    "samconfig.toml",
+    "functions",
+    "layers",
+    "reports",
+    "statemachines",
+    "local",
+    "requirements",
+]
 _SLOW_START = 30
 
 
@@ -49,7 +58,8 @@ def describe() -> dict[str, Any] | None:
 
 
 def up(port: int) -> dict[str, Any]:
-    """Starts the emulator where none runs, and brings the stack on it to what the files say.
+    """
+    Starts the emulator where none runs, and brings the stack on it to what the files say.
 
     Raises:
         Trouble: with nothing left running that this call started.
@@ -102,7 +112,8 @@ def running(port: int) -> Iterator[dict[str, Any]]:
 
 def client(service: str, description: dict[str, Any]) -> Any:
     """A client with an administrator's rights on the described stack: the emulator's, or those of the environment."""
-    return boto3.client(service, region_name=description["region"], **_access(description.get("endpoint_url")))
+    session: Any = boto3
+    return session.client(service, region_name=description["region"], **_access(description.get("endpoint_url")))
 
 
 def sign_in(description: dict[str, Any], tenant: str) -> str:
@@ -133,7 +144,11 @@ def create_user(description: dict[str, Any], email: str, tenant: str | None) -> 
 def package_sizes() -> dict[str, int]:
     """Unzipped bytes of what is deployed: the functions' package and each layer."""
     built = ROOT / ".aws-sam" / "build"
-    folders = {"functions": built / "RequestExport", "engine layer": built / "EngineLayer", "reports layer": ROOT / "reports"}
+    folders = {
+        "functions": built / "RequestExport",
+        "engine layer": built / "EngineLayer",
+        "reports layer": ROOT / "reports",
+    }
     return {name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) for name, folder in folders.items()}
 
 
@@ -171,11 +186,13 @@ def _require_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise Trouble(f"Port {port} is in use ({error.strerror}). Name a free one: make … PORT={port + 1}") from error
+            raise Trouble(
+                f"Port {port} is in use ({error.strerror}). Name a free one: make … PORT={port + 1}"
+            ) from error
 
 
 def _build(digest: str) -> None:
-    """sam build, unless the last one was of the same files."""
+    """Sam build, unless the last one was of the same files."""
     stamp = ROOT / ".aws-sam" / "digest"
     if not (stamp.exists() and stamp.read_text() == digest):
         _step("Building with sam build")
@@ -277,8 +294,3 @@ def _tail(text: str, lines: int = 15) -> str:
 
 def _step(text: str) -> None:
     print(f"• {text}", flush=True)
-
-
-def clean_build() -> None:
-    """Forgets the build."""
-    shutil.rmtree(ROOT / ".aws-sam", ignore_errors=True)

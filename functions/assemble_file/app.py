@@ -3,7 +3,6 @@
 import datetime
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from shared import assembly, attempts, aws, clock, records, work
 from shared.errors import NotRunning, RowsMissing
@@ -18,10 +17,12 @@ _THREADS = 16
 
 @function(__file__)
 def handler(event: Event) -> dict[str, str]:
-    """Makes the file of an attempt from the parts of its plan.
+    """
+    Makes the file of an attempt from the parts of its plan.
 
     Returns:
-        What RecordSucceeded writes, numbers as text: ``{key, rows, bytes, crc32, parts_total, expires_at, delete_after}``.
+        What RecordSucceeded writes, numbers as text:
+        ``{key, rows, bytes, crc32, parts_total, expires_at, delete_after}``.
     """
     record = attempts.running(event)
     files = Work(event["export_id"], event["plan"])
@@ -29,8 +30,8 @@ def handler(event: Event) -> dict[str, str]:
     receipts = _receipts(files, plan)
     file_format = FORMATS[plan["format"]]
     key = _result_key(record)
-    disposition = f'attachment; filename="{record["file_name"]}"'
-    size, crc32 = assembly.assemble(key, file_format.layout(plan, files, receipts), file_format.content_type, disposition)
+    segments = file_format.layout(plan, files, receipts)
+    size, crc32 = assembly.assemble(key, segments, file_format.content_type, record["file_name"])
     _keep_only_while_running(event, key)
     rows = sum(receipt["rows_written"] for receipt in receipts)
     expires = clock.now() + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
@@ -48,7 +49,8 @@ def handler(event: Event) -> dict[str, str]:
 
 
 def _receipts(files: Work, plan: Plan) -> list[Receipt]:
-    """The receipt of every part, in order.
+    """
+    The receipt of every part, in order.
 
     Raises:
         RowsMissing: a part has none, or the rows read are not those planned. A short file is never made.
@@ -57,7 +59,7 @@ def _receipts(files: Work, plan: Plan) -> list[Receipt]:
         found = list(pool.map(files.read_receipt, range(plan["parts_total"])))
     receipts = [receipt for receipt in found if receipt is not None]
     if missing := [part for part, receipt in enumerate(found) if receipt is None]:
-        raise RowsMissing(f"{len(missing)} of {plan['parts_total']} parts have no receipt, the first is part {missing[0]}")
+        raise RowsMissing(f"{len(missing)} of {plan['parts_total']} parts have no receipt, first part {missing[0]}")
     if (rows := sum(receipt["rows_read"] for receipt in receipts)) != plan["rows"]:
         raise RowsMissing(f"the parts read {rows} rows; {plan['rows']} were planned")
     return receipts

@@ -6,6 +6,7 @@ import zlib
 from typing import IO, Any
 
 from botocore.exceptions import ClientError
+
 from shared import aws, work
 from shared.errors import RowsMissing
 from shared.formats import FORMATS
@@ -20,7 +21,8 @@ _BLOCK = 1024 * 1024
 
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
-    """Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
+    """
+    Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
 
     Returns:
         ``{part, rows, bytes}``, the rows being those written.

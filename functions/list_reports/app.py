@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared import catalogue
+from shared.catalogue import Report
 from shared.formats import FORMATS
 from shared.function import Event, function
 from shared.http import Answer, Request, serve
@@ -18,15 +19,16 @@ def handler(event: Event) -> Any:
 def list_reports(request: Request) -> Answer:
     """Every report of this deployment: id, title, columns, formats with their options, parameters as JSON Schema."""
     request.caller  # noqa: B018 - refuses who is not a caller of this API
-    reports = [
-        {
-            "id": report.id,
-            "title": report.definition["title"],
-            "description": report.definition.get("description"),
-            "columns": [{key: column[key] for key in ("name", "title", "type")} for column in report.definition["columns"]],
-            "formats": [{"name": each.name, "options": each.options_schema} for each in FORMATS.values()],
-            "parameters": report.parameters_schema,
-        }
-        for report in catalogue.deployed().values()
-    ]
-    return Answer(HTTPStatus.OK, {"reports": reports})
+    return Answer(HTTPStatus.OK, {"reports": [_represent(report) for report in catalogue.deployed().values()]})
+
+
+def _represent(report: Report) -> dict[str, Any]:
+    columns = report.definition["columns"]
+    return {
+        "id": report.id,
+        "title": report.definition["title"],
+        "description": report.definition.get("description"),
+        "columns": [{key: column[key] for key in ("name", "title", "type")} for column in columns],
+        "formats": [{"name": each.name, "options": each.options_schema} for each in FORMATS.values()],
+        "parameters": report.parameters_schema,
+    }

@@ -41,8 +41,8 @@ def handler(event: Event) -> Any:
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
     wanted, limit, before = _page(request.query)
-    found = (record for record in records.newest_first(request.caller.owner, before) if wanted in (None, status(record)))
-    page = list(islice(found, limit + 1))
+    found = records.newest_first(request.caller.owner, before)
+    page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
     shown = [represent(request, record, _progress(record)) for record in page[:limit]]
     cursor = _cursor(page[limit - 1]["export_id"]) if len(page) > limit else None
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
@@ -98,7 +98,8 @@ def _find(request: Request) -> Record:
     export_id = request.path["id"]
     record = records.get(request.caller.owner, export_id) if _ID.fullmatch(export_id) else None
     if record is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", "You have no export of this id.")
+        detail = "You have no export of this id."
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
     follow(export_id)
     return record
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import uuid_utils.compat as uuid
 from botocore.exceptions import ClientError
+
 from shared import attempts, catalogue, clock, contract, records
 from shared.contract import Fault
 from shared.exports import location, represent
@@ -19,7 +20,16 @@ from shared.records import AlreadyRequested, Idempotency, Record
 from shared.telemetry import follow, logger, metrics
 
 _RETRY_SECONDS = "5"
-_THROTTLED = {"ThrottlingException", "TooManyRequestsException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"}
+# Codes of a throttled call, and of a throttled part of a DynamoDB transaction.
+_THROTTLED = {
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflict",
+}
 
 
 @function(__file__)
@@ -140,7 +150,7 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
 
 
 def _start(record: Record, idempotency: Idempotency | None) -> None:
-    """Starts the attempt. When that fails the request is taken back, so that nothing accepted is left behind unstarted."""
+    """Starts the attempt. When that fails the request is taken back: nothing accepted is left behind unstarted."""
     try:
         attempts.start(record)
     except ClientError as error:
@@ -172,12 +182,13 @@ def _accepted(request: Request, record: Record, headers: dict[str, str] | None =
 
 def _busy(error: ClientError) -> Exception:
     """Throttling by AWS is no fault of ours or the caller's: 503. Anything else is a defect and stays what it is."""
-    reasons = error.response.get("CancellationReasons", [])  # type: ignore[typeddict-item]
+    reasons = error.response.get("CancellationReasons", [])
     codes = {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}
-    if not codes & (_THROTTLED | {"ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"}):
+    if not codes & _THROTTLED:
         return error
     detail = "AWS is throttling this service. Nothing was accepted; send the request again."
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The service is busy", detail, {"Retry-After": _RETRY_SECONDS})
+    headers = {"Retry-After": _RETRY_SECONDS}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The service is busy", detail, headers)
 
 
 def _epoch() -> int:

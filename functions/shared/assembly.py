@@ -1,4 +1,5 @@
-"""One file out of parts, put together by S3 itself.
+"""
+One file out of parts, put together by S3 itself.
 
 The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload without sending them
 through here; only what cannot stand alone, because a part of an upload is at least 5 MiB, is downloaded and joined.
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from shared import aws
@@ -91,7 +93,8 @@ class Upload:
 
 
 def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
-    """The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
+    """
+    The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
 
     Raises:
         TooManyParts: more than 10,000.
@@ -127,12 +130,14 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
     return parts
 
 
-def assemble(key: str, segments: Sequence[Segment], content_type: str, content_disposition: str) -> tuple[int, int]:
-    """Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
+def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name: str) -> tuple[int, int]:
+    """
+    Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
 
     Args:
         key: key in the exports bucket.
         segments: at least one byte in all.
+        file_name: what a browser saves it as.
 
     Returns:
         Its bytes and its CRC-32.
@@ -154,7 +159,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, content_d
         ChecksumAlgorithm="CRC32",
         ChecksumType="FULL_OBJECT",
         ContentType=content_type,
-        ContentDisposition=content_disposition,
+        ContentDisposition=f'attachment; filename="{file_name}"',
     )["UploadId"]
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -175,7 +180,8 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, content_d
 
 
 def combine_crc32(first: int, second: int, second_size: int) -> int:
-    """CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
+    """
+    CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
 
     Appending ``second_size`` zero bytes to A multiplies its CRC by x^(8·size) modulo the polynomial; B is then added.
     """
@@ -212,7 +218,7 @@ def _split(whole: Range) -> list[Range]:
     """A range in the fewest pieces that S3 copies at once, of about equal size."""
     count = -(-whole.size // MAX_PART)
     bounds = [whole.size * step // count for step in range(count + 1)]
-    return [whole.slice(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [whole.slice(low, high - low) for low, high in pairwise(bounds)]
 
 
 def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:

@@ -60,7 +60,8 @@ class Report:
                 detail, allowed = f"{last} lies before {span['first']} {first}", f"{first} or later"
             elif days > span["at_most_days"]:
                 end = datetime.date.fromisoformat(first) + datetime.timedelta(days=span["at_most_days"] - 1)
-                detail, allowed = f"{first} to {last} is {days} days", f"at most {span['at_most_days']} days, up to {end}"
+                detail = f"{first} to {last} is {days} days"
+                allowed = f"at most {span['at_most_days']} days, up to {end}"
             else:
                 continue
             found.append(Fault(pointer=pointer(span["last"]), detail=detail, allowed=allowed))
@@ -68,7 +69,8 @@ class Report:
 
 
 def load(folder: Path) -> dict[str, Report]:
-    """Every report of a folder, by id.
+    """
+    Every report of a folder, by id.
 
     Raises:
         InvalidDefinition: naming the file and every fault in it.
@@ -77,7 +79,8 @@ def load(folder: Path) -> dict[str, Report]:
 
 
 def parse(report: str, text: str) -> Report:
-    """One report from the text of its file.
+    """
+    One report from the text of its file.
 
     Raises:
         InvalidDefinition: naming the report and every fault in it.
@@ -101,7 +104,8 @@ def deployed() -> dict[str, Report]:
 
 
 def report(name: str) -> Report:
-    """A deployed report by id.
+    """
+    A deployed report by id.
 
     Raises:
         UnknownReport: naming the reports there are.

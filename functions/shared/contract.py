@@ -1,4 +1,5 @@
-"""Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
+"""
+Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
 
 A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what would be right}``.
 """
@@ -6,7 +7,7 @@ A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allo
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
@@ -40,7 +41,8 @@ def event_contract(app_file: str) -> Draft202012Validator:
 
 
 def require(contract: Draft202012Validator, event: object) -> None:
-    """Refuses an event that breaks the contract.
+    """
+    Refuses an event that breaks the contract.
 
     Raises:
         InvalidEvent: with one sentence per fault.
@@ -60,22 +62,23 @@ def pointer(*tokens: object) -> str:
 
 
 def _describe(error: ValidationError) -> Iterator[Fault]:
-    where, rule, value = list(error.absolute_path), error.validator, error.validator_value
-    match rule:
+    where, value = list(error.absolute_path), cast(Any, error.validator_value)
+    schema, instance = cast(Any, error.schema), cast(Any, error.instance)
+    match error.validator:
         case "required":
-            missing = [name for name in value if name not in error.instance]
+            missing = [name for name in value if name not in instance]
             # jsonschema reports each missing name as an error of its own; the message quotes it.
             name = next(name for name in missing if error.message.startswith(repr(name)))
-            known = error.schema.get("properties", {}).get(name, {})
+            known = schema.get("properties", {}).get(name, {})
             yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known))
         case "additionalProperties" | "unevaluatedProperties":
-            names = sorted(error.schema.get("properties", {}))
-            for name in sorted(set(error.instance) - set(names)):
+            names = sorted(schema.get("properties", {}))
+            for name in sorted(set(instance) - set(names)):
                 allowed = ", ".join(names) or "nothing here"
                 yield Fault(pointer=pointer(*where, name), detail="is not known here", allowed=allowed)
         case _:
-            detail = f"{_short(error.instance)} is not allowed"
-            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(error.schema))
+            detail = f"{_short(instance)} is not allowed"
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(schema))
 
 
 def _short(value: object) -> str:

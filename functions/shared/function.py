@@ -1,7 +1,7 @@
 """The frame of every function: telemetry around it, its contract before it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -13,7 +13,8 @@ Handler = Callable[[Event, LambdaContext], Any]
 
 
 def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
-    """Makes a Lambda handler of ``work(event)``.
+    """
+    Makes a Lambda handler of ``work(event)``.
 
     The event is checked against event.schema.json beside ``app_file`` before any work, every log line carries the
     export's id where the event has one, and metrics are flushed at the end.
@@ -27,12 +28,12 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
         @logger.inject_lambda_context(clear_state=True)
         @tracer.capture_lambda_handler(capture_response=False)
         @metrics.log_metrics
-        def handler(event: Event, context: LambdaContext) -> Any:
+        def handler(event: Event, _context: LambdaContext) -> Any:
             contract.require(rules, event)
             if isinstance(export_id := event.get("export_id"), str):
                 follow(export_id)
             return work(event)
 
-        return handler
+        return cast(Handler, handler)
 
     return frame

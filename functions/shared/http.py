@@ -1,4 +1,5 @@
-"""HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
+"""
+HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
 
 Answers are JSON; errors are ``application/problem+json`` (RFC 9457).
 """
@@ -22,7 +23,13 @@ class Problem(Exception):
     """An answer that is an error (RFC 9457, section 3.1); ``more`` are extension members."""
 
     def __init__(
-        self, status: HTTPStatus, name: str, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        status: HTTPStatus,
+        name: str,
+        title: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(f"{name}: {detail}")
         self.status, self.headers = status, dict(headers or {})
@@ -74,7 +81,8 @@ class Request:
 
     @property
     def base_url(self) -> str:
-        """Address of the API as the caller reached it: stage or base path included, no slash at the end.
+        """
+        Address of the API as the caller reached it: stage or base path included, no slash at the end.
 
         ``requestContext.path`` is the called path with the stage (or the custom domain's base path) before it;
         without the resource's own segments the rest is the base.
@@ -87,7 +95,8 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """Who calls.
+        """
+        Who calls.
 
         The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
         the tenant is, is checked here.
@@ -111,7 +120,7 @@ Route = Callable[[Request], Answer]
 
 
 def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
-    """Answers a proxy event by the route ``"METHOD /resource"`` that it names; a :class:`Problem` becomes its answer."""
+    """Answers a proxy event by the route ``"METHOD /resource"`` that it names; a :class:`Problem` is an answer too."""
     try:
         answer = routes[f"{event['httpMethod']} {event['resource']}"](Request(event))
         content, kind = answer.body, "application/json"

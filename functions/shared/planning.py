@@ -16,7 +16,8 @@ MAX_ITEM_BYTES = 30_000
 
 
 def divide(extents: list[Extent], workers: int) -> list[Part]:
-    """Parts of about equal size that together hold every row of ``extents`` once, in order.
+    """
+    Parts of about equal size that together hold every row of ``extents`` once, in order.
 
     Args:
         extents: row groups in the order of the file, each with ``rows`` ≥ 1.
@@ -46,7 +47,7 @@ def _split(extents: Iterable[Extent], target: int) -> Iterable[Extent]:
         for piece in range(pieces):
             low, high = (extent["rows"] * step // pieces for step in (piece, piece + 1))
             share = extent["bytes"] * (high - low) // extent["rows"]
-            yield extent | {"offset": extent["offset"] + low, "rows": high - low, "bytes": share}  # type: ignore[misc]
+            yield extent | {"offset": extent["offset"] + low, "rows": high - low, "bytes": share}
 
 
 def _fits(part: list[Extent], extent: Extent, target: int) -> bool:

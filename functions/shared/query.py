@@ -49,7 +49,8 @@ class Filter:
         return _OPERATORS[self.operator](self.expression, pl.lit(self.value))
 
     def may_match(self, low: pl.DataFrame, high: pl.DataFrame) -> pl.Series:
-        """For each row of bounds, whether some row between them may pass.
+        """
+        For each row of bounds, whether some row between them may pass.
 
         Args:
             low: lower bounds of the source's columns, one row a group, null where unknown.
@@ -72,7 +73,7 @@ class Filter:
 
 
 def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
-    """The predicate for each row of bounds, null where it fails: the corner of two bounds need not be a value (30 February)."""
+    """The predicate for each row of bounds; null where it fails, for bounds taken together need not be a value."""
     try:
         return bounds.select(predicate.alias("")).to_series()
     except pl.exceptions.PolarsError:
@@ -95,7 +96,8 @@ class Query:
 
     @classmethod
     def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
-        """The query of a report definition (report.schema.json) for resolved parameters.
+        """
+        The query of a report definition (report.schema.json) for resolved parameters.
 
         Raises:
             ColumnMismatch: an expression is not SQL that polars knows.
@@ -127,7 +129,8 @@ class Query:
         return sorted({name for expression in expressions for name in expression.meta.root_names()})
 
     def check(self, schema: pl.Schema) -> None:
-        """Whether the query fits the source's schema.
+        """
+        Whether the query fits the source's schema.
 
         Raises:
             ColumnMismatch: a column is not in the source, has another type than declared, or a filter cannot compare.
@@ -143,14 +146,15 @@ class Query:
                 raise ColumnMismatch(f"column {name}: {_first_line(error)}") from error
             fits, meaning = _TYPES[declared]
             if not fits(found):
-                raise ColumnMismatch(f"column {name} is declared {declared}, which takes {meaning}; the source gives {found}")
+                raise ColumnMismatch(f"column {name} is declared {declared}: {meaning}; the source gives {found}")
         try:
             empty.filter(self._predicate()).collect()
         except pl.exceptions.PolarsError as error:
             raise ColumnMismatch(f"a filter does not fit its column: {_first_line(error)}") from error
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The output rows of source rows, in their order.
+        """
+        The output rows of source rows, in their order.
 
         Raises:
             SourceUnreadable: an expression fails on a value.

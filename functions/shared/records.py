@@ -1,4 +1,5 @@
-"""The table ``Exports``: what is known of each export, under the key that is its access control.
+"""
+The table ``Exports``: what is known of each export, under the key that is its access control.
 
 Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). ``active_owner`` equals
 ``owner`` while the export is QUEUED or RUNNING and is absent otherwise; the sparse index ActiveExports lists by it.
@@ -82,12 +83,13 @@ def delete_after(expires: datetime.datetime) -> int:
 
 
 def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
-    """Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
+    """
+    Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
 
     Raises:
         AlreadyRequested: the key was used within the last 24 hours.
     """
-    puts = [_put(dict(record), "attribute_not_exists(export_id)")]
+    puts: list[Any] = [_put(dict(record), "attribute_not_exists(export_id)")]
     if idempotency:
         item = {
             "owner": record["owner"],
@@ -99,7 +101,7 @@ def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
         # TTL removes late: an item past its time counts as gone.
         puts.append(_put(item, "attribute_not_exists(export_id) OR delete_after < :now", {":now": {"N": str(now)}}))
     try:
-        aws.dynamodb().transact_write_items(TransactItems=puts)  # type: ignore[typeddict-item]
+        aws.dynamodb().transact_write_items(TransactItems=puts)
     except ClientError as error:
         first = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
         if first is None:
@@ -109,8 +111,7 @@ def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
 
 def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequested | None:
     """The earlier request of an Idempotency-Key, if there is one."""
-    key = {"owner": {"S": owner}, "export_id": {"S": _key_id(idempotency)}}
-    item = aws.dynamodb().get_item(TableName=_table(), Key=key, ConsistentRead=True).get("Item")
+    item = _get_item(owner, _key_id(idempotency))
     if item is None or int(item["delete_after"]["N"]) < now:
         return None
     return AlreadyRequested(item["first_export_id"]["S"], item["body_hash"]["S"])
@@ -123,7 +124,8 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> None:
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": {":queued": {"S": "QUEUED"}, ":attempt": {"N": str(record["attempt"])}},
     }
-    deletes: list[Any] = [{"Delete": {"TableName": _table(), "Key": _key(record["owner"], record["export_id"])} | still_queued}]
+    key = _key(record["owner"], record["export_id"])
+    deletes: list[Any] = [{"Delete": {"TableName": _table(), "Key": key} | still_queued}]
     if idempotency:
         deletes.append({"Delete": {"TableName": _table(), "Key": _key(record["owner"], _key_id(idempotency))}})
     aws.dynamodb().transact_write_items(TransactItems=deletes)
@@ -131,7 +133,7 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> None:
 
 def get(owner: str, export_id: str) -> Record | None:
     """An export of this owner, read consistently; None when the owner has no such export."""
-    item = aws.dynamodb().get_item(TableName=_table(), Key=_key(owner, export_id), ConsistentRead=True).get("Item")  # type: ignore[arg-type]
+    item = _get_item(owner, export_id)
     return _record(item) if item else None
 
 
@@ -139,12 +141,16 @@ def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
     """The owner's exports, newest first, those older than ``before`` (an export's id) only; read page by page."""
     # An export's id starts with a hexadecimal digit; "key#..." items sort after them all.
     values = {":owner": {"S": owner}, ":low": {"S": "0"}, ":high": {"S": before or "g"}}
-    pages = aws.dynamodb().get_paginator("query").paginate(
-        TableName=_table(),
-        KeyConditionExpression="#owner = :owner AND export_id BETWEEN :low AND :high",
-        ExpressionAttributeNames={"#owner": "owner"},
-        ExpressionAttributeValues=values,
-        ScanIndexForward=False,
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            KeyConditionExpression="#owner = :owner AND export_id BETWEEN :low AND :high",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+        )
     )
     for page in pages:
         for item in page["Items"]:
@@ -154,21 +160,30 @@ def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
 
 def count_active(owner: str) -> int:
     """How many exports of this owner are QUEUED or RUNNING (eventually consistent)."""
-    pages = aws.dynamodb().get_paginator("query").paginate(
-        TableName=_table(),
-        IndexName="ActiveExports",
-        Select="COUNT",
-        KeyConditionExpression="active_owner = :owner",
-        ExpressionAttributeValues={":owner": {"S": owner}},
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            IndexName="ActiveExports",
+            Select="COUNT",
+            KeyConditionExpression="active_owner = :owner",
+            ExpressionAttributeValues={":owner": {"S": owner}},
+        )
     )
     return sum(page["Count"] for page in pages)
+
+
+def _get_item(owner: str, export_id: str) -> dict[str, Any] | None:
+    answer = aws.dynamodb().get_item(TableName=_table(), Key=_key(owner, export_id), ConsistentRead=True)
+    return answer.get("Item")
 
 
 def _table() -> str:
     return os.environ["EXPORTS_TABLE"]
 
 
-def _key(owner: str, export_id: str) -> dict[str, dict[str, str]]:
+def _key(owner: str, export_id: str) -> dict[str, Any]:
     return {"owner": {"S": owner}, "export_id": {"S": export_id}}
 
 
@@ -196,5 +211,5 @@ def _record(item: dict[str, Any]) -> Record:
 
 
 def _refused(error: ClientError) -> bool:
-    reasons = error.response.get("CancellationReasons", [])  # type: ignore[typeddict-item]
+    reasons = error.response.get("CancellationReasons", [])
     return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)

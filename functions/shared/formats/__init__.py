@@ -1,4 +1,5 @@
-"""The formats of the file. A format is one module with a :class:`Format` in it.
+"""
+The formats of the file. A format is one module with a :class:`Format` in it.
 
 Workers write **position-independent** fragments, which the assembler puts together in the order of the parts, with
 what belongs before, between and after them. API functions read a format's name and options only: this package
@@ -8,7 +9,7 @@ imports no engine at its top.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
 from shared.assembly import Segment
 from shared.formats.csv import Csv
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 class Format(Protocol):
     """What a format offers."""
 
-    name: str
-    extension: str
-    content_type: str
-    options_schema: dict[str, Any]
+    name: ClassVar[str]
+    extension: ClassVar[str]
+    content_type: ClassVar[str]
+    options_schema: ClassVar[dict[str, Any]]
     """JSON Schema of ``options`` in a request, each with its default."""
 
-    def write(self, rows: pl.DataFrame, plan: Plan, into: BinaryIO) -> None:
+    def write(self, rows: pl.DataFrame, plan: Plan, into: IO[bytes]) -> None:
         """Appends the rows to a part's fragment. Columns are those of the definition, in its order."""
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:

@@ -1,4 +1,5 @@
-"""Format ``csv``: RFC 4180 in UTF-8, a header line once, a line feed after every line.
+"""
+Format ``csv``: RFC 4180 in UTF-8, a header line once, a line feed after every line.
 
 A null is an empty field, an empty text is ``""``. Dates are ``2013-01-31``, clock times ``05:17``, timestamps
 ``2013-01-01T10:00:00Z`` in UTC. Text that a spreadsheet would run as a formula gets an apostrophe before it.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from shared.assembly import Literal, Range, Segment
 
@@ -25,16 +26,16 @@ _FORMULA_START = r"^[=+\-@\t\r]"
 class Csv:
     """See the module."""
 
-    name = "csv"
-    extension = "csv"
-    content_type = "text/csv; charset=utf-8"
-    options_schema: dict[str, Any] = {
+    name: ClassVar[str] = "csv"
+    extension: ClassVar[str] = "csv"
+    content_type: ClassVar[str] = "text/csv; charset=utf-8"
+    options_schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "spreadsheet_safe": {
                 "title": "Safe to open in a spreadsheet",
-                "description": "Puts an apostrophe before text that starts with = + - @ tab or return. Numbers stay as they are.",
+                "description": "An apostrophe before text that starts with = + - @ tab or return; numbers stay.",
                 "type": "boolean",
                 "default": True,
             },
@@ -47,7 +48,7 @@ class Csv:
         },
     }
 
-    def write(self, rows: pl.DataFrame, plan: Plan, into: BinaryIO) -> None:
+    def write(self, rows: pl.DataFrame, plan: Plan, into: IO[bytes]) -> None:
         """See :class:`shared.formats.Format`."""
         rows.select(self._cells(rows, plan)).write_csv(into, include_header=False)
 

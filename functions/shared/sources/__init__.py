@@ -16,14 +16,16 @@ class Source(Protocol):
     """What a source module offers."""
 
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
-        """The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
+        """
+        The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
 
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceSchemaMismatch, ColumnMismatch.
         """
 
     def scan(self, query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterator[pl.DataFrame]:
-        """Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
+        """
+        Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
 
         Args:
             schema: polars types by column, as text, as the plan holds them.
@@ -33,5 +35,5 @@ class Source(Protocol):
         """
 
 
-SOURCES: dict[str, Source] = {"parquet": parquet}  # type: ignore[dict-item]
+SOURCES: dict[str, Source] = {"parquet": parquet}
 """The sources by the ``type`` that a definition gives."""

@@ -1,4 +1,5 @@
-"""Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
+"""
+Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
 
 Files whose names start with ``_`` or ``.`` or do not end in ``.parquet`` are not part of a dataset. Partition
 columns (``year=2013/month=1/``) are integers where every value is one, text otherwise.
@@ -51,9 +52,7 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
         return schema, []
     _require_equal_schemas(query, candidates, footers, schema)
     groups = [
-        (file, group)
-        for file, footer in zip(candidates, footers, strict=True)
-        for group in _row_groups(file, footer)
+        (file, group) for file, footer in zip(candidates, footers, strict=True) for group in _row_groups(file, footer)
     ]
     keep = _prune(query, schema, [_Group(file.partitions, group.chunks) for file, group in groups])
     return schema, list(_extents(query, groups, keep))
@@ -156,7 +155,7 @@ def _read_tail(file: _File, size: int) -> bytes:
 
 
 def _schema(footer: bytes) -> dict[str, pl.DataType]:
-    """polars' own reading of the schema: a file of nothing but the footer is enough for it."""
+    """Polars' own reading of the schema: a file of nothing but the footer is enough for it."""
     length = len(footer).to_bytes(4, "little")
     return dict(pl.read_parquet_schema(io.BytesIO(parquet_footer.MAGIC + footer + length + parquet_footer.MAGIC)))
 
@@ -225,11 +224,12 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
             values.append(decode(stored) if decode and stored is not None else declared)
     if dtype == pl.String:
         return pl.Series(name, values, dtype=pl.String)
-    return pl.Series(name, values if decode else [None] * len(values), dtype=pl.Int64 if decode else pl.Null).cast(dtype)
+    return pl.Series(name, values, dtype=pl.Int64).cast(dtype) if decode else pl.Series(name, [None] * len(values))
 
 
 def _decoder(dtype: pl.DataType) -> Callable[[bytes], int | str | None] | None:
-    """How a bound of this type is stored; None for types whose bounds are not used.
+    """
+    How a bound of this type is stored; None for types whose bounds are not used.
 
     Floats are left out: their statistics leave NaN out, which polars orders above every number.
     """
