@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from shared.work import Extent, Part
 
@@ -12,7 +13,8 @@ MAX_ROWS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
 """Compressed source bytes of one part: bounds its memory and time."""
 MAX_ITEM_BYTES = 30_000
-"""A Map's item must stay under 32 KB."""
+"""A Map's item must stay under 32 KB; ids and names come to it."""
+_ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
 
 
 def divide(extents: list[Extent], workers: int) -> list[Part]:
@@ -28,42 +30,59 @@ def divide(extents: list[Extent], workers: int) -> list[Part]:
     """
     rows = sum(extent["rows"] for extent in extents)
     target = min(max(math.ceil(rows / max(workers, 1)), MIN_ROWS), MAX_ROWS)
-    parts: list[list[Extent]] = [[]]
-    for extent in _split(extents, target):
-        if parts[-1] and not _fits(parts[-1], extent, target):
-            parts.append([])
-        _append(parts[-1], extent)
-    return [
-        Part(part=number, sources=sources, rows=sum(extent["rows"] for extent in sources))
-        for number, sources in enumerate(parts)
-    ]
-
-
-def _split(extents: Iterable[Extent], target: int) -> Iterable[Extent]:
-    """Extents no larger than a part may be; one huge row group is cut into equal runs of rows."""
+    drafts = [_Draft()]
     for extent in extents:
-        pieces = max(math.ceil(extent["rows"] / target), math.ceil(extent["bytes"] / MAX_BYTES))
-        pieces = min(pieces, extent["rows"])
-        for piece in range(pieces):
-            low, high = (extent["rows"] * step // pieces for step in (piece, piece + 1))
-            share = extent["bytes"] * (high - low) // extent["rows"]
-            yield extent | {"offset": extent["offset"] + low, "rows": high - low, "bytes": share}
+        for piece in _split(extent, target):
+            if not drafts[-1].takes(piece, target):
+                drafts.append(_Draft())
+            drafts[-1].add(piece)
+    return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
 
 
-def _fits(part: list[Extent], extent: Extent, target: int) -> bool:
-    together = [*part, extent]
-    return (
-        sum(member["rows"] for member in together) <= target
-        and sum(member["bytes"] for member in together) <= MAX_BYTES
-        and len(json.dumps(together)) <= MAX_ITEM_BYTES
-    )
+@dataclass
+class _Draft:
+    """A part while it is filled."""
+
+    sources: list[Extent] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0
+    item_bytes: int = _ITEM_FRAME
+
+    def takes(self, extent: Extent, target: int) -> bool:
+        """Whether the extent still fits; an empty part takes any."""
+        return not self.sources or (
+            self.rows + extent["rows"] <= target
+            and self.bytes + extent["bytes"] <= MAX_BYTES
+            and self.item_bytes + _item_bytes(extent) <= MAX_ITEM_BYTES
+        )
+
+    def add(self, extent: Extent) -> None:
+        """Adds an extent; one that continues the last of the same object makes it longer instead."""
+        self.rows += extent["rows"]
+        self.bytes += extent["bytes"]
+        last = self.sources[-1] if self.sources else None
+        if last and last["key"] == extent["key"] and last["offset"] + last["rows"] == extent["offset"]:
+            last["rows"] += extent["rows"]
+            last["bytes"] += extent["bytes"]
+        else:
+            self.sources.append(extent.copy())
+            self.item_bytes += _item_bytes(extent)
 
 
-def _append(part: list[Extent], extent: Extent) -> None:
-    """Adds an extent; one that continues the last of the same object makes it longer instead."""
-    last = part[-1] if part else None
-    if last and last["key"] == extent["key"] and last["offset"] + last["rows"] == extent["offset"]:
-        last["rows"] += extent["rows"]
-        last["bytes"] += extent["bytes"]
-    else:
-        part.append(extent.copy())
+def _split(extent: Extent, target: int) -> Iterator[Extent]:
+    """An extent in pieces no larger than a part may be: one huge row group becomes equal runs of rows."""
+    pieces = max(math.ceil(extent["rows"] / target), math.ceil(extent["bytes"] / MAX_BYTES))
+    pieces = min(pieces, extent["rows"])
+    for piece in range(pieces):
+        low, high = (extent["rows"] * step // pieces for step in (piece, piece + 1))
+        yield Extent(
+            key=extent["key"],
+            etag=extent["etag"],
+            offset=extent["offset"] + low,
+            rows=high - low,
+            bytes=extent["bytes"] * (high - low) // extent["rows"],
+        )
+
+
+def _item_bytes(extent: Extent) -> int:
+    return len(json.dumps(extent)) + _DIGITS

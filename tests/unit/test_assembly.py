@@ -1,0 +1,203 @@
+"""Assembly: whatever the sizes of the fragments, S3 gets an upload it accepts and the file is their concatenation."""
+
+import random
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+
+from shared import assembly, aws
+from shared.assembly import MAX_PART, MIN_PART, Copy, Literal, Range, Segment, Upload
+from shared.errors import TooManyParts
+
+BUCKET = "exports"
+MIB = 1024**2
+SIZES = st.one_of(
+    st.integers(0, 10),
+    st.integers(0, 20 * MIB),
+    st.sampled_from([MIN_PART - 1, MIN_PART, MIN_PART + 1, 2 * MIN_PART, MAX_PART, MAX_PART + 1, 2 * MAX_PART + 1]),
+    st.integers(0, 3 * MAX_PART),
+)
+
+
+def part(number: int, size: int) -> Range:
+    return Range(f"part-{number}", '"etag"', 0, size, size)
+
+
+def size_of(planned: Copy | Upload) -> int:
+    return planned.source.size if isinstance(planned, Copy) else sum(piece.size for piece in planned.pieces)
+
+
+def pieces(planned: list[Copy | Upload]) -> list[Segment]:
+    return [piece for each in planned for piece in ([each.source] if isinstance(each, Copy) else each.pieces)]
+
+
+segments = st.lists(SIZES, max_size=30).map(lambda sizes: [Literal(b"head"), *(part(n, s) for n, s in enumerate(sizes))])
+
+
+@given(segments)
+def test_the_parts_of_an_upload_hold_every_byte_once_and_in_order(given_segments: list[Segment]) -> None:
+    remaining = [segment for segment in given_segments if segment.size]
+    at = 0
+    for piece in pieces(assembly.plan_upload(given_segments)):
+        whole = remaining[0]
+        if isinstance(whole, Literal):
+            assert piece == whole
+        else:
+            assert isinstance(piece, Range)
+            assert (piece.key, piece.start) == (whole.key, at)
+        at += piece.size
+        if at == whole.size:
+            remaining.pop(0)
+            at = 0
+    assert not remaining
+
+
+@given(segments)
+def test_the_parts_of_an_upload_are_within_the_limits_of_s3(given_segments: list[Segment]) -> None:
+    planned = assembly.plan_upload(given_segments)
+    assert all(MIN_PART <= size_of(each) <= MAX_PART for each in planned[:-1])
+    assert all(size_of(each) <= MAX_PART for each in planned)
+    copies = [each.source for each in planned if isinstance(each, Copy)]
+    assert all(source.object_size > MIN_PART for source in copies)
+
+
+@given(segments)
+def test_little_is_sent_through_here(given_segments: list[Segment]) -> None:
+    """Only what reaches the least size of a part: at most twice that for each segment that follows a remainder."""
+    planned = assembly.plan_upload(given_segments)
+    uploads = [each for each in planned if isinstance(each, Upload)]
+    assert all(size_of(each) < 3 * MIN_PART for each in uploads)
+    assert sum(size_of(each) for each in uploads) <= 2 * MIN_PART * len(given_segments)
+
+
+def test_more_parts_than_s3_allows_are_refused() -> None:
+    with pytest.raises(TooManyParts, match="10001 parts; S3 allows 10000"):
+        assembly.plan_upload([part(number, MIN_PART + 1) for number in range(10_001)])
+
+
+@given(st.binary(max_size=2000), st.binary(max_size=2000))
+def test_the_crc_of_two_parts_is_that_of_their_concatenation(first: bytes, second: bytes) -> None:
+    combined = assembly.combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert combined == zlib.crc32(first + second)
+
+
+def test_the_crc_of_large_parts_is_combined_without_reading_them() -> None:
+    block = bytes(range(256)) * 4096
+    crc32 = 0
+    for _ in range(20):
+        crc32 = assembly.combine_crc32(crc32, zlib.crc32(block), len(block))
+    assert crc32 == zlib.crc32(block * 20)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """moto's S3 server, which refuses small parts as S3 does."""
+    running = ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an empty bucket; every call of the code under test is counted in ``calls``."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server)
+    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
+    aws.s3.cache_clear()
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    yield aws.s3()
+    for item in aws.s3().list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        aws.s3().delete_object(Bucket=BUCKET, Key=item["Key"])
+    aws.s3.cache_clear()
+
+
+def store(s3: Any, sizes: list[int]) -> tuple[list[Segment], bytes]:
+    """A head and stored parts of these sizes, and the bytes of all."""
+    made: list[Segment] = [Literal(b"a,b\n")]
+    content = b"a,b\n"
+    for number, size in enumerate(sizes):
+        body = random.Random(size + number).randbytes(size)
+        etag = s3.put_object(Bucket=BUCKET, Key=f"part-{number}", Body=body)["ETag"]
+        if size:
+            made.append(Range(f"part-{number}", etag, 0, size, size, zlib.crc32(body)))
+        content += body
+    return made, content
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [],
+        [10],
+        [0, 0],
+        [3, 0, 5],
+        [6 * MIB],
+        [6 * MIB, 1, 6 * MIB],
+        [MIN_PART, MIN_PART, MIN_PART],
+        [12 * MIB, 2 * MIB, 2 * MIB, 2 * MIB, 7 * MIB, 9],
+        [1 * MIB] * 12,
+    ],
+    ids=str,
+)
+def test_the_file_is_the_concatenation_of_its_parts(s3: Any, sizes: list[int]) -> None:
+    given_segments, content = store(s3, sizes)
+    assert assembly.assemble("file", given_segments, "text/csv", "f.csv") == (len(content), zlib.crc32(content))
+    found = s3.get_object(Bucket=BUCKET, Key="file")
+    assert found["Body"].read() == content
+    assert (found["ContentType"], found["ContentDisposition"]) == ("text/csv", 'attachment; filename="f.csv"')
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 100), st.integers(4 * MIB, 11 * MIB)), max_size=4))
+def test_any_fragments_make_their_concatenation(server: str, sizes: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_ENDPOINT_URL_S3", server)
+        patched.setenv("AWS_ACCESS_KEY_ID", "test")
+        patched.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patched.setenv("EXPORTS_BUCKET", BUCKET)
+        aws.s3.cache_clear()
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        given_segments, content = store(aws.s3(), sizes)
+        assembly.assemble("file", given_segments, "text/csv", "f.csv")
+        assert aws.s3().get_object(Bucket=BUCKET, Key="file")["Body"].read() == content
+        aws.s3.cache_clear()
+
+
+def test_s3_is_told_the_checksum_and_the_size_of_the_whole_file(s3: Any) -> None:
+    given_segments, content = store(s3, [11 * MIB, 7 * MIB])
+    calls: dict[str, list[dict[str, Any]]] = {}
+    s3.meta.events.register(
+        "provide-client-params.s3.*",
+        lambda params, model, **_: calls.setdefault(model.name, []).append(params),
+        unique_id="record",
+    )
+    assembly.assemble("file", given_segments, "text/csv", "f.csv")
+    s3.meta.events.unregister("provide-client-params.s3.*", unique_id="record")
+    (created,) = calls["CreateMultipartUpload"]
+    assert (created["ChecksumAlgorithm"], created["ChecksumType"]) == ("CRC32", "FULL_OBJECT")
+    assert all(copy["CopySourceIfMatch"] in {s.etag for s in given_segments[1:]} for copy in calls["UploadPartCopy"])
+    (completed,) = calls["CompleteMultipartUpload"]
+    assert completed["MpuObjectSize"] == len(content)
+    assert completed["ChecksumType"] == "FULL_OBJECT"
+    assert [part["PartNumber"] for part in completed["MultipartUpload"]["Parts"]] == [1, 2, 3]
+
+
+def test_a_part_that_changed_since_its_receipt_stops_the_file_and_leaves_nothing(s3: Any) -> None:
+    given_segments, _ = store(s3, [12 * MIB, 3])
+    s3.put_object(Bucket=BUCKET, Key="part-1", Body=b"new")
+    with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
+        assembly.assemble("file", given_segments, "text/csv", "f.csv")
+    assert "file" not in [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")

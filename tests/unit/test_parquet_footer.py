@@ -1,0 +1,69 @@
+"""The footer reader sees what polars wrote, and says so when there is nothing to see."""
+
+import io
+import random
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.sources import parquet_footer
+
+
+def footer_of(content: bytes) -> bytes:
+    size = parquet_footer.footer_length(content[-8:])
+    return content[-8 - size : -8]
+
+
+def parquet(frame: pl.DataFrame, row_group_size: int) -> bytes:
+    into = io.BytesIO()
+    frame.write_parquet(into, row_group_size=row_group_size)
+    return into.getvalue()
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | st.text(max_size=5)), max_size=60),
+    st.integers(1, 20),
+)
+def test_rows_and_bounds_of_every_row_group_are_read(rows: list[tuple[int | None, str | None]], group: int) -> None:
+    frame = pl.DataFrame(rows, schema={"n": pl.Int64, "s": pl.String}, orient="row")
+    found = parquet_footer.row_groups(footer_of(parquet(frame, group)))
+    assert sum(each.rows for each in found) == len(rows)
+    at = 0
+    for each in found:
+        numbers = [n for n, _ in rows[at : at + each.rows] if n is not None]
+        low, high = each.chunks["n"].bounds
+        if numbers:
+            assert low is not None
+            assert high is not None
+            assert int.from_bytes(low, "little", signed=True) == min(numbers)
+            assert int.from_bytes(high, "little", signed=True) == max(numbers)
+        at += each.rows
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_footer_are_refused_and_nothing_else_happens(content: bytes) -> None:
+    try:
+        parquet_footer.row_groups(content)
+    except ValueError:
+        return
+    # Some bytes are a footer by chance, as the empty struct is; they then describe no row groups or real ones.
+
+
+def test_a_damaged_footer_never_ends_in_another_error() -> None:
+    whole = footer_of(parquet(pl.DataFrame({"n": range(100), "s": ["x"] * 100}), 10))
+    chance = random.Random(1)
+    for _ in range(500):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            parquet_footer.row_groups(bytes(damaged))
+        except ValueError as error:
+            assert str(error)
+
+
+def test_a_file_that_is_not_parquet_is_refused_by_its_last_bytes() -> None:
+    with pytest.raises(ValueError, match=r"last four bytes are b'\.csv'"):
+        parquet_footer.footer_length(b"abcd.csv")

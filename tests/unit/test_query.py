@@ -1,0 +1,82 @@
+"""Queries: what does not fit is refused with the column's name; filters compare, and never splice."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from shared.errors import ColumnMismatch, SourceUnreadable
+from shared.query import Query
+
+SCHEMA = pl.Schema({"tenant": pl.String, "clock": pl.Int64, "name": pl.String, "price": pl.Float64})
+
+
+def query(columns: list[dict[str, Any]], parameters: dict[str, Any] | None = None, **values: Any) -> Query:
+    definition = {
+        "source": {"type": "parquet", "dataset": "d"},
+        "tenant": "tenant",
+        "parameters": parameters or {},
+        "columns": columns,
+    }
+    return Query.of(definition, values, "acme")
+
+
+def column(name: str, kind: str, expression: str | None = None) -> dict[str, Any]:
+    return {"name": name, "type": kind} | ({"expression": expression} if expression else {})
+
+
+def test_only_the_columns_that_are_needed_are_asked_for() -> None:
+    filtered = {"p": {"type": "number", "filter": {"column": "price", "operator": ">"}}}
+    assert query([column("name", "string")], filtered, p=1).needs() == ["name", "price", "tenant"]
+    assert query([column("name", "string")], filtered).needs() == ["name", "tenant"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([column("nothing", "string")], "the source has no column nothing; it has: tenant, clock, name, price"),
+        ([column("x", "string", "UPPER(nothing)")], "the source has no column nothing"),
+        ([column("clock", "string")], "column clock is declared string: text; the source gives Int64"),
+        ([column("price", "integer")], "column price is declared integer: an integer; the source gives Float64"),
+        ([column("name", "timestamp")], "column name is declared timestamp: a timestamp; the source gives String"),
+        ([column("x", "string", "NO_SUCH_FUNCTION(name)")], "x: 'NO_SUCH_FUNCTION.name.' is not an expression"),
+        ([column("x", "string", "((")], "is not an expression"),
+    ],
+)
+def test_a_definition_that_does_not_fit_its_source_is_refused_by_name(columns: list[Any], message: str) -> None:
+    with pytest.raises(ColumnMismatch, match=message):
+        query(columns).check(SCHEMA)
+
+
+def test_a_filter_that_cannot_compare_is_refused() -> None:
+    filtered = {"p": {"type": "integer", "filter": {"column": "name", "operator": ">="}}}
+    with pytest.raises(ColumnMismatch, match="a filter does not fit its column"):
+        query([column("name", "string")], filtered, p=1).check(SCHEMA)
+
+
+def test_an_expression_that_fails_on_a_value_says_so() -> None:
+    rows = pl.DataFrame({"tenant": ["acme"], "name": ["x"]})
+    with pytest.raises(SourceUnreadable, match="an expression of the report fails on the data"):
+        query([column("n", "integer", "CAST(name AS BIGINT)")]).apply(rows)
+
+
+@pytest.mark.parametrize("value", ["' OR 1=1 --", "x'; DROP TABLE exports; --", '"', "a%", "\\"])
+def test_a_value_is_only_ever_a_value(value: str) -> None:
+    filtered = {"p": {"type": "string", "filter": {"column": "name", "operator": "=="}}}
+    rows = pl.DataFrame({"tenant": ["acme", "acme"], "name": [value, "other"]})
+    assert query([column("name", "string")], filtered, p=value).apply(rows).to_dicts() == [{"name": value}]
+
+
+def test_the_tenant_is_compared_whole_and_exactly() -> None:
+    rows = pl.DataFrame({"tenant": ["acme", "ACME", "acme2", "", None], "name": ["1", "2", "3", "4", "5"]})
+    assert query([column("name", "string")]).apply(rows).to_dicts() == [{"name": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("operator", "kept"), [("==", [5]), ("!=", [4, 6]), ("<", [4]), ("<=", [4, 5]), (">", [6]), (">=", [5, 6])]
+)
+def test_every_operator_compares_and_leaves_nulls_out(operator: str, kept: list[int]) -> None:
+    filtered = {"p": {"type": "integer", "filter": {"column": "clock", "operator": operator}}}
+    rows = pl.DataFrame({"tenant": ["acme"] * 4, "clock": [4, 5, 6, None]})
+    found = query([column("clock", "integer")], filtered, p=5).apply(rows)
+    assert found["clock"].to_list() == kept
