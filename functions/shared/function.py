@@ -27,12 +27,15 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
     def frame(work: Callable[[Event], Any]) -> Handler:
         @logger.inject_lambda_context(clear_state=True)
         @tracer.capture_lambda_handler(capture_response=False)
-        @metrics.log_metrics
         def handler(event: Event, _context: LambdaContext) -> Any:
             contract.require(rules, event)
             if isinstance(export_id := event.get("export_id"), str):
                 follow(export_id)
-            return work(event)
+            try:
+                return work(event)
+            finally:
+                if metrics.metric_set:
+                    metrics.flush_metrics()
 
         return cast(Handler, handler)
 
