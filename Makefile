@@ -49,7 +49,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	lock requirements/dev.in -o requirements/dev.txt && \
 	lock functions/requirements.in -c requirements/dev.txt -o functions/requirements.txt && \
 	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
-	lock requirements/runtime.in -o requirements/runtime.txt && \
+	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
 	lock requirements/emulator.in -o requirements/emulator.txt
 
 clean:  ## forget everything that was made here

@@ -1,0 +1,46 @@
+"""
+A REST API's function is told the address its caller used.
+
+AWS ("Input format of a Lambda function for proxy integration"; with a custom domain and a base path mapping):
+`{X-Forwarded-Proto}://{requestContext.domainName}{requestContext.path}` is the URL that was called; of a query
+parameter given several times, queryStringParameters holds the last value.
+Stock: no domainName, no X-Forwarded headers, the first value, and requestContext.path lacks the prefix under which
+the emulator serves the API (/_aws/execute-api/<id>), so links made from them lead nowhere.
+Here: the request's host and path are kept while it is served and put into the event, with the gateway's own headers.
+"""
+
+from contextvars import ContextVar
+from typing import Any
+
+import ministack.app as gateway
+from ministack.services import apigateway_v1, lambda_svc
+
+_called: ContextVar[tuple[str, str]] = ContextVar("called_url", default=("", ""))
+
+
+def apply() -> None:
+    """Remember what was called; complete the event made of it."""
+    handle, build = gateway._handle_execute_api_request, apigateway_v1._build_lambda_event_v1
+
+    async def remember_and_handle(host: str, path: str, *rest: Any, **more: Any) -> Any:
+        _called.set((host, path))
+        return await handle(host, path, *rest, **more)
+
+    def build_event(*arguments: Any, **options: Any) -> Any:
+        event, (host, path) = build(*arguments, **options), _called.get()
+        event.pop("version", None)  # that is an HTTP API's
+        several = event["multiValueQueryStringParameters"]
+        event["queryStringParameters"] = several and {name: values[-1] for name, values in several.items()}
+        event["requestContext"].update(domainName=host, domainPrefix=host.partition(".")[0], path=path)
+        address = event["requestContext"]["identity"]["sourceIp"]
+        own = {"Host": host, "X-Forwarded-For": address, "X-Forwarded-Proto": "http"}
+        own |= {"X-Forwarded-Port": host.partition(":")[2] or "80"}
+        own |= {"X-Amzn-Trace-Id": lambda_svc._xray_trace_id_for_invocation({}) or ""}
+        for name, value in own.items():
+            event["headers"].pop(name.lower(), None)
+            event["multiValueHeaders"].pop(name.lower(), None)
+            event["headers"][name], event["multiValueHeaders"][name] = value, [value]
+        return event
+
+    gateway._handle_execute_api_request = remember_and_handle
+    apigateway_v1._build_lambda_event_v1 = build_event

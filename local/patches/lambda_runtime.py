@@ -1,0 +1,152 @@
+"""
+Python functions run under AWS's own runtime client, in an environment as clean as Lambda's.
+
+AWS ("Lambda runtime API", "Defined runtime environment variables"): awslambdaric runs the handler; an unhandled
+exception's class becomes errorType, which Step Functions matches Retry and Catch on; layers lie under /opt; the
+process sees Lambda's variables and the function's own, and _X_AMZN_TRACE_ID always.
+Stock: a script of MiniStack's, whose every error is `Runtime.HandlerError`, in the host's whole environment, without
+/opt, and 50 ms of waiting for log lines after every warm invocation.
+Here: MiniStack's worker for custom runtimes starts `LAMBDA_PYTHON -m awslambdaric`. Nothing can be mounted on /opt
+without root, so layers are unpacked elsewhere and variables that point into /opt are rewritten. A worker logs to a
+file, read when it has answered. The memory size is not enforced.
+"""
+
+import hashlib
+import io
+import os
+import queue
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime as runtime
+from ministack.services import lambda_svc
+
+PYTHON = os.environ.get("LAMBDA_PYTHON") or sys.executable
+BOOTSTRAP = f'#!/bin/sh\nexec "{PYTHON}" -m awslambdaric "$_HANDLER" >"$HOME/.output" 2>&1\n'
+_unpacking = threading.Lock()
+
+
+def apply() -> None:
+    """Route every function to `PythonWorker` (we have none but Python) and give every invocation a trace header."""
+    unpack = lambda_svc._provided_runtime_code_dir
+
+    def code_with_bootstrap(code: bytes) -> str:
+        bootstrap = Path(folder := str(unpack(code)), "bootstrap")
+        with lambda_svc._provided_code_lock:  # no process may start while the file is open for writing
+            if not bootstrap.exists():
+                bootstrap.write_text(BOOTSTRAP)
+                bootstrap.chmod(0o755)
+        return folder
+
+    runtime._worker_class_for = lambda _config: PythonWorker
+    lambda_svc._execute_function_warm = lambda_svc._execute_function_provided_warm
+    lambda_svc._provided_runtime_code_dir = code_with_bootstrap
+    lambda_svc._provided_worker_env = environment
+    lambda_svc._xray_trace_id_for_invocation = trace_header
+
+
+def trace_header(config: dict[str, Any], inbound: str | None = None) -> str:
+    """The X-Ray header of one invocation; without active tracing it says "not sampled" but is there, as on AWS."""
+    sampled = int((config.get("TracingConfig") or {}).get("Mode") == "Active")
+    root = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+    return inbound or f"Root={root};Parent={secrets.token_hex(8)};Sampled={sampled}"
+
+
+def unpacked_layers(config: dict[str, Any]) -> str:
+    """The folder that stands for /opt: the function's layers unpacked over one another, shared by its workers."""
+    layers = [layer for each in config.get("Layers") or [] if (layer := lambda_svc._resolve_layer_zip(each))]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(layer).digest() for layer in layers)).hexdigest()
+    folder = Path(tempfile.gettempdir(), f"opt-{digest[:16]}")
+    with _unpacking:
+        if not folder.exists():
+            partial = Path(tempfile.mkdtemp())
+            for layer in layers:
+                with zipfile.ZipFile(io.BytesIO(layer)) as opened:
+                    lambda_svc._extract_zip_preserving_mode(opened, str(partial))
+            partial.rename(folder)
+    return str(folder)
+
+
+def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, str]:
+    """Everything the function's process sees: Lambda's variables, then its own, then where the emulator is."""
+    logging, name, opt = config.get("LoggingConfig") or {}, config["FunctionName"], unpacked_layers(config)
+    region, python = config["FunctionArn"].split(":")[3], config["Runtime"]
+    variables = {"PATH": f"{opt}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
+    variables["PYTHONPATH"] = f"{opt}/python/lib/{python}/site-packages:{opt}/python"
+    variables |= {"HOME": config["scratch"], "TMPDIR": config["scratch"], "LAMBDA_TASK_ROOT": task_root}
+    variables |= {"_HANDLER": config["Handler"], "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    variables |= {"AWS_XRAY_CONTEXT_MISSING": "IGNORE_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"}
+    lambdas = {
+        "RUNTIME_API": f"127.0.0.1:{port}",
+        "FUNCTION_NAME": name,
+        "FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+        "FUNCTION_VERSION": config.get("Version", "$LATEST"),
+        "INITIALIZATION_TYPE": "on-demand",
+        "LOG_FORMAT": logging.get("LogFormat", "Text"),
+        "LOG_LEVEL": logging.get("ApplicationLogLevel", ""),
+        "LOG_GROUP_NAME": logging.get("LogGroup") or f"/aws/lambda/{name}",
+        "LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}",
+    }
+    variables |= {f"AWS_LAMBDA_{key}": value for key, value in lambdas.items()}
+    variables |= {"AWS_EXECUTION_ENV": f"AWS_Lambda_{python}", **runtime.execution_credentials(config)}
+    for key, value in lambda_svc._runtime_env_vars(config).items():
+        variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else value
+    # object_store, which polars reads S3 with, refuses plain HTTP unless told; botocore must not prefix the host.
+    here = {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], "AWS_ALLOW_HTTP": "true"}
+    return variables | here | {runtime.HOST_PREFIX_ENV: "true"}
+
+
+class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]  # MiniStack has no types
+    """One execution environment of a Python function: one invocation at a time, kept warm."""
+
+    config: dict[str, Any]
+    _tmpdir: str | None
+    _log: Any = None
+
+    def invoke(self, event: Any, request_id: str, **details: Any) -> Any:
+        """Run one invocation; a failure to start is answered with the error Lambda gives it."""
+        try:
+            return super().invoke(event, request_id, **details)
+        except RuntimeError as failure:
+            late = isinstance(failure, runtime.ProvidedInitTimeout)
+            payload = {
+                "errorType": "Sandbox.Timedout" if late else "Runtime.ExitError",
+                "errorMessage": str(failure),
+            }
+            if isinstance(self._init_error, dict):
+                payload = self._init_error
+            return {"status": "error", "error_payload": payload, "log": self._drain_stderr()}
+
+    def _spawn(self, init_timeout: float | None = None) -> None:
+        self._discard_tmpdir()
+        self._tmpdir = tempfile.mkdtemp(prefix=f"{self.func_name[:40]}-")
+        self.config = {**self.config, "scratch": self._tmpdir}
+        output = Path(self._tmpdir, ".output")
+        output.touch()
+        self._log = output.open(errors="replace")
+        super()._spawn(init_timeout)
+
+    def _build_handler_class(self, generation: int, pending: "queue.Queue[Any]") -> Any:
+        handler = super()._build_handler_class(generation, pending)
+        handler.disable_nagle_algorithm = True  # else headers and body wait 40 ms for each other
+        return handler
+
+    def _drain_stderr(self) -> Any:
+        return self._log.read() if self._log else ""
+
+    def _drain_stderr_bounded(self, *_: Any, **__: Any) -> Any:
+        return self._drain_stderr()  # complete: a worker writes its lines before it posts its answer
+
+    def _discard_tmpdir(self) -> None:
+        super()._discard_tmpdir()
+        if self._tmpdir:
+            self._log.close()
+            shutil.rmtree(self._tmpdir, ignore_errors=True)
+            self._tmpdir = self._log = None

@@ -1,0 +1,109 @@
+"""
+A state machine acts with its own role, and only with that.
+
+AWS ("How Step Functions generates IAM policies for integrated services"): every integration is a call signed with the
+machine's role; a refused one fails the state with the integration's service exception (`Lambda.AWSLambdaException`,
+`DynamoDB.AmazonDynamoDBException` ...), whose message names principal, action and resource.
+Stock: integrations run unchecked, so a machine with an empty role succeeds.
+Here: the running execution's role is kept in a context variable, and MiniStack's own IAM evaluation is asked before an
+integration is invoked or an ItemReader reads. Other patches ask it about what they do in a role's name.
+"""
+
+import hashlib
+from contextvars import ContextVar
+from typing import Any
+
+import ministack.app as gateway
+from ministack.core import iam_evaluator as iam
+from ministack.services import stepfunctions as sfn
+from ministack.services import sts
+
+EXCEPTIONS = {
+    "lambda": "Lambda.AWSLambdaException",
+    "dynamodb": "DynamoDB.AmazonDynamoDBException",
+    "sqs": "SQS.AmazonSQSException",
+    "events": "EventBridge.AmazonEventBridgeException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+}
+_role: ContextVar[tuple[str, str] | None] = ContextVar("state_machine_role", default=None)
+
+
+def apply() -> None:
+    """Remember whose role an execution runs with and check it before every integration."""
+    run, read_object = sfn._run_execution, sfn._s3_object_text
+
+    def run_with_role(arn: str) -> None:
+        execution = sfn._executions.get(arn) or {}
+        machine = sfn._state_machines.get(execution.get("stateMachineArn")) or {}
+        _role.set((machine["roleArn"], execution["name"]) if machine.get("roleArn") else None)
+        run(arn)
+
+    def checked(invoke: Any) -> Any:
+        def checked_invoke(resource: str, data: Any, *rest: Any) -> Any:
+            authorize(*permission(resource, data if isinstance(data, dict) else {}))
+            return invoke(resource, data, *rest)
+
+        return checked_invoke
+
+    def checked_read(bucket: str, key: str) -> Any:
+        authorize("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}", "States.ItemReaderFailed")
+        return read_object(bucket, key)
+
+    sfn._run_execution, sfn._s3_object_text = run_with_role, checked_read
+    sfn._invoke_resource, sfn._invoke_with_callback = (
+        checked(sfn._invoke_resource),
+        checked(sfn._invoke_with_callback),
+    )
+
+
+def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
+    """The IAM action, the resource's ARN and the exception of a Task's integration."""
+    if ":::" not in resource:  # the function's ARN itself
+        return "lambda:InvokeFunction", resource, EXCEPTIONS["lambda"]
+    name = resource.partition(":::")[2]
+    service, operation = name.removeprefix("aws-sdk:").split(".")[0].split(":")[:2]
+    exception = EXCEPTIONS.get(service, f"{service.title()}.{service.title()}Exception")
+    if name.startswith("aws-sdk:"):
+        prefix = sfn._prefix_sdk_error(service, "").partition(".")[0]
+        exception = f"{prefix}.{prefix}Exception"
+        service = {"sfn": "states", "eventbridge": "events"}.get(service, service)
+    function, bus = (
+        str(data.get("FunctionName")),
+        (data.get("Entries") or [{}])[0].get("EventBusName", "default"),
+    )
+    target = {
+        "lambda": function if function.startswith("arn:") else f"function:{function}",
+        "dynamodb": f"table/{data.get('TableName')}",
+        "sqs": str(data.get("QueueUrl")).rsplit("/", 1)[-1],
+        "events": f"event-bus/{bus.rsplit('/', 1)[-1]}",
+        "states": str(data.get("StateMachineArn", "*")),
+    }.get(service, "*")
+    if target != "*" and not target.startswith("arn:"):
+        target = f"arn:aws:{service}:{sfn.get_region()}:{sfn.get_account_id()}:{target}"
+    operation = "InvokeFunction" if service == "lambda" else operation[0].upper() + operation[1:]
+    return f"{service}:{operation}", target, exception
+
+
+def authorize(action: str, resource: str, exception: str) -> None:
+    """Raise the named exception inside the execution unless its role may do this."""
+    current = _role.get()
+    if current is not None and (refused := refusal(*current, action, resource)):
+        raise sfn._ExecutionError(exception, refused)
+
+
+def refusal(role: str, session: str, action: str, resource: str) -> str | None:
+    """Why the role may not do this, or None; the words are IAM's."""
+    if not gateway.AUTH:
+        return None
+    account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
+    caller = f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
+    key = f"ASIA{hashlib.sha256(caller.encode()).hexdigest()[:16].upper()}"
+    details = {"Arn": caller, "UserId": f"{name}:{session}", "SecretAccessKey": key, "SessionToken": key}
+    sts.register_session(key, details)
+    denied = iam.enforce(key, action, action.partition(":")[0], sfn.get_region(), resource_arn=resource)
+    if denied is None:
+        return None
+    explicit = getattr(denied, "decision", "") == "Deny"
+    reason = "of an explicit deny" if explicit else f"no identity-based policy allows the {action} action"
+    said = f"User: {caller} is not authorized to perform: {action} on resource: {resource} because {reason}"
+    return f"{said} (Status Code: 403; Error Code: AccessDeniedException)"

@@ -1,0 +1,107 @@
+"""
+A pipe takes changes from a DynamoDB stream, filters and reshapes them and puts them on an event bus.
+
+AWS ("Amazon EventBridge Pipes targets", "... filtering", "... input transformation"): FilterCriteria are event
+patterns over the stream record; a target parameter may be one JSON path into it; InputTemplate's `<$.path>` becomes
+the JSON value, or its bare text inside a quoted string; the pipe's role reads the stream and puts the events; what
+the target refuses is tried again.
+Stock: delivers to SNS and Step Functions only, keeps neither filters nor target parameters, checks no role.
+Here: the pipe keeps both, and a batch for a bus goes through MiniStack's own pattern matching and PutEvents. Not
+modelled: enrichment, batching, MaximumRetryAttempts. A path that leads nowhere becomes empty text.
+"""
+
+import json
+import logging
+import re
+import time
+from typing import Any
+
+from ministack.services import eventbridge, pipes
+from ministack.services.cloudformation import provisioners
+
+from . import machine_role
+
+TOKEN = re.compile(r'\\.|"|<([^<>"\s]+)>', re.DOTALL)
+log = logging.getLogger("pipes")
+
+
+def apply() -> None:
+    """Keep the parameters of the pipes CloudFormation makes, deliver to event buses, and look every 100 ms."""
+    handlers, deliver = provisioners._RESOURCE_HANDLERS["AWS::Pipes::Pipe"], pipes._deliver_batch
+
+    def keeping(provision: Any, position: int) -> Any:
+        def wrapped(*arguments: Any, **more: Any) -> Any:
+            made = provision(*arguments, **more)
+            kept = {key: arguments[position].get(key) or {} for key in ("SourceParameters", "TargetParameters")}
+            pipes._pipes[made[0]].update(kept)
+            return made
+
+        return wrapped
+
+    def deliver_batch(pipe: dict[str, Any], batch: list[dict[str, Any]]) -> Any:
+        if pipes._arn_service(pipe["Target"]) != "events":
+            return deliver(pipe, batch)
+        delivered = [put_event(pipe, record) for record in batch if passes(pipe, record)]
+        return all(delivered)
+
+    def poll() -> None:
+        while True:
+            time.sleep(0.1)
+            try:
+                pipes._poll_once()
+            except Exception:
+                log.exception("a pipe could not be polled")
+
+    handlers["create"], handlers["update"] = keeping(handlers["create"], 1), keeping(handlers["update"], 2)
+    pipes._deliver_batch, pipes._poll_loop = deliver_batch, poll
+
+
+def passes(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether one of the pipe's filters lets the record through; without filters all pass."""
+    filters = (pipe.get("SourceParameters", {}).get("FilterCriteria") or {}).get("Filters") or []
+    patterns = [pattern for each in filters for pattern in eventbridge._compiled_pattern(each["Pattern"]) or []]
+    return not filters or any(eventbridge._matches_detail(record, pattern) for pattern in patterns)
+
+
+def put_event(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Put one record on the bus in the pipe's name; False, with the reason logged, leaves it on the stream."""
+    for action, resource in (("dynamodb:GetRecords", pipe["Source"]), ("events:PutEvents", pipe["Target"])):
+        if refused := machine_role.refusal(pipe["RoleArn"], pipe["Name"], action, resource):
+            log.warning("pipe %s: %s", pipe["Name"], refused)
+            return False
+    parameters = pipe.get("TargetParameters", {})
+    entry = {"Source": f"Pipe {pipe['Name']}", "DetailType": "Event from aws:dynamodb", "EventBusName": pipe["Target"]}
+    for name, value in (parameters.get("EventBridgeEventBusParameters") or {}).items():
+        entry[name] = at(value, record) if isinstance(value, str) and value.startswith("$.") else value
+    entry["Detail"] = render(parameters.get("InputTemplate", "<aws.pipes.event>"), record)
+    answer = json.loads(eventbridge._put_events({"Entries": [entry]})[2])
+    if answer.get("FailedEntryCount") != 0:
+        log.warning("pipe %s: the bus refused %s: %s", pipe["Name"], entry, answer)
+    return bool(answer.get("FailedEntryCount") == 0)
+
+
+def at(path: str, record: Any) -> Any:
+    """The value at a dotted path with array indices, or an empty text."""
+    for name in re.findall(r"[^.\[\]]+", path.removeprefix("$")):
+        try:
+            record = record[int(name)] if isinstance(record, list) else record[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return ""
+    return record
+
+
+def render(template: str, record: dict[str, Any]) -> str:
+    """The template with every placeholder replaced: text inside a quoted string, JSON elsewhere."""
+    quoted = False
+
+    def replace(token: re.Match[str]) -> str:
+        nonlocal quoted
+        if token.group(1) is None:
+            quoted ^= token.group() == '"'
+            return token.group()
+        value = record if token.group(1) == "aws.pipes.event" else at(token.group(1), record)
+        if quoted:
+            return json.dumps(value if isinstance(value, str) else json.dumps(value))[1:-1]
+        return json.dumps(value)
+
+    return TOKEN.sub(replace, template)

@@ -1,0 +1,371 @@
+"""Two AWS emulators per session: `stock` is MiniStack as published, `patched` is what the project runs on.
+
+EMULATOR_PYTHON and LAMBDA_PYTHON name the interpreters of the emulator's and the functions' environments; by default
+those under .local/ at the root of the repository.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import subprocess
+import textwrap
+import time
+import uuid
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT, REGION = "000000000000", "us-east-1"
+EVERYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+
+
+def interpreter(variable: str, folder: str) -> str:
+    """The interpreter named by the environment variable, or the one `make` built."""
+    path = os.environ.get(variable) or str(ROOT / ".local" / folder / "bin" / "python")
+    if not Path(path).exists():
+        pytest.fail(f"no interpreter at {path}: build the {folder} environment or set {variable}")
+    return path
+
+
+class Cloud:
+    """One running emulator, and the few things tests make in it."""
+
+    def __init__(self, patches: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        lambda_python = interpreter("LAMBDA_PYTHON", "runtime")
+        show = "import sys; print('python%d.%d' % sys.version_info[:2])"
+        self.runtime = subprocess.check_output([lambda_python, "-c", show], text=True).strip()
+        command = [interpreter("EMULATOR_PYTHON", "emulator"), str(ROOT / "local" / "emulator.py")]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), "--patches", patches],
+            env={
+                **os.environ,
+                "LAMBDA_PYTHON": lambda_python,
+                "SFN_WAIT_SCALE": "0.1",
+                "AWS_SECRET_ACCESS_KEY": "mine",
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().startswith("ready"), "the emulator did not start"
+
+    def stop(self) -> int:
+        """End the emulator and return its exit code."""
+        self.process.terminate()
+        code = self.process.wait(timeout=10)
+        self.process.stdout.close()  # type: ignore[union-attr]
+        return code
+
+    @cache  # noqa: B019  # a session has two clouds
+    def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None) -> Any:
+        """A boto3 client; the administrator's by default."""
+        session = boto3.Session(key, secret, token, REGION)
+        config = Config(retries={"max_attempts": 0}, signature_version="s3v4" if service == "s3" else None)
+        return session.client(service, endpoint_url=self.url, config=config)
+
+    def as_role(self, service: str, statements: list[dict[str, Any]]) -> Any:
+        """A client that may do only what the statements say."""
+        assumed = self.client("sts").assume_role(RoleArn=self.role(statements), RoleSessionName="test")["Credentials"]
+        return self.client(service, assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
+
+    def role(self, statements: list[dict[str, Any]]) -> str:
+        """A new role with these policy statements that anybody may assume; its ARN."""
+        name = unique("role")
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        made = self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=policy([trust]))
+        if statements:
+            self.client("iam").put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=policy(statements))
+        return str(made["Role"]["Arn"])
+
+    def function(self, code: str, **options: Any) -> str:
+        """A new Python function with this module text; its name."""
+        name = options.pop("FunctionName", unique("function"))
+        self.client("lambda").create_function(
+            FunctionName=name,
+            Runtime=self.runtime,
+            Handler="app.handler",
+            Code={"ZipFile": archive({"app.py": textwrap.dedent(code)})},
+            Role=options.pop("Role", None) or self.role([]),
+            **options,
+        )
+        return str(name)
+
+    def layer(self, files: dict[str, str]) -> str:
+        """A new layer with these files; its version's ARN."""
+        made = self.client("lambda").publish_layer_version(
+            LayerName=unique("layer"), Content={"ZipFile": archive(files)}
+        )
+        return str(made["LayerVersionArn"])
+
+    def invoke(self, name: str, event: Any = None) -> dict[str, Any]:
+        """Invoke synchronously: `error` tells whether the function failed, `answer` is what it returned."""
+        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        return {"error": "FunctionError" in answer, "answer": json.loads(answer["Payload"].read() or "null")}
+
+    def bucket(self, objects: dict[str, Any] | None = None) -> str:
+        """A new bucket with these objects, each stored as JSON; its name."""
+        name = unique("bucket")
+        self.client("s3").create_bucket(Bucket=name)
+        for key, content in (objects or {}).items():
+            self.client("s3").put_object(Bucket=name, Key=key, Body=json.dumps(content).encode())
+        return name
+
+    def table(self, **options: Any) -> dict[str, Any]:
+        """A new table with the string key `id`; its description."""
+        return dict(
+            self.client("dynamodb").create_table(
+                TableName=unique("table"),
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+                **options,
+            )["TableDescription"]
+        )
+
+    def queue(self) -> str:
+        """A new queue; its URL."""
+        return str(self.client("sqs").create_queue(QueueName=unique("queue"))["QueueUrl"])
+
+    def messages(self, queue: str, count: int = 1) -> list[Any]:
+        """The JSON bodies of the queue's messages, as soon as there are so many."""
+        bodies: list[Any] = []
+
+        def enough() -> bool:
+            received = self.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+            bodies.extend(json.loads(message["Body"]) for message in received)
+            return len(bodies) >= count
+
+        self.until(enough)
+        return bodies
+
+    def heard_on(self, bus: str, pattern: dict[str, Any]) -> str:
+        """The URL of a new queue that receives the bus's events that match."""
+        queue, events, rule = self.queue(), self.client("events"), unique("rule")
+        events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps(pattern))
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue.rsplit('/', 1)[-1]}"
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        self.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy([allowed])})
+        events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+        return queue
+
+    def machine(self, definition: dict[str, Any], statements: list[dict[str, Any]] | None = None) -> str:
+        """A new state machine whose role has these statements (everything by default); its ARN."""
+        made = self.client("stepfunctions").create_state_machine(
+            name=unique("machine"),
+            definition=json.dumps(definition),
+            roleArn=self.role(EVERYTHING if statements is None else statements),
+        )
+        return str(made["stateMachineArn"])
+
+    def start(self, machine: str, value: Any = None) -> str:
+        """Start an execution; its ARN."""
+        started = self.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(value or {}))
+        return str(started["executionArn"])
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        """The execution's description once it has ended, with its output decoded."""
+        describe = self.client("stepfunctions").describe_execution
+        self.until(lambda: describe(executionArn=execution)["status"] != "RUNNING")
+        described = dict(describe(executionArn=execution))
+        return {**described, "output": json.loads(described.get("output") or "null")}
+
+    def run(self, definition: dict[str, Any], value: Any = None, statements: Any = None) -> dict[str, Any]:
+        """Run a new machine to its end."""
+        return self.ended(self.start(self.machine(definition, statements), value))
+
+    def history(self, execution: str) -> list[dict[str, Any]]:
+        """The execution's events."""
+        events = self.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)
+        return list(events["events"])
+
+    def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+        """Poll until the condition holds and return its value."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.02)
+        return value
+
+
+ANSWERS = """
+    import json
+
+    def handler(event, context):
+        if event["path"].endswith("/file"):
+            return {"statusCode": 302, "headers": {"Location": "https://elsewhere/file?a=b&c=d"}}
+        if event["path"] == "/broken":
+            raise ValueError("secret")
+        if event["path"] == "/malformed":
+            return {"no": "status"}
+        return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
+"""
+
+
+class Api:
+    """An API deployed by CloudFormation, with one user who can sign in."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cognito = cloud.client("cognito-idp")
+        self.pool, self.client = self.user_pool()
+        function = cloud.function(ANSWERS)
+        arn = cloud.client("lambda").get_function_configuration(FunctionName=function)["FunctionArn"]
+        uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+        proxy = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+        call = {"x-amazon-apigateway-integration": proxy, "security": [{"Users": []}]}
+        pool_arn = f"arn:aws:cognito-idp:us-east-1:000000000000:userpool/{self.pool}"
+        scheme = {
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header",
+            "x-amazon-apigateway-authtype": "cognito_user_pools",
+            "x-amazon-apigateway-authorizer": {"type": "cognito_user_pools", "providerARNs": [pool_arn]},
+        }
+        paths = ("/exports", "/exports/{id}", "/exports/{id}/file", "/broken", "/malformed")
+        body = {
+            "swagger": "2.0",
+            "info": {"title": "exports", "version": "1"},
+            "paths": {path: {"get": call} for path in paths},
+            "securityDefinitions": {"Users": scheme},
+        }
+        problem = '{"title": $context.error.messageString}'
+        response = {
+            "Type": "AWS::ApiGateway::GatewayResponse",
+            "Properties": {
+                "RestApiId": {"Ref": "Api"},
+                "ResponseType": "DEFAULT_5XX",
+                "ResponseTemplates": {"application/json": problem},
+                "ResponseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app'"},
+            },
+        }
+        template = {
+            "Resources": {
+                "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": body}},
+                "Failure": response,
+                "Deployment": {
+                    "Type": "AWS::ApiGateway::Deployment",
+                    "DependsOn": ["Failure"],
+                    "Properties": {"RestApiId": {"Ref": "Api"}},
+                },
+                "Stage": {
+                    "Type": "AWS::ApiGateway::Stage",
+                    "Properties": {
+                        "RestApiId": {"Ref": "Api"},
+                        "DeploymentId": {"Ref": "Deployment"},
+                        "StageName": "v1",
+                    },
+                },
+            },
+            "Outputs": {"Id": {"Value": {"Ref": "Api"}}},
+        }
+        stacks = cloud.client("cloudformation")
+        stacks.create_stack(StackName=function, TemplateBody=json.dumps(template))
+
+        def outputs() -> Any:
+            stack = stacks.describe_stacks(StackName=function)["Stacks"][0]
+            assert not stack["StackStatus"].endswith("FAILED"), stack
+            return stack["StackStatus"] == "CREATE_COMPLETE" and stack["Outputs"]
+
+        self.url = f"{cloud.url}/_aws/execute-api/{cloud.until(outputs)[0]['OutputValue']}/v1"
+
+    def user_pool(self) -> tuple[str, str]:
+        """A new pool and its client."""
+        pool = self.cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+        flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+        client = self.cognito.create_user_pool_client(UserPoolId=pool, ClientName="app", ExplicitAuthFlows=flows)
+        return pool, client["UserPoolClient"]["ClientId"]
+
+    def token(self, pool: str, client: str) -> str:
+        """The ID token of a new user of the pool."""
+        user = {"UserPoolId": pool, "Username": f"jo{uuid.uuid4().hex}"}
+        address = {"Name": "email", "Value": "jo@example.com"}
+        self.cognito.admin_create_user(**user, UserAttributes=[address], MessageAction="SUPPRESS")
+        self.cognito.admin_set_user_password(**user, Password="Correct-horse-1", Permanent=True)
+        signed_in = self.cognito.admin_initiate_auth(
+            UserPoolId=pool,
+            ClientId=client,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": user["Username"], "PASSWORD": "Correct-horse-1"},
+        )
+        return str(signed_in["AuthenticationResult"]["IdToken"])
+
+    def get(self, path: str, token: str | None = "own") -> requests.Response:
+        """Call the API, as its own user by default."""
+        token = self.token(self.pool, self.client) if token == "own" else token
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return requests.get(f"{self.url}{path}", headers=headers, allow_redirects=False, timeout=10)
+
+
+def unique(kind: str) -> str:
+    """A name nothing else has."""
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def policy(statements: list[dict[str, Any]]) -> str:
+    """A policy document."""
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def archive(files: dict[str, str]) -> bytes:
+    """A zip archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        for name, text in files.items():
+            opened.writestr(name, text)
+    return packed.getvalue()
+
+
+def running(patches: str) -> Iterator[Cloud]:
+    """An emulator for the length of a fixture."""
+    cloud = Cloud(patches)
+    yield cloud
+    assert cloud.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def stock() -> Iterator[Cloud]:
+    """MiniStack as published."""
+    yield from running("none")
+
+
+@pytest.fixture(scope="session")
+def patched() -> Iterator[Cloud]:
+    """MiniStack with every patch."""
+    yield from running("all")
+
+
+@pytest.fixture
+def another() -> Iterator[Cloud]:
+    """A patched emulator of this test's own, which the test may stop."""
+    cloud = Cloud("all")
+    yield cloud
+    if cloud.process.poll() is None:
+        cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def stock_api(stock: Cloud) -> Api:
+    """The API on MiniStack as published."""
+    return Api(stock)
+
+
+@pytest.fixture(scope="session")
+def api(patched: Cloud) -> Api:
+    """The API on what the project runs on."""
+    return Api(patched)
