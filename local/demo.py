@@ -21,8 +21,7 @@ _TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
 def show(description: dict[str, Any]) -> Path:
-    """
-    Requests United's flights of 2013, follows the export, saves the file and shows what happened.
+    """Requests United's flights of 2013, follows the export, saves the file and shows what happened.
 
     Raises:
         stack.Trouble: the export did not succeed.

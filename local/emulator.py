@@ -1,5 +1,4 @@
-"""
-The AWS emulator: MiniStack with our corrections, in the emulator's own environment (requirements/emulator.in).
+"""The AWS emulator: MiniStack with our corrections, in the emulator's own environment (requirements/emulator.in).
 
     python local/emulator.py --port 4566 [--patches all|none|name,name] [--no-auth]
 

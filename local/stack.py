@@ -1,5 +1,4 @@
-"""
-The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
+"""The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
 
 The real `sam build` and `sam deploy` deploy the real template; the product does not know where it runs.
 """
@@ -58,8 +57,7 @@ def describe() -> dict[str, Any] | None:
 
 
 def up(port: int) -> dict[str, Any]:
-    """
-    Starts the emulator where none runs, and brings the stack on it to what the files say.
+    """Starts the emulator where none runs, and brings the stack on it to what the files say.
 
     Raises:
         Trouble: with nothing left running that this call started.
@@ -217,6 +215,7 @@ def _sam(*arguments: str, port: int | None = None) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at a deployment; 5 without it
         "AWS_DEFAULT_REGION": REGION,
     }
     if access:

@@ -17,8 +17,7 @@ _THREADS = 16
 
 @function(__file__)
 def handler(event: Event) -> dict[str, str]:
-    """
-    Makes the file of an attempt from the parts of its plan.
+    """Makes the file of an attempt from the parts of its plan.
 
     Returns:
         What RecordSucceeded writes, numbers as text:
@@ -49,8 +48,7 @@ def handler(event: Event) -> dict[str, str]:
 
 
 def _receipts(files: Work, plan: Plan) -> list[Receipt]:
-    """
-    The receipt of every part, in order.
+    """The receipt of every part, in order.
 
     Raises:
         RowsMissing: a part has none, or the rows read are not those planned. A short file is never made.

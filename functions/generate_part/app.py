@@ -21,8 +21,7 @@ _BLOCK = 1024 * 1024
 
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
-    """
-    Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
+    """Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
 
     Returns:
         ``{part, rows, bytes}``, the rows being those written.

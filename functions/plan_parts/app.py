@@ -16,8 +16,7 @@ from shared.work import ENGINE_VERSION, Part, Plan, Work
 
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
-    """
-    Plans an attempt. Equal records and sources give the same plan, whose finished parts are then used again.
+    """Plans an attempt. Equal records and sources give the same plan, whose finished parts are then used again.
 
     Returns:
         ``{plan, parts_key, parts_total, concurrency}``; all but ``concurrency`` as text.

@@ -1,5 +1,4 @@
-"""
-One file out of parts, put together by S3 itself.
+"""One file out of parts, put together by S3 itself.
 
 The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload without sending them
 through here; only what cannot stand alone, because a part of an upload is at least 5 MiB, is downloaded and joined.
@@ -93,8 +92,7 @@ class Upload:
 
 
 def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
-    """
-    The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
+    """The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
 
     Raises:
         TooManyParts: more than 10,000.
@@ -131,8 +129,7 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
 
 
 def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name: str) -> tuple[int, int]:
-    """
-    Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
+    """Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
 
     Args:
         key: key in the exports bucket.
@@ -180,8 +177,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
 
 
 def combine_crc32(first: int, second: int, second_size: int) -> int:
-    """
-    CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
+    """CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
 
     Appending ``second_size`` zero bytes to A multiplies its CRC by x^(8·size) modulo the polynomial; B is then added.
     """

@@ -11,8 +11,7 @@ from shared.telemetry import logger
 
 
 def start(record: Record) -> None:
-    """
-    Starts the execution of a record's attempt.
+    """Starts the execution of a record's attempt.
 
     Its name holds the attempt, so however often this is called there is one execution: a name that is taken, open or
     closed, means that it was started.
@@ -29,8 +28,7 @@ def start(record: Record) -> None:
 
 
 def running(event: dict[str, Any]) -> Record:
-    """
-    The record of a task's ``owner``, ``export_id`` and ``attempt``, as long as it is that attempt that runs.
+    """The record of a task's ``owner``, ``export_id`` and ``attempt``, as long as it is that attempt that runs.
 
     Raises:
         NotRunning: it was cancelled, retried, removed, or has ended.

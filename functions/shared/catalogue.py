@@ -69,8 +69,7 @@ class Report:
 
 
 def load(folder: Path) -> dict[str, Report]:
-    """
-    Every report of a folder, by id.
+    """Every report of a folder, by id.
 
     Raises:
         InvalidDefinition: naming the file and every fault in it.
@@ -79,8 +78,7 @@ def load(folder: Path) -> dict[str, Report]:
 
 
 def parse(report: str, text: str) -> Report:
-    """
-    One report from the text of its file.
+    """One report from the text of its file.
 
     Raises:
         InvalidDefinition: naming the report and every fault in it.
@@ -104,8 +102,7 @@ def deployed() -> dict[str, Report]:
 
 
 def report(name: str) -> Report:
-    """
-    A deployed report by id.
+    """A deployed report by id.
 
     Raises:
         UnknownReport: naming the reports there are.

@@ -1,5 +1,4 @@
-"""
-Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
+"""Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
 
 A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what would be right}``.
 """
@@ -41,8 +40,7 @@ def event_contract(app_file: str) -> Draft202012Validator:
 
 
 def require(contract: Draft202012Validator, event: object) -> None:
-    """
-    Refuses an event that breaks the contract.
+    """Refuses an event that breaks the contract.
 
     Raises:
         InvalidEvent: with one sentence per fault.

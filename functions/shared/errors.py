@@ -1,5 +1,4 @@
-"""
-What can go wrong with an export, named.
+"""What can go wrong with an export, named.
 
 A worker raises one of these; Step Functions stores the class name as ``Error`` and the message within ``Cause``;
 ReadExports turns both into the ``error`` a person reads, with what to do about it (:func:`explain`).
@@ -116,8 +115,7 @@ _UNEXPECTED = Explanation("Something unexpected failed", False, _OPERATOR)
 
 
 def explain(failure: Failure) -> dict[str, Any]:
-    """
-    The ``error`` object of an export.
+    """The ``error`` object of an export.
 
     Returns:
         ``{type, title, detail, state, part, retryable, remedy}``; ``part`` is None where no part failed.

@@ -27,8 +27,7 @@ def location(request: Request, record: Record) -> str:
 
 
 def represent(request: Request, record: Record, parts: tuple[int, int] | None = None) -> dict[str, Any]:
-    """
-    The export's JSON.
+    """The export's JSON.
 
     Args:
         parts: parts done and in all, where they are known.

@@ -13,8 +13,7 @@ Handler = Callable[[Event, LambdaContext], Any]
 
 
 def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
-    """
-    Makes a Lambda handler of ``work(event)``.
+    """Makes a Lambda handler of ``work(event)``.
 
     The event is checked against event.schema.json beside ``app_file`` before any work, every log line carries the
     export's id where the event has one, and metrics are flushed at the end.

@@ -1,5 +1,4 @@
-"""
-HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
+"""HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
 
 Answers are JSON; errors are ``application/problem+json`` (RFC 9457).
 """
@@ -81,8 +80,7 @@ class Request:
 
     @property
     def base_url(self) -> str:
-        """
-        Address of the API as the caller reached it: stage or base path included, no slash at the end.
+        """Address of the API as the caller reached it: stage or base path included, no slash at the end.
 
         ``requestContext.path`` is the called path with the stage (or the custom domain's base path) before it;
         without the resource's own segments the rest is the base.
@@ -95,8 +93,7 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """
-        Who calls.
+        """Who calls.
 
         The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
         the tenant is, is checked here.

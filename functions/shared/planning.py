@@ -18,8 +18,7 @@ _ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for a
 
 
 def divide(extents: list[Extent], workers: int) -> list[Part]:
-    """
-    Parts of about equal size that together hold every row of ``extents`` once, in order.
+    """Parts of about equal size that together hold every row of ``extents`` once, in order.
 
     Args:
         extents: row groups in the order of the file, each with ``rows`` ≥ 1.

@@ -49,8 +49,7 @@ class Filter:
         return _OPERATORS[self.operator](self.expression, pl.lit(self.value))
 
     def may_match(self, low: pl.DataFrame, high: pl.DataFrame) -> pl.Series:
-        """
-        For each row of bounds, whether some row between them may pass.
+        """For each row of bounds, whether some row between them may pass.
 
         Args:
             low: lower bounds of the source's columns, one row a group, null where unknown.
@@ -96,8 +95,7 @@ class Query:
 
     @classmethod
     def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
-        """
-        The query of a report definition (report.schema.json) for resolved parameters.
+        """The query of a report definition (report.schema.json) for resolved parameters.
 
         Raises:
             ColumnMismatch: an expression is not SQL that polars knows.
@@ -129,8 +127,7 @@ class Query:
         return sorted({name for expression in expressions for name in expression.meta.root_names()})
 
     def check(self, schema: pl.Schema) -> None:
-        """
-        Whether the query fits the source's schema.
+        """Whether the query fits the source's schema.
 
         Raises:
             ColumnMismatch: a column is not in the source, has another type than declared, or a filter cannot compare.
@@ -153,8 +150,7 @@ class Query:
             raise ColumnMismatch(f"a filter does not fit its column: {_first_line(error)}") from error
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """
-        The output rows of source rows, in their order.
+        """The output rows of source rows, in their order.
 
         Raises:
             SourceUnreadable: an expression fails on a value.

@@ -1,5 +1,4 @@
-"""
-The table ``Exports``: what is known of each export, under the key that is its access control.
+"""The table ``Exports``: what is known of each export, under the key that is its access control.
 
 Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). ``active_owner`` equals
 ``owner`` while the export is QUEUED or RUNNING and is absent otherwise; the sparse index ActiveExports lists by it.
@@ -83,8 +82,7 @@ def delete_after(expires: datetime.datetime) -> int:
 
 
 def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
-    """
-    Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
+    """Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
 
     Raises:
         AlreadyRequested: the key was used within the last 24 hours.

@@ -1,5 +1,4 @@
-"""
-Logs, traces and metrics, the same for every function (Powertools for AWS Lambda).
+"""Logs, traces and metrics, the same for every function (Powertools for AWS Lambda).
 
 POWERTOOLS_SERVICE_NAME and POWERTOOLS_METRICS_NAMESPACE come from template.yaml.
 """

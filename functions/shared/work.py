@@ -1,5 +1,4 @@
-"""
-The work files of an export in the bucket: its plan, its parts, their receipts.
+"""The work files of an export in the bucket: its plan, its parts, their receipts.
 
     work/<export>/<plan>/plan.json             what is made: see :class:`Plan`
     work/<export>/<plan>/parts.json            array of :class:`Part`, the Map's items

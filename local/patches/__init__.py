@@ -1,5 +1,4 @@
-"""
-What MiniStack does differently from AWS and this project would notice, one module per difference.
+"""What MiniStack does differently from AWS and this project would notice, one module per difference.
 
 A module says what AWS does, what stock MiniStack does and how its `apply()` corrects that. tests/emulator/ proves
 both halves: a patch is deleted the day its gap test fails. Where two replace the same function, the later one wraps

@@ -1,5 +1,4 @@
-"""
-A REST API's function is told the address its caller used.
+"""A REST API's function is told the address its caller used.
 
 AWS ("Input format of a Lambda function for proxy integration"; with a custom domain and a base path mapping):
 `{X-Forwarded-Proto}://{requestContext.domainName}{requestContext.path}` is the URL that was called; of a query

@@ -1,5 +1,4 @@
-"""
-A Distributed Map runs its items as child executions that can be limited, fail early and be read back.
+"""A Distributed Map runs its items as child executions that can be limited, fail early and be read back.
 
 AWS ("Using Map state in Distributed mode", "ResultWriter (Map)"): `...Path` fields are honoured; once too many items
 have failed the Map Run fails: pending children never start, running ones are stopped, the parent sees only

@@ -1,5 +1,4 @@
-"""
-The sizes S3 refuses in a multipart upload.
+"""The sizes S3 refuses in a multipart upload.
 
 AWS ("Amazon S3 multipart upload limits", "UploadPartCopy"): every part but the last is at least 5 MiB, else
 CompleteMultipartUpload answers EntityTooSmall and creates nothing; a range is copied only from a source larger than

@@ -1,5 +1,4 @@
-"""
-A function that fails behind a REST API is a 502 that tells nothing.
+"""A function that fails behind a REST API is a 502 that tells nothing.
 
 AWS ("Output format of a Lambda function for proxy integration"): an unhandled error, a timeout or an answer without a
 statusCode is 502 `{"message": "Internal server error"}`, through the API's DEFAULT_5XX response when it has one.

@@ -1,5 +1,4 @@
-"""
-A multipart upload created with ChecksumType FULL_OBJECT is checked as a whole.
+"""A multipart upload created with ChecksumType FULL_OBJECT is checked as a whole.
 
 AWS ("Checking object integrity in Amazon S3"): with CRC32 and FULL_OBJECT the completion may carry the whole object's
 CRC-32; S3 compares it with what it assembled, answers BadDigest and creates nothing when they differ, and reports it,

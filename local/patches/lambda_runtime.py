@@ -1,5 +1,4 @@
-"""
-Python functions run under AWS's own runtime client, in an environment as clean as Lambda's.
+"""Python functions run under AWS's own runtime client, in an environment as clean as Lambda's.
 
 AWS ("Lambda runtime API", "Defined runtime environment variables"): awslambdaric runs the handler; an unhandled
 exception's class becomes errorType, which Step Functions matches Retry and Catch on; layers lie under /opt; the

@@ -1,5 +1,4 @@
-"""
-A request to the emulator counts as TLS.
+"""A request to the emulator counts as TLS.
 
 AWS ("AWS global condition context keys"): every SDK calls over HTTPS, so `aws:SecureTransport` is true and a bucket
 policy that denies the rest refuses nobody.

@@ -1,5 +1,4 @@
-"""
-A state machine acts with its own role, and only with that.
+"""A state machine acts with its own role, and only with that.
 
 AWS ("How Step Functions generates IAM policies for integrated services"): every integration is a call signed with the
 machine's role; a refused one fails the state with the integration's service exception (`Lambda.AWSLambdaException`,

@@ -1,5 +1,4 @@
-"""
-`TimeoutSeconds` at the top of a state machine ends the execution.
+"""`TimeoutSeconds` at the top of a state machine ends the execution.
 
 AWS ("State machine structure in Amazon States Language"): an execution that runs longer ends as TIMED_OUT with
 `States.Timeout`, its status change is announced, and no further state runs.

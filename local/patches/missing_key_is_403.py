@@ -1,5 +1,4 @@
-"""
-Asking for a key that does not exist is 403 unless the caller may list the bucket.
+"""Asking for a key that does not exist is 403 unless the caller may list the bucket.
 
 AWS ("GetObject", "HeadObject", "GetObjectAttributes", permissions): without `s3:ListBucket` S3 does not tell whether
 the object exists and answers 403 AccessDenied; with it, 404.

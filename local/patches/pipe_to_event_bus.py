@@ -1,5 +1,4 @@
-"""
-A pipe takes changes from a DynamoDB stream, filters and reshapes them and puts them on an event bus.
+"""A pipe takes changes from a DynamoDB stream, filters and reshapes them and puts them on an event bus.
 
 AWS ("Amazon EventBridge Pipes targets", "... filtering", "... input transformation"): FilterCriteria are event
 patterns over the stream record; a target parameter may be one JSON path into it; InputTemplate's `<$.path>` becomes

@@ -1,5 +1,4 @@
-"""
-The details of the Amazon States Language the export workflow relies on.
+"""The details of the Amazon States Language the export workflow relies on.
 
 AWS ("Handling errors in Step Functions workflows", "Service quotas"): `States.ALL` catches neither `States.Runtime`
 nor `States.DataLimitExceeded`; a JSON path that leads nowhere is the one, a payload over 256 KiB the other; a retry's

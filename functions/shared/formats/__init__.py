@@ -1,5 +1,4 @@
-"""
-The formats of the file. A format is one module with a :class:`Format` in it.
+"""The formats of the file. A format is one module with a :class:`Format` in it.
 
 Workers write **position-independent** fragments, which the assembler puts together in the order of the parts, with
 what belongs before, between and after them. API functions read a format's name and options only: this package

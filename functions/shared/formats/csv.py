@@ -1,5 +1,4 @@
-"""
-Format ``csv``: RFC 4180 in UTF-8, a header line once, a line feed after every line.
+"""Format ``csv``: RFC 4180 in UTF-8, a header line once, a line feed after every line.
 
 A null is an empty field, an empty text is ``""``. Dates are ``2013-01-31``, clock times ``05:17``, timestamps
 ``2013-01-01T10:00:00Z`` in UTC. Text that a spreadsheet would run as a formula gets an apostrophe before it.

@@ -16,16 +16,14 @@ class Source(Protocol):
     """What a source module offers."""
 
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
-        """
-        The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
+        """The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
 
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceSchemaMismatch, ColumnMismatch.
         """
 
     def scan(self, query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterator[pl.DataFrame]:
-        """
-        Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
+        """Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
 
         Args:
             schema: polars types by column, as text, as the plan holds them.

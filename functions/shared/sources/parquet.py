@@ -1,5 +1,4 @@
-"""
-Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
+"""Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
 
 Files whose names start with ``_`` or ``.`` or do not end in ``.parquet`` are not part of a dataset. Partition
 columns (``year=2013/month=1/``) are integers where every value is one, text otherwise.
@@ -228,8 +227,7 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
 
 
 def _decoder(dtype: pl.DataType) -> Callable[[bytes], int | str | None] | None:
-    """
-    How a bound of this type is stored; None for types whose bounds are not used.
+    """How a bound of this type is stored; None for types whose bounds are not used.
 
     Floats are left out: their statistics leave NaN out, which polars orders above every number.
     """

@@ -1,5 +1,4 @@
-"""
-The footer of a Parquet file: row groups, their sizes and statistics, without reading any data.
+"""The footer of a Parquet file: row groups, their sizes and statistics, without reading any data.
 
 Written to parquet.thrift of the Apache Parquet format (github.com/apache/parquet-format) and the Thrift compact
 protocol (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md). polars reads footers too, but does not
@@ -34,8 +33,7 @@ class RowGroup:
 
 
 def footer_length(tail: bytes) -> int:
-    """
-    Bytes of the footer, from the last :data:`TAIL` bytes of a file.
+    """Bytes of the footer, from the last :data:`TAIL` bytes of a file.
 
     Raises:
         ValueError: these are not the last bytes of a Parquet file.
@@ -46,8 +44,7 @@ def footer_length(tail: bytes) -> int:
 
 
 def row_groups(footer: bytes) -> list[RowGroup]:
-    """
-    The row groups of a footer (FileMetaData, field 4), in the order of the file.
+    """The row groups of a footer (FileMetaData, field 4), in the order of the file.
 
     Raises:
         ValueError: the bytes are not a footer.
