@@ -29,11 +29,12 @@ def handler(event: Event) -> dict[str, str]:
     receipts = _receipts(files, plan)
     file_format = FORMATS[plan["format"]]
     key = _result_key(record)
+    # From before the upload began: S3 counts the days of its lifecycle from there.
+    expires = clock.now() + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
     segments = file_format.layout(plan, files, receipts)
     size, crc32 = assembly.assemble(key, segments, file_format.content_type, record["file_name"])
     _keep_only_while_running(event, key)
     rows = sum(receipt["rows_written"] for receipt in receipts)
-    expires = clock.now() + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
     metrics.add_metric(name="FileBytes", unit="Bytes", value=size)
     logger.info("file assembled", extra={"rows": rows, "bytes": size, "parts": len(receipts)})
     return {

@@ -5,6 +5,7 @@ import datetime
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -16,14 +17,17 @@ from shared.function import Event, function
 from shared.http import Answer, Problem, Request, serve
 from shared.records import ACTIVE, Record
 from shared.telemetry import follow
-from shared.work import Plan, Work
+from shared.work import Work
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _URL_SECONDS = 300
 _PROGRESS_SECONDS = 1.0
 _PAGE = 20
+_THREADS = 8
 
-_progress_seen: dict[tuple[str, int], tuple[float, tuple[int, int] | None]] = {}
+Parts = tuple[int, int] | None
+"""Parts done and in all, None before there is a plan."""
+_seen: dict[tuple[str, int], tuple[float, Parts]] = {}
 
 
 @function(__file__)
@@ -41,9 +45,11 @@ def handler(event: Event) -> Any:
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
     wanted, limit, before = _page(request.query)
-    found = records.newest_first(request.caller.owner, before)
+    found = records.newest_first(request.identify().owner, before)
     page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
-    shown = [represent(request, record, _progress(record)) for record in page[:limit]]
+    with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
+        progress = list(pool.map(_progress, page[:limit]))
+    shown = [represent(request, record, parts) for record, parts in zip(page, progress, strict=False)]
     cursor = _cursor(page[limit - 1]["export_id"]) if len(page) > limit else None
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
@@ -84,7 +90,7 @@ def hand_out_file(request: Request) -> Answer:
 
 def show_limits(request: Request) -> Answer:
     """What the caller may still do."""
-    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(request.caller.owner)
+    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(request.identify().owner)
     body = {
         "active_exports": {"limit": limit, "used": active, "remaining": max(0, limit - active)},
         "rows_per_export": int(os.environ["MAX_ROWS_PER_EXPORT"]),
@@ -96,7 +102,7 @@ def show_limits(request: Request) -> Answer:
 def _find(request: Request) -> Record:
     """The caller's export. Another owner's is under another key and so is not there: 404, whoever asks."""
     export_id = request.path["id"]
-    record = records.get(request.caller.owner, export_id) if _ID.fullmatch(export_id) else None
+    record = records.get(request.identify().owner, export_id) if _ID.fullmatch(export_id) else None
     if record is None:
         detail = "You have no export of this id."
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
@@ -104,22 +110,23 @@ def _find(request: Request) -> Record:
     return record
 
 
-def _progress(record: Record) -> tuple[int, int] | None:
-    """Parts done and in all, counted from the receipts while the export runs; remembered for a second."""
+def _progress(record: Record) -> Parts:
+    """Counted from the receipts, so that it survives retries and never goes back; remembered for a second."""
     if record["status"] == "QUEUED":
         return None
     if "parts_total" in record:
         return record["parts_total"], record["parts_total"]
     key, now = (record["export_id"], record["attempt"]), time.monotonic()
-    seen = _progress_seen.get(key)
+    seen = _seen.get(key)
     if seen is None or now - seen[0] > _PROGRESS_SECONDS:
-        _progress_seen.clear()  # one process serves many callers: only what was just asked for is kept
-        seen = _progress_seen[key] = (now, _count(record["export_id"]))
+        for old in [old for old, (moment, _) in list(_seen.items()) if now - moment > _PROGRESS_SECONDS]:
+            _seen.pop(old, None)
+        seen = _seen[key] = (now, _count(record["export_id"]))
     return seen[1]
 
 
-def _count(export_id: str) -> tuple[int, int] | None:
-    plan: Plan | None = work.current_plan(export_id)
+def _count(export_id: str) -> Parts:
+    plan = work.current_plan(export_id)
     return (Work(export_id, plan["plan"]).count_receipts(), plan["parts_total"]) if plan else None
 
 

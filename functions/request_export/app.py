@@ -3,12 +3,13 @@
 import datetime
 import hashlib
 import json
+import math
 import os
 from http import HTTPStatus
 from typing import Any
 
 import uuid_utils.compat as uuid
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import attempts, catalogue, clock, contract, records
 from shared.contract import Fault
@@ -40,7 +41,7 @@ def handler(event: Event) -> Any:
 
 def request_export(request: Request) -> Answer:
     """Checks everything, records the export, starts it; or answers with the export that the key already stands for."""
-    caller = request.caller
+    caller = request.identify()
     body = _parse(request.event.get("body"), request.event.get("isBase64Encoded", False))
     idempotency = _idempotency(request.header("Idempotency-Key"), body)
     try:
@@ -52,7 +53,7 @@ def request_export(request: Request) -> Answer:
         records.create(record, idempotency, _epoch())
     except AlreadyRequested as first:
         return _replay(request, caller, first, idempotency)
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         raise _busy(error) from error
     _start(record, idempotency)
     metrics.add_metric(name="ExportsRequested", unit="Count", value=1)
@@ -65,13 +66,27 @@ def _parse(body: str | None, encoded: bool) -> dict[str, Any]:
     if encoded:
         raise _invalid([Fault(pointer="", detail="the body is binary", allowed="JSON text")])
     try:
-        parsed = json.loads(body or "")
-    except ValueError as error:
+        parsed = json.loads(body or "", parse_constant=_refuse_number, parse_float=_finite)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        detail = f"the body holds {error.object[error.start]!a}, half of a character"
+        raise _invalid([Fault(pointer="", detail=detail, allowed="whole Unicode characters")]) from error
+    except (ValueError, RecursionError) as error:
         detail = f"the body is not JSON: {error}" if body else "the body is empty"
         raise _invalid([Fault(pointer="", detail=detail, allowed="a JSON object")]) from error
     if faults := _faults(parsed):
         raise _invalid(faults)
     return {"parameters": {}, "options": {}} | parsed  # type: ignore[no-any-return]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> Any:
+    """NaN and Infinity are no JSON (RFC 8259, section 6), and neither is a number that only they can hold."""
+    raise ValueError(f"{text} is not a finite number")
 
 
 def _faults(body: Any) -> list[Fault]:
@@ -153,7 +168,7 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
     """Starts the attempt. When that fails the request is taken back: nothing accepted is left behind unstarted."""
     try:
         attempts.start(record)
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         records.withdraw(record, idempotency)
         raise _busy(error) from error
 
@@ -170,7 +185,7 @@ def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempoten
     if record["status"] == "QUEUED":  # the first request may have died between its record and its start
         try:
             attempts.start(record)
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             raise _busy(error) from error
     return _accepted(request, record, {"Idempotent-Replayed": "true"})
 
@@ -180,13 +195,14 @@ def _accepted(request: Request, record: Record, headers: dict[str, str] | None =
     return Answer(HTTPStatus.ACCEPTED, represent(request, record), more | (headers or {}))
 
 
-def _busy(error: ClientError) -> Exception:
-    """Throttling by AWS is no fault of ours or the caller's: 503. Anything else is a defect and stays what it is."""
-    reasons = error.response.get("CancellationReasons", [])
-    codes = {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}
-    if not codes & _THROTTLED:
-        return error
-    detail = "AWS is throttling this service. Nothing was accepted; send the request again."
+def _busy(error: ClientError | BotoCoreError) -> Exception:
+    """AWS throttles or does not answer: no fault of ours or the caller's, 503. Anything else stays what it is."""
+    if isinstance(error, ClientError):
+        reasons = error.response.get("CancellationReasons", [])
+        codes = {error.response["Error"]["Code"], *(reason.get("Code") for reason in reasons)}
+        if not codes & _THROTTLED:
+            return error
+    detail = "AWS is throttling or not answering. Nothing was accepted; send the request again."
     headers = {"Retry-After": _RETRY_SECONDS}
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The service is busy", detail, headers)
 

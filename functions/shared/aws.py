@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
+# A call of the API must be answered, or given up, well within its function's 15 seconds.
+_PROMPT = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "max_attempts": 3})
 # Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
 _S3 = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, max_pool_connections=32)
 
@@ -21,7 +23,7 @@ _S3 = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, max_p
 @cache
 def dynamodb() -> DynamoDBClient:
     """Client of DynamoDB."""
-    return boto3.client("dynamodb", config=_RETRIES)
+    return boto3.client("dynamodb", config=_PROMPT)
 
 
 @cache
@@ -33,4 +35,4 @@ def s3() -> S3Client:
 @cache
 def stepfunctions() -> SFNClient:
     """Client of Step Functions."""
-    return boto3.client("stepfunctions", config=_RETRIES)
+    return boto3.client("stepfunctions", config=_PROMPT)

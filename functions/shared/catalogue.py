@@ -119,6 +119,8 @@ def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
         schema["format"] = "date"
     if parameter["type"] == "string":
         schema["maxLength"] = _TEXT_LIMIT
+    if parameter["type"] == "integer":
+        schema |= {"minimum": -(2**63), "maximum": 2**63 - 1}
     for rule in ("description", "default", "minimum", "maximum", "pattern", "enum"):
         if rule in parameter:
             schema[rule] = parameter[rule]

@@ -91,8 +91,7 @@ class Request:
         base = "/".join(parts[: len(parts) - segments])
         return f"{self.header('X-Forwarded-Proto') or 'https'}://{context['domainName']}{base}"
 
-    @property
-    def caller(self) -> Caller:
+    def identify(self) -> Caller:
         """Who calls.
 
         The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
