@@ -46,7 +46,8 @@ deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
 
 lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \
-	lock requirements/dev.in -o requirements/dev.txt && \
+	lock requirements/uv.in -o requirements/uv.txt && \
+	lock requirements/dev.in -c requirements/uv.txt -o requirements/dev.txt && \
 	lock functions/requirements.in -c requirements/dev.txt -o functions/requirements.txt && \
 	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
 	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
@@ -60,15 +61,20 @@ python:
 	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
 
 # One environment each: the emulator pins its own botocore, and functions run with no more than Lambda gives them.
-.venv/ready-$(VERSION): requirements/dev.txt | python
+# uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
+install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
+	|| $(install)
+
+.venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@echo "• Installing the development environment (.venv)"
-	@$(call install,.venv,requirements/dev.txt)
+	@$(PYTHON) -m venv --clear .venv
+	@$(call install,.venv,requirements/uv.txt)
+	@$(call sync,.venv,requirements/dev.txt)
 	@touch $@
 
-.local/%/ready-$(VERSION): requirements/%.txt | python
+.local/%/ready-$(VERSION): requirements/%.txt | .venv/ready-$(VERSION)
 	@echo "• Installing the $* environment (.local/$*)"
-	@$(call install,.local/$*,requirements/$*.txt)
+	@$(PYTHON) -m venv --clear .local/$*
+	@$(call sync,.local/$*,requirements/$*.txt)
 	@touch $@
-
-install = $(PYTHON) -m venv --clear $(1) && \
-	$(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $(2)
