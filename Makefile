@@ -62,7 +62,7 @@ python:
 
 # One environment each: the emulator pins its own botocore, and functions run with no more than Lambda gives them.
 # uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
-install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(2)
 sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
 	|| $(install)
 

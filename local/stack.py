@@ -31,16 +31,9 @@ LAMBDA_LIMIT = 262_144_000
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
-_INPUTS = [
-    "template.yaml",
-    "samconfig.toml",
-    "functions",
-    "layers",
-    "reports",
-    "statemachines",
-    "local",
-    "requirements",
-]
+# What decides the emulator, and what is deployed on it.
+_EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
+_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/stack.py"]
 _SLOW_START = 30
 
 
@@ -57,21 +50,24 @@ def describe() -> dict[str, Any] | None:
 
 
 def up(port: int) -> dict[str, Any]:
-    """Starts the emulator where none runs, and brings the stack on it to what the files say.
+    """Brings the emulator, and the stack on it, to what the files say; the emulator starts anew only when it changed.
 
     Raises:
         Trouble: with nothing left running that this call started.
     """
-    description, digest = describe(), _digest()
-    if description and description["digest"] == digest:
+    description, digests = describe(), {"emulator": _digest(_EMULATOR), "product": _digest(_PRODUCT)}
+    if description and description["digests"] == digests:
         return description
+    if description and description["digests"]["emulator"] != digests["emulator"]:
+        port, description = description["port"], None
+        down()
     pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
     try:
-        _build(digest)
+        _build(digests["product"])
         _step("Deploying the template with sam deploy")
         _sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
         _step("Filling in the sample data and the users")
-        description = _fill(port) | {"pid": pid, "port": port, "digest": digest}
+        description = _fill(port) | {"pid": pid, "port": port, "digests": digests}
     except BaseException:
         down()
         raise
@@ -263,10 +259,10 @@ def _fill(port: int) -> dict[str, Any]:
     return description | {"users": users}
 
 
-def _digest() -> str:
-    """Stands for every file that decides what is deployed, and for the runtime."""
+def _digest(inputs: list[str]) -> str:
+    """Stands for the content of these files and folders, and for the parameters."""
     digest = hashlib.sha256(json.dumps(PARAMETERS).encode())
-    for name in _INPUTS:
+    for name in inputs:
         path = ROOT / name
         for file in sorted([path] if path.is_file() else path.rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:

@@ -4,7 +4,6 @@ import base64
 import datetime
 import os
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any
 
 from shared import aws, clock, contract, records, work
 from shared.contract import Fault
-from shared.exports import EXPIRED, STATUSES, represent, status
+from shared.exports import EXPIRED, STATUSES, Progress, progress_of, represent, status
 from shared.function import Event, function
 from shared.http import Answer, Problem, Request, serve
 from shared.records import ACTIVE, Record
@@ -21,13 +20,8 @@ from shared.work import Work
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _URL_SECONDS = 300
-_PROGRESS_SECONDS = 1.0
 _PAGE = 20
 _THREADS = 8
-
-Parts = tuple[int, int] | None
-"""Parts done and in all, None before there is a plan."""
-_seen: dict[tuple[str, int], tuple[float, Parts]] = {}
 
 
 @function(__file__)
@@ -49,7 +43,7 @@ def list_exports(request: Request) -> Answer:
     page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
     with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
         progress = list(pool.map(_progress, page[:limit]))
-    shown = [represent(request, record, parts) for record, parts in zip(page, progress, strict=False)]
+    shown = [represent(request, record, known) for record, known in zip(page, progress, strict=False)]
     cursor = _cursor(page[limit - 1]["export_id"]) if len(page) > limit else None
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
@@ -110,24 +104,15 @@ def _find(request: Request) -> Record:
     return record
 
 
-def _progress(record: Record) -> Parts:
-    """Counted from the receipts, so that it survives retries and never goes back; remembered for a second."""
-    if record["status"] == "QUEUED":
-        return None
-    if "parts_total" in record:
-        return record["parts_total"], record["parts_total"]
-    key, now = (record["export_id"], record["attempt"]), time.monotonic()
-    seen = _seen.get(key)
-    if seen is None or now - seen[0] > _PROGRESS_SECONDS:
-        for old in [old for old, (moment, _) in list(_seen.items()) if now - moment > _PROGRESS_SECONDS]:
-            _seen.pop(old, None)
-        seen = _seen[key] = (now, _count(record["export_id"]))
-    return seen[1]
-
-
-def _count(export_id: str) -> Parts:
-    plan = work.current_plan(export_id)
-    return (Work(export_id, plan["plan"]).count_receipts(), plan["parts_total"]) if plan else None
+def _progress(record: Record) -> Progress:
+    """Counted from the receipts, so that it survives retries; anew each time, for two processes' memories differ."""
+    if record["status"] == "QUEUED" or "parts_total" in record:
+        return progress_of(record)
+    plan = work.current_plan(record["export_id"])
+    if plan is None:
+        return {"parts_done": 0, "parts_total": None}
+    done = Work(record["export_id"], plan["plan"]).count_receipts()
+    return {"parts_done": done, "parts_total": plan["parts_total"]}
 
 
 def _page(query: dict[str, str]) -> tuple[str | None, int, str | None]:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import attempts, catalogue, clock, contract, records
 from shared.contract import Fault
-from shared.exports import location, represent
+from shared.exports import location, progress_of, represent
 from shared.formats import FORMATS, resolve_options
 from shared.function import Event, function
 from shared.http import Answer, Caller, Problem, Request, serve
@@ -192,7 +192,7 @@ def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempoten
 
 def _accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:
     more = {"Location": location(request, record), "Retry-After": "1"}
-    return Answer(HTTPStatus.ACCEPTED, represent(request, record), more | (headers or {}))
+    return Answer(HTTPStatus.ACCEPTED, represent(request, record, progress_of(record)), more | (headers or {}))
 
 
 def _busy(error: ClientError | BotoCoreError) -> Exception:

@@ -4,11 +4,12 @@ A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allo
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, validators
 from jsonschema.exceptions import ValidationError
 
 from shared.errors import InvalidEvent
@@ -22,14 +23,26 @@ class Fault(TypedDict):
     allowed: str
 
 
+_ANCHOR = re.compile(r"(\\.|\[(?:\\.|[^\]])*\])|\$", re.DOTALL)
+
+
+def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+    """``pattern`` as JSON Schema means it (ECMA-262): Python's ``$`` would also match before a last line feed."""
+    if isinstance(instance, str) and not re.search(_ANCHOR.sub(lambda found: found[1] or r"\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator: type[Draft202012Validator] = cast(Any, validators).extend(Draft202012Validator, {"pattern": _pattern})
+
+
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
     """A validator that also checks ``format``."""
-    return Draft202012Validator(schema, format_checker=FormatChecker())
+    return _Validator(schema, format_checker=FormatChecker())
 
 
 def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
     """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
-    checker = schema if isinstance(schema, Draft202012Validator) else validator(schema)
+    checker = validator(schema) if isinstance(schema, dict) else schema
     found = [fault for error in checker.iter_errors(instance) for fault in _describe(error)]
     return sorted(found, key=lambda fault: (fault["pointer"], fault["detail"]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 from shared import clock
 from shared.errors import explain
@@ -26,15 +26,24 @@ def location(request: Request, record: Record) -> str:
     return f"{request.base_url}/exports/{record['export_id']}"
 
 
-def represent(request: Request, record: Record, parts: tuple[int, int] | None = None) -> dict[str, Any]:
-    """The export's JSON.
+class Progress(TypedDict):
+    """How many parts are done, of how many; the sum is null before there is a plan, both where nobody looked."""
 
-    Args:
-        parts: parts done and in all, where they are known.
-    """
+    parts_done: int | None
+    parts_total: int | None
+
+
+def progress_of(record: Record) -> Progress:
+    """The progress that the record alone tells."""
+    if "parts_total" in record:
+        return {"parts_done": record["parts_total"], "parts_total": record["parts_total"]}
+    return {"parts_done": 0 if record["status"] == "QUEUED" else None, "parts_total": None}
+
+
+def represent(request: Request, record: Record, progress: Progress) -> dict[str, Any]:
+    """The export's JSON."""
     shown, here = status(record), location(request, record)
     links = {"self": here} | ({"file": f"{here}/file"} if shown == "SUCCEEDED" else {})
-    done, total = parts or (0, None)
     return {
         "id": record["export_id"],
         "report": record["report"],
@@ -42,7 +51,7 @@ def represent(request: Request, record: Record, parts: tuple[int, int] | None = 
         "parameters": json.loads(record["parameters"]),
         "options": json.loads(record["options"]),
         "status": shown,
-        "progress": {"parts_done": done, "parts_total": total},
+        "progress": progress,
         "created_at": record["created_at"],
         "started_at": record.get("started_at"),
         "finished_at": record.get("finished_at"),

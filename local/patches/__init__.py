@@ -16,6 +16,7 @@ IN_ORDER = (
     "missing_key_is_403",
     "entity_too_small",
     "full_object_checksums",
+    "imported_openapi",
     "api_links",
     "failed_integration_is_502",
 )

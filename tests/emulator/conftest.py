@@ -218,6 +218,28 @@ ANSWERS = """
 """
 
 
+# As SAM writes a CORS preflight, and a gateway response.
+PREFLIGHT = {
+    "responses": {"200": {"headers": {"Access-Control-Allow-Origin": {"type": "string"}}}},
+    "x-amazon-apigateway-integration": {
+        "type": "mock",
+        "requestTemplates": {"application/json": '{"statusCode": 200}'},
+        "responses": {
+            "default": {
+                "statusCode": "200",
+                "responseParameters": {"method.response.header.Access-Control-Allow-Origin": "'https://app'"},
+                "responseTemplates": {"application/json": "{}"},
+            }
+        },
+    },
+}
+NOTHING_HERE = {
+    "statusCode": 404,
+    "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
+    "responseTemplates": {"application/json": '{"title": "Nothing here"}'},
+}
+
+
 class Api:
     """An API deployed by CloudFormation, with one user who can sign in."""
 
@@ -241,8 +263,9 @@ class Api:
         body = {
             "swagger": "2.0",
             "info": {"title": "exports", "version": "1"},
-            "paths": {path: {"get": call} for path in paths},
+            "paths": {path: {"get": call} for path in paths} | {"/preflight": {"options": PREFLIGHT}},
             "securityDefinitions": {"Users": scheme},
+            "x-amazon-apigateway-gateway-responses": {"MISSING_AUTHENTICATION_TOKEN": NOTHING_HERE},
         }
         problem = '{"title": $context.error.messageString}'
         response = {

@@ -18,6 +18,8 @@ class Source(Protocol):
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
         """The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
 
+        What cannot hold such rows is not opened; where nothing can, the schema is empty too.
+
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceSchemaMismatch, ColumnMismatch.
         """

@@ -43,12 +43,12 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     partition_types = _partition_types(files)
     files.sort(key=lambda file: _order(file, partition_types))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, partition_types), strict=True) if keep]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        footers = list(pool.map(_read_footer, candidates or files[:1]))
-    schema = pl.Schema(_schema(footers[0]) | partition_types)
-    query.check(schema)
     if not candidates:
-        return schema, []
+        return pl.Schema(), []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        footers = list(pool.map(_read_footer, candidates))
+    schema = pl.Schema(_schema(candidates[0], footers[0]) | partition_types)
+    query.check(schema)
     _require_equal_schemas(query, candidates, footers, schema)
     groups = [
         (file, group) for file, footer in zip(candidates, footers, strict=True) for group in _row_groups(file, footer)
@@ -153,10 +153,13 @@ def _read_tail(file: _File, size: int) -> bytes:
     return answer["Body"].read()
 
 
-def _schema(footer: bytes) -> dict[str, pl.DataType]:
-    """Polars' own reading of the schema: a file of nothing but the footer is enough for it."""
+def _schema(file: _File, footer: bytes) -> dict[str, pl.DataType]:
+    """The schema as polars reads it: a file of nothing but the footer is enough for it."""
     length = len(footer).to_bytes(4, "little")
-    return dict(pl.read_parquet_schema(io.BytesIO(parquet_footer.MAGIC + footer + length + parquet_footer.MAGIC)))
+    try:
+        return dict(pl.read_parquet_schema(io.BytesIO(parquet_footer.MAGIC + footer + length + parquet_footer.MAGIC)))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(file.key, error) from error
 
 
 def _row_groups(file: _File, footer: bytes) -> list[RowGroup]:
@@ -168,10 +171,7 @@ def _row_groups(file: _File, footer: bytes) -> list[RowGroup]:
 
 def _require_equal_schemas(query: Query, files: list[_File], footers: list[bytes], schema: pl.Schema) -> None:
     for file, footer in zip(files, footers, strict=True):
-        try:
-            found = _schema(footer)
-        except pl.exceptions.PolarsError as error:
-            raise _unreadable(file.key, error) from error
+        found = _schema(file, footer)
         for name in query.needs():
             if name not in file.partitions and found.get(name) != schema[name]:
                 raise SourceSchemaMismatch(
