@@ -56,9 +56,9 @@ def up(port: int) -> dict[str, Any]:
         Trouble: with nothing left running that this call started.
     """
     description, digests = describe(), {"emulator": _digest(_EMULATOR), "product": _digest(_PRODUCT)}
-    if description and description["digests"] == digests:
+    if description and description.get("digests") == digests:
         return description
-    if description and description["digests"]["emulator"] != digests["emulator"]:
+    if description and description.get("digests", {}).get("emulator") != digests["emulator"]:
         port, description = description["port"], None
         down()
     pid, port = (description["pid"], description["port"]) if description else (_start(port), port)

@@ -1,0 +1,124 @@
+"""What fails for good ends FAILED, says why, is announced, and leaves a letter for the operators; nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from functools import cache
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from local import sample_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.api import Caller
+    from tests.integration.deployed import Deployed
+
+
+@cache
+def some_flights() -> pl.DataFrame:
+    return sample_data.read().head(1000).drop("year", "month")
+
+
+def parquet(tenant: str) -> bytearray:
+    """Flights of a tenant of the test's own, as a valid file of the dataset."""
+    file = io.BytesIO()
+    some_flights().with_columns(carrier=pl.lit(tenant)).write_parquet(file)
+    return bytearray(file.getvalue())
+
+
+def footer_length(file: bytearray) -> int:
+    return int.from_bytes(file[-8:-4], "little")
+
+
+def with_damaged_footer(file: bytearray) -> bytearray:
+    length = footer_length(file)
+    file[-8 - length : -8] = b"\xff" * length
+    return file
+
+
+def with_damaged_pages(file: bytearray) -> bytearray:
+    length = len(file) - 12 - footer_length(file)
+    file[4 : 4 + length] = b"\xff" * length
+    return file
+
+
+# A year of its own for each, far from every other request, and after all other files of the dataset.
+CASES: dict[str, tuple[int, Callable[[bytearray], bytearray], str, int | None]] = {
+    "a broken footer": (2096, with_damaged_footer, "PlanParts", None),
+    "an empty file": (2098, lambda _: bytearray(), "PlanParts", None),
+    "broken pages": (2099, with_damaged_pages, "GeneratePart", 0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_source_fails_the_export_in_every_sight(
+    name: str, deployed: Deployed, sign_up: Callable[[str], Caller]
+) -> None:
+    year, damage, state, part = CASES[name]
+    caller = sign_up(f"test-{uuid.uuid4().hex[:12]}")
+    path = f"flights/year={year}/month=1/{uuid.uuid4().hex}.parquet"
+    content = bytes(damage(parquet(caller.tenant)))
+    with deployed.listening(caller.owner) as announcements, deployed.source_file(path, content) as key:
+        export = caller.follow(caller.request(first=f"{year}-01-01", last=f"{year}-01-31")).end
+        announced = announcements.of(export)
+
+    assert export["status"] == "FAILED"
+    error = export["error"]
+    assert set(error) == {"type", "title", "detail", "state", "part", "retryable", "remedy"}
+    assert (error["type"], error["state"], error["part"]) == ("SourceUnreadable", state, part)
+    assert error["title"] == "A source file cannot be read"
+    assert key in error["detail"]
+    assert error["retryable"] is False
+    assert "Replace the file" in error["remedy"]
+    assert (export["rows"], export["bytes"], export["crc32"], export["expires_at"]) == (None,) * 4
+    assert export["finished_at"] > export["created_at"]
+    assert "file" not in export["links"]
+
+    caller.get(f"/exports/{export['id']}/file").problem(409, "not-ready")
+    assert deployed.keys(f"exports/{caller.owner.replace('#', '/')}/") == []
+    assert caller.get("/limits").json["active_exports"]["used"] == 0
+
+    execution = deployed.execution(export)
+    assert (execution["status"], execution["error"]) == ("FAILED", "SourceUnreadable")
+    letter = deployed.letter(export["id"])
+    assert (letter["owner"], letter["attempt"]) == (caller.owner, 1)
+    assert letter["execution_arn"] == execution["executionArn"]
+    failure = {"type": "SourceUnreadable", "state": state, "part": "" if part is None else str(part)}
+    assert letter["failure"] == failure | {"error": letter["failure"]["error"]}
+    assert key in json.loads(letter["failure"]["error"])["Cause"]
+
+    assert [event["detail-type"] for event in announced] == ["Export Failed"]
+    detail = announced[0]["detail"]
+    assert detail["key"] == f"{export['id']}/1/FAILED"
+    assert detail["failure"] == failure
+    assert (detail["owner"], detail["report"], detail["format"]) == (caller.owner, "flights", "csv")
+    assert (detail["status"], detail["finished_at"]) == ("FAILED", export["finished_at"])
+
+
+def test_the_same_file_unbroken_succeeds(deployed: Deployed, sign_up: Callable[[str], Caller]) -> None:
+    caller = sign_up(f"test-{uuid.uuid4().hex[:12]}")
+    path = f"flights/year=2095/month=1/{uuid.uuid4().hex}.parquet"
+    with deployed.source_file(path, bytes(parquet(caller.tenant))):
+        assert caller.make(first="2095-01-01", last="2095-01-31")["rows"] == 1000
+
+
+def test_a_success_is_announced_once_and_leaves_no_letter(caller: Caller, deployed: Deployed) -> None:
+    with deployed.listening(caller.owner) as announcements:
+        export = caller.make(first="2013-01-01", last="2013-01-02")
+        announced = announcements.of(export)
+        announced = [event for event in announcements.receive() if event["detail"].get("export_id") == export["id"]]
+    assert {(event["source"], event["detail-type"]) for event in announced} == {("report-exports", "Export Succeeded")}
+    assert {event["detail"]["key"] for event in announced} == {f"{export['id']}/1/SUCCEEDED"}
+    detail = announced[0]["detail"]
+    assert detail["owner"] == caller.owner
+    assert detail["export_id"] == export["id"]
+    assert (detail["attempt"], detail["status"]) == ("1", "SUCCEEDED")
+    assert detail["finished_at"] == export["finished_at"]
+    if deployed.emulated:  # AWS delivers at least once
+        assert len(announced) == 1
