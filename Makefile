@@ -20,10 +20,11 @@ demo: $(READY)  ## an airline's flights through the whole architecture, on the A
 test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
 	@.venv/bin/python -m local run --port $(PORT) -- .venv/bin/python -m pytest -n 2 $(ARGS)
 
-check: $(READY)  ## lint, format, types, template
+check: $(READY)  ## lint, format, types, report definitions, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@PYTHONPATH=functions .venv/bin/python -m local.check_reports
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
 up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running

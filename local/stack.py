@@ -35,6 +35,7 @@ PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
 _PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/stack.py"]
 _SLOW_START = 30
+_started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that those that have ended are reaped
 
 
 class Trouble(Exception):
@@ -164,6 +165,7 @@ def _start(port: int) -> int:
             env=environment,
             start_new_session=True,
         )
+    _started[process.pid] = process
     (STATE / "emulator.pid").write_text(str(process.pid))
     deadline = time.monotonic() + _SLOW_START
     while not log.read_text().startswith("ready"):
@@ -271,11 +273,11 @@ def _digest(inputs: list[str]) -> str:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process lives; one of ours that has ended is reaped."""
+    """Whether the process lives."""
     if not pid:
         return False
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    if pid in _started:
+        return _started[pid].poll() is None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

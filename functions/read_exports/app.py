@@ -38,8 +38,9 @@ def handler(event: Event) -> Any:
 
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
+    owner = request.identify().owner
     wanted, limit, before = _page(request.query)
-    found = records.newest_first(request.identify().owner, before)
+    found = records.newest_first(owner, before)
     page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
     with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
         progress = list(pool.map(_progress, page[:limit]))
@@ -56,7 +57,7 @@ def show_export(request: Request) -> Answer:
 
 
 def hand_out_file(request: Request) -> Answer:
-    """302 to an address signed now, or the address as JSON when the caller accepts only that."""
+    """302 to an address signed now, or 200 with the address as JSON when the caller accepts JSON."""
     record = _find(request)
     shown = status(record)
     if shown == EXPIRED:
@@ -76,7 +77,7 @@ def hand_out_file(request: Request) -> Answer:
         },
         ExpiresIn=max(1, int(lifetime.total_seconds())),
     )
-    if "application/json" in (request.header("Accept") or ""):
+    if "application/json" in (request.header("Accept") or "").lower():
         body = {"url": url, "file_name": record["file_name"], "expires_at": clock.stamp(expires)}
         return Answer(HTTPStatus.OK, body)
     return Answer(HTTPStatus.FOUND, headers={"Location": url})
@@ -95,8 +96,8 @@ def show_limits(request: Request) -> Answer:
 
 def _find(request: Request) -> Record:
     """The caller's export. Another owner's is under another key and so is not there: 404, whoever asks."""
-    export_id = request.path["id"]
-    record = records.get(request.identify().owner, export_id) if _ID.fullmatch(export_id) else None
+    owner, export_id = request.identify().owner, request.path["id"]
+    record = records.get(owner, export_id) if _ID.fullmatch(export_id) else None
     if record is None:
         detail = "You have no export of this id."
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
@@ -106,7 +107,7 @@ def _find(request: Request) -> Record:
 
 def _progress(record: Record) -> Progress:
     """Counted from the receipts, so that it survives retries; anew each time, for two processes' memories differ."""
-    if record["status"] == "QUEUED" or "parts_total" in record:
+    if "parts_total" in record or (record["status"] == "QUEUED" and record["attempt"] == 1):
         return progress_of(record)
     plan = work.current_plan(record["export_id"])
     if plan is None:

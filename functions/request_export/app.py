@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 import uuid_utils.compat as uuid
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore import exceptions
+from botocore.exceptions import ClientError
 
 from shared import attempts, catalogue, clock, contract, records
 from shared.contract import Fault
@@ -21,6 +22,7 @@ from shared.records import AlreadyRequested, Idempotency, Record
 from shared.telemetry import follow, logger, metrics
 
 _RETRY_SECONDS = "5"
+_AWS_FAILS = (ClientError, exceptions.ConnectionError, exceptions.HTTPClientError)
 # Codes of a throttled call, and of a throttled part of a DynamoDB transaction.
 _THROTTLED = {
     "ProvisionedThroughputExceeded",
@@ -53,7 +55,7 @@ def request_export(request: Request) -> Answer:
         records.create(record, idempotency, _epoch())
     except AlreadyRequested as first:
         return _replay(request, caller, first, idempotency)
-    except (ClientError, BotoCoreError) as error:
+    except _AWS_FAILS as error:
         raise _busy(error) from error
     _start(record, idempotency)
     metrics.add_metric(name="ExportsRequested", unit="Count", value=1)
@@ -168,26 +170,28 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
     """Starts the attempt. When that fails the request is taken back: nothing accepted is left behind unstarted."""
     try:
         attempts.start(record)
-    except (ClientError, BotoCoreError) as error:
-        records.withdraw(record, idempotency)
-        raise _busy(error) from error
+    except _AWS_FAILS as error:
+        if records.withdraw(record, idempotency):
+            raise _busy(error) from error
 
 
 def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempotency: Idempotency | None) -> Answer:
     if idempotency is None or first.body_hash != idempotency["body_hash"]:
-        detail = "This Idempotency-Key stands for a request with another body. Use a new key for a new request."
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
+        raise _key_reused("This Idempotency-Key stands for a request with another body. Use a new key.")
     follow(first.export_id)
-    record = records.get(caller.owner, first.export_id)
-    if record is None:
-        detail = "The export that this Idempotency-Key stands for was removed. Use a new key."
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
-    if record["status"] == "QUEUED":  # the first request may have died between its record and its start
-        try:
+    try:
+        record = records.get(caller.owner, first.export_id)
+        if record is None:
+            raise _key_reused("The export that this Idempotency-Key stands for was removed. Use a new key.")
+        if record["status"] == "QUEUED":  # the first request may have died between its record and its start
             attempts.start(record)
-        except (ClientError, BotoCoreError) as error:
-            raise _busy(error) from error
+    except _AWS_FAILS as error:
+        raise _busy(error) from error
     return _accepted(request, record, {"Idempotent-Replayed": "true"})
+
+
+def _key_reused(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
 
 
 def _accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:
@@ -195,7 +199,7 @@ def _accepted(request: Request, record: Record, headers: dict[str, str] | None =
     return Answer(HTTPStatus.ACCEPTED, represent(request, record, progress_of(record)), more | (headers or {}))
 
 
-def _busy(error: ClientError | BotoCoreError) -> Exception:
+def _busy(error: Exception) -> Exception:
     """AWS throttles or does not answer: no fault of ours or the caller's, 503. Anything else stays what it is."""
     if isinstance(error, ClientError):
         reasons = error.response.get("CancellationReasons", [])

@@ -17,7 +17,11 @@ _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 # A call of the API must be answered, or given up, well within its function's 15 seconds.
 _PROMPT = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "max_attempts": 3})
 # Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
-_S3 = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, max_pool_connections=32)
+_S3 = Config(
+    signature_version="s3v4",
+    s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+    max_pool_connections=32,
+)
 
 
 @cache

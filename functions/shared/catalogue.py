@@ -138,6 +138,12 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 allowed = "one of the date parameters: " + ", ".join(dates)
                 detail = f"{span[end]!r} is no date parameter"
                 found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+    for name, (low, high) in definition["source"].get("bounds", {}).items():
+        if low > high:
+            where = pointer("source", "bounds", name)
+            found.append(
+                Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
+            )
     names = [column["name"] for column in definition["columns"]]
     for index, name in enumerate(names):
         if name in names[:index]:

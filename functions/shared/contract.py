@@ -43,7 +43,10 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
     """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
     checker = validator(schema) if isinstance(schema, dict) else schema
-    found = [fault for error in checker.iter_errors(instance) for fault in _describe(error)]
+    found = []
+    for error in checker.iter_errors(instance):
+        # One value that breaks two rules of its schema is one fault: what is allowed names them both.
+        found += [fault for fault in _describe(error, cast(Any, checker.schema)) if fault not in found]
     return sorted(found, key=lambda fault: (fault["pointer"], fault["detail"]))
 
 
@@ -72,7 +75,7 @@ def pointer(*tokens: object) -> str:
     return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
-def _describe(error: ValidationError) -> Iterator[Fault]:
+def _describe(error: ValidationError, root: dict[str, Any]) -> Iterator[Fault]:
     where, value = list(error.absolute_path), cast(Any, error.validator_value)
     schema, instance = cast(Any, error.schema), cast(Any, error.instance)
     match error.validator:
@@ -81,15 +84,20 @@ def _describe(error: ValidationError) -> Iterator[Fault]:
             # jsonschema reports each missing name as an error of its own; the message quotes it.
             name = next(name for name in missing if error.message.startswith(repr(name)))
             known = schema.get("properties", {}).get(name, {})
-            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known))
+            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known, root))
         case "additionalProperties" | "unevaluatedProperties":
             names = sorted(schema.get("properties", {}))
-            for name in sorted(set(instance) - set(names)):
+            for name in sorted(set(instance) - set(names), key=str):
                 allowed = ", ".join(names) or "nothing here"
                 yield Fault(pointer=pointer(*where, name), detail="is not known here", allowed=allowed)
+        case "oneOf":
+            choices = [" and ".join(choice.get("required", [])) for choice in value]
+            given = [name for name in choices if name in instance] or ["none"]
+            detail = f"{' and '.join(given)} of {', '.join(choices)} is given"
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=f"exactly one of {', '.join(choices)}")
         case _:
             detail = f"{_short(instance)} is not allowed"
-            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(schema))
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(schema, root))
 
 
 def _short(value: object) -> str:
@@ -110,9 +118,11 @@ _WORDS = {
 }
 
 
-def _allowed(schema: object) -> str:
+def _allowed(schema: object, root: dict[str, Any]) -> str:
     if not isinstance(schema, dict):
         return "nothing here"
+    if "$ref" in schema:  # all of ours point into the schema's own $defs
+        return _allowed(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     if "const" in schema:
         return _short(schema["const"])
     if "enum" in schema:

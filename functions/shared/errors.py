@@ -106,6 +106,7 @@ _EXPLANATIONS = {
     "Runtime.ExitError": Explanation(
         "A function ran out of memory or was killed", True, "Retry. If it happens again, raise its MemorySize."
     ),
+    "States.DataLimitExceeded": Explanation("A step returned too much", False, _OPERATOR),
     "Lambda.TooManyRequestsException": Explanation(
         "The account has no free Lambda concurrency", True, "Retry later, or lower MapConcurrency."
     ),

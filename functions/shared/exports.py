@@ -37,7 +37,7 @@ def progress_of(record: Record) -> Progress:
     """The progress that the record alone tells."""
     if "parts_total" in record:
         return {"parts_done": record["parts_total"], "parts_total": record["parts_total"]}
-    return {"parts_done": 0 if record["status"] == "QUEUED" else None, "parts_total": None}
+    return {"parts_done": 0 if record["status"] == "QUEUED" and record["attempt"] == 1 else None, "parts_total": None}
 
 
 def represent(request: Request, record: Record, progress: Progress) -> dict[str, Any]:

@@ -103,10 +103,13 @@ class Request:
         claims = self.event["requestContext"]["authorizer"]["claims"]
         if claims.get("token_use") != "id" or claims.get("aud") != os.environ["USER_POOL_CLIENT_ID"]:
             detail = "The token is not an ID token issued to this API's client."
-            raise Problem(HTTPStatus.UNAUTHORIZED, "foreign-token", "The token is not meant for this API", detail)
+            title, headers = "The token is not meant for this API", {"WWW-Authenticate": "Bearer"}
+            raise Problem(HTTPStatus.UNAUTHORIZED, "foreign-token", title, detail, headers)
         claim = os.environ["TENANT_CLAIM"]
-        tenant, user = str(claims.get(claim, "")), str(claims.get("sub", ""))
-        if not _TENANT.fullmatch(tenant) or not _USER.fullmatch(user):
+        tenant, user = claims.get(claim), claims.get("sub")
+        if not (
+            isinstance(tenant, str) and _TENANT.fullmatch(tenant) and isinstance(user, str) and _USER.fullmatch(user)
+        ):
             detail = f"The ID token needs {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
             raise Problem(HTTPStatus.FORBIDDEN, "identity-incomplete", "The identity is incomplete", detail)
         return Caller(tenant, user)

@@ -115,8 +115,12 @@ def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequest
     return AlreadyRequested(item["first_export_id"]["S"], item["body_hash"]["S"])
 
 
-def withdraw(record: Record, idempotency: Idempotency | None) -> None:
-    """Takes back a record that could not be started, as if it had never been asked for."""
+def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
+    """Takes back a record that could not be started, as if it had never been asked for.
+
+    Returns:
+        False when it is no longer QUEUED: it was started after all, whatever the answer to that was, and stays.
+    """
     still_queued = {
         "ConditionExpression": "#status = :queued AND attempt = :attempt",
         "ExpressionAttributeNames": {"#status": "status"},
@@ -126,7 +130,13 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> None:
     deletes: list[Any] = [{"Delete": {"TableName": _table(), "Key": key} | still_queued}]
     if idempotency:
         deletes.append({"Delete": {"TableName": _table(), "Key": _key(record["owner"], _key_id(idempotency))}})
-    aws.dynamodb().transact_write_items(TransactItems=deletes)
+    try:
+        aws.dynamodb().transact_write_items(TransactItems=deletes)
+    except ClientError as error:
+        if _refused(error):
+            return False
+        raise
+    return True
 
 
 def get(owner: str, export_id: str) -> Record | None:

@@ -38,7 +38,9 @@ def pieces(planned: list[Copy | Upload]) -> list[Segment]:
     return [piece for each in planned for piece in ([each.source] if isinstance(each, Copy) else each.pieces)]
 
 
-segments = st.lists(SIZES, max_size=30).map(lambda sizes: [Literal(b"head"), *(part(n, s) for n, s in enumerate(sizes))])
+segments = st.lists(SIZES, max_size=30).map(
+    lambda sizes: [Literal(b"head"), *(part(n, s) for n, s in enumerate(sizes))]
+)
 
 
 @given(segments)

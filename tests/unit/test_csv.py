@@ -44,19 +44,26 @@ def test_any_text_is_read_back_as_it_was(cells: list[tuple[str | None, str]]) ->
     assert found == [[first or "", second] for first, second in cells]
 
 
-@given(st.lists(TEXT | st.sampled_from(DANGEROUS).flatmap(lambda start: TEXT.map(lambda text: start + text)), max_size=10))
+@given(
+    st.lists(TEXT | st.sampled_from(DANGEROUS).flatmap(lambda start: TEXT.map(lambda text: start + text)), max_size=10)
+)
 def test_no_text_starts_a_formula_and_the_text_is_kept_behind_the_apostrophe(cells: list[str]) -> None:
     rows = pl.DataFrame({"a": cells}, schema={"a": pl.String})
     found = [row[0] if row else "" for row in read(written(rows, plan({"a": "string"})))]
     assert found == [f"'{text}" if text.startswith(DANGEROUS) else text for text in cells]
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()), st.lists(st.decimals(places=4, min_value=-(10**15), max_value=10**15)))
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()),
+    st.lists(st.decimals(places=4, min_value=-(10**15), max_value=10**15)),
+)
 def test_numbers_are_written_in_full_and_negative_ones_keep_their_sign(
     integers: list[int | None], decimals: list[decimal.Decimal]
 ) -> None:
     whole = pl.DataFrame({"n": integers}, schema={"n": pl.Int64})
-    assert read(written(whole, plan({"n": "integer"}))) == [["" if n is None else str(n)] if n is not None else [] for n in integers]
+    assert read(written(whole, plan({"n": "integer"}))) == [
+        ["" if n is None else str(n)] if n is not None else [] for n in integers
+    ]
     exact = pl.DataFrame({"d": decimals}, schema={"d": pl.Decimal(38, 4)})
     found = [decimal.Decimal(row[0]) for row in read(written(exact, plan({"d": "decimal"})))]
     assert found == decimals

@@ -168,7 +168,9 @@ def test_names_that_start_with_a_dot_or_underscore_and_other_endings_are_not_dat
     assert len(read(query())) == 1
 
 
-@pytest.mark.parametrize("name", ["with space.parquet", "a%20b.parquet", "a[1].parquet", "stern*.parquet", "ä?.parquet"])
+@pytest.mark.parametrize(
+    "name", ["with space.parquet", "a%20b.parquet", "a[1].parquet", "stern*.parquet", "ä?.parquet"]
+)
 def test_odd_file_names_are_read(s3: Any, name: str) -> None:
     store(s3, f"year=2020/month=1/{name}", sales(amount=[5]))
     assert len(read(query())) == 1

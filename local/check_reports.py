@@ -1,0 +1,41 @@
+"""`make check`'s look at reports/*.yaml: each is read as the functions read it, and every fault is named."""
+
+import sys
+from pathlib import Path
+
+from shared import catalogue
+from shared.errors import ExportError, InvalidDefinition
+from shared.query import Query
+
+FOLDER = Path(__file__).parent.parent / "reports"
+
+
+def faults(folder: Path) -> list[str]:
+    """One sentence for each report that could not be exported, naming its file."""
+    found = []
+    for file in sorted(folder.glob("*.y*ml")):
+        try:
+            if file.suffix != ".yaml":
+                raise InvalidDefinition(f"{file.name}: a report's file ends in .yaml")
+            report = catalogue.parse(file.stem, file.read_text("utf-8"))
+            parameters = report.definition.get("parameters", {})
+            samples = {name: "2000-01-01" for name, rule in parameters.items() if rule["type"] == "date"}
+            Query.of(report.definition, dict.fromkeys(parameters, 0) | samples, "tenant")
+        except ExportError as error:
+            message = str(error)
+            found.append(message if message.startswith(file.name) else f"{file.name}: {message}")
+    return found
+
+
+def main() -> int:
+    """Prints what is wrong; 1 when something is."""
+    found = faults(FOLDER)
+    for sentence in found:
+        print(f"reports/{sentence}", file=sys.stderr)
+    if not found:
+        print(f"{len(list(FOLDER.glob('*.yaml')))} report definitions are valid")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Whatever goes wrong while the stack comes up, the message says what to do and nothing is left running."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import check_reports, stack
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of the test's own, with the environments of the real one."""
+    for environment in ("emulator", "runtime"):
+        (tmp_path / environment).symlink_to(stack.STATE / environment)
+    monkeypatch.setattr(stack, "STATE", tmp_path)
+    monkeypatch.setattr(stack, "DESCRIPTION", tmp_path / "stack.json")
+    yield tmp_path
+    stack.down()
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_busy_port_is_named_with_a_way_out(state: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        taken = busy.getsockname()[1]
+        with pytest.raises(stack.Trouble, match=rf"Port {taken} is in use .*make … PORT={taken + 1}"):
+            stack.up(taken)
+    assert not (state / "emulator.pid").exists()
+
+
+def test_a_failed_deployment_shows_why_and_stops_the_emulator(
+    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "_build", lambda digest: None)
+    pids = []
+
+    def fail(*arguments: str, port: int | None = None) -> None:
+        pids.append(int((state / "emulator.pid").read_text()))
+        assert answers(port or 0)
+        raise stack.Trouble("sam deploy failed: ROLLBACK")
+
+    monkeypatch.setattr(stack, "_sam", fail)
+    with pytest.raises(stack.Trouble, match="ROLLBACK"):
+        stack.up(port)
+    assert not answers(port)
+    assert pids
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert stack.describe() is None
+
+
+def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(stack.Trouble, match=r"sam no-such-command failed:\n(.|\n)*No such command"):
+        stack._sam("no-such-command")
+
+
+def test_an_emulator_that_does_not_start_shows_its_last_words(
+    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state / "emulator").unlink()
+    (state / "emulator" / "bin").mkdir(parents=True)
+    program = state / "emulator" / "bin" / "python"
+    program.write_text("#!/bin/sh\necho 'no such module: ministack'\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(stack.Trouble, match=r"did not start(.|\n)*no such module: ministack"):
+        stack.up(port)
+    assert not (state / "emulator.pid").exists()
+
+
+def test_a_package_over_lambdas_limit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".aws-sam").mkdir()
+    (tmp_path / ".aws-sam" / "digest").write_text("same")
+    monkeypatch.setattr(stack, "ROOT", tmp_path)
+    monkeypatch.setattr(stack, "package_sizes", lambda: {"functions": 62_144_000, "engine layer": 200_000_000})
+    with pytest.raises(stack.Trouble, match="262144000 bytes unzipped; Lambda allows 262144000"):
+        stack._build("same")
+
+
+def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
+    assert stack.down() is False
+
+
+def test_without_a_usable_python_make_says_what_it_needs() -> None:
+    for python in ("/no/such/python", "/bin/false"):
+        run = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=stack.ROOT, capture_output=True, text=True)
+        assert run.returncode
+        assert f"This needs Python 3.11 or later; '{python}' is not one" in run.stderr
+
+
+def test_invoke_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, said in (([], "Say which"), (["FUNCTION=X", "EVENT=no.json"], "There is no no.json")):
+        run: Any = subprocess.run(
+            ["make", "invoke", f"PYTHON={sys.executable}", *arguments],
+            cwd=stack.ROOT,
+            capture_output=True,
+            text=True,
+            env=os.environ,
+        )
+        assert run.returncode
+        assert said in run.stderr
+
+
+def test_the_reports_of_this_project_are_valid() -> None:
+    assert check_reports.faults(check_reports.FOLDER) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("sales.yaml", "title: Sales", "sales.yaml: /columns: is missing"),
+        ("sales.yaml", "title: [", "sales.yaml is not YAML"),
+        ("Sales.yaml", "title: Sales", "Sales.yaml: a report's file name must match"),
+        ("sales.yml", "title: Sales", "sales.yml: a report's file ends in .yaml"),
+        (
+            "sales.yaml",
+            "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
+            " columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
+            "sales.yaml: a: 'NO_SUCH(a)' is not an expression",
+        ),
+    ],
+)
+def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    (found,) = check_reports.faults(tmp_path)
+    assert found.startswith(said)

@@ -1,0 +1,156 @@
+"""Unit tests: no network, no credentials, AWS in memory (moto) where a test asks for it."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from botocore.config import Config
+from moto import mock_aws
+
+from tests.unit.support import (
+    REGION,
+    REPORTS,
+    Answer,
+    Calls,
+    Cloud,
+    Context,
+    Frozen,
+    answer,
+    event,
+    folder_of,
+    functions,
+    template,
+)
+
+BLANK = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE")
+
+# Powertools reads its variables once, when shared.telemetry is imported.
+with pytest.MonkeyPatch.context() as at_import:
+    for name, value in template()["Globals"]["Function"]["Environment"]["Variables"].items():
+        at_import.setenv(name, str(value))
+    at_import.setenv("POWERTOOLS_TRACE_DISABLED", "1")
+    from shared import aws, catalogue, clock, telemetry
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is remembered from another test, and there is no way to a real account."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "1")
+    for name in BLANK:
+        monkeypatch.delenv(name, raising=False)
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    """Drops what the process keeps from one invocation to the next."""
+    for cached in (aws.dynamodb, aws.s3, aws.stepfunctions, catalogue.deployed):
+        cached.cache_clear()
+    telemetry.metrics.clear_metrics()
+
+
+@pytest.fixture
+def configure(alone: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Gives the process the variables of a function, by its logical id, as ``sam local invoke`` would."""
+
+    def configure(function: str) -> None:
+        for name, value in event("environment")[function].items():
+            monkeypatch.setenv(name, str(REPORTS) if name == "REPORTS_FOLDER" else value)
+
+    return configure
+
+
+@pytest.fixture
+def handler(alone: None) -> Callable[[str], Callable[[Any], Any]]:
+    """The handler of a function, by its logical id."""
+
+    def handler(function: str) -> Callable[[Any], Any]:
+        app = importlib.import_module(f"{folder_of(functions()[function])}.app")
+
+        def call(given: Any) -> Any:
+            return app.handler(given, Context())
+
+        return call
+
+    return handler
+
+
+@pytest.fixture
+def api(configure: Callable[[str], None], handler: Callable[[str], Any]) -> Callable[[str, Any], Answer]:
+    """Calls an API function as API Gateway would: ``api("ReadExports", event)``."""
+
+    def api(function: str, given: Any) -> Answer:
+        configure(function)
+        return answer(handler(function)(given))
+
+    return api
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Frozen:
+    """The functions' clock, standing at 2026-11-23T09:12:31.482Z."""
+    frozen = Frozen()
+    monkeypatch.setattr(clock, "now", lambda: frozen.now)
+    return frozen
+
+
+make_client = boto3.client
+clients: dict[str, Any] = {}
+
+
+def client(service: str, *, config: Config) -> Any:
+    """A client, made once for all tests: making one takes longer than most tests."""
+    if service not in clients:
+        clients[service] = make_client(service, region_name=REGION, config=config)
+    return clients[service]
+
+
+@pytest.fixture
+def cloud(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """See :class:`Cloud`."""
+    variables = event("environment")
+    monkeypatch.setattr(boto3, "client", client)
+    with mock_aws():
+        names = variables["RequestExport"] | variables["ReadExports"]
+        yield Cloud(names, aws.dynamodb(), aws.s3(), aws.stepfunctions())
+
+
+@pytest.fixture
+def calls(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """See :class:`Calls`."""
+    seen, original = Calls(), BaseClient._make_api_call
+
+    def make(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        seen.made.append(operation)
+        if operation not in seen.failures:
+            return original(client, operation, parameters)
+        failure, reasons = seen.failures[operation]
+        if isinstance(failure, Exception):
+            raise failure
+        response = {
+            "Error": {"Code": failure, "Message": "made by the test"},
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+        }
+        raise client.exceptions.from_code(failure)(response, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", make)
+    return seen
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in which nothing of AWS can be reached: who makes a client fails."""
+
+    def refuse(*wanted: Any, **_: Any) -> None:
+        raise AssertionError(f"a client of AWS was made: {wanted}")
+
+    monkeypatch.setattr(boto3, "client", refuse)
+    monkeypatch.setattr(boto3, "resource", refuse)

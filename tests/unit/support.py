@@ -1,0 +1,172 @@
+"""What the unit tests share: the project's files as they read them, the time, and an account of AWS in memory."""
+
+import datetime
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from moto.backends import get_backend
+from samcli.yamlhelper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
+FUNCTIONS = ROOT / "functions"
+REPORTS = ROOT / "reports"
+
+REGION = "eu-west-1"
+NOW = datetime.datetime(2026, 11, 23, 9, 12, 31, 482000, datetime.UTC)
+TENANT = "UA"
+USER = "5f1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60"
+OWNER = f"{TENANT}#{USER}"
+EXPORT_ID = "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7"
+"""The caller, and the export, that the events under events/ name."""
+
+
+def yaml_file(path: Path) -> Any:
+    """A YAML file, CloudFormation's short functions included."""
+    return yaml_parse(path.read_text("utf-8"))
+
+
+@cache
+def template() -> dict[str, Any]:
+    """template.yaml."""
+    return yaml_file(ROOT / "template.yaml")  # type: ignore[no-any-return]
+
+
+def functions(of: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """The properties of every Lambda function, by logical id."""
+    resources = (of or template())["Resources"]
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def folder_of(function: dict[str, Any]) -> str:
+    """The folder of a function, from its Handler ``<folder>.app.handler``."""
+    return str(function["Handler"]).removesuffix(".app.handler")
+
+
+def event(name: str) -> Any:
+    """An event under events/, such as ``event("read_exports/typical")``; a new object every time."""
+    return json.loads((EVENTS / f"{name}.json").read_text("utf-8"))
+
+
+def cases(folder: str) -> list[str]:
+    """The names of a folder's valid events."""
+    return sorted(path.stem for path in (EVENTS / folder).glob("*.json"))
+
+
+class Answer(NamedTuple):
+    """An answer of the API, its body decoded."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+def answer(returned: dict[str, Any]) -> Answer:
+    """What a proxy integration returned, checked for what API Gateway demands of it."""
+    assert set(returned) <= {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
+    assert isinstance(returned["statusCode"], int)
+    assert all(isinstance(value, str) for value in returned["headers"].values())
+    assert isinstance(returned["body"], str)
+    json.dumps(returned, ensure_ascii=False).encode()  # as the Lambda runtime sends it
+    body = json.loads(returned["body"]) if returned["body"] else None
+    return Answer(returned["statusCode"], returned["headers"], body)
+
+
+class Context:
+    """As much of Lambda's context as Powertools reads."""
+
+    function_name = "report-exports-function"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:report-exports-function"
+    aws_request_id = "7d0c4f5e-2b1a-4a39-8f60-9e3d5c7b1a20"
+
+
+class Frozen:
+    """The time, which stands still until a test moves it."""
+
+    now = NOW
+
+    def pass_by(self, **duration: int) -> None:
+        self.now += datetime.timedelta(**duration)
+
+
+class Cloud:
+    """An account in memory: the template's table, a bucket, and a machine that starts executions but runs nothing."""
+
+    def __init__(self, names: dict[str, str], dynamodb: Any, s3: Any, stepfunctions: Any) -> None:
+        self.table, self.bucket = names["EXPORTS_TABLE"], names["EXPORTS_BUCKET"]
+        self.machine = names["STATE_MACHINE_ARN"]
+        self.dynamodb, self.s3, self.stepfunctions = dynamodb, s3, stepfunctions
+        table = template()["Resources"]["ExportsTable"]["Properties"]
+        described = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        self.dynamodb.create_table(TableName=self.table, **{name: table[name] for name in described})
+        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.stepfunctions.create_state_machine(
+            name=self.machine.rsplit(":", 1)[-1],
+            definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+            roleArn="arn:aws:iam::123456789012:role/report-exports-local",
+        )
+
+    def write(self, *items: dict[str, Any]) -> None:
+        """Puts items into the table."""
+        serialize = TypeSerializer().serialize
+        for item in items:
+            self.dynamodb.put_item(TableName=self.table, Item={name: serialize(value) for name, value in item.items()})
+
+    def items(self) -> list[dict[str, Any]]:
+        """Everything in the table."""
+        deserialize = TypeDeserializer().deserialize
+        found = self.dynamodb.scan(TableName=self.table)["Items"]
+        return [{name: deserialize(value) for name, value in item.items()} for item in found]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The exports in the table."""
+        return [item for item in self.items() if not item["export_id"].startswith("key#")]
+
+    def remembered(self) -> list[dict[str, Any]]:
+        """The idempotency items in the table."""
+        return [item for item in self.items() if item["export_id"].startswith("key#")]
+
+    def executions(self) -> dict[str, Any]:
+        """The inputs of the executions, by name."""
+        found = self.stepfunctions.list_executions(stateMachineArn=self.machine)["executions"]
+        describe = self.stepfunctions.describe_execution
+        return {each["name"]: json.loads(describe(executionArn=each["executionArn"])["input"]) for each in found}
+
+    def put(self, key: str, content: object) -> None:
+        """Puts an object into the bucket, as JSON."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=json.dumps(content).encode())
+
+    def age(self, key: str, seconds: int) -> None:
+        """Makes an object older than it is."""
+        stored = get_backend("s3")["123456789012"]["aws"].buckets[self.bucket].keys[key]
+        stored.last_modified -= datetime.timedelta(seconds=seconds)
+
+
+class Calls:
+    """The calls that reach AWS, each of which a test may make fail."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.failures: dict[str, tuple[str | Exception, list[str]]] = {}
+
+    def fail(self, operation: str, failure: str | Exception, reasons: list[str] | None = None) -> None:
+        """
+        From now on the operation fails.
+
+        Args:
+            failure: AWS's error code, or what the client raises when no answer arrives.
+            reasons: those of a cancelled transaction.
+        """
+        self.failures[operation] = (failure, reasons or [])
+
+    def heal(self) -> None:
+        """From now on nothing fails."""
+        self.failures.clear()

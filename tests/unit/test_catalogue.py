@@ -1,0 +1,349 @@
+"""Report definitions: the good ones become schemas and defaults, the bad ones say what to repair."""
+
+import copy
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local import sample_data
+from shared import catalogue
+from shared.errors import InvalidDefinition, UnknownReport
+from tests.unit.support import REPORTS
+
+GOOD: dict[str, Any] = {
+    "title": "Orders",
+    "source": {"type": "parquet", "dataset": "shop/orders", "bounds": {"month": [1, 12]}},
+    "tenant": "shop",
+    "parameters": {
+        "from": {"title": "From", "type": "date", "required": True, "filter": {"column": "day", "operator": ">="}},
+        "to": {"title": "To", "type": "date", "filter": {"column": "day", "operator": "<="}},
+        "state": {
+            "title": "State",
+            "type": "string",
+            "enum": ["open", "paid"],
+            "default": "paid",
+            "filter": {"column": "state", "operator": "=="},
+        },
+        "least": {
+            "title": "Least",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1000,
+            "default": 0,
+            "filter": {"expression": "amount * 100", "operator": ">="},
+        },
+    },
+    "spans": [{"first": "from", "last": "to", "at_most_days": 31}],
+    "columns": [
+        {"name": "day", "title": "Day", "type": "date"},
+        {"name": "amount", "title": "Amount", "type": "decimal", "expression": "amount * 100"},
+    ],
+}
+Change = Callable[[dict[str, Any]], object]
+
+
+def parse(definition: Any, name: str = "orders") -> catalogue.Report:
+    return catalogue.parse(name, yaml.safe_dump(definition))
+
+
+def changed(change: Change) -> dict[str, Any]:
+    definition = copy.deepcopy(GOOD)
+    change(definition)
+    return definition
+
+
+def at(*path: Any, value: Any) -> Change:
+    """Sets the value at this path of a definition."""
+
+    def change(definition: Any) -> None:
+        for step in path[:-1]:
+            definition = definition[step]
+        definition[path[-1]] = value
+
+    return change
+
+
+def without(*path: Any) -> Change:
+    """Takes away what stands at this path of a definition."""
+
+    def change(definition: Any) -> None:
+        for step in path[:-1]:
+            definition = definition[step]
+        del definition[path[-1]]
+
+    return change
+
+
+# ── Good ones ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_parameters_become_a_closed_json_schema() -> None:
+    assert parse(GOOD).parameters_schema == {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["from"],
+        "properties": {
+            "from": {"title": "From", "type": "string", "format": "date"},
+            "to": {"title": "To", "type": "string", "format": "date"},
+            "state": {
+                "title": "State",
+                "type": "string",
+                "maxLength": 256,
+                "enum": ["open", "paid"],
+                "default": "paid",
+            },
+            "least": {"title": "Least", "type": "number", "minimum": 0, "maximum": 1000, "default": 0},
+        },
+    }
+
+
+def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
+    report = parse(GOOD)
+    assert report.resolve({"from": "2026-01-01"}) == {"from": "2026-01-01", "state": "paid", "least": 0}
+    assert report.resolve({"state": "open", "least": 5}) == {"state": "open", "least": 5}
+
+
+def test_a_report_needs_no_parameters() -> None:
+    report = parse({name: GOOD[name] for name in ("title", "source", "tenant", "columns")})
+    assert report.faults({}) == []
+    assert report.resolve({}) == {}
+    assert [fault["pointer"] for fault in report.faults({"from": "2026-01-01"})] == ["/from"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "fault"),
+    [
+        ("2026-01-01", "2026-01-01", None),
+        ("2026-01-01", "2026-01-31", None),
+        ("2026-01-01", "2026-02-01", ("2026-01-01 to 2026-02-01 is 32 days", "at most 31 days, up to 2026-01-31")),
+        ("2026-01-02", "2026-01-01", ("2026-01-01 lies before from 2026-01-02", "2026-01-02 or later")),
+        ("0001-01-01", "9999-12-31", ("0001-01-01 to 9999-12-31 is 3652059 days", "at most 31 days, up to 0001-01-31")),
+    ],
+)
+def test_a_span_is_counted_in_days_with_both_ends(first: str, last: str, fault: tuple[str, str] | None) -> None:
+    found = [
+        (each["pointer"], each["detail"], each["allowed"]) for each in parse(GOOD).faults({"from": first, "to": last})
+    ]
+    assert found == ([("/to", *fault)] if fault else [])
+
+
+def test_a_span_with_an_open_end_is_no_fault() -> None:
+    assert parse(GOOD).faults({"from": "2026-01-01"}) == []
+
+
+def test_a_span_is_looked_at_only_when_its_ends_are_dates() -> None:
+    found = parse(GOOD).faults({"from": "yesterday", "to": "2026-01-01"})
+    assert [each["pointer"] for each in found] == ["/from"]
+
+
+def test_a_folder_is_its_yaml_files_by_name(tmp_path: Path) -> None:
+    for name in ("orders.yaml", "a-1.yaml", "notes.md"):
+        (tmp_path / name).write_text(yaml.safe_dump(GOOD))
+    assert list(catalogue.load(tmp_path)) == ["a-1", "orders"]
+
+
+def test_the_deployed_reports_are_read_once(tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "orders.yaml").write_text(yaml.safe_dump(GOOD))
+    monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
+    assert catalogue.report("orders").definition == GOOD
+    (tmp_path / "orders.yaml").unlink()
+    assert catalogue.report("orders").id == "orders"
+
+
+def test_a_report_that_is_not_deployed_names_those_that_are(
+    tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("orders", "refunds"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(GOOD))
+    monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
+    with pytest.raises(UnknownReport, match=r"^no report is called 'order'; there are: orders, refunds$"):
+        catalogue.report("order")
+
+
+# ── The one that is deployed ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_report_of_the_project_is_valid() -> None:
+    assert "flights" in catalogue.load(REPORTS)
+
+
+def test_flights_has_exactly_the_columns_of_its_source() -> None:
+    with zipfile.ZipFile(sample_data.source()) as archive, archive.open("flights.csv") as source:
+        header = source.readline().decode().strip().replace('"', "").split(",")
+    columns = catalogue.load(REPORTS)["flights"].definition["columns"]
+    assert [column["name"] for column in columns] == header
+    assert len(header) == 19
+
+
+def test_flights_belongs_to_the_airline() -> None:
+    assert catalogue.load(REPORTS)["flights"].definition["tenant"] == "carrier"
+
+
+@pytest.mark.parametrize(("last", "pointers"), [("2012-12-31", []), ("2013-01-01", ["/to"])])
+def test_flights_spans_a_leap_year_and_no_more(last: str, pointers: list[str]) -> None:
+    faults = catalogue.load(REPORTS)["flights"].faults({"from": "2012-01-01", "to": last})
+    assert [each["pointer"] for each in faults] == pointers
+
+
+# ── Bad ones ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NAME = "a value of type string, text matching ^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+OPERATORS = 'one of "==", "!=", "<", "<=", ">", ">="'
+BAD: dict[str, tuple[Change, str]] = {
+    "no title": (
+        without("title"),
+        "/title: is missing, allowed: a value of type string, at least 1 characters, at most 100 characters",
+    ),
+    "an empty title": (
+        at("title", value=""),
+        '/title: "" is not allowed, allowed: a value of type string, at least 1 characters, at most 100 characters',
+    ),
+    "no tenant": (without("tenant"), f"/tenant: is missing, allowed: {NAME}"),
+    "a tenant that is no column": (
+        at("tenant", value="a column"),
+        f'/tenant: "a column" is not allowed, allowed: {NAME}',
+    ),
+    "an unknown field": (
+        at("colums", value=[]),
+        "/colums: is not known here, allowed: columns, description, parameters, source, spans, tenant, title",
+    ),
+    "an unknown source": (
+        at("source", "type", value="csv"),
+        '/source/type: "csv" is not allowed, allowed: one of "parquet"',
+    ),
+    "a dataset outside its folder": (
+        at("source", "dataset", value="../other"),
+        '/source/dataset: "../other" is not allowed, '
+        "allowed: a value of type string, text matching ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+    ),
+    "bounds with one end": (
+        at("source", "bounds", "month", value=[1]),
+        "/source/bounds/month: [1] is not allowed, allowed: a value of type array, at least 2 items, at most 2 items",
+    ),
+    "bounds that are no integers": (
+        at("source", "bounds", "month", value=[1, "x"]),
+        '/source/bounds/month/1: "x" is not allowed, allowed: a value of type integer',
+    ),
+    "no columns": (
+        at("columns", value=[]),
+        "/columns: [] is not allowed, allowed: a value of type array, at least 1 items, at most 16384 items",
+    ),
+    "a column without a type": (
+        without("columns", 0, "type"),
+        "/columns/0/type: is missing, allowed: one of "
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp"',
+    ),
+    "a column of an unknown type": (
+        at("columns", 1, "type", value="money"),
+        '/columns/1/type: "money" is not allowed, allowed: one of '
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp"',
+    ),
+    "a column that is there twice": (
+        at("columns", 1, "name", value="day"),
+        "/columns/1/name: 'day' is there twice, allowed: a name of its own",
+    ),
+    "a parameter of an unknown type": (
+        at("parameters", "to", "type", value="timestamp"),
+        '/parameters/to/type: "timestamp" is not allowed, '
+        'allowed: one of "string", "integer", "number", "boolean", "date"',
+    ),
+    "a filter with an unknown operator": (
+        at("parameters", "to", "filter", "operator", value="LIKE"),
+        f'/parameters/to/filter/operator: "LIKE" is not allowed, allowed: {OPERATORS}',
+    ),
+    "a span of no parameter": (
+        at("spans", 0, "last", value="until"),
+        "/spans/0/last: 'until' is no date parameter, allowed: one of the date parameters: from, to",
+    ),
+    "a span of a parameter that is no date": (
+        at("spans", 0, "first", value="state"),
+        "/spans/0/first: 'state' is no date parameter, allowed: one of the date parameters: from, to",
+    ),
+    "a span of no days": (
+        at("spans", 0, "at_most_days", value=0),
+        "/spans/0/at_most_days: 0 is not allowed, allowed: a value of type integer, at least 1",
+    ),
+    "a default that its own parameter refuses": (
+        at("parameters", "state", "default", value="lost"),
+        '/parameters/state/default: "lost" is not allowed, allowed: one of "open", "paid"',
+    ),
+    "a default of another type": (
+        at("parameters", "least", "default", value="0"),
+        '/parameters/least/default: "0" is not allowed, allowed: a value of type number, at least 0, at most 1000',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_definition_is_refused_with_its_file_the_place_and_what_is_allowed(what: str) -> None:
+    change, fault = BAD[what]
+    with pytest.raises(InvalidDefinition) as refused:
+        parse(changed(change))
+    assert str(refused.value) == f"orders.yaml: {fault}"
+
+
+@pytest.mark.parametrize(
+    "rule", [{"operator": "=="}, {"operator": "==", "column": "day", "expression": "day"}], ids=["neither", "both"]
+)
+def test_a_filter_is_of_a_column_or_an_expression_and_the_refusal_says_so(rule: dict[str, str]) -> None:
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml: /parameters/to/filter: ") as refused:
+        parse(changed(at("parameters", "to", "filter", value=rule)))
+    allowed = str(refused.value).rsplit("allowed: ", 1)[1]
+    assert "column" in allowed
+    assert "expression" in allowed
+
+
+def test_a_parameter_with_an_odd_name_is_refused() -> None:
+    with pytest.raises(InvalidDefinition, match=r'^orders\.yaml: /parameters.*"from day" is not allowed'):
+        parse(changed(at("parameters", "from day", value=GOOD["parameters"]["to"])))
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml: /parameters/state/pattern: "):
+        parse(changed(at("parameters", "state", "pattern", value="([")))
+
+
+def test_bounds_that_no_value_can_lie_within_are_refused() -> None:
+    """They would leave every file out, and the export would be empty without a word."""
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml: /source/bounds/month"):
+        parse(changed(at("source", "bounds", "month", value=[12, 1])))
+
+
+def test_every_fault_is_named_at_once() -> None:
+    def change(definition: dict[str, Any]) -> None:
+        for each in (without("title"), at("tenant", value=1), at("columns", 0, "type", value="x")):
+            each(definition)
+
+    with pytest.raises(InvalidDefinition) as refused:
+        parse(changed(change))
+    assert re.findall(r"(?:orders\.yaml: |; )(/\S+): ", str(refused.value)) == ["/columns/0/type", "/tenant", "/title"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "(the whole): null is not allowed, allowed: a value of type object"),
+        ("- title", '(the whole): ["title"] is not allowed, allowed: a value of type object'),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        catalogue.parse("orders", text)
+    assert str(refused.value) == f"orders.yaml: {message}"
+
+
+@pytest.mark.parametrize("text", ["title: [", "title: *nowhere", "title: !!python/object:os.system x"])
+def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: "):
+        catalogue.parse("orders", text)
+
+
+@pytest.mark.parametrize("name", ["Orders", "1st", "or ders", "", "orders\n", "a" * 65, "../orders", "or.ders"])
+def test_a_file_with_an_odd_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidDefinition, match=r"a report's file name must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
+        parse(GOOD, name)

@@ -1,0 +1,78 @@
+"""The frame of every function: what its logs and metrics hold."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared import telemetry
+from tests.unit.support import EXPORT_ID, OWNER, Answer, Cloud, event
+
+Api = Callable[[str, Any], Answer]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
+    """The lines that were logged since the last look."""
+    stream = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
+
+    def logged() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        stream.seek(0)
+        stream.truncate()
+        return lines
+
+    return logged
+
+
+def test_a_line_of_the_log_carries_the_export_and_the_service(
+    cloud: Cloud, api: Api, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    export_id = api("RequestExport", event("request_export/least")).body["id"]
+    [line] = logged()
+    assert (line["message"], line["correlation_id"]) == ("accepted", export_id)
+    assert (line["service"], line["report"]) == ("report-exports", "flights")
+
+
+def test_the_next_invocation_does_not_carry_the_export_before_it(
+    cloud: Cloud, api: Api, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    api("RequestExport", event("request_export/least"))
+    logged()
+    api("ListReports", event("list_reports/other_client"))
+    [line] = logged()
+    assert line["message"] == "refused"
+    assert "correlation_id" not in line
+
+
+def test_a_task_carries_its_export_from_its_first_line(
+    cloud: Cloud, configure: Callable[[str], None], handler: Callable[[str], Any]
+) -> None:
+    configure("AssembleFile")
+    with pytest.raises(Exception, match="is not RUNNING attempt 1"):
+        handler("AssembleFile")(event("assemble_file/typical"))
+    assert telemetry.logger.get_correlation_id() == EXPORT_ID
+
+
+def test_the_log_holds_neither_the_token_nor_the_body(
+    cloud: Cloud, api: Api, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    api("RequestExport", event("request_export/typical"))
+    text = json.dumps(logged())
+    assert "Bearer" not in text
+    assert "dana@example.com" not in text
+    assert "2013-01-01" not in text
+
+
+def test_an_accepted_export_is_counted_once(cloud: Cloud, api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    api("RequestExport", event("request_export/typical"))
+    api("RequestExport", event("request_export/typical"))  # a replay
+    api("RequestExport", event("request_export/bad_body"))
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    assert [each["ExportsRequested"] for each in counted] == [[1.0]]
+    [metric] = counted[0]["_aws"]["CloudWatchMetrics"]
+    assert (metric["Namespace"], metric["Dimensions"]) == ("ReportExports", [["service"]])
+    assert OWNER not in json.dumps(counted)

@@ -1,0 +1,73 @@
+"""What is deployed: every function from one folder, and only with what Lambda is given."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
+
+PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}
+LAZY = {"mypy_boto3_dynamodb", "mypy_boto3_s3", "mypy_boto3_stepfunctions"}  # for the types alone, never imported
+
+REQUIREMENTS = [
+    *sorted(ROOT.glob("requirements/*.txt")),
+    FUNCTIONS / "requirements.txt",
+    *sorted(ROOT.glob("layers/*/requirements.txt")),
+]
+
+
+def imported(path: Path) -> set[str]:
+    """The top names of every module that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def pinned(path: Path) -> dict[str, str]:
+    """The versions that a requirements file pins, by the name that is imported."""
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==(\S+)", path.read_text("utf-8"), re.MULTILINE)
+    names = {package.lower(): module for package, module in PACKAGES.items()}
+    return {names.get(name.lower(), name.replace("-", "_")): version for name, version in pins}
+
+
+def test_every_function_is_built_from_the_same_folder() -> None:
+    assert template()["Globals"]["Function"]["CodeUri"] == "functions/"
+    assert [name for name, function in functions().items() if "CodeUri" in function] == []
+
+
+def test_every_folder_of_code_is_a_function_or_shared() -> None:
+    folders = {path.parent.name for path in FUNCTIONS.glob("*/app.py")}
+    assert folders == {folder_of(function) for function in functions().values()}
+
+
+def test_whatever_the_functions_import_is_pinned_for_lambda() -> None:
+    given = set(pinned(FUNCTIONS / "requirements.txt")) | set(pinned(ROOT / "layers" / "engine" / "requirements.txt"))
+    ours = {path.name for path in FUNCTIONS.iterdir()}
+    for path in FUNCTIONS.rglob("*.py"):
+        unknown = imported(path) - given - ours - LAZY - set(sys.stdlib_module_names)
+        assert unknown == set(), f"{path.relative_to(ROOT)} imports what Lambda does not get"
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_requirement_is_pinned_with_its_hashes_and_no_index_is_named(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not re.search(r"^\s*(-i|--index-url|--extra-index-url|--find-links|-f)\b", text, re.MULTILINE)
+    assert "http" not in text
+    entries = re.split(r"(?<!\\)\n", text.strip())
+    for entry in [each for each in entries if each.strip() and not each.startswith("#")]:
+        assert re.match(r"[A-Za-z0-9_.\[\],-]+==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_what_is_tested_is_what_is_deployed() -> None:
+    tested = pinned(ROOT / "requirements" / "dev.txt")
+    for file in ("functions/requirements.txt", "layers/engine/requirements.txt"):
+        for name, version in pinned(ROOT / file).items():
+            assert tested.get(name) == version, f"{name} of {file}"

@@ -1,0 +1,215 @@
+"""The table: what is written once stays, what is asked for is all there, page by page."""
+
+import contextlib
+import datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from shared import records
+from shared.records import AlreadyRequested, Idempotency, Record
+from tests.unit.support import OWNER, Calls, Cloud
+
+NOW = 1_795_425_151
+KEY: Idempotency = {"key": "a" * 64, "body_hash": "b" * 64}
+OTHER_BODY: Idempotency = {"key": "a" * 64, "body_hash": "c" * 64}
+
+
+@pytest.fixture(autouse=True)
+def _table(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTS_TABLE", cloud.table)
+
+
+def export_id(index: int) -> str:
+    return f"01a20000-{index:04x}-7000-8000-000000000000"
+
+
+def record(index: int = 0, **more: Any) -> Record:
+    made = {
+        "owner": OWNER,
+        "active_owner": OWNER,
+        "export_id": export_id(index),
+        "report": "flights",
+        "parameters": "{}",
+        "status": "QUEUED",
+        "attempt": 1,
+        "delete_after": NOW,
+    }
+    return made | more  # type: ignore[return-value]
+
+
+# ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    written = record(rows=3, bytes=4, parts_total=2, failure={"state": "S", "type": "T", "error": "{}", "part": ""})
+    records.create(written, None, NOW)
+    found = records.get(OWNER, export_id(0))
+    assert found == written
+    assert found is not None
+    assert {type(found[name]) for name in ("attempt", "rows", "bytes", "parts_total", "delete_after")} == {int}  # type: ignore[literal-required]
+
+
+def test_a_record_is_never_written_over(cloud: Cloud) -> None:
+    records.create(record(), None, NOW)
+    with pytest.raises(ClientError) as refused:
+        records.create(record(report="other"), None, NOW)
+    assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
+    assert [each["report"] for each in cloud.records()] == ["flights"]
+
+
+def test_a_key_that_stands_for_a_request_refuses_the_next_and_names_the_first(cloud: Cloud) -> None:
+    records.create(record(0), KEY, NOW)
+    with pytest.raises(AlreadyRequested) as refused:
+        records.create(record(1), OTHER_BODY, NOW)
+    assert (refused.value.export_id, refused.value.body_hash) == (export_id(0), KEY["body_hash"])
+    assert [each["export_id"] for each in cloud.records()] == [export_id(0)]
+
+
+def test_a_refused_record_leaves_no_key_behind(cloud: Cloud) -> None:
+    records.create(record(), None, NOW)
+    with pytest.raises(ClientError):
+        records.create(record(), KEY, NOW)
+    assert cloud.remembered() == []
+
+
+@pytest.mark.parametrize(("seconds", "free"), [(0, False), (24 * 3600, False), (24 * 3600 + 1, True)])
+def test_a_key_is_free_again_after_a_day(seconds: int, free: bool) -> None:
+    records.create(record(0), KEY, NOW)
+    assert (records.find_first(OWNER, KEY, NOW + seconds) is None) is free
+    if free:
+        records.create(record(1), OTHER_BODY, NOW + seconds)
+        first = records.find_first(OWNER, KEY, NOW + seconds)
+        assert first is not None
+        assert first.export_id == export_id(1)
+    else:
+        with pytest.raises(AlreadyRequested):
+            records.create(record(1), OTHER_BODY, NOW + seconds)
+
+
+def test_the_same_key_of_another_owner_is_another_key() -> None:
+    records.create(record(), KEY, NOW)
+    assert records.find_first("UA#someone-else", KEY, NOW) is None
+
+
+def test_a_failure_of_the_table_is_not_taken_for_a_used_key(calls: Calls) -> None:
+    records.create(record(0), KEY, NOW)
+    calls.fail("TransactWriteItems", "TransactionCanceledException", ["None", "ThrottlingError"])
+    with pytest.raises(ClientError) as failed:
+        records.create(record(1), KEY, NOW)
+    assert failed.value.response["Error"]["Code"] == "TransactionCanceledException"
+
+
+# ── withdraw ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_is_taken_back_was_never_there(key: Idempotency | None, cloud: Cloud) -> None:
+    records.create(record(), key, NOW)
+    records.withdraw(record(), key)
+    assert cloud.items() == []
+
+
+def test_only_the_request_itself_is_taken_back(cloud: Cloud) -> None:
+    records.create(record(0), None, NOW)
+    records.create(record(1), KEY, NOW)
+    records.withdraw(record(0), None)
+    assert [each["export_id"] for each in cloud.records()] == [export_id(1)]
+    assert len(cloud.remembered()) == 1
+
+
+@pytest.mark.parametrize("change", [{"status": "RUNNING"}, {"attempt": 2}])
+def test_an_attempt_that_runs_is_not_taken_back(change: dict[str, Any], cloud: Cloud) -> None:
+    records.create(record(), KEY, NOW)
+    cloud.write(record(**change))  # type: ignore[arg-type]
+    before = cloud.items()
+    with contextlib.suppress(ClientError):  # how it is refused is for the caller to handle, that it is refused is not
+        records.withdraw(record(), KEY)
+    assert cloud.items() == before
+
+
+# ── get, newest_first, count_active ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("owner", "index"), [(OWNER, 1), ("UA#someone-else", 0), ("UA", 0)])
+def test_what_an_owner_does_not_have_is_none(owner: str, index: int) -> None:
+    records.create(record(0), None, NOW)
+    assert records.get(owner, export_id(index)) is None
+
+
+def ids(before: str | None = None, owner: str = OWNER) -> list[str]:
+    return [each["export_id"] for each in records.newest_first(owner, before)]
+
+
+def test_the_newest_come_first_and_keys_never(cloud: Cloud) -> None:
+    for index in (1, 0, 2):
+        records.create(record(index), {"key": f"{index:064x}", "body_hash": ""}, NOW)
+    assert len(cloud.items()) == 6
+    assert ids() == [export_id(2), export_id(1), export_id(0)]
+
+
+def test_an_id_of_any_beginning_is_found() -> None:
+    every = [f"{digit}{export_id(0)[1:]}" for digit in "0123456789abcdef"]
+    for each in every:
+        records.create(record(export_id=each), KEY if each == every[0] else None, NOW)
+    assert ids() == every[::-1]
+
+
+def test_only_those_older_than_a_given_one_are_found() -> None:
+    for index in range(4):
+        records.create(record(index), None, NOW)
+    assert ids(before=export_id(2)) == [export_id(1), export_id(0)]
+    assert ids(before=export_id(0)) == []
+    assert ids(before=export_id(9)) == [export_id(index) for index in (3, 2, 1, 0)]
+
+
+def test_others_are_never_found() -> None:
+    records.create(record(owner=OWNER + "x"), None, NOW)
+    assert ids() == []
+
+
+def test_more_than_a_megabyte_is_read_to_its_end(calls: Calls) -> None:
+    for index in range(6):
+        records.create(record(index, parameters="x" * 350_000), None, NOW)
+    calls.made.clear()
+    assert ids() == [export_id(index) for index in reversed(range(6))]
+    assert calls.made.count("Query") > 1
+
+
+def test_no_more_is_read_than_is_asked_for(calls: Calls) -> None:
+    for index in range(6):
+        records.create(record(index, parameters="x" * 350_000), None, NOW)
+    calls.made.clear()
+    assert next(records.newest_first(OWNER))["export_id"] == export_id(5)
+    assert calls.made == ["Query"]
+
+
+def test_only_queued_and_running_exports_are_active(cloud: Cloud) -> None:
+    records.create(record(0), KEY, NOW)
+    cloud.write(record(1, status="RUNNING"))  # type: ignore[arg-type]
+    ended = dict(record(2, status="SUCCEEDED"))
+    del ended["active_owner"]
+    cloud.write(ended, record(3, owner="DL#x", active_owner="DL#x"))  # type: ignore[arg-type]
+    assert records.count_active(OWNER) == 2
+    assert records.count_active("DL#x") == 1
+    assert records.count_active("nobody") == 0
+
+
+def test_active_exports_are_counted_over_every_page(cloud: Cloud) -> None:
+    def small_pages(params: dict[str, Any], **_: Any) -> None:
+        params["Limit"] = 2
+
+    cloud.write(*[record(index) for index in range(5)])  # type: ignore[misc]
+    events = cloud.dynamodb.meta.events
+    events.register("provide-client-params.dynamodb.Query", small_pages)
+    try:
+        assert records.count_active(OWNER) == 5
+        assert ids() == [export_id(index) for index in reversed(range(5))]
+    finally:
+        events.unregister("provide-client-params.dynamodb.Query", small_pages)
+
+
+def test_a_record_outlives_its_file_by_thirty_days() -> None:
+    expires = datetime.datetime(2026, 11, 30, 9, 12, 31, 999000, datetime.UTC)
+    assert records.delete_after(expires) == int(expires.timestamp()) + 30 * 24 * 3600
