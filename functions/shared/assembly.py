@@ -16,9 +16,11 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from shared import aws
-from shared.errors import TooManyParts
-from shared.work import Receipt, Work, bucket
+from shared.errors import PartChanged, TooManyParts
+from shared.work import Receipt, Work, bucket, is_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -141,8 +143,10 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
 
     Raises:
         TooManyParts: see :func:`plan_upload`.
-        botocore.exceptions.ClientError: a part changed (``PreconditionFailed``), or S3 refused the file
-            (``BadDigest``); nothing is left behind.
+        PartChanged: a part is not the one of its receipt any more.
+        botocore.exceptions.ClientError: S3 refused the file, as ``BadDigest`` when its checksum is another.
+
+    Whatever is raised, nothing is left behind.
     """
     parts = plan_upload(segments)
     size = sum(segment.size for segment in segments)
@@ -218,6 +222,17 @@ def _split(whole: Range) -> list[Range]:
 
 
 def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
+    try:
+        return _send_part(key, upload, number, part)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"PreconditionFailed", "412"} or is_missing(error):
+            sources = [part.source] if isinstance(part, Copy) else part.pieces
+            keys = ", ".join(source.key for source in sources if isinstance(source, Range))
+            raise PartChanged(f"of {keys} one was replaced or removed since its receipt was written") from error
+        raise
+
+
+def _send_part(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
     where = {"Bucket": bucket(), "Key": key, "UploadId": upload, "PartNumber": number}
     if isinstance(part, Copy):
         answer = aws.s3().upload_part_copy(

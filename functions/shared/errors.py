@@ -57,6 +57,10 @@ class TooManyParts(ExportError):
     """A file would need more parts than S3 allows."""
 
 
+class PartChanged(ExportError):
+    """A part was replaced or removed after its receipt was written."""
+
+
 class RowsMissing(ExportError):
     """Rows read are not the rows planned, or a part has no receipt: a short file is never served."""
 
@@ -96,6 +100,7 @@ _EXPLANATIONS = {
         "The export is too large", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
     ),
     "TooManyParts": Explanation("The file is too large", False, "Narrow the parameters."),
+    "PartChanged": Explanation("A part is not the one that was made", True, "Retry: that part is made again."),
     "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
     "States.Timeout": Explanation(
         "A step took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters."

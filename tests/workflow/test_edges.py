@@ -1,0 +1,153 @@
+"""Every state, every Retry and every Catch of the machine, each walked by one of the ways below.
+
+A way is written as moto_machine.path tells it: ``A > B`` goes on by Next, ``A ! B`` by a Catch, ``A@0`` was retried by
+its Retry entry 0. Each way is run and compared; the last test needs no run: it compares the ways with the definition.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.support.moto_machine import Template, flat
+
+if TYPE_CHECKING:
+    from tests.workflow.world import World
+
+FAILED = "RecordFailed > SendToDeadLetters > ExportFailed"
+MADE = "RecordRunning > PlanParts > FanOutParts > AssembleFile > RecordSucceeded > ExportSucceeded"
+MAP_FAILED = f"RecordRunning > PlanParts > FanOutParts ! FanOutPartsFailed > {FAILED}"
+PLAN_FAILED = f"RecordRunning > PlanParts ! PlanPartsFailed > {FAILED}"
+
+
+class Way(NamedTuple):
+    arrange: Callable[[World], object]
+    execution: str
+    part: str = ""
+    """Of part 3, where it does not just run."""
+
+
+def _unknown_report(world: World) -> None:
+    world.write(report="sales")
+
+
+def _failing_part(world: World) -> None:
+    world.cloud.crash("GeneratePart", "Runtime.ExitError", part=3)
+
+
+def _both(*arrangements: Callable[[World], object]) -> Callable[[World], object]:
+    return lambda world: [arrange(world) for arrange in arrangements]
+
+
+def _refused(state: str, error: str, times: int) -> Callable[[World], object]:
+    return lambda world: world.cloud.refuse(state, error, times)
+
+
+def _crashed(function: str, error: str) -> Callable[[World], object]:
+    return lambda world: world.cloud.crash(function, error, times=1, part=3 if function == "GeneratePart" else None)
+
+
+WAYS = {
+    "nothing happens": Way(lambda _: None, MADE),
+    "RecordRunning is throttled": Way(
+        _refused("RecordRunning", "ThrottlingException", 1), MADE.replace("RecordRunning", "RecordRunning@0")
+    ),
+    "cancelled before": Way(lambda world: world.cancel(), "RecordRunning ! Superseded"),
+    "RecordRunning is refused": Way(
+        _refused("RecordRunning", "ValidationException", 1), f"RecordRunning ! RecordRunningFailed > {FAILED}"
+    ),
+    "PlanParts is throttled": Way(
+        _refused("PlanParts", "TooManyRequestsException", 1), MADE.replace("PlanParts", "PlanParts@0")
+    ),
+    "PlanParts takes too long": Way(
+        _crashed("PlanParts", "Sandbox.Timedout"), MADE.replace("PlanParts", "PlanParts@1")
+    ),
+    "PlanParts fails": Way(_unknown_report, PLAN_FAILED),
+    "GeneratePart is throttled": Way(_refused("GeneratePart", "ServiceException", 1), MADE, "GeneratePart@0"),
+    "GeneratePart takes too long": Way(_crashed("GeneratePart", "Sandbox.Timedout"), MADE, "GeneratePart@1"),
+    "GeneratePart fails": Way(_failing_part, MAP_FAILED, "GeneratePart ! RecordPartFailure > PartFailed"),
+    "RecordPartFailure is throttled": Way(
+        _both(_failing_part, _refused("RecordPartFailure", "ThrottlingException", 1)),
+        MAP_FAILED,
+        "GeneratePart ! RecordPartFailure@0 > PartFailed",
+    ),
+    "RecordPartFailure is refused": Way(
+        _both(_failing_part, _refused("RecordPartFailure", "ValidationException", 1)),
+        MAP_FAILED,
+        "GeneratePart ! RecordPartFailure ! PartFailed",
+    ),
+    "AssembleFile is throttled": Way(
+        _refused("AssembleFile", "TooManyRequestsException", 1), MADE.replace("AssembleFile", "AssembleFile@0")
+    ),
+    "AssembleFile takes too long": Way(
+        _crashed("AssembleFile", "Sandbox.Timedout"), MADE.replace("AssembleFile", "AssembleFile@1")
+    ),
+    "AssembleFile fails": Way(
+        _crashed("AssembleFile", "Runtime.ExitError"),
+        f"RecordRunning > PlanParts > FanOutParts > AssembleFile ! AssembleFileFailed > {FAILED}",
+    ),
+    "RecordSucceeded is throttled": Way(
+        _refused("RecordSucceeded", "ThrottlingException", 2), MADE.replace("RecordSucceeded", "RecordSucceeded@0@0")
+    ),
+    "cancelled after the file was made": Way(
+        lambda world: world.cloud.after("AssembleFile", world.cancel),
+        "RecordRunning > PlanParts > FanOutParts > AssembleFile > RecordSucceeded ! Superseded",
+    ),
+    "RecordSucceeded is refused": Way(
+        _refused("RecordSucceeded", "ValidationException", 1), MADE.removesuffix(" > ExportSucceeded")
+    ),
+    "RecordFailed is throttled": Way(
+        _both(_unknown_report, _refused("RecordFailed", "ThrottlingException", 1)),
+        PLAN_FAILED.replace("RecordFailed", "RecordFailed@0"),
+    ),
+    "RecordFailed is refused": Way(
+        _both(_unknown_report, _refused("RecordFailed", "ValidationException", 1)),
+        PLAN_FAILED.replace("> SendToDeadLetters", "! SendToDeadLetters"),
+    ),
+    "cancelled while it ran": Way(
+        lambda world: world.cloud.before("PlanParts", world.cancel),
+        "RecordRunning > PlanParts ! PlanPartsFailed > RecordFailed ! Superseded",
+    ),
+    "SendToDeadLetters is throttled": Way(
+        _both(_unknown_report, _refused("SendToDeadLetters", "ThrottlingException", 1)),
+        PLAN_FAILED.replace("SendToDeadLetters", "SendToDeadLetters@0"),
+    ),
+    "SendToDeadLetters is refused": Way(
+        _both(_unknown_report, _refused("SendToDeadLetters", "ThrottlingException", 6)),
+        PLAN_FAILED.replace("SendToDeadLetters >", "SendToDeadLetters@0@0@0@0@0 !"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_way(world: World, name: str) -> None:
+    way = WAYS[name]
+    way.arrange(world)
+    execution = world.run()
+    assert execution.path == way.execution
+    assert set(execution.children) <= {"GeneratePart", way.part}
+    assert execution.children.count(way.part) == bool(way.part)
+
+
+def test_the_ways_walk_every_state_every_retry_and_every_catch() -> None:
+    walked = {edge for way in WAYS.values() for edge in _edges_of_way(way.execution) | _edges_of_way(way.part)}
+    machine = json.loads(Template().definition())
+    assert walked == {edge for name, state in flat(machine).items() for edge in _edges_of_state(name, state)}
+
+
+def _edges_of_way(way: str) -> set[str]:
+    steps = re.findall(r"([>!]?) ?(\w+)((?:@\d+)*)", way)
+    edges = {f"{state}@{retry}" for _, state, retries in steps for retry in retries.split("@")[1:]}
+    pairs = itertools.pairwise(steps)
+    return edges | {state for _, state, _ in steps} | {f"{one[1]} {two[0]} {two[1]}" for one, two in pairs}
+
+
+def _edges_of_state(name: str, state: dict[str, Any]) -> set[str]:
+    following = {f"{name} > {state['Next']}"} if "Next" in state else set()
+    caught = {f"{name} ! {catch['Next']}" for catch in state.get("Catch", [])}
+    return {name} | following | caught | {f"{name}@{number}" for number in range(len(state.get("Retry", [])))}
