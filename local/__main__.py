@@ -12,8 +12,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "demo", "run"])
     parser.add_argument("--port", type=int, default=4566, help="port of the AWS emulator")
-    parser.add_argument("rest", nargs="*", help="with run: the command to run while the stack is up")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    arguments, command = parser.parse_args(words[:end]), words[end + 1 :]
     try:
         match arguments.command:
             case "up":
@@ -26,7 +27,7 @@ def main() -> int:
                     demo.show(description)
             case "run":
                 with stack.running(arguments.port):
-                    return subprocess.call(arguments.rest)
+                    return subprocess.call(command)
     except stack.Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
