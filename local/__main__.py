@@ -1,8 +1,9 @@
-"""`python -m local up | down | demo | run -- COMMAND`: what the Makefile calls."""
+"""`python -m local up | down | demo | token --tenant UA | run -- COMMAND`: what the Makefile calls."""
 
 import argparse
 import subprocess
 import sys
+from typing import Any
 
 from local import demo, stack
 
@@ -10,8 +11,9 @@ from local import demo, stack
 def main() -> int:
     """Runs one command; 1 and a message that says what to do when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=["up", "down", "demo", "run"])
+    parser.add_argument("command", choices=["up", "down", "demo", "token", "run"])
     parser.add_argument("--port", type=int, default=4566, help="port of the AWS emulator")
+    parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: whose user signs in")
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     arguments, command = parser.parse_args(words[:end]), words[end + 1 :]
@@ -25,6 +27,8 @@ def main() -> int:
             case "demo":
                 with stack.running(arguments.port) as description:
                     demo.show(description)
+            case "token":
+                print(stack.sign_in(_running(), arguments.tenant))
             case "run":
                 with stack.running(arguments.port):
                     return subprocess.call(command)
@@ -34,6 +38,12 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _running() -> dict[str, Any]:
+    if description := stack.describe():
+        return description
+    raise stack.Trouble("Nothing is running. Start it first: make up")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> int:
     for sentence in found:
         print(f"reports/{sentence}", file=sys.stderr)
     if not found:
-        print(f"{len(list(FOLDER.glob('*.yaml')))} report definitions are valid")
+        print(f"Valid reports: {', '.join(file.stem for file in sorted(FOLDER.glob('*.yaml')))}")
     return 1 if found else 0
 
 

@@ -48,11 +48,9 @@ def show(description: dict[str, Any]) -> Path:
     _show_execution(console, description, export)
     console.print(f"POST answered after {accepted:.2f} s; SUCCEEDED was seen after {ended:.2f} s.\n")
     console.print("[bold]What to try next[/]")
-    console.print("  make up                 keep it running; .local/stack.json holds the address and the users")
-    console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json   (needs Docker)")
-    console.print(
-        "  cp reports/flights.yaml reports/delays.yaml, change it, and run make demo again: a report is one file"
-    )
+    console.print("  make up       keep it running; README.md, 'Call it yourself', has the first calls")
+    console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json     (needs Docker)")
+    console.print("  reports/      add a report: one file, no code")
     return saved
 
 

@@ -113,6 +113,8 @@ def client(service: str, description: dict[str, Any]) -> Any:
 
 def sign_in(description: dict[str, Any], tenant: str) -> str:
     """ID token of the tenant's user."""
+    if tenant not in description["users"]:
+        raise Trouble(f"There is no user of {tenant}; there are users of {', '.join(description['users'])}.")
     user = description["users"][tenant]
     # InitiateAuth is an open call: it takes no signature.
     answer = client("cognito-idp", description).initiate_auth(

@@ -19,7 +19,7 @@ def handler(event: Event) -> dict[str, Any]:
     """Plans an attempt. Equal records and sources give the same plan, whose finished parts are then used again.
 
     Returns:
-        ``{plan, parts_key, parts_total, concurrency}``; all but ``concurrency`` as text.
+        ``{plan, parts_key, results_prefix, parts_total, concurrency}``; all but ``concurrency`` as text.
     """
     record = attempts.running(event)
     concurrency = int(os.environ["MAP_CONCURRENCY"])
@@ -31,6 +31,7 @@ def handler(event: Event) -> dict[str, Any]:
     return {
         "plan": plan["plan"],
         "parts_key": files.parts_key,
+        "results_prefix": files.results_prefix,
         "parts_total": str(len(parts)),
         "concurrency": concurrency,
     }

@@ -4,6 +4,7 @@
     work/<export>/<plan>/parts.json            array of :class:`Part`, the Map's items
     work/<export>/<plan>/parts/<number>        the bytes of one part
     work/<export>/<plan>/receipts/<number>.json  proof of one part: see :class:`Receipt`
+    work/<export>/<plan>/map-results/          what the Map's ResultWriter writes; nobody reads it
 
 A plan's name is a hash of all that decides its bytes, so two plans never share a key.
 """
@@ -83,6 +84,11 @@ class Work:
     def parts_key(self) -> str:
         """Key of parts.json."""
         return f"{self.folder}parts.json"
+
+    @property
+    def results_prefix(self) -> str:
+        """Where the Map's ResultWriter writes what its children returned."""
+        return f"{self.folder}map-results"
 
     def part_key(self, part: int) -> str:
         """Key of a part's bytes."""
