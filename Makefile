@@ -37,13 +37,15 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "Say which: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json" >&2; exit 2; }
 	@test -f "$(EVENT)" || { echo "There is no $(EVENT); the events are under events/<function>/." >&2; exit 2; }
 	@docker info >/dev/null 2>&1 || { echo "make invoke needs a running Docker engine: sam local invoke runs the function in Lambda's own image." >&2; exit 2; }
+	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
 		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
 deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
-	@$(IN_VENV) .venv/bin/sam build
-	@$(IN_VENV) .venv/bin/sam deploy --guided
+	@rm -f .aws-sam/digest
+	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
+	@$(IN_VENV) .venv/bin/sam deploy --guided --parameter-overrides PythonRuntime=python$(VERSION)
 
 lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \

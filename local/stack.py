@@ -275,16 +275,14 @@ def _digest(inputs: list[str]) -> str:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process lives."""
+    """Whether the process lives, and is an emulator of ours."""
     if not pid:
         return False
     if pid in _started:
         return _started[pid].poll() is None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    # A number that was ours may be another's by now.
+    command = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True, text=True).stdout
+    return "emulator.py" in command
 
 
 def _tail(text: str, lines: int = 15) -> str:

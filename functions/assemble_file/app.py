@@ -33,7 +33,7 @@ def handler(event: Event) -> dict[str, str]:
     expires = clock.now() + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
     segments = file_format.layout(plan, files, receipts)
     size, crc32 = assembly.assemble(key, segments, file_format.content_type, record["file_name"])
-    _keep_only_while_running(event, key)
+    _remove_unless_wanted(event, key)
     rows = sum(receipt["rows_written"] for receipt in receipts)
     metrics.add_metric(name="FileBytes", unit="Bytes", value=size)
     logger.info("file assembled", extra={"rows": rows, "bytes": size, "parts": len(receipts)})
@@ -69,10 +69,19 @@ def _result_key(record: Record) -> str:
     return f"exports/{tenant}/{user}/{record['export_id']}/{record['attempt']}/{record['file_name']}"
 
 
-def _keep_only_while_running(event: Event, key: str) -> None:
-    """A file that nobody waits for any more is removed again: the export was cancelled or retried meanwhile."""
+def _remove_unless_wanted(event: Event, key: str) -> None:
+    """A file that nobody waits for any more is removed again: the export was cancelled or retried meanwhile.
+
+    One that the record names stays. This may be a worker whose answer got lost: another made the same file, under the
+    same key, and the export has succeeded since.
+
+    Raises:
+        NotRunning: the attempt does not run any more.
+    """
     try:
         attempts.running(event)
     except NotRunning:
-        aws.s3().delete_object(Bucket=work.bucket(), Key=key)
+        record = records.get(event["owner"], event["export_id"])
+        if record is None or record.get("file_key") != key:
+            aws.s3().delete_object(Bucket=work.bucket(), Key=key)
         raise

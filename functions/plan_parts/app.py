@@ -4,8 +4,8 @@ import json
 import os
 from typing import Any
 
-from shared import attempts, catalogue, planning, work
-from shared.errors import TooManyRows
+from shared import attempts, catalogue, contract, planning, work
+from shared.errors import ParametersRefused, TooManyRows
 from shared.function import Event, function
 from shared.query import Query
 from shared.records import Record
@@ -39,8 +39,10 @@ def handler(event: Event) -> dict[str, Any]:
 
 def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     tenant = record["owner"].split("#")[0]
-    definition = catalogue.report(record["report"]).definition
-    parameters = json.loads(record["parameters"])
+    report, parameters = catalogue.report(record["report"]), json.loads(record["parameters"])
+    if found := report.faults(parameters):  # the definition may have changed since the request
+        raise ParametersRefused("; ".join(contract.sentence(fault) for fault in found))
+    definition = report.definition
     source = SOURCES[definition["source"]["type"]]
     schema, extents = source.plan(Query.of(definition, parameters, tenant))
     parts = planning.divide(extents, concurrency)

@@ -22,6 +22,7 @@ from shared.records import AlreadyRequested, Idempotency, Record
 from shared.telemetry import follow, logger, metrics
 
 _RETRY_SECONDS = "5"
+_MOST_FAULTS = 100
 _AWS_FAILS = (ClientError, exceptions.ConnectionError, exceptions.HTTPClientError)
 # Codes of a throttled call, and of a throttled part of a DynamoDB transaction.
 _THROTTLED = {
@@ -118,6 +119,7 @@ def _faults(body: Any) -> list[Fault]:
 
 
 def _invalid(faults: list[Fault]) -> Problem:
+    faults = faults[:_MOST_FAULTS]
     count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
     detail = f"The request has {count}: " + "; ".join(contract.sentence(fault) for fault in faults)
     return Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=faults)
@@ -171,7 +173,12 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
     try:
         attempts.start(record)
     except _AWS_FAILS as error:
-        if records.withdraw(record, idempotency):
+        try:
+            stays = not records.withdraw(record, idempotency)
+        except _AWS_FAILS:  # then it stays QUEUED, for a repeated request or an operator to start
+            logger.exception("not withdrawn")
+            stays = False
+        if not stays:
             raise _busy(error) from error
 
 
@@ -183,7 +190,8 @@ def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempoten
         record = records.get(caller.owner, first.export_id)
         if record is None:
             raise _key_reused("The export that this Idempotency-Key stands for was removed. Use a new key.")
-        if record["status"] == "QUEUED":  # the first request may have died between its record and its start
+        # The first request may have died between its record and its start.
+        if record["status"] == "QUEUED" and records.adopt(record):
             attempts.start(record)
     except _AWS_FAILS as error:
         raise _busy(error) from error

@@ -8,6 +8,7 @@ Limits: "Amazon S3 multipart upload limits" and "UploadPartCopy" of the Amazon S
 from __future__ import annotations
 
 import base64
+import contextlib
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -175,7 +176,8 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
             MpuObjectSize=size,
         )
     except BaseException:
-        s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
+        with contextlib.suppress(ClientError):  # what went wrong matters more; the bucket's lifecycle rule clears up
+            s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
         raise
     return size, crc32
 

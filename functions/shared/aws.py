@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 # A call of the API must be answered, or given up, well within its function's 15 seconds.
-_PROMPT = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "max_attempts": 3})
+_PROMPT = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
 # Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
 _S3 = Config(
     signature_version="s3v4",

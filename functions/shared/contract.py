@@ -43,11 +43,12 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
     """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
     checker = validator(schema) if isinstance(schema, dict) else schema
-    found = []
+    found: dict[tuple[str, str], Fault] = {}
     for error in checker.iter_errors(instance):
-        # One value that breaks two rules of its schema is one fault: what is allowed names them both.
-        found += [fault for fault in _describe(error, cast(Any, checker.schema)) if fault not in found]
-    return sorted(found, key=lambda fault: (fault["pointer"], fault["detail"]))
+        for fault in _describe(error, cast(Any, checker.schema)):
+            # One value that breaks two rules of its schema is one fault: what is allowed names them both.
+            found.setdefault((fault["pointer"], fault["detail"]), fault)
+    return [found[place] for place in sorted(found)]
 
 
 def event_contract(app_file: str) -> Draft202012Validator:

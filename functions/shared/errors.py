@@ -21,6 +21,10 @@ class InvalidEvent(ExportError):
     """An event breaks the function's event.schema.json."""
 
 
+class ParametersRefused(ExportError):
+    """The report's definition changed since the request: it refuses the request's parameters now."""
+
+
 class UnknownReport(ExportError):
     """The record names a report that this deployment does not have."""
 
@@ -35,6 +39,10 @@ class ColumnMismatch(ExportError):
 
 class SourceMissing(ExportError):
     """A dataset has no files at all."""
+
+
+class SourceUnavailable(ExportError):
+    """S3 did not hand out a source object, though it may do so later or with another permission."""
 
 
 class SourceUnreadable(ExportError):
@@ -80,12 +88,20 @@ class Explanation(NamedTuple):
 _OPERATOR = "Tell the operators: the execution in the Step Functions console shows the failing state."
 _EXPLANATIONS = {
     "UnknownReport": Explanation("The report is gone", False, "Request one of the reports that GET /reports lists."),
+    "ParametersRefused": Explanation(
+        "The report has changed", False, "Request the export again, with the parameters that GET /reports lists."
+    ),
     "InvalidDefinition": Explanation("The report's definition is broken", False, "Correct reports/<report>.yaml."),
     "ColumnMismatch": Explanation(
         "The report does not fit its data", False, "Correct the column in reports/<report>.yaml, or the dataset."
     ),
     "SourceMissing": Explanation(
         "The dataset has no files", False, "Put Parquet files under the folder that the detail names, then retry."
+    ),
+    "SourceUnavailable": Explanation(
+        "A source file could not be fetched",
+        True,
+        "Retry. If the detail speaks of permission, the role needs it first.",
     ),
     "SourceUnreadable": Explanation(
         "A source file cannot be read", False, "Replace the file that the detail names with a valid one, then retry."
@@ -111,7 +127,14 @@ _EXPLANATIONS = {
     "Runtime.ExitError": Explanation(
         "A function ran out of memory or was killed", True, "Retry. If it happens again, raise its MemorySize."
     ),
+    "Lambda.Unknown": Explanation(
+        "A function timed out or was killed", True, "Retry. If it happens again, raise its timeout or MemorySize."
+    ),
     "States.DataLimitExceeded": Explanation("A step returned too much", False, _OPERATOR),
+    "States.ItemReaderFailed": Explanation("The list of parts could not be read", False, _OPERATOR),
+    "States.Permissions": Explanation("The state machine lacks a permission", False, _OPERATOR),
+    "States.ResultWriterFailed": Explanation("The parts' results could not be written", False, _OPERATOR),
+    "States.Runtime": Explanation("The state machine's definition does not fit its data", False, _OPERATOR),
     "Lambda.TooManyRequestsException": Explanation(
         "The account has no free Lambda concurrency", True, "Retry later, or lower MapConcurrency."
     ),

@@ -11,7 +11,7 @@ MIN_ROWS = 10_000
 """Fewer rows than this are not worth an invocation of their own."""
 MAX_ROWS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
-"""Compressed source bytes of one part: bounds its memory and time."""
+"""Compressed source bytes of one part. They bound its time; its memory follows the largest row group it reads from."""
 MAX_ITEM_BYTES = 30_000
 """A Map's item must stay under 32 KB; ids and names come to it."""
 _ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow

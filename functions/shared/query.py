@@ -87,6 +87,7 @@ class Query:
     """A report's definition with a caller's parameters and tenant put in."""
 
     dataset: str
+    tenant_column: str
     bounds: dict[str, tuple[int, int]]
     """Bounds of integer columns that hold for every row."""
     filters: list[Filter]
@@ -114,7 +115,7 @@ class Query:
             columns.append((name, column["type"], _sql(name, sql) if sql else pl.col(name)))
         source = definition["source"]
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
-        return cls(source["dataset"], bounds, filters, columns)
+        return cls(source["dataset"], definition["tenant"], bounds, filters, columns)
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:
@@ -135,12 +136,15 @@ class Query:
         missing = [name for name in self.needs() if name not in schema]
         if missing:
             raise ColumnMismatch(f"the source has no column {', '.join(missing)}; it has: {', '.join(schema)}")
-        empty = pl.LazyFrame(schema=schema)
+        empty, nothing_rows = pl.LazyFrame(schema=schema), 3
+        nothing = pl.LazyFrame({name: pl.Series([None] * nothing_rows, dtype=dtype) for name, dtype in schema.items()})
         for name, declared, expression in self.columns:
             try:
                 found = empty.select(expression.alias(name)).collect_schema()[name]
             except pl.exceptions.PolarsError as error:
                 raise ColumnMismatch(f"column {name}: {_first_line(error)}") from error
+            if expression.meta.root_names() and nothing.select(expression.alias(name)).collect().height != nothing_rows:
+                raise ColumnMismatch(f"column {name}: its expression sums rows up; it must give a value for each row")
             fits, meaning = _TYPES[declared]
             if not fits(found):
                 raise ColumnMismatch(f"column {name} is declared {declared}: {meaning}; the source gives {found}")
@@ -157,7 +161,9 @@ class Query:
         """
         output = [expression.alias(name) for name, _, expression in self.columns]
         try:
-            return rows.lazy().filter(self._predicate()).select(output).collect()
+            # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
+            own = rows.filter(self.filters[0].predicate())
+            return own.lazy().filter(self._predicate()).select(output).collect()
         except pl.exceptions.PolarsError as error:
             raise SourceUnreadable(f"an expression of the report fails on the data: {_first_line(error)}") from error
 
@@ -180,4 +186,5 @@ def _value(parameter: dict[str, Any], value: Any) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    """What polars says, without the values that it quotes: they are rows, which no log or record may hold."""
+    return str(error).strip().splitlines()[0].split(" values:")[0].split(": [")[0]

@@ -59,6 +59,7 @@ class Record(TypedDict, total=False):
     file_name: str
     failure: Failure  # of the attempt; the first one recorded stays
     detail_type: str  # of the event that announces a terminal status
+    adopted: bool  # a repeated request with the same Idempotency-Key answers for it
 
 
 class AlreadyRequested(Exception):
@@ -98,13 +99,18 @@ def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
         }
         # TTL removes late: an item past its time counts as gone.
         puts.append(_put(item, "attribute_not_exists(export_id) OR delete_after < :now", {":now": {"N": str(now)}}))
-    try:
-        aws.dynamodb().transact_write_items(TransactItems=puts)
-    except ClientError as error:
-        first = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
-        if first is None:
-            raise
-        raise first from error
+    for last in (False, False, True):
+        try:
+            aws.dynamodb().transact_write_items(TransactItems=puts)
+            return
+        except ClientError as error:
+            # A doubled request's transaction is under way: once it is through, this one is refused and finds it.
+            if not last and _cancelled_for(error, "TransactionConflict"):
+                continue
+            found = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
+            if found is None:
+                raise
+            raise found from error
 
 
 def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequested | None:
@@ -119,10 +125,10 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
     """Takes back a record that could not be started, as if it had never been asked for.
 
     Returns:
-        False when it is no longer QUEUED: it was started after all, whatever the answer to that was, and stays.
+        False when it stays: it was started after all, whatever was answered, or a repeated request adopted it.
     """
     still_queued = {
-        "ConditionExpression": "#status = :queued AND attempt = :attempt",
+        "ConditionExpression": "#status = :queued AND attempt = :attempt AND attribute_not_exists(adopted)",
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": {":queued": {"S": "QUEUED"}, ":attempt": {"N": str(record["attempt"])}},
     }
@@ -136,6 +142,30 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
         if _refused(error):
             return False
         raise
+    return True
+
+
+def adopt(record: Record) -> bool:
+    """Notes that a repeated request answers for a QUEUED record, so that the first one does not take it back.
+
+    Returns:
+        False when it is not QUEUED any more, or gone.
+    """
+    try:
+        aws.dynamodb().update_item(
+            TableName=_table(),
+            Key=_key(record["owner"], record["export_id"]),
+            UpdateExpression="SET adopted = :yes",
+            ConditionExpression="#status = :queued AND attempt = :attempt",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":yes": {"BOOL": True},
+                ":queued": {"S": "QUEUED"},
+                ":attempt": {"N": str(record["attempt"])},
+            },
+        )
+    except aws.dynamodb().exceptions.ConditionalCheckFailedException:
+        return False
     return True
 
 
@@ -158,6 +188,7 @@ def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
             ExpressionAttributeNames={"#owner": "owner"},
             ExpressionAttributeValues=values,
             ScanIndexForward=False,
+            PaginationConfig={"PageSize": 100},
         )
     )
     for page in pages:
@@ -219,5 +250,8 @@ def _record(item: dict[str, Any]) -> Record:
 
 
 def _refused(error: ClientError) -> bool:
-    reasons = error.response.get("CancellationReasons", [])
-    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+    return _cancelled_for(error, "ConditionalCheckFailed")
+
+
+def _cancelled_for(error: ClientError, code: str) -> bool:
+    return any(reason.get("Code") == code for reason in error.response.get("CancellationReasons", []))

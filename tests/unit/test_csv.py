@@ -101,7 +101,7 @@ def test_a_null_is_empty_and_an_empty_text_is_quoted() -> None:
 
 def test_clock_times_and_booleans() -> None:
     rows = pl.DataFrame({"a": [datetime.time(5, 17)], "b": ["24:00"], "c": [True]})
-    assert written(rows, plan({"a": "time", "b": "time", "c": "boolean"})) == b"05:17,24:00,true\n"
+    assert written(rows, plan({"a": "time", "b": "time", "c": "boolean"})) == b"05:17:00,24:00,true\n"
 
 
 @pytest.mark.parametrize(("bom", "start"), [(False, b""), (True, b"\xef\xbb\xbf")])

@@ -1,6 +1,6 @@
 """Format ``csv``: RFC 4180 in UTF-8, a header line once, a line feed after every line.
 
-A null is an empty field, an empty text is ``""``. Dates are ``2013-01-31``, clock times ``05:17``, timestamps
+A null is an empty field, an empty text is ``""``. Dates are ``2013-01-31``, times of day ``05:17:00``, timestamps
 ``2013-01-01T10:00:00Z`` in UTC. Text that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
@@ -62,7 +62,7 @@ class Csv:
         cells = []
         for column in plan["definition"]["columns"]:
             cell = pl.col(column["name"])
-            if column["type"] == "string":
+            if column["type"] == "string" or rows.schema[column["name"]] == pl.String:
                 cell = cell.cast(pl.String)
                 if plan["options"]["spreadsheet_safe"]:
                     danger = cell.str.contains(_FORMULA_START)
@@ -71,8 +71,8 @@ class Csv:
                 zone = rows.schema[column["name"]].time_zone  # type: ignore[attr-defined]
                 cell = cell.dt.convert_time_zone("UTC") if zone else cell
                 cell = cell.dt.strftime("%Y-%m-%dT%H:%M:%S%.f" + ("Z" if zone else ""))
-            elif column["type"] == "time" and rows.schema[column["name"]] == pl.Time:
-                cell = cell.dt.strftime("%H:%M")
+            elif column["type"] == "time":
+                cell = cell.dt.strftime("%H:%M:%S%.f")
             cells.append(cell.alias(column["name"]))
         return cells
 

@@ -1,7 +1,7 @@
 """Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
 
 Files whose names start with ``_`` or ``.`` or do not end in ``.parquet`` are not part of a dataset. Partition
-columns (``year=2013/month=1/``) are integers where every value is one, text otherwise.
+columns (``year=2013/month=1/``) are integers where every value is one, text otherwise; the tenant is always text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from shared import aws
-from shared.errors import SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnreadable
+from shared.errors import SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnavailable, SourceUnreadable
 from shared.query import Query
 from shared.sources import parquet_footer
 from shared.sources.parquet_footer import Chunk, RowGroup
@@ -27,6 +27,7 @@ BATCH_ROWS = 131_072
 """Rows that a scan holds in memory at once."""
 _FOOTER_GUESS = 64 * 1024
 _THREADS = 16
+_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -40,7 +41,7 @@ class _File:
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     """See :class:`shared.sources.Source`: file listing, then footers of the files whose partitions may match."""
     files = _list(query.dataset)
-    partition_types = _partition_types(files)
+    partition_types = _partition_types(files, query.tenant_column)
     files.sort(key=lambda file: _order(file, partition_types))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, partition_types), strict=True) if keep]
     if not candidates:
@@ -48,7 +49,7 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     with ThreadPoolExecutor(_THREADS) as pool:
         footers = list(pool.map(_read_footer, candidates))
     schema = pl.Schema(_schema(candidates[0], footers[0]) | partition_types)
-    query.check(schema)
+    query.check(pl.Schema({name: _wide(dtype) for name, dtype in schema.items()}))
     _require_equal_schemas(query, candidates, footers, schema)
     groups = [
         (file, group) for file, footer in zip(candidates, footers, strict=True) for group in _row_groups(file, footer)
@@ -69,10 +70,19 @@ def scan(query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterato
             rows = min(BATCH_ROWS, extent["offset"] + extent["rows"] - offset)
             lazy = pl.scan_parquet(_address(extent["key"]), hive_partitioning=False, glob=False).slice(offset, rows)
             try:
-                yield lazy.select(*stored, pl.lit(0).alias("")).with_columns(added).select(needs).collect()
-            except (pl.exceptions.PolarsError, OSError) as error:
+                # Without a column of the file there is still a row for each of its rows: its number.
+                read = (
+                    lazy.select(stored).cast(dict.fromkeys(_NARROW, pl.Int64))
+                    if stored
+                    else lazy.with_row_index("").select("")
+                )
+                yield read.with_columns(added).select(needs).collect()
+            except pl.exceptions.PolarsError as error:
                 _require_unchanged(extent)
                 raise _unreadable(extent["key"], error) from error
+            except OSError as error:  # what S3 answers, after the retries that polars makes
+                _require_unchanged(extent)
+                raise SourceUnavailable(f"s3://{_bucket()}/{extent['key']}: {_first_line(error)}") from error
         _require_unchanged(extent)
 
 
@@ -104,13 +114,19 @@ def _partitions(key: str) -> dict[str, str | None]:
     return values
 
 
-def _partition_types(files: list[_File]) -> dict[str, pl.DataType]:
+def _partition_types(files: list[_File], tenant_column: str) -> dict[str, pl.DataType]:
+    """A tenant is text, whatever it looks like: it is compared with a claim."""
     types: dict[str, pl.DataType] = {}
     for name in files[0].partitions:
         values = [file.partitions[name] for file in files]
-        integers = all(value is None or value.removeprefix("-").isdecimal() for value in values)
+        integers = name != tenant_column and all(_is_integer(value) for value in values if value is not None)
         types[name] = pl.Int64() if integers else pl.String()
     return types
+
+
+def _wide(dtype: pl.DataType) -> pl.DataType:
+    """Small integers are read as 64 bits: an expression such as ``year * 10000`` would overflow without a word."""
+    return pl.Int64() if dtype in _NARROW else dtype
 
 
 def _order(file: _File, types: dict[str, pl.DataType]) -> list[tuple[bool, int, str]]:
@@ -124,6 +140,10 @@ def _order(file: _File, types: dict[str, pl.DataType]) -> list[tuple[bool, int, 
 
 def _partition_column(name: str, value: str | None, dtype: str) -> pl.Expr:
     return pl.lit(value, dtype=pl.String).cast(pl.Int64 if dtype == "Int64" else pl.String).alias(name)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
 
 
 def _read_footer(file: _File) -> bytes:
@@ -223,7 +243,9 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
             values.append(decode(stored) if decode and stored is not None else declared)
     if dtype == pl.String:
         return pl.Series(name, values, dtype=pl.String)
-    return pl.Series(name, values, dtype=pl.Int64).cast(dtype) if decode else pl.Series(name, [None] * len(values))
+    if decode is None:
+        return pl.Series(name, [None] * len(values))
+    return pl.Series(name, values, dtype=pl.Int64).cast(_wide(dtype))
 
 
 def _decoder(dtype: pl.DataType) -> Callable[[bytes], int | str | None] | None:
@@ -233,9 +255,9 @@ def _decoder(dtype: pl.DataType) -> Callable[[bytes], int | str | None] | None:
     """
     if dtype == pl.String:
         return _text
-    if dtype.is_unsigned_integer():
+    if dtype.is_unsigned_integer() and dtype not in (pl.UInt64, pl.UInt128):
         return lambda stored: int.from_bytes(stored, "little", signed=False)
-    if dtype.is_signed_integer() or dtype in (pl.Date, pl.Datetime):
+    if (dtype.is_signed_integer() and dtype != pl.Int128) or dtype in (pl.Date, pl.Datetime):
         # INT96 timestamps (12 bytes) have no usable order.
         return lambda stored: int.from_bytes(stored, "little", signed=True) if len(stored) in (4, 8) else None
     return None
@@ -272,8 +294,11 @@ def _require_unchanged(extent: Extent) -> None:
 
 
 def _unreadable(key: str, error: Exception) -> SourceUnreadable:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return SourceUnreadable(f"s3://{_bucket()}/{key} is not readable Parquet: {lines[0]}")
+    return SourceUnreadable(f"s3://{_bucket()}/{key} is not readable Parquet: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _address(key: str) -> str:
