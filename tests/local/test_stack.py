@@ -98,6 +98,17 @@ def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
     assert stack.down() is False
 
 
+def test_a_process_that_only_has_the_number_of_an_emulator_is_left_alone(state: Path) -> None:
+    other = subprocess.Popen(["sleep", "30"])
+    try:
+        (state / "emulator.pid").write_text(str(other.pid))
+        assert stack.down() is False
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_without_a_usable_python_make_says_what_it_needs() -> None:
     for python in ("/no/such/python", "/bin/false"):
         run = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=stack.ROOT, capture_output=True, text=True)

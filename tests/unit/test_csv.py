@@ -99,6 +99,10 @@ def test_a_null_is_empty_and_an_empty_text_is_quoted() -> None:
     assert written(rows, plan({"a": "string", "b": "string"})) == b'"",\n,""\nx,y\n'
 
 
+def test_text_that_is_declared_a_time_starts_no_formula_either() -> None:
+    assert written(pl.DataFrame({"a": ["=1+1"]}), plan({"a": "time"})) == b"'=1+1\n"
+
+
 def test_clock_times_and_booleans() -> None:
     rows = pl.DataFrame({"a": [datetime.time(5, 17)], "b": ["24:00"], "c": [True]})
     assert written(rows, plan({"a": "time", "b": "time", "c": "boolean"})) == b"05:17:00,24:00,true\n"

@@ -18,6 +18,7 @@ from shared.errors import (
     SourceChanged,
     SourceMissing,
     SourceSchemaMismatch,
+    SourceUnavailable,
     SourceUnreadable,
 )
 from shared.query import Query
@@ -309,3 +310,50 @@ def test_a_scan_holds_no_more_than_a_batch_at_once(s3: Any, monkeypatch: pytest.
     store(s3, "year=2020/month=1/a.parquet", sales(amount=list(range(8))), row_group_size=8)
     frames = scanned(parquet.plan(query())[1])
     assert [frame.height for frame in frames] == [3, 3, 2]
+
+
+def test_columns_that_are_all_partitions_still_give_a_row_for_each_row(s3: Any) -> None:
+    only = DEFINITION | {"parameters": {}, "tenant": "tenant", "columns": [{"name": "month", "type": "integer"}]}
+    store(s3, "tenant=acme/month=3/a.parquet", pl.DataFrame({"x": [1, 2, 3]}))
+    store(s3, "tenant=other/month=4/a.parquet", pl.DataFrame({"x": [1]}))
+    assert read(Query.of(only, {}, "acme")) == [{"month": 3}] * 3
+
+
+def test_a_tenant_is_text_even_where_every_folder_is_a_number(s3: Any) -> None:
+    by_number = DEFINITION | {"parameters": {}, "columns": [{"name": "amount", "type": "integer"}]}
+    store(s3, "tenant=1001/a.parquet", sales(amount=[1]).drop("tenant"))
+    store(s3, "tenant=01001/a.parquet", sales(amount=[2]).drop("tenant"))
+    assert read(Query.of(by_number, {}, "1001")) == [{"amount": 1}]
+
+
+def test_an_expression_over_small_integers_does_not_overflow(s3: Any) -> None:
+    small = {"day": pl.Int8, "amount": pl.Int16}
+    store(s3, "year=2020/month=12/a.parquet", sales(day=[31, 1], amount=[300, 301]).cast(small))  # type: ignore[arg-type]
+    shown = DEFINITION | {"columns": [{"name": "product", "type": "integer", "expression": "day * 100 * amount"}]}
+    assert read(Query.of(shown, {"from": "2020-12-02"}, "acme")) == [{"product": 930_000}]
+
+
+def test_bounds_of_small_unsigned_integers_are_read_right(s3: Any) -> None:
+    large = sales(amount=[3_000_000_000, 4_000_000_000]).cast({"amount": pl.UInt32})
+    store(s3, "year=2020/month=1/a.parquet", large, 1)
+    assert [row["amount"] for row in read(query(amount=3_500_000_000))] == [4_000_000_000]
+
+
+def test_the_largest_unsigned_integers_are_filtered_too(s3: Any) -> None:
+    huge = sales(amount=[2**63 + 1, 5]).cast({"amount": pl.UInt64})
+    store(s3, "year=2020/month=1/a.parquet", huge, 1)
+    assert [row["amount"] for row in read(query(amount=6))] == [2**63 + 1]
+
+
+@pytest.mark.parametrize("error", [PermissionError("403 Forbidden"), OSError("503 Slow Down")])
+def test_what_s3_does_not_hand_out_is_no_fault_of_the_file(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    extents = planned_file(s3)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", refuse)
+    with pytest.raises(SourceUnavailable, match=rf"month=1/a\.parquet: {error}"):
+        scanned(extents)

@@ -41,6 +41,11 @@ def test_only_the_columns_that_are_needed_are_asked_for() -> None:
         ([column("name", "timestamp")], "column name is declared timestamp: a timestamp; the source gives String"),
         ([column("x", "string", "NO_SUCH_FUNCTION(name)")], "x: 'NO_SUCH_FUNCTION.name.' is not an expression"),
         ([column("x", "string", "((")], "is not an expression"),
+        ([column("x", "integer", "SUM(clock)")], "column x: its expression sums rows up"),
+        (
+            [column("clock", "integer"), column("x", "integer", "COUNT(*) + MAX(clock)")],
+            "column x: its expression sums",
+        ),
     ],
 )
 def test_a_definition_that_does_not_fit_its_source_is_refused_by_name(columns: list[Any], message: str) -> None:
@@ -80,3 +85,25 @@ def test_every_operator_compares_and_leaves_nulls_out(operator: str, kept: list[
     rows = pl.DataFrame({"tenant": ["acme"] * 4, "clock": [4, 5, 6, None]})
     found = query([column("clock", "integer")], filtered, p=5).apply(rows)
     assert found["clock"].to_list() == kept
+
+
+def test_a_constant_is_a_value_for_each_row() -> None:
+    asked = query([column("name", "string"), column("unit", "string", "'miles'")])
+    asked.check(SCHEMA)
+    rows = pl.DataFrame({"tenant": ["acme"] * 2, "name": ["x", "y"]})
+    assert asked.apply(rows).to_dicts() == [{"name": "x", "unit": "miles"}, {"name": "y", "unit": "miles"}]
+
+
+def test_an_error_shows_no_value_neither_of_the_tenant_nor_of_another() -> None:
+    rows = pl.DataFrame({"tenant": ["acme", "other"], "name": ["secret-of-acme", "secret-of-other"]})
+    with pytest.raises(SourceUnreadable) as failed:
+        query([column("n", "integer", "CAST(name AS BIGINT)")]).apply(rows)
+    assert "secret" not in str(failed.value)
+    assert "conversion from `str` to `i64` failed" in str(failed.value)
+
+
+def test_a_value_of_another_tenant_fails_nobody_elses_export() -> None:
+    rows = pl.DataFrame({"tenant": ["acme", "other"], "name": ["1", "not a number"]})
+    filtered = {"p": {"type": "integer", "filter": {"expression": "CAST(name AS BIGINT)", "operator": ">="}}}
+    found = query([column("n", "integer", "CAST(name AS BIGINT)")], filtered, p=0).apply(rows)
+    assert found.to_dicts() == [{"n": 1}]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ParamValidationError
 
-from shared import records
+from shared import attempts, aws, records
 from tests.unit.support import OWNER, TENANT, USER, Answer, Calls, Cloud, Frozen, cases, event
 
 Post = Callable[..., Answer]
@@ -675,6 +675,68 @@ def test_a_record_that_is_already_worked_on_is_not_taken_back(
     answered = post()
     assert answered.status == 202
     assert [each["status"] for each in cloud.records()] == ["RUNNING"]
+
+
+def test_a_record_that_a_repeated_request_answers_for_is_not_taken_back(
+    post: Post, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request's start is throttled; the second, with the same key, comes before that is known."""
+    answers = []
+
+    def throttled_once(record: dict[str, Any]) -> None:
+        if not answers:
+            answers.append(None)
+            answers.append(post(Idempotency_Key="k"))
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "StartExecution")
+        start(record)
+
+    start = attempts.start
+    monkeypatch.setattr("shared.attempts.start", throttled_once)
+    first, second = post(Idempotency_Key="k"), answers[1]
+    assert second is not None
+    assert (first.status, second.status) == (202, 202)
+    assert [each["export_id"] for each in cloud.records()] == [second.body["id"]]
+    assert list(cloud.executions()) == [f"{second.body['id']}-1"]
+
+
+def test_a_record_that_cannot_be_taken_back_either_is_kept_and_said_to_be_busy(
+    post: Post, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(record: dict[str, Any]) -> None:
+        calls.fail("TransactWriteItems", "ThrottlingException")
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "StartExecution")
+
+    monkeypatch.setattr("shared.attempts.start", throttled)
+    assert busy(post())
+    calls.heal()
+    assert [each["status"] for each in cloud.records()] == ["QUEUED"]
+
+
+def test_a_transaction_that_meets_another_is_sent_again(
+    post: Post, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conflict = {"Error": {"Code": "TransactionCanceledException", "Message": ""}}
+    conflict["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]  # type: ignore[assignment]
+    client, sent = aws.dynamodb(), []
+    write = client.transact_write_items
+
+    def conflict_once(**given: Any) -> Any:
+        sent.append(given)
+        if len(sent) == 1:
+            raise ClientError(conflict, "TransactWriteItems")
+        return write(**given)
+
+    monkeypatch.setattr(client, "transact_write_items", conflict_once)
+    assert post(Idempotency_Key="k").status == 202
+    assert len(sent) == 2
+    assert len(cloud.records()) == 1
+
+
+def test_a_body_of_countless_faults_lists_the_first_hundred(post: Post, cloud: Cloud) -> None:
+    answered = post(LEAST | {f"unknown{number:05}": 1 for number in range(5000)})
+    assert answered.status == 400
+    assert len(answered.body["errors"]) == 100
+    assert untouched(cloud)
 
 
 def test_nothing_but_the_record_the_count_and_the_start_reaches_aws(post: Post, calls: Calls) -> None:

@@ -94,3 +94,20 @@ def test_a_record_that_is_gone(world: World) -> None:
     execution = world.cloud.run(world.export)
     assert execution.path == "RecordRunning ! Superseded"
     assert "Item" not in world.cloud.dynamodb.get_item(TableName=world.cloud.table, Key=key)
+
+
+def test_a_late_worker_keeps_the_file_that_the_record_names(world: World) -> None:
+    """Its answer was lost, another worker made the same file again, and the export succeeded meanwhile."""
+    stock = S3Backend.complete_multipart_upload
+
+    def complete(*arguments: Any, **named: Any) -> Any:
+        whole = stock(*arguments, **named)
+        (key,) = world.cloud.keys("exports/")
+        world.write(status="SUCCEEDED", file_key=key)
+        return whole
+
+    with mock.patch.object(S3Backend, "complete_multipart_upload", complete):
+        execution = world.run()
+    assert execution.status == "SUCCEEDED"
+    assert world.record["status"] == "SUCCEEDED"
+    assert world.cloud.keys("exports/") == [world.record["file_key"]]
