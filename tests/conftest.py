@@ -1,11 +1,24 @@
 """What holds for every test."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+from moto.server import ThreadedMotoServer
 
 # The same examples every time, and no limit of time, for a busy machine is no fault.
 # HYPOTHESIS_PROFILE=explore looks further.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of moto's server, whose S3 refuses small parts as S3 does, and which polars can read from."""
+    running = ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()

@@ -9,7 +9,6 @@ import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from shared import assembly, aws
 from shared.assembly import MAX_PART, MIN_PART, Copy, Literal, Range, Segment, Upload
@@ -95,16 +94,6 @@ def test_the_crc_of_large_parts_is_combined_without_reading_them() -> None:
     for _ in range(20):
         crc32 = assembly.combine_crc32(crc32, zlib.crc32(block), len(block))
     assert crc32 == zlib.crc32(block * 20)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """moto's S3 server, which refuses small parts as S3 does."""
-    running = ThreadedMotoServer(port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
 
 
 @pytest.fixture
