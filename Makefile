@@ -15,20 +15,20 @@ help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
-	@.venv/bin/python -m local demo --port $(PORT)
+	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
-	@.venv/bin/python -m local run --port $(PORT) -- .venv/bin/python -m pytest -n 2 $(ARGS)
+	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 $(ARGS)
 
 check: $(READY)  ## lint, format, types, report definitions, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@PYTHONPATH=functions .venv/bin/python -m local.check_reports
+	@.venv/bin/python -m local.check_reports
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
 up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running
-	@.venv/bin/python -m local up --port $(PORT)
+	@.venv/bin/python -m local up --port "$(PORT)"
 
 down: $(READY)  ## stop it
 	@.venv/bin/python -m local down
@@ -43,6 +43,7 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
 deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
+	@.venv/bin/python -m local.check_reports
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam deploy --guided --parameter-overrides PythonRuntime=python$(VERSION)

@@ -1,9 +1,11 @@
 """`python -m local up | down | demo | token --tenant UA | run -- COMMAND`: what the Makefile calls."""
 
 import argparse
+import signal
 import subprocess
 import sys
 from typing import Any
+from urllib.error import URLError
 
 from local import demo, stack
 
@@ -12,8 +14,9 @@ def main() -> int:
     """Runs one command; 1 and a message that says what to do when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "demo", "token", "run"])
-    parser.add_argument("--port", type=int, default=4566, help="port of the AWS emulator")
+    parser.add_argument("--port", type=_port, default=4566, help="port of the AWS emulator")
     parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: whose user signs in")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as after Ctrl-C, nothing is left running
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     arguments, command = parser.parse_args(words[:end]), words[end + 1 :]
@@ -21,6 +24,8 @@ def main() -> int:
         match arguments.command:
             case "up":
                 description = stack.up(arguments.port)
+                if description["port"] != arguments.port:
+                    print(f"It runs on port {description['port']} already; make down first to move it.")
                 print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
             case "down":
                 print("Stopped." if stack.down() else "Nothing was running.")
@@ -32,12 +37,21 @@ def main() -> int:
             case "run":
                 with stack.running(arguments.port):
                     return subprocess.call(command)
+    except URLError as error:
+        print(f"\nThe API does not answer ({error.reason}). See {stack.STATE / 'emulator.log'}", file=sys.stderr)
+        return 1
     except stack.Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"PORT is a number from 1 to 65535, not {text!r}")
+    return int(text)
 
 
 def _running() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import boto3
 
-from local import sample_data
+from local import check_reports, sample_data
 
 ROOT = Path(__file__).parent.parent
 STATE = ROOT / ".local"
@@ -46,7 +46,10 @@ def describe() -> dict[str, Any] | None:
     """What .local/stack.json says of a running emulator; None when there is none."""
     if not DESCRIPTION.exists():
         return None
-    description: dict[str, Any] = json.loads(DESCRIPTION.read_text())
+    try:
+        description: dict[str, Any] = json.loads(DESCRIPTION.read_text())
+    except ValueError:
+        return None
     return description if _alive(description.get("pid", 0)) else None
 
 
@@ -62,18 +65,22 @@ def up(port: int) -> dict[str, Any]:
     if description and description.get("digests", {}).get("emulator") != digests["emulator"]:
         port, description = description["port"], None
         down()
-    pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
+    _check_reports()
+    if description is None:
+        down()  # one of ours whose start was broken off
     try:
+        pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
         _build(digests["product"])
         _step("Deploying the template with sam deploy")
         _sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
         _step("Filling in the sample data and the users")
-        description = _fill(port) | {"pid": pid, "port": port, "digests": digests}
+        filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
     except BaseException:
-        down()
+        if description is None:
+            down()
         raise
-    DESCRIPTION.write_text(json.dumps(description, indent=2) + "\n")
-    return description
+    DESCRIPTION.write_text(json.dumps(filled, indent=2) + "\n")
+    return filled
 
 
 def down() -> bool:
@@ -187,6 +194,12 @@ def _require_free(port: int) -> None:
             raise Trouble(
                 f"Port {port} is in use ({error.strerror}). Name a free one: make … PORT={port + 1}"
             ) from error
+
+
+def _check_reports() -> None:
+    """A report that cannot be read would make every function that reads the catalogue fail."""
+    if found := check_reports.faults(check_reports.FOLDER):
+        raise Trouble("\n".join(f"reports/{sentence}" for sentence in found))
 
 
 def _build(digest: str) -> None:

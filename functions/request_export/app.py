@@ -74,7 +74,10 @@ def _parse(body: str | None, encoded: bool) -> dict[str, Any]:
     except UnicodeEncodeError as error:
         detail = f"the body holds {error.object[error.start]!a}, half of a character"
         raise _invalid([Fault(pointer="", detail=detail, allowed="whole Unicode characters")]) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        detail = "the body is nested too deeply"
+        raise _invalid([Fault(pointer="", detail=detail, allowed="an object of objects")]) from error
+    except ValueError as error:
         detail = f"the body is not JSON: {error}" if body else "the body is empty"
         raise _invalid([Fault(pointer="", detail=detail, allowed="a JSON object")]) from error
     if faults := _faults(parsed):
@@ -119,8 +122,9 @@ def _faults(body: Any) -> list[Fault]:
 
 
 def _invalid(faults: list[Fault]) -> Problem:
-    faults = faults[:_MOST_FAULTS]
     count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count += f", the first {_MOST_FAULTS} are" if len(faults) > _MOST_FAULTS else ""
+    faults = faults[:_MOST_FAULTS]
     detail = f"The request has {count}: " + "; ".join(contract.sentence(fault) for fault in faults)
     return Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=faults)
 

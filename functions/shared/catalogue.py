@@ -7,17 +7,19 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from shared.contract import Fault, faults, pointer, sentence
 from shared.errors import InvalidDefinition, UnknownReport
+from shared.expressions import FUNCTIONS, not_of_its_row
 
 _SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("utf-8"))
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 _TEXT_LIMIT = 256
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,22 @@ class Report:
         return found
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, of which all but the last would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuses a key given twice; merged keys (``<<``) may be overridden."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+# Said again for this class, since a library may have changed it for every SafeLoader.
+cast(Any, _Loader).add_constructor("tag:yaml.org,2002:map", yaml.SafeLoader.construct_yaml_map)
+
+
 def load(folder: Path) -> dict[str, Report]:
     """Every report of a folder, by id.
 
@@ -86,7 +104,7 @@ def parse(report: str, text: str) -> Report:
     if not _NAME.fullmatch(report):
         raise InvalidDefinition(f"{report}.yaml: a report's file name must match {_NAME.pattern}.yaml")
     try:
-        definition = yaml.safe_load(text)
+        definition = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
     found = faults(_SCHEMA, definition) or _contradictions(definition)
@@ -144,6 +162,20 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             found.append(
                 Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
             )
+    places = {pointer("columns", index): column for index, column in enumerate(definition["columns"])}
+    places |= {pointer("parameters", name, "filter"): parameter["filter"] for name, parameter in parameters.items()}
+    for where, holder in places.items():
+        if words := not_of_its_row(holder.get("expression", "")):
+            detail = f"{', '.join(words)} is not a function of the row alone"
+            found.append(Fault(pointer=f"{where}/expression", detail=detail, allowed=", ".join(sorted(FUNCTIONS))))
+    for name, parameter in parameters.items():
+        where, low, high = pointer("parameters", name), parameter.get("minimum"), parameter.get("maximum")
+        if low is not None and high is not None and low > high:
+            detail = f"{low} is more than the maximum"
+            found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+        if parameter.get("required") and "default" in parameter:
+            detail = "is never used, for the parameter is required"
+            found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
     names = [column["name"] for column in definition["columns"]]
     for index, name in enumerate(names):
         if name in names[:index]:

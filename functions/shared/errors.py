@@ -37,6 +37,10 @@ class ColumnMismatch(ExportError):
     """A column or parameter of the definition does not fit the source's schema."""
 
 
+class ExpressionFailed(ExportError):
+    """An expression of the definition fails on a value of the source."""
+
+
 class SourceMissing(ExportError):
     """A dataset has no files at all."""
 
@@ -46,7 +50,7 @@ class SourceUnavailable(ExportError):
 
 
 class SourceUnreadable(ExportError):
-    """A source object is not readable Parquet, or an expression fails on its values."""
+    """A source object is not readable Parquet."""
 
 
 class SourceChanged(ExportError):
@@ -94,6 +98,9 @@ _EXPLANATIONS = {
     "InvalidDefinition": Explanation("The report's definition is broken", False, "Correct reports/<report>.yaml."),
     "ColumnMismatch": Explanation(
         "The report does not fit its data", False, "Correct the column in reports/<report>.yaml, or the dataset."
+    ),
+    "ExpressionFailed": Explanation(
+        "An expression of the report fails on the data", False, "Correct the expression in reports/<report>.yaml."
     ),
     "SourceMissing": Explanation(
         "The dataset has no files", False, "Put Parquet files under the folder that the detail names, then retry."

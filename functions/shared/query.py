@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from shared.errors import ColumnMismatch, SourceUnreadable
+from shared.errors import ColumnMismatch, ExpressionFailed
 from shared.work import Plan
 
 _OPERATORS: dict[str, Callable[[Any, Any], pl.Expr]] = {
@@ -37,8 +37,9 @@ _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """``expression operator value``; rows for which it is null are left out, as in SQL."""
+    """``expression operator value`` of a parameter; rows for which it is null are left out, as in SQL."""
 
+    parameter: str
     expression: pl.Expr
     operator: str
     value: Any
@@ -101,14 +102,14 @@ class Query:
         Raises:
             ColumnMismatch: an expression is not SQL that polars knows.
         """
-        filters = [Filter(pl.col(definition["tenant"]), "==", tenant, monotonic=True)]
+        filters = [Filter("tenant", pl.col(definition["tenant"]), "==", tenant, monotonic=True)]
         for name, parameter in definition.get("parameters", {}).items():
             if name in parameters:
                 rule = parameter["filter"]
                 expression = pl.col(rule["column"]) if "column" in rule else _sql(name, rule["expression"])
                 monotonic = "column" in rule or rule.get("monotonic", False)
                 value = _value(parameter, parameters[name])
-                filters.append(Filter(expression, rule["operator"], value, monotonic))
+                filters.append(Filter(name, expression, rule["operator"], value, monotonic))
         columns = []
         for column in definition["columns"]:
             name, sql = column["name"], column.get("expression")
@@ -148,16 +149,18 @@ class Query:
             fits, meaning = _TYPES[declared]
             if not fits(found):
                 raise ColumnMismatch(f"column {name} is declared {declared}: {meaning}; the source gives {found}")
-        try:
-            empty.filter(self._predicate()).collect()
-        except pl.exceptions.PolarsError as error:
-            raise ColumnMismatch(f"a filter does not fit its column: {_first_line(error)}") from error
+        for rule in self.filters:
+            try:
+                empty.filter(rule.predicate()).collect()
+            except pl.exceptions.PolarsError as error:
+                message = f"the filter of {rule.parameter} does not fit what it filters: {_first_line(error)}"
+                raise ColumnMismatch(message) from error
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The output rows of source rows, in their order.
 
         Raises:
-            SourceUnreadable: an expression fails on a value.
+            ExpressionFailed: an expression fails on a value.
         """
         output = [expression.alias(name) for name, _, expression in self.columns]
         try:
@@ -165,7 +168,20 @@ class Query:
             own = rows.filter(self.filters[0].predicate())
             return own.lazy().filter(self._predicate()).select(output).collect()
         except pl.exceptions.PolarsError as error:
-            raise SourceUnreadable(f"an expression of the report fails on the data: {_first_line(error)}") from error
+            where = self._failing(own)
+            raise ExpressionFailed(f"the expression of {where} fails on the data: {_first_line(error)}") from error
+
+    def _failing(self, own: pl.DataFrame) -> str:
+        """Name of the first parameter or column whose expression fails on these rows."""
+        for name, expression in [
+            *((rule.parameter, rule.predicate()) for rule in self.filters),
+            *((name, expression) for name, _, expression in self.columns),
+        ]:
+            try:
+                own.select(expression.alias(name))
+            except pl.exceptions.PolarsError:
+                return name
+        return "a column"
 
     def _predicate(self) -> pl.Expr:
         return reduce(operator.and_, (rule.predicate() for rule in self.filters))

@@ -67,6 +67,59 @@ def test_a_failed_deployment_shows_why_and_stops_the_emulator(
     assert stack.describe() is None
 
 
+def test_a_failed_redeployment_leaves_the_stack_that_ran(
+    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "_build", lambda digest: None)
+    monkeypatch.setattr(stack, "_sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
+    stack.up(port)
+    before = stack.describe()
+
+    def fail(digest: str) -> None:
+        raise stack.Trouble("sam build failed")
+
+    monkeypatch.setattr(stack, "_build", fail)
+    monkeypatch.setattr(stack, "PARAMETERS", stack.PARAMETERS | {"MapConcurrency": "5"})
+    digest = stack._digest
+    monkeypatch.setattr(
+        stack, "_digest", lambda inputs: before["digests"]["emulator"] if "local/patches" in inputs else digest(inputs)
+    )
+    with pytest.raises(stack.Trouble, match="sam build failed"):
+        stack.up(port)
+    assert answers(port)
+    assert stack.describe() == before
+
+
+def test_an_emulator_whose_start_was_broken_off_is_replaced(
+    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = stack._start(port)
+    monkeypatch.setattr(stack, "_build", lambda digest: None)
+    monkeypatch.setattr(stack, "_sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
+    assert stack.up(port)["pid"] != left
+    assert not stack._alive(left)
+
+
+def test_a_broken_report_stops_before_anything_is_deployed(
+    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_reports, "faults", lambda folder: ["sales.yaml: /colour: is not known here"])
+    with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml: /colour"):
+        stack.up(port)
+    assert not (state / "emulator.pid").exists()
+
+
+@pytest.mark.parametrize("port", ["", "abc", "0", "99999"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    run = subprocess.run(
+        ["make", "up", f"PYTHON={sys.executable}", f"PORT={port}"], cwd=stack.ROOT, capture_output=True, text=True
+    )
+    assert run.returncode
+    assert "PORT is a number from 1 to 65535" in run.stderr
+
+
 def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(stack.Trouble, match=r"sam no-such-command failed:\n(.|\n)*No such command"):
         stack._sam("no-such-command")
@@ -144,7 +197,18 @@ def test_the_reports_of_this_project_are_valid() -> None:
             "sales.yaml",
             "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
             " columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
-            "sales.yaml: a: 'NO_SUCH(a)' is not an expression",
+            "sales.yaml: /columns/0/expression: NO_SUCH is not a function of the row alone",
+        ),
+        (
+            "sales.yaml",
+            "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
+            " columns: [{name: a, title: A, type: integer, expression: a +}]}",
+            "sales.yaml: a: 'a +' is not an expression",
+        ),
+        (
+            "sales.yaml",
+            "title: S\ntitle: T\n",
+            "sales.yaml is not YAML: the key 'title' is given twice",
         ),
     ],
 )

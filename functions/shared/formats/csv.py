@@ -34,7 +34,7 @@ class Csv:
         "properties": {
             "spreadsheet_safe": {
                 "title": "Safe to open in a spreadsheet",
-                "description": "An apostrophe before text that starts with = + - @ tab or return; numbers stay.",
+                "description": "An apostrophe before text that starts with = + - @ tab or return; number columns stay.",
                 "type": "boolean",
                 "default": True,
             },
