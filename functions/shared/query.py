@@ -137,15 +137,12 @@ class Query:
         missing = [name for name in self.needs() if name not in schema]
         if missing:
             raise ColumnMismatch(f"the source has no column {', '.join(missing)}; it has: {', '.join(schema)}")
-        empty, nothing_rows = pl.LazyFrame(schema=schema), 3
-        nothing = pl.LazyFrame({name: pl.Series([None] * nothing_rows, dtype=dtype) for name, dtype in schema.items()})
+        empty = pl.LazyFrame(schema=schema)
         for name, declared, expression in self.columns:
             try:
                 found = empty.select(expression.alias(name)).collect_schema()[name]
             except pl.exceptions.PolarsError as error:
                 raise ColumnMismatch(f"column {name}: {_first_line(error)}") from error
-            if expression.meta.root_names() and nothing.select(expression.alias(name)).collect().height != nothing_rows:
-                raise ColumnMismatch(f"column {name}: its expression sums rows up; it must give a value for each row")
             fits, meaning = _TYPES[declared]
             if not fits(found):
                 raise ColumnMismatch(f"column {name} is declared {declared}: {meaning}; the source gives {found}")
@@ -166,7 +163,9 @@ class Query:
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
             own = rows.filter(self.filters[0].predicate())
-            return own.lazy().filter(self._predicate()).select(output).collect()
+            # Not select: of constants alone it would give one row.
+            kept = own.lazy().filter(self._predicate()).with_columns(output)
+            return kept.select([name for name, _, _ in self.columns]).collect()
         except pl.exceptions.PolarsError as error:
             where = self._failing(own)
             raise ExpressionFailed(f"the expression of {where} fails on the data: {_first_line(error)}") from error
