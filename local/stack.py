@@ -64,10 +64,9 @@ def up(port: int) -> dict[str, Any]:
         return description
     if description and description.get("digests", {}).get("emulator") != digests["emulator"]:
         port, description = description["port"], None
-        down()
     _check_reports()
     if description is None:
-        down()  # one of ours whose start was broken off
+        down()  # one of ours that is of another version, or whose start was broken off
     try:
         pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
         _build(digests["product"])

@@ -107,8 +107,9 @@ def _find(request: Request) -> Record:
 
 def _progress(record: Record) -> Progress:
     """Counted from the receipts, so that it survives retries; anew each time, for two processes' memories differ."""
-    if "parts_total" in record or (record["status"] == "QUEUED" and record["attempt"] == 1):
-        return progress_of(record)
+    known = progress_of(record)
+    if known["parts_done"] is not None:
+        return known
     plan = work.current_plan(record["export_id"])
     if plan is None:
         return {"parts_done": 0, "parts_total": None}

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from shared import aws
 from shared.errors import PartChanged, TooManyParts
-from shared.work import Receipt, Work, bucket, is_missing
+from shared.work import Receipt, Work, bucket, is_missing, is_replaced
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -227,7 +227,7 @@ def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedP
     try:
         return _send_part(key, upload, number, part)
     except ClientError as error:
-        if error.response["Error"]["Code"] in {"PreconditionFailed", "412"} or is_missing(error):
+        if is_missing(error) or is_replaced(error):
             sources = [part.source] if isinstance(part, Copy) else part.pieces
             keys = ", ".join(source.key for source in sources if isinstance(source, Range))
             raise PartChanged(f"of {keys} one was replaced or removed since its receipt was written") from error

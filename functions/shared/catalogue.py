@@ -173,16 +173,16 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         if low is not None and high is not None and low > high:
             detail = f"{low} is more than the maximum"
             found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
-        if parameter.get("required") and "default" in parameter:
+        if "default" not in parameter:
+            continue
+        if parameter.get("required"):
             detail = "is never used, for the parameter is required"
             found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
+        for fault in faults(_json_schema(parameter), parameter["default"]):
+            found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
     names = [column["name"] for column in definition["columns"]]
     for index, name in enumerate(names):
         if name in names[:index]:
             where = pointer("columns", index, "name")
             found.append(Fault(pointer=where, detail=f"{name!r} is there twice", allowed="a name of its own"))
-    for name, parameter in parameters.items():
-        if "default" in parameter:
-            for fault in faults(_json_schema(parameter), parameter["default"]):
-                found.append(fault | {"pointer": pointer("parameters", name, "default") + fault["pointer"]})
     return found

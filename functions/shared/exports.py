@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 from shared import clock
 from shared.errors import explain
 from shared.http import Request
-from shared.records import Record
+from shared.records import Record, Status
 
 EXPIRED = "EXPIRED"
-STATUSES = ("QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", EXPIRED)
+STATUSES = (*get_args(Status), EXPIRED)
 
 
 def status(record: Record) -> str:

@@ -103,10 +103,6 @@ class Work:
         """plan.json."""
         return _get_json(f"{self.folder}plan.json")  # type: ignore[no-any-return]
 
-    def read_parts(self) -> list[Part]:
-        """parts.json."""
-        return _get_json(self.parts_key)  # type: ignore[no-any-return]
-
     def write_receipt(self, receipt: Receipt) -> None:
         """Writes a part's receipt."""
         _put_json(self._receipt_key(receipt["part"]), receipt)
@@ -165,6 +161,11 @@ def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
 def is_missing(error: ClientError) -> bool:
     """Whether S3 says that an object is not there. A 403 is not this: it is a missing permission."""
     return error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}
+
+
+def is_replaced(error: ClientError) -> bool:
+    """Whether S3 says that an object is not of the ETag that was asked for."""
+    return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}
 
 
 def _put_json(key: str, content: object) -> None:

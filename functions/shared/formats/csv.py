@@ -6,6 +6,7 @@ A null is an empty field, an empty text is ``""``. Dates are ``2013-01-31``, tim
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -77,8 +78,6 @@ class Csv:
         return cells
 
     def _header(self, plan: Plan) -> bytes:
-        import csv
-
         titles = [column["title"] for column in plan["definition"]["columns"]]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(titles)

@@ -21,7 +21,7 @@ from shared.errors import SourceChanged, SourceMissing, SourceSchemaMismatch, So
 from shared.query import Query
 from shared.sources import parquet_footer
 from shared.sources.parquet_footer import Chunk, RowGroup
-from shared.work import Extent, is_missing
+from shared.work import Extent, is_missing, is_replaced
 
 BATCH_ROWS = 131_072
 """Rows that a scan holds in memory at once."""
@@ -164,10 +164,9 @@ def _read_tail(file: _File, size: int) -> bytes:
     try:
         answer = aws.s3().get_object(Bucket=_bucket(), Key=file.key, Range=f"bytes=-{size}", IfMatch=file.etag)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if is_missing(error) or code in {"PreconditionFailed", "412"}:
+        if is_missing(error) or is_replaced(error):
             raise SourceChanged(f"s3://{_bucket()}/{file.key} changed while it was planned") from error
-        if code == "InvalidRange":
+        if error.response["Error"]["Code"] == "InvalidRange":
             raise _unreadable(file.key, ValueError("the file is empty")) from error
         raise
     return answer["Body"].read()
@@ -190,9 +189,11 @@ def _row_groups(file: _File, footer: bytes) -> list[RowGroup]:
 
 
 def _require_equal_schemas(query: Query, files: list[_File], footers: list[bytes], schema: pl.Schema) -> None:
-    for file, footer in zip(files, footers, strict=True):
+    """Every file against the first, whose schema the query was checked with."""
+    needs = query.needs()
+    for file, footer in zip(files[1:], footers[1:], strict=True):
         found = _schema(file, footer)
-        for name in query.needs():
+        for name in needs:
             if name not in file.partitions and found.get(name) != schema[name]:
                 raise SourceSchemaMismatch(
                     f"column {name} is {found.get(name, 'missing')} in {file.key}, {schema[name]} in {files[0].key}"
