@@ -20,11 +20,11 @@ demo: $(READY)  ## an airline's flights through the whole architecture, on the A
 test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
 	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 $(ARGS)
 
-check: $(READY)  ## lint, format, types, report definitions, template
+check: $(READY)  ## lint, format, types, reports, workflow, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/python -m local.check_reports
+	@.venv/bin/python -m checks
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
 up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running
@@ -43,7 +43,7 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
 deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
-	@.venv/bin/python -m local.check_reports
+	@.venv/bin/python -m checks
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam deploy --guided --parameter-overrides PythonRuntime=python$(VERSION)

@@ -18,7 +18,8 @@ from typing import Any
 
 import boto3
 
-from local import check_reports, sample_data
+from checks import reports
+from local import sample_data
 
 ROOT = Path(__file__).parent.parent
 STATE = ROOT / ".local"
@@ -197,8 +198,8 @@ def _require_free(port: int) -> None:
 
 def _check_reports() -> None:
     """A report that cannot be read would make every function that reads the catalogue fail."""
-    if found := check_reports.faults(check_reports.FOLDER):
-        raise Trouble("\n".join(f"reports/{sentence}" for sentence in found))
+    if found := reports.faults(reports.FOLDER):
+        raise Trouble("\n".join(found))
 
 
 def _build(digest: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from local import check_reports, stack
+from checks import reports
+from local import stack
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_an_emulator_whose_start_was_broken_off_is_replaced(
 def test_a_broken_report_stops_before_anything_is_deployed(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_reports, "faults", lambda folder: ["sales.yaml: /colour: is not known here"])
+    monkeypatch.setattr(reports, "faults", lambda folder: ["reports/sales.yaml: /colour: is not known here"])
     with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml: /colour"):
         stack.up(port)
     assert not (state / "emulator.pid").exists()
@@ -180,39 +181,3 @@ def test_invoke_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         assert run.returncode
         assert said in run.stderr
-
-
-def test_the_reports_of_this_project_are_valid() -> None:
-    assert check_reports.faults(check_reports.FOLDER) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("sales.yaml", "title: Sales", "sales.yaml: /columns: is missing"),
-        ("sales.yaml", "title: [", "sales.yaml is not YAML"),
-        ("Sales.yaml", "title: Sales", "Sales.yaml: a report's file name must match"),
-        ("sales.yml", "title: Sales", "sales.yml: a report's file ends in .yaml"),
-        (
-            "sales.yaml",
-            "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
-            " columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
-            "sales.yaml: /columns/0/expression: NO_SUCH is not a function of the row alone",
-        ),
-        (
-            "sales.yaml",
-            "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
-            " columns: [{name: a, title: A, type: integer, expression: a +}]}",
-            "sales.yaml: a: 'a +' is not an expression",
-        ),
-        (
-            "sales.yaml",
-            "title: S\ntitle: T\n",
-            "sales.yaml is not YAML: the key 'title' is given twice",
-        ),
-    ],
-)
-def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:
-    (tmp_path / name).write_text(text)
-    (found,) = check_reports.faults(tmp_path)
-    assert found.startswith(said)

@@ -1,0 +1,8 @@
+"""The template gate."""
+
+from checks import Fault
+
+
+def faults() -> list[Fault]:
+    """What is wrong with the template."""
+    return []
