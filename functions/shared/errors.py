@@ -77,6 +77,10 @@ class RowsMissing(ExportError):
     """Rows read are not the rows planned, or a part has no receipt: a short file is never served."""
 
 
+class EngineChanged(ExportError):
+    """A plan was made by another version of the engine: parts of two versions would not fit into one file."""
+
+
 class NotRunning(ExportError):
     """The record is no longer RUNNING this attempt: it was cancelled, retried or removed."""
 
@@ -125,6 +129,9 @@ _EXPLANATIONS = {
     "TooManyParts": Explanation("The file is too large", False, "Narrow the parameters."),
     "PartChanged": Explanation("A part is not the one that was made", True, "Retry: that part is made again."),
     "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
+    "EngineChanged": Explanation(
+        "A new version was deployed during the export", True, "Retry: the new attempt makes every part anew."
+    ),
     "States.Timeout": Explanation(
         "A step took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters."
     ),

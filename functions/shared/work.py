@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 from botocore.exceptions import ClientError
 
 from shared import aws
+from shared.errors import EngineChanged
 
 ENGINE_VERSION = "1"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
@@ -100,8 +101,15 @@ class Work:
         _put_json(f"{self.folder}plan.json", plan)
 
     def read_plan(self) -> Plan:
-        """plan.json."""
-        return _get_json(f"{self.folder}plan.json")  # type: ignore[no-any-return]
+        """plan.json, for those that carry it out.
+
+        Raises:
+            EngineChanged: another version was deployed since it was planned.
+        """
+        plan: Plan = _get_json(f"{self.folder}plan.json")
+        if plan["engine"] != ENGINE_VERSION:
+            raise EngineChanged(f"the plan is of engine {plan['engine']}; {ENGINE_VERSION} is deployed since")
+        return plan
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Writes a part's receipt."""

@@ -13,6 +13,7 @@ IN_ORDER = (
     "machine_timeout",
     "pipe_to_event_bus",
     "loopback_is_tls",
+    "denial_names_resource",
     "missing_key_is_403",
     "entity_too_small",
     "full_object_checksums",

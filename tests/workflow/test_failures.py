@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from shared import planning
+from shared import planning, work
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, PARTS
 
@@ -127,7 +127,22 @@ def test_a_definition_that_refuses_the_requests_parameters_now(world: World) -> 
     assert "/gone: is not known here" in said
 
 
+def test_parts_of_two_engines_are_not_put_together(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAX_ROWS", flights.ROWS_PER_GROUP)
+    world = make_world(MapConcurrency=1)
+    world.cloud.after("GeneratePart", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "2"), part=0)
+    said = world.assert_failed(world.run(), "GeneratePart", "EngineChanged", part=1)
+    assert "the plan is of engine 1; 2 is deployed since" in said
+
+
 # AssembleFile
+
+
+def test_an_engine_that_is_deployed_before_the_file_is_put_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cloud.before("AssembleFile", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "2"))
+    world.assert_failed(world.run(), "AssembleFile", "EngineChanged")
 
 
 def test_a_missing_receipt_makes_no_short_file(world: World) -> None:
