@@ -1,4 +1,4 @@
-"""`python -m local up | down | demo | token --tenant UA | run -- COMMAND`: what the Makefile calls."""
+"""`python -m local up | down | demo | token --tenant UA | run [--stack NAME] -- COMMAND`: what the Makefile calls."""
 
 import argparse
 import signal
@@ -7,7 +7,7 @@ import sys
 from typing import Any
 from urllib.error import URLError
 
-from local import demo, stack
+from local import demo, deployment, stack
 
 
 def main() -> int:
@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "down", "demo", "token", "run"])
     parser.add_argument("--port", type=_port, default=4566, help="port of the AWS emulator")
     parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: whose user signs in")
+    parser.add_argument("--stack", help="with run: a stack that is deployed already, in the environment's account")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as after Ctrl-C, nothing is left running
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
@@ -33,14 +34,15 @@ def main() -> int:
                 with stack.running(arguments.port) as description:
                     demo.show(description)
             case "token":
-                print(stack.sign_in(_running(), arguments.tenant))
+                print(deployment.sign_in(_running(), arguments.tenant))
             case "run":
-                with stack.running(arguments.port):
+                target = stack.described(arguments.stack) if arguments.stack else stack.running(arguments.port)
+                with target:
                     return subprocess.call(command)
     except URLError as error:
         print(f"\nThe API does not answer ({error.reason}). See {stack.STATE / 'emulator.log'}", file=sys.stderr)
         return 1
-    except stack.Trouble as trouble:
+    except deployment.Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,7 +59,7 @@ def _port(text: str) -> int:
 def _running() -> dict[str, Any]:
     if description := stack.describe():
         return description
-    raise stack.Trouble("Nothing is running. Start it first: make up")
+    raise deployment.Trouble("Nothing is running. Start it first: make up")
 
 
 if __name__ == "__main__":

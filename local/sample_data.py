@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+FOLDER = Path(__file__).parent.parent / ".local" / "sample"
 ROW_GROUP_ROWS = 2048
 
 

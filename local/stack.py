@@ -16,17 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from checks import reports
-from local import sample_data
+from local import deployment
+from local.deployment import Trouble
 
 ROOT = Path(__file__).parent.parent
 STATE = ROOT / ".local"
 DESCRIPTION = STATE / "stack.json"
 STACK = "report-exports"
 REGION = "us-east-1"
-PASSWORD = "Demo-password-1"
 LAMBDA_LIMIT = 262_144_000
 """Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -37,10 +35,6 @@ _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", 
 _PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/stack.py"]
 _SLOW_START = 30
 _started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that those that have ended are reaped
-
-
-class Trouble(Exception):
-    """Something that a person can put right; the message says what and how."""
 
 
 def describe() -> dict[str, Any] | None:
@@ -72,14 +66,14 @@ def up(port: int) -> dict[str, Any]:
         pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
         _build(digests["product"])
         _step("Deploying the template with sam deploy")
-        _sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
+        sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
         _step("Filling in the sample data and the users")
         filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
     except BaseException:
         if description is None:
             down()
         raise
-    DESCRIPTION.write_text(json.dumps(filled, indent=2) + "\n")
+    _write(filled)
     return filled
 
 
@@ -112,37 +106,29 @@ def running(port: int) -> Iterator[dict[str, Any]]:
             down()
 
 
-def client(service: str, description: dict[str, Any]) -> Any:
-    """A client with an administrator's rights on the described stack: the emulator's, or those of the environment."""
-    session: Any = boto3
-    return session.client(service, region_name=description["region"], **_access(description.get("endpoint_url")))
+@contextlib.contextmanager
+def described(stack: str) -> Iterator[dict[str, Any]]:
+    """A stack that is deployed already, filled, in .local/stack.json for as long as this lasts; then its users go.
 
-
-def sign_in(description: dict[str, Any], tenant: str) -> str:
-    """ID token of the tenant's user."""
-    if tenant not in description["users"]:
-        raise Trouble(f"There is no user of {tenant}; there are users of {', '.join(description['users'])}.")
-    user = description["users"][tenant]
-    # InitiateAuth is an open call: it takes no signature.
-    answer = client("cognito-idp", description).initiate_auth(
-        ClientId=description["user_pool_client_id"],
-        AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": user["email"], "PASSWORD": user["password"]},
-    )
-    token: str = answer["AuthenticationResult"]["IdToken"]
-    return token
-
-
-def create_user(description: dict[str, Any], email: str, tenant: str | None) -> dict[str, str]:
-    """A user of the pool with a password that is good at once."""
-    cognito, pool = client("cognito-idp", description), description["user_pool_id"]
-    attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
-    if tenant:
-        attributes.append({"Name": "custom:tenant_id", "Value": tenant})
-    with contextlib.suppress(cognito.exceptions.UsernameExistsException):
-        cognito.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
-    return {"email": email, "password": PASSWORD}
+    Raises:
+        Trouble: there is none, or it may not be filled.
+    """
+    before = DESCRIPTION.read_text() if DESCRIPTION.exists() else None
+    description = deployment.find(stack)
+    _step(f"Filling in the sample data and the users of {stack}")
+    description = deployment.fill(description)
+    STATE.mkdir(exist_ok=True)
+    _write(description)
+    try:
+        yield description
+    finally:
+        if before is None:
+            DESCRIPTION.unlink()
+        else:
+            DESCRIPTION.write_text(before)
+        cognito = deployment.client("cognito-idp", description)
+        for user in description["users"].values():
+            cognito.admin_delete_user(UserPoolId=description["user_pool_id"], Username=user["email"])
 
 
 def package_sizes() -> dict[str, int]:
@@ -207,7 +193,7 @@ def _build(digest: str) -> None:
     stamp = ROOT / ".aws-sam" / "digest"
     if not (stamp.exists() and stamp.read_text() == digest):
         _step("Building with sam build")
-        _sam("build", *_overrides())
+        sam("build", *_overrides())
         stamp.write_text(digest)
     sizes = package_sizes()
     total = sum(sizes.values())
@@ -221,10 +207,23 @@ def _overrides() -> list[str]:
     return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
 
 
-def _sam(*arguments: str, port: int | None = None) -> None:
-    """Runs sam; only a failure is shown, whole."""
+def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: str = "") -> str:
+    """Runs sam.
+
+    Args:
+        arguments: of the command line.
+        port: of the AWS emulator that it is to talk to; without one it gets no credentials.
+        folder: where it runs.
+        typed: what it reads as if a person had typed it.
+
+    Returns:
+        Everything that it wrote.
+
+    Raises:
+        Trouble: it failed; the message is the end of what it wrote.
+    """
     programs = Path(sys.executable).parent
-    access = _access(f"http://127.0.0.1:{port}") if port else {}
+    access = deployment.access(f"http://127.0.0.1:{port}") if port else {}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
@@ -237,43 +236,24 @@ def _sam(*arguments: str, port: int | None = None) -> None:
             "AWS_ACCESS_KEY_ID": access["aws_access_key_id"],
             "AWS_SECRET_ACCESS_KEY": access["aws_secret_access_key"],
         }
-    run = subprocess.run([str(programs / "sam"), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [str(programs / "sam"), *arguments], cwd=folder, env=environment, input=typed, capture_output=True, text=True
+    )
     if run.returncode:
         raise Trouble(f"sam {arguments[0]} failed:\n{_tail(run.stdout + run.stderr, 40)}")
-
-
-def _access(endpoint_url: str | None) -> dict[str, str]:
-    if endpoint_url is None:
-        return {}
-    return {"endpoint_url": endpoint_url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return run.stdout + run.stderr
 
 
 def _fill(port: int) -> dict[str, Any]:
-    """Sample data in the bucket, a user for each airline, and the description of it all."""
-    description: dict[str, Any] = {"stack": STACK, "region": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
-    stack = client("cloudformation", description).describe_stacks(StackName=STACK)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    description |= {
-        "runtime": RUNTIME,
-        "api_url": f"{description['endpoint_url']}/_aws/execute-api/{outputs['ApiId']}/v1",
-        "user_pool_id": outputs["UserPoolId"],
-        "user_pool_client_id": outputs["UserPoolClientId"],
-        "bucket": outputs["ExportsBucketName"],
-        "table": outputs["ExportsTableName"],
-        "data_location": outputs["DataLocation"],
-        "dead_letters_url": outputs["DeadLettersUrl"],
-        "event_bus": outputs["EventBusName"],
-        "state_machine_arn": outputs["StateMachineArn"],
-    }
-    bucket, prefix = outputs["DataLocation"].removeprefix("s3://").split("/", 1)
-    s3 = client("s3", description)
-    folder = STATE / "sample"
-    for file in sample_data.write(folder):
-        s3.upload_file(str(file), bucket, prefix + file.relative_to(folder).as_posix())
-    users = {}
-    for airline in sample_data.airlines():
-        users[airline] = create_user(description, f"{airline.lower()}@example.com", airline)
-    return description | {"users": users}
+    description = deployment.describe(STACK, REGION, f"http://127.0.0.1:{port}")
+    return deployment.fill(description)
+
+
+def _write(description: dict[str, Any]) -> None:
+    """Writes .local/stack.json, which holds passwords."""
+    DESCRIPTION.touch()
+    DESCRIPTION.chmod(0o600)
+    DESCRIPTION.write_text(json.dumps(description, indent=2) + "\n")
 
 
 def _digest(inputs: list[str]) -> str:

@@ -59,7 +59,7 @@ def test_a_failed_deployment_shows_why_and_stops_the_emulator(
         assert answers(port or 0)
         raise stack.Trouble("sam deploy failed: ROLLBACK")
 
-    monkeypatch.setattr(stack, "_sam", fail)
+    monkeypatch.setattr(stack, "sam", fail)
     with pytest.raises(stack.Trouble, match="ROLLBACK"):
         stack.up(port)
     assert not answers(port)
@@ -72,7 +72,7 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "_build", lambda digest: None)
-    monkeypatch.setattr(stack, "_sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
     monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
     stack.up(port)
     before = stack.describe()
@@ -97,7 +97,7 @@ def test_an_emulator_whose_start_was_broken_off_is_replaced(
 ) -> None:
     left = stack._start(port)
     monkeypatch.setattr(stack, "_build", lambda digest: None)
-    monkeypatch.setattr(stack, "_sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
     monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
     assert stack.up(port)["pid"] != left
     assert not stack._alive(left)
@@ -123,7 +123,7 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
 
 def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(stack.Trouble, match=r"sam no-such-command failed:\n(.|\n)*No such command"):
-        stack._sam("no-such-command")
+        stack.sam("no-such-command")
 
 
 def test_an_emulator_that_does_not_start_shows_its_last_words(

@@ -1,0 +1,179 @@
+"""Deploying: by pressing Enter, twice side by side, into what is there already, and while exports run."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import deployment, stack
+from tests.deploy.conftest import BUILT, Project, packaged, parameters, resources
+from tests.integration.api import Caller
+from tests.integration.deployed import until
+from tests.unit.support import template
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.deployed import Deployed
+
+pytestmark = pytest.mark.xdist_group("deploy")
+
+JANUARY = {"from": "2013-01-01", "to": "2013-01-31"}
+WAITING = """
+
+import pathlib, time
+_made = handler
+
+
+def handler(event, context):
+    while not pathlib.Path({signal!r}).exists():
+        time.sleep(0.02)
+    return _made(event, context)
+"""
+
+
+def states(deployed: Deployed, export: dict[str, Any]) -> list[str]:
+    """The states that an export's execution went through."""
+    arn = deployed.execution(export)["executionArn"]
+    pages = deployed.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
+    events = [event for page in pages for event in page["events"]]
+    return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
+
+def test_enter_enter_enter_deploys(guided: tuple[Deployed, str]) -> None:
+    deployed, written = guided
+    assert "may not have authorization defined" not in written
+    assert "Successfully created/updated stack - report-exports" in written
+    defaults = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
+    assert parameters(deployed) == defaults | {"PythonRuntime": stack.RUNTIME}
+    assert deployed.sign_up("HA").make(**JANUARY)["rows"] == 31
+
+
+def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Project) -> None:
+    second = project.deploy("second", AlertEmail="ops@example.com")
+    assert set(resources(first).values()) & set(resources(second).values()) == {"v1"}  # the stage of each API
+    export = first.sign_up("HA").make(**JANUARY)
+    assert second.keys("exports/") == second.keys("work/") == []
+    stranger = second.sign_up("HA")
+    assert stranger.get(f"/exports/{export['id']}").status == 404
+
+    topic = resources(second)["Alerts"]
+    (subscription,) = second.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")
+    assert told(second) == [topic]
+    assert told(first) == []
+
+
+def told(deployed: Deployed) -> list[str]:
+    """Whom the stack's alarms tell."""
+    pages = deployed.client("cloudwatch").get_paginator("describe_alarms")
+    found = [alarm for page in pages.paginate() for alarm in page["MetricAlarms"]]
+    own = [alarm for alarm in found if alarm["AlarmName"].startswith(f"{deployed['stack']}-")]
+    assert len(own) == sum(
+        resource["Type"] == "AWS::CloudWatch::Alarm" for resource in template()["Resources"].values()
+    )
+    return sorted({action for alarm in own for action in alarm["AlarmActions"]})
+
+
+def test_a_stack_uses_a_bucket_and_a_pool_that_are_there(first: Deployed, project: Project) -> None:
+    user, before = first.sign_up("HA"), first.keys("")
+    third = project.deploy(
+        "third",
+        DataBucket=first["bucket"],
+        UserPoolId=first["user_pool_id"],
+        UserPoolClientId=first["user_pool_client_id"],
+    )
+    assert not {"UserPool", "UserPoolClient"} & set(resources(third))
+    assert third["data_location"] == f"s3://{first['bucket']}/data/"
+    there = Caller(third["api_url"], user.token)
+    export = there.make(**JANUARY)
+    assert there.download(export).content == user.download(user.make(**JANUARY)).content
+    assert [key for key in third.keys("exports/") if export["id"] in key]
+    assert user.get(f"/exports/{export['id']}").status == 404
+    assert [key for key in first.keys("") if export["id"] in key] == []
+    assert set(before) < set(first.keys(""))
+
+
+def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
+    first: Deployed, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", first["endpoint_url"])
+    monkeypatch.setenv("AWS_DEFAULT_REGION", stack.REGION)
+    assert deployment.find(first["stack"]) == first.description
+    pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
+    for given, said in (({"DataBucket": first["bucket"]}, "not its own"), (pool, "a pool that is not its own")):
+        project.deploy("shared", **given)
+        with pytest.raises(deployment.Trouble, match=said):
+            deployment.find("shared")
+    with pytest.raises(deployment.Trouble, match="The stack nowhere in us-east-1 cannot be read"):
+        deployment.find("nowhere")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(deployment.Trouble, match="Which Region"):
+        deployment.find("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"UserPoolId": "us-east-1_abcdefghi"}, "UserPoolId needs UserPoolClientId"),
+        ({"DataPrefix": "exports"}, "Without DataBucket the datasets need a folder of their own"),
+        ({"DataPrefix": "/data"}, "DataPrefix"),
+        ({"MapConcurrency": "0"}, "MapConcurrency"),
+        ({"AlertEmail": "ann"}, "AlertEmail"),
+    ],
+)
+def test_parameters_that_contradict_are_refused(first: Deployed, parameters: dict[str, str], said: str) -> None:
+    cloudformation = first.client("cloudformation")
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+    refused = {"StackName": "refused", "TemplateBody": packaged(first), "Parameters": given}
+    with pytest.raises(ClientError, match=said):
+        cloudformation.create_stack(**refused, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    with pytest.raises(ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName="refused")
+
+
+def test_a_deployment_during_an_export_harms_nothing(first: Deployed, project: Project, tmp_path: Path) -> None:
+    signal, waiting, checking = tmp_path / "go", tmp_path / "waiting", tmp_path / "checking.asl.json"
+    shutil.copytree(BUILT / "GeneratePart", waiting)
+    with (waiting / "generate_part" / "app.py").open("a") as code:
+        code.write(WAITING.format(signal=str(signal)))
+    checking.write_text(with_another_state())
+    released = project.template
+
+    project.use("GeneratePart", waiting)
+    deployed = project.deploy("changing", DataBucket=first["bucket"])
+    caller = deployed.sign_up("HA")
+    signal.touch()
+    old = caller.make(**JANUARY)
+    content = caller.download(old).content
+    signal.unlink()
+    running = caller.request(**JANUARY)
+    until(lambda: "FanOutParts" in states(deployed, running), "the plan")
+
+    project.template = released
+    project.use("ReportExport", checking)
+    project.deploy("changing", DataBucket=first["bucket"])
+    assert caller.get(running["links"]["self"]).json["status"] == "RUNNING"
+    assert caller.download(old).content == content
+    signal.touch()
+    ended = caller.follow(running).end
+    assert ended["status"] == "SUCCEEDED", ended
+    assert caller.download(ended).content == content
+    assert "Checked" not in states(deployed, ended)
+
+    after = caller.make(**JANUARY)
+    assert "Checked" in states(deployed, after)
+    assert caller.download(after).content == caller.download(old).content == content
+
+
+def with_another_state() -> str:
+    """The definition, with a state between AssembleFile and RecordSucceeded."""
+    text = (stack.ROOT / "statemachines" / "report_export.asl.json").read_text("utf-8")
+    before, after = text.split('"Next": "RecordSucceeded"')
+    start = '"States": {'
+    assert before.index(start)
+    checked = '\n    "Checked": {"Type": "Pass", "Next": "RecordSucceeded"},'
+    return before.replace(start, start + checked, 1) + '"Next": "Checked"' + after

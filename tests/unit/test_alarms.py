@@ -1,0 +1,66 @@
+"""Whoever is woken by an alarm finds out what it means and what to do."""
+
+import re
+
+import pytest
+
+from tests.unit.support import ROOT, functions, template
+
+ALARMS = {
+    name: resource["Properties"]
+    for name, resource in template()["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+TABLE = set(re.findall(r"^\| \[[a-z-]+\]\(#([a-z-]+)\) \|", OPERATIONS, re.MULTILINE))
+
+
+def section(alarm: dict[str, object]) -> str:
+    """The heading in docs/operations.md that the alarm's description names."""
+    return str(alarm["AlarmDescription"]).rpartition("docs/operations.md#")[2]
+
+
+def watched(namespace: str, metric: str) -> list[object]:
+    """The dimensions of the alarms on a metric."""
+    wanted = {"Namespace": namespace, "MetricName": metric}
+    return [alarm.get("Dimensions") for alarm in ALARMS.values() if wanted.items() <= alarm.items()]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_names_a_section_that_says_what_to_do(name: str) -> None:
+    text = re.search(rf"^### {section(ALARMS[name])}\n\n(.+?)(?=\n##|\Z)", OPERATIONS, re.MULTILINE | re.DOTALL)
+    assert text
+    assert len(text[1]) > 80
+    assert section(ALARMS[name]) in TABLE
+
+
+def test_the_table_of_alarms_holds_no_other() -> None:
+    assert {section(alarm) for alarm in ALARMS.values()} == TABLE
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_mails_and_is_quiet_without_data(name: str) -> None:
+    alarm = ALARMS[name]
+    assert alarm["AlarmActions"] == {"Fn::If": ["HasAlertEmail", [{"Ref": "Alerts"}], {"Ref": "AWS::NoValue"}]}
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_queues_executions_map_runs_and_the_api_are_watched() -> None:
+    machine = [{"Name": "StateMachineArn", "Value": {"Ref": "ReportExport"}}]
+    assert watched("AWS/States", "ExecutionsFailed") == [machine]
+    assert watched("AWS/States", "ExecutionsTimedOut") == [machine]
+    assert watched("AWS/States", "ApproximateOpenMapRunCount") == [None]  # of the account: no dimension
+    assert len(watched("AWS/ApiGateway", "5XXError")) == 1
+    queues = [
+        [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+        for queue in ("Unannounced", "DeadLetters")
+    ]
+    assert watched("AWS/SQS", "ApproximateNumberOfMessagesVisible") == queues
+    assert watched("AWS/SQS", "ApproximateAgeOfOldestMessage") == queues
+
+
+@pytest.mark.parametrize("name", functions())
+def test_each_function_is_watched_for_errors_and_throttles(name: str) -> None:
+    itself = [{"Name": "FunctionName", "Value": {"Ref": name}}]
+    assert itself in watched("AWS/Lambda", "Errors")
+    assert itself in watched("AWS/Lambda", "Throttles")
