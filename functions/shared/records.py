@@ -33,7 +33,7 @@ class Failure(TypedDict):
 
 
 class Record(TypedDict, total=False):
-    """An export as the table holds it; times are :func:`shared.clock.stamp`, the others as named in DESIGN terms."""
+    """An export as the table holds it; times are :func:`shared.clock.stamp`."""
 
     owner: str
     export_id: str

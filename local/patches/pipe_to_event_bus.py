@@ -2,7 +2,7 @@
 
 AWS ("Amazon EventBridge Pipes targets", "... filtering", "... input transformation"): FilterCriteria are event
 patterns over the stream record; a target parameter may be one JSON path into it; InputTemplate's `<$.path>` becomes
-the JSON value, or its bare text inside a quoted string; the pipe's role reads the stream and puts the events; what
+the JSON value, or its bare text, not escaped, inside a quoted string; the pipe's role reads the stream and puts the events; what
 the target refuses is tried again.
 Stock: delivers to SNS and Step Functions only, keeps neither filters nor target parameters, checks no role.
 Here: the pipe keeps both, and a batch for a bus goes through MiniStack's own pattern matching and PutEvents. Not
@@ -100,7 +100,7 @@ def render(template: str, record: dict[str, Any]) -> str:
             return token.group()
         value = record if token.group(1) == "aws.pipes.event" else at(token.group(1), record)
         if quoted:
-            return json.dumps(value if isinstance(value, str) else json.dumps(value))[1:-1]
+            return value if isinstance(value, str) else json.dumps(value)
         return json.dumps(value)
 
     return TOKEN.sub(replace, template)

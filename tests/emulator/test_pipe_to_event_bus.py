@@ -107,3 +107,12 @@ def test_a_pipe_whose_role_may_not_put_events_holds_them_back(patched: Cloud) ->
     write(patched, table, "first", "SUCCEEDED")
     received = patched.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)
     assert received.get("Messages") is None
+
+
+def test_values_inside_quotes_are_not_escaped(patched: Cloud, announcing: Any) -> None:
+    table, queue = announcing
+    name = 'first", "forged": "yes'
+    write(patched, table, name, "QUEUED")
+    write(patched, table, name, "FAILED")
+    (event,) = patched.messages(queue)
+    assert event["detail"] == {"export": name, "key": "first", "forged": "yes/2", "attempt": "2", "absent": ""}
