@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check up down invoke deploy lock clean python
+.PHONY: help demo test test-stack check up down invoke deploy lock clean python
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,9 +18,13 @@ demo: $(READY)  ## an airline's flights through the whole architecture, on the A
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
-	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 $(ARGS)
+	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-check: $(READY)  ## lint, format, types, reports, workflow, template
+test-stack: $(READY)  ## the integration tests against a deployed stack, as in: make test-stack STACK=report-exports
+	@test -n "$(STACK)" || { echo "Say which stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
+	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
+
+check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## lint, format, types, reports, workflow, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -42,7 +46,7 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
 		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
-deploy: $(READY)  ## sam build and sam deploy --guided, to your AWS account
+deploy: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## sam build and sam deploy --guided, to your AWS account
 	@.venv/bin/python -m checks
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
@@ -55,7 +59,8 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	lock functions/requirements.in -c requirements/dev.txt -o functions/requirements.txt && \
 	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
 	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
-	lock requirements/emulator.in -o requirements/emulator.txt
+	lock requirements/emulator.in -o requirements/emulator.txt && \
+	lock requirements/checkov.in -o requirements/checkov.txt
 
 clean:  ## forget everything that was made here
 	@test ! -x .venv/bin/python || .venv/bin/python -m local down
@@ -64,8 +69,8 @@ clean:  ## forget everything that was made here
 python:
 	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
 
-# One environment each: the emulator pins its own botocore, and functions run with no more than Lambda gives them.
-# uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
+# One environment each: the emulator and checkov pin a botocore of their own, and functions run with no more than
+# Lambda gives them. uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
 install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(2)
 sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
 	|| $(install)
@@ -82,3 +87,8 @@ sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --req
 	@$(PYTHON) -m venv --clear .local/$*
 	@$(call sync,.local/$*,requirements/$*.txt)
 	@touch $@
+
+# Node is optional: without it, or where npm cannot install this, the check says that asl-validator was not run.
+.local/asl-validator/ready: checks/asl-validator/package-lock.json
+	@mkdir -p $(@D) && cp checks/asl-validator/package*.json checks/asl-validator/.npmrc $(@D)
+	@cd $(@D) && npm ci >/dev/null 2>&1 && touch ready || true

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C
 
 
 class Document:
@@ -26,7 +27,7 @@ class Document:
             number: line.rpartition(" #")[2].strip() for number, line in enumerate(text.splitlines(), 1) if " #" in line
         }
         """Comments behind something, by line."""
-        loader = yaml.SafeLoader(text)
+        loader = LOADER(text)
         try:
             root = loader.get_single_node()
             self.data: Any = self._value(loader, root, ()) if root else None

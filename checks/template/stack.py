@@ -1,0 +1,108 @@
+"""The template as it is written and as it is deployed: SAM's own translator makes the one of the other, offline."""
+
+import copy
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
+
+from checks import Fault
+from checks.source import Document
+
+# It warns of a feature toggle that only AWS's own deployment has.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+Path = tuple[str | int, ...]
+
+
+class Stack:
+    """What the rules ask.
+
+    Raises:
+        InvalidDocumentException: SAM does not take the template.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.written = _whole(document.data["Resources"])
+        self.transformed = self._transform()
+        self.deployed = _whole(self.transformed["Resources"])
+        """What CloudFormation gets: globals merged in, functions and APIs in their parts."""
+
+    def of(self, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Logical id and properties of the deployed resources of the types."""
+        for name, resource in self.deployed.items():
+            if resource["Type"] in types:
+                yield name, resource["Properties"]
+
+    def has(self, name: str | None, kind: str) -> bool:
+        """Whether the name is the logical id of a written resource of the type."""
+        return name in self.written and self.written[name]["Type"] == kind
+
+    def origin(self, name: str) -> str:
+        """The written resource of which SAM made the deployed one: its logical id begins with it."""
+        parents = [each for each in self.written if name.startswith(each)]
+        return name if name in self.written else max(parents, key=len, default="Resources")
+
+    def fault(self, name: str, wrong: str, remedy: str, *path: str | int) -> Fault:
+        """A fault of a resource, at the path below it."""
+        place = self.origin(name)
+        return Fault(self.document.file, self.document.line("Resources", place, *path), place, wrong, remedy)
+
+    def comment(self, name: str, *path: str | int) -> str:
+        """What is said on the line of the path below a resource; empty when nothing is."""
+        return self.document.comments.get(self.document.line("Resources", name, *path), "")
+
+    def _transform(self) -> dict[str, Any]:
+        template = copy.deepcopy(self.document.data)
+        # What sam package would have uploaded.
+        for each in (*template["Resources"].values(), *template.get("Globals", {}).values()):
+            properties = each.get("Properties", each)
+            for name in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
+                properties[name] = {"Bucket": "bucket", "Key": "key"}
+        translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+        return json.loads(json.dumps(translator.translate(template, {})))  # type: ignore[no-any-return]
+
+
+def _whole(resources: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"Type": "", "Properties": {}} | resource for name, resource in resources.items()}
+
+
+def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """What ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` name in the value, each with its path."""
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from references(each, (*path, index))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key == "Ref":
+                yield path, each
+            elif key == "Fn::GetAtt":
+                yield path, (each if isinstance(each, list) else each.split("."))[0]
+            elif key == "Fn::Sub":
+                text, variables = each if isinstance(each, list) else (each, {})
+                named = re.findall(r"\$\{([^!}.]+)", text)
+                yield from ((path, name) for name in named if name not in variables)
+                yield from references(variables, path)
+            else:
+                yield from references(each, path if key.startswith("Fn::") else (*path, key))
+
+
+def reference(value: Any) -> str | None:
+    """The only thing that the value names."""
+    return next((name for _, name in references(value)), None)
+
+
+def named_below(value: Any, *keys: str) -> set[str]:
+    """What is named below one of the keys, wherever it stands in the value."""
+    if isinstance(value, list):
+        return {name for each in value for name in named_below(each, *keys)}
+    if not isinstance(value, dict):
+        return set()
+    here = {name for key in value.keys() & {*keys} for _, name in references(value[key])}
+    return here.union(*(named_below(each, *keys) for each in value.values()))

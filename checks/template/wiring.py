@@ -1,0 +1,111 @@
+"""What names what: references, circles, parameters, explicit names; and what outlives the stack."""
+
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
+from typing import Any
+
+from checks import Fault
+from checks.source import Document
+from checks.template.stack import Path, Stack, reference, references
+
+DATA = {"AWS::Cognito::UserPool", "AWS::KMS::Key", "AWS::S3::Bucket"}
+DATA |= {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
+"""Types that hold what nobody could make again."""
+
+LENGTHS = {"Alarm": 255, "Bucket": 63, "EventBus": 256, "LayerVersion": 140, "LogGroup": 512, "Queue": 80}
+LENGTHS |= {"RestApi": 128, "StateMachine": 80, "Table": 255, "Topic": 256, "UserPool": 128, "UserPoolClient": 128}
+"""Characters of an explicit name, by the last word of the type; others, as functions and pipes, have 64."""
+STACK_NAME = "s" * 32
+"""The longest name of a stack for which all of them must do."""
+NAMING_PROPERTIES = {"LayerVersion": "LayerName", "UserPoolClient": "ClientName", "Stage": "Name"}
+"""Where it is not called after the type: a stage's StageName is its API's own."""
+
+
+def given_twice(stack: Stack) -> Iterator[Fault]:
+    """Keys that stand twice in one mapping."""
+    for path in stack.document.repeated:
+        yield _fault(stack.document, path, f"{path[-1]} is given twice and only the last counts", "Keep one")
+
+
+def unused_parameters(stack: Stack) -> Iterator[Fault]:
+    """Parameters that change nothing."""
+    data = stack.document.data
+    used = {name for key in data.keys() - {"Metadata", "Parameters"} for _, name in references(data[key])}
+    for name in data.get("Parameters", {}).keys() - used:
+        yield _fault(stack.document, ("Parameters", name), "is a parameter that nothing uses", "Use it or remove it")
+
+
+def circles(stack: Stack) -> Iterator[Fault]:
+    """The first circle of resources that wait for one another."""
+    needs = {}
+    for name, resource in stack.deployed.items():
+        waits = resource.get("DependsOn", [])
+        named = [each for _, each in references(resource)] + (waits if isinstance(waits, list) else [waits])
+        needs[name] = [each for each in named if each in stack.deployed]
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle = [name for name, _ in groupby(stack.origin(each) for each in reversed(error.args[1]))]
+        circle = circle if len(circle) > 1 else circle * 2
+        # It is told from the first step that is written: SAM makes others, such as from an API to its functions.
+        path: Path = ()
+        for _ in circle[1:]:
+            steps = [path for path, name in references(stack.written.get(circle[0])) if name == circle[1]]
+            if steps:
+                path = steps[0]
+                break
+            circle = [*circle[1:], circle[1]]
+        remedy = "Refer to one by its explicit name: !Sub ${AWS::StackName}-…"
+        yield stack.fault(circle[0], f"waits for itself: {' → '.join(circle)}", remedy, *path)
+
+
+def explicit_names(stack: Stack) -> Iterator[Fault]:
+    """Names that two stacks would share, that are too long, or that would need CAPABILITY_NAMED_IAM."""
+    for name, resource in stack.deployed.items():
+        service, _, kind = resource["Type"].rpartition("::")
+        properties = resource["Properties"]
+        for key in dict.fromkeys(("Name", NAMING_PROPERTIES.get(kind, f"{kind}Name"))):
+            if key not in properties:
+                continue
+            path = ("Properties", key)
+            if service == "AWS::IAM":
+                yield stack.fault(name, f"{key} needs CAPABILITY_NAMED_IAM", "Let CloudFormation name it", *path)
+                continue
+            value = _text(properties[key])
+            if not re.match(r"(/aws/[a-z/]+/)?\$\{AWS::StackName\}", value):
+                remedy = "Write !Sub ${AWS::StackName}-…, or let CloudFormation name it"
+                yield stack.fault(name, f"{key} is not the stack's own: two stacks would collide", remedy, *path)
+            length, longest = len(re.sub(r"\$\{[^}]+\}", STACK_NAME, value)), LENGTHS.get(kind, 64)
+            if length > longest:
+                wrong = f"{key} has {length} characters when the stack's name has {len(STACK_NAME)}; {longest} may be"
+                yield stack.fault(name, wrong, "Shorten it", *path)
+
+
+def retention(stack: Stack) -> Iterator[Fault]:
+    """Data that would go with the stack, and anything else that would stay."""
+    for name, resource in stack.deployed.items():
+        data = resource["Type"] in DATA
+        for policy, kept in (("DeletionPolicy", "RetainExceptOnCreate"), ("UpdateReplacePolicy", "Retain")):
+            found = resource.get(policy, "Delete")
+            if data and found != kept:
+                yield stack.fault(name, f"holds data, yet its {policy} is {found}", f"Write {policy}: {kept}", policy)
+            elif not data and found != "Delete":
+                remedy = f"Remove {policy}; of a layer: write RetentionPolicy: Delete"
+                yield stack.fault(name, f"holds no data, yet its {policy} is {found}", remedy, policy)
+
+
+def _fault(document: Document, path: Path, wrong: str, remedy: str) -> Fault:
+    return Fault(document.file, document.line(*path), str(path[min(1, len(path) - 1)]), wrong, remedy)
+
+
+def _text(value: Any) -> str:
+    """The text that a name is made of; a bare reference as ``${…}``."""
+    if isinstance(value, dict) and "Fn::Sub" in value:
+        value = value["Fn::Sub"]
+        return str(value if isinstance(value, str) else value[0])
+    return value if isinstance(value, str) else f"${{{reference(value)}}}"
+
+
+RULES = (given_twice, unused_parameters, circles, explicit_names, retention)

@@ -1,8 +1,0 @@
-"""The workflow gate."""
-
-from checks import Fault
-
-
-def faults() -> list[Fault]:
-    """What is wrong with the workflow."""
-    return []

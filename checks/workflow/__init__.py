@@ -1,0 +1,52 @@
+"""The workflow gate: what would go wrong with the state machine, found before it is deployed."""
+
+import json
+
+import yaml
+
+from checks import Fault, source
+from checks.source import ROOT, Document
+from checks.workflow import flow, limits, machine, permissions, routes, table
+from checks.workflow.machine import Machine
+
+
+def faults() -> list[Fault]:
+    """What is wrong with the workflow."""
+    from checks.workflow import tools  # cfn-lint takes two seconds to import
+
+    definition, described = ((ROOT / name).read_text("utf-8") for name in (machine.FILE, table.FILE))
+    try:
+        read = Machine(definition, source.read("template.yaml"))
+    except yaml.YAMLError:
+        return []  # the template gate says so
+    except json.JSONDecodeError as error:
+        return [_no_json(error)]
+    except LookupError:
+        return [_no_machine()]
+    # Our rules rely on the structure that cfn-lint proves; asl-validator would say again, less clearly, what they say.
+    return tools.cfn_lint(read) or _rules(read, described) or tools.asl_validator(read)
+
+
+def faults_of(definition: str, template: Document, described: str) -> list[Fault]:
+    """What our own rules find: in a definition, the template that deploys it, and the text that describes it."""
+    try:
+        return _rules(Machine(definition, template), described)
+    except json.JSONDecodeError as error:
+        return [_no_json(error)]
+    except LookupError:
+        return [_no_machine()]
+
+
+def _rules(read: Machine, described: str) -> list[Fault]:
+    found = [*limits.faults(read), *routes.faults(read), *flow.faults(read), *permissions.faults(read)]
+    return sorted([*found, *table.faults(read, described)])
+
+
+def _no_json(error: json.JSONDecodeError) -> Fault:
+    remedy = "Put that right; without quotes stands only ${…} of a parameter whose default is a number"
+    return Fault(machine.FILE, error.lineno, "definition", f"it is not JSON: {error.msg}", remedy)
+
+
+def _no_machine() -> Fault:
+    wrong = f"no state machine has the DefinitionUri {machine.FILE}"
+    return Fault("template.yaml", 1, "Resources", wrong, "Point the state machine there")

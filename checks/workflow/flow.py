@@ -1,0 +1,203 @@
+"""What the states read: every path parses, and leads to something that is there on every way to the state."""
+
+from typing import Any
+
+from checks import Fault
+from checks.workflow import paths
+from checks.workflow.machine import Machine, Scope, State, Where
+
+Shape = dict[str, Any] | None
+"""The fields that a value has for certain, each with its own shape; None: nothing is known of the value."""
+
+
+def fields(*names: str, **known: Shape) -> dict[str, Shape]:
+    """Fields of which nothing is known, and some of which something is."""
+    return {**dict.fromkeys(names), **known}
+
+
+INPUT = fields("owner", "export_id", "attempt")
+CAUGHT = fields("Error", "Cause")
+RESULTS = {
+    "arn:aws:states:::lambda:invoke": fields("Payload", "StatusCode", "ExecutedVersion", "FunctionError", "LogResult"),
+    "arn:aws:states:::dynamodb:updateItem": fields("Attributes", "ConsumedCapacity", "ItemCollectionMetrics"),
+}
+"""What the services answer (Lambda API reference, Invoke; DynamoDB API reference, UpdateItem)."""
+CONTEXT = fields(
+    Execution=fields("Id", "Input", "Name", "RoleArn", "StartTime", "RedriveCount", "RedriveTime"),
+    State=fields("EnteredTime", "Name", "RetryCount"),
+    StateMachine=fields("Id", "Name"),
+    Task=fields("Token"),
+)
+"""The Context object ("Accessing execution data from the Context object in Step Functions")."""
+CONTEXT_OF_ITEM = CONTEXT | fields(Map=fields(Item=fields("Index", "Key", "Value", "Source")))
+"""What it has in an ItemSelector, and only there (the same page, "Context object data for Map states")."""
+IN_FAIL = ("Format", "JsonToString", "ArrayGetItem", "Base64Encode", "Base64Decode", "Hash", "UUID")
+"""The intrinsic functions that ErrorPath and CausePath allow ("Fail workflow state")."""
+
+
+def faults(machine: Machine) -> list[Fault]:
+    """What does not parse, and what is read although it may not be there."""
+    flow = _Flow(machine)
+    flow.along(machine.scopes[0], INPUT)
+    return list(flow.found.values())
+
+
+class _Flow:
+    """Follows the data from state to state."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.found: dict[Where, Fault] = {}
+
+    def along(self, scope: Scope, start: Shape) -> None:
+        """Goes every way through a scope; a state that is entered with less than before is gone through again."""
+        entered = {scope.start: start}
+        todo = [scope.start] if scope.start in scope.states else []
+        while todo:
+            state = scope.states[todo.pop()]
+            left, caught = self._through(state, entered[state.name])
+            for edge in scope.edges():
+                if edge.source == state.name and edge.target in scope.states:
+                    new = caught[int(edge.where[-2])] if edge.errors else left
+                    both = _common(entered[edge.target], new) if edge.target in entered else new
+                    if edge.target not in entered or both != entered[edge.target]:
+                        entered[edge.target] = both
+                        todo.append(edge.target)
+
+    def _through(self, state: State, given: Shape) -> tuple[Shape, list[Shape]]:
+        """What leaves a state without an error, and by each Catch."""
+        data, where = state.data, state.where
+        read = self._selected(state, "InputPath", given)
+        for key, value in data.items():
+            if key.endswith("Path") and key not in ("InputPath", "ResultPath", "OutputPath"):
+                allowed = IN_FAIL if state.type == "Fail" else ()
+                self._expression(value, read, (*where, key), allowed=allowed, reference=True)
+            elif key in ("ItemReader", "ItemBatcher", "ResultWriter"):
+                self._template(value, read, (*where, key))
+        for index, choice in enumerate(data.get("Choices", [])):
+            self._choice(choice, read, (*where, "Choices", index))
+        result = self._template(data["Parameters"], read, (*where, "Parameters")) if "Parameters" in data else read
+        self._inside(state, result)
+        if state.may_fail or "Result" in data:
+            result = RESULTS.get(str(data.get("Resource")))
+        if "ResultSelector" in data:
+            result = self._template(data["ResultSelector"], result, (*where, "ResultSelector"))
+        caught = [
+            self._with_result(catch, (*where, "Catch", index), given, CAUGHT)
+            for index, catch in enumerate(data.get("Catch", []))
+        ]
+        return self._selected(state, "OutputPath", self._with_result(data, where, given, result)), caught
+
+    def _inside(self, state: State, read: Shape) -> None:
+        """The states inside a Map or a Parallel begin with what it hands them."""
+        start = read if state.type == "Parallel" else None
+        if "ItemSelector" in state.data:
+            where = (*state.where, "ItemSelector")
+            start = self._template(state.data["ItemSelector"], read, where, CONTEXT_OF_ITEM)
+        for scope in self.machine.scopes:
+            if scope.owner == state.where:
+                self.along(scope, None if "ItemBatcher" in state.data else start)
+
+    def _choice(self, choice: dict[str, Any], read: Shape, where: Where) -> None:
+        for key, value in choice.items():
+            for index, each in enumerate(value if key in ("And", "Or") else [value] if key == "Not" else []):
+                self._choice(each, read, (*where, key, index))
+            if (key == "Variable" and "IsPresent" not in choice) or key.endswith("Path"):
+                self._expression(value, read, (*where, key), allowed=())
+
+    def _template(self, value: Any, read: Shape, where: Where, context: Shape = CONTEXT) -> Shape:
+        """The shape of what a payload template gives."""
+        if isinstance(value, str) and (value == "$" or value.startswith(("$.", "$$.", "States."))):
+            self._fault(where, f"it hands on the text {value} as it is", f"Name the field {where[-1]}.$")
+        if isinstance(value, list):
+            for index, each in enumerate(value):
+                self._template(each, read, (*where, index), context)
+        if not isinstance(value, dict):
+            return None
+        given: dict[str, Shape] = {}
+        for key, each in value.items():
+            name = key.removesuffix(".$")
+            if name in given:
+                self._fault((*where, key), f"{name} and {name}.$ are the same field", "Keep one of them")
+            evaluate = self._expression if key.endswith(".$") else self._template
+            given[name] = evaluate(each, read, (*where, key), context)
+        return given
+
+    def _expression(
+        self,
+        text: Any,
+        read: Shape,
+        where: Where,
+        context: Shape = CONTEXT,
+        *,
+        allowed: Any = paths.ARGUMENTS,
+        reference: bool = False,
+    ) -> Shape:
+        """The shape of what a path, or one of the allowed intrinsic functions, gives."""
+        try:
+            if not str(text).startswith("States."):
+                return self._read(text, read, where, context, reference)
+            name, read_by_it = paths.intrinsic(text)
+            for path in read_by_it:
+                self._read(path, read, where, context)
+            if name not in allowed:
+                raise paths.Wrong(f"States.{name} is not allowed here")
+        except paths.Wrong as wrong:
+            self._fault(where, str(wrong), "Write a path such as $.plan.name, or what AWS documents for this field")
+        return None
+
+    def _read(self, text: Any, read: Shape, where: Where, context: Shape, reference: bool = False) -> Shape:
+        """The shape of what a path leads to."""
+        if not str(text).startswith("$"):
+            raise paths.Wrong(f"{text} is neither a path nor an intrinsic function")
+        of_context = text.startswith("$$")
+        path = text.removeprefix("$") if of_context else text
+        names = paths.names(path)
+        if reference and not paths.is_reference(path):
+            raise paths.Wrong(f"{text} may lead to several things or to none, which AWS refuses here")
+        found = context if of_context else read
+        for name in names:
+            if found is None:
+                return None
+            if name not in found:
+                wrong = "the Context object does not have here" if of_context else "is not there on every way here"
+                there = ", ".join(sorted(found)) or "nothing"
+                self._fault(where, f"it reads {text}, which {wrong}", f"In the place of {name} there is: {there}")
+                return None
+            found = found[name]
+        return found if path == ".".join(("$", *names)) else None
+
+    def _selected(self, state: State, key: str, given: Shape) -> Shape:
+        path = state.data.get(key, "$")
+        return {} if path is None else self._expression(path, given, (*state.where, key), allowed=())
+
+    def _with_result(self, data: dict[str, Any], where: Where, given: Shape, result: Shape) -> Shape:
+        """What ResultPath makes of a state's input and its result."""
+        text = data.get("ResultPath", "$")
+        if text is None:
+            return given
+        try:
+            names = paths.names(text)
+            if not paths.is_reference(text):
+                raise paths.Wrong(f"{text} is not one place in the state's input")
+            return _put(given, names, result)
+        except paths.Wrong as wrong:
+            self._fault((*where, "ResultPath"), str(wrong), "Write a reference path, such as $.plan")
+        return None
+
+    def _fault(self, where: Where, wrong: str, remedy: str) -> None:
+        self.found[where] = self.machine.fault(where, wrong, remedy)
+
+
+def _common(one: Shape, other: Shape) -> Shape:
+    """What is there whichever of two ways was taken."""
+    if one is None or other is None:
+        return other if one is None else one
+    return {name: _common(one[name], other[name]) for name in one if name in other}
+
+
+def _put(into: Shape, names: tuple[str, ...], value: Shape) -> Shape:
+    """A value with another put into it."""
+    if not names:
+        return value
+    return None if into is None else {**into, names[0]: _put(into.get(names[0], {}), names[1:], value)}

@@ -1,0 +1,160 @@
+"""The state machine: its definition with the line of each thing, and what the template puts into it."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from checks import Fault
+from checks.source import Document
+
+FILE = "statemachines/report_export.asl.json"
+
+Where = tuple[str | int, ...]
+"""Keys and indexes that lead to something in a document."""
+
+
+class State(NamedTuple):
+    """A state, and where it stands."""
+
+    name: str
+    where: Where
+    data: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """Its Type."""
+        return str(self.data["Type"])
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether it may have a Retry and a Catch."""
+        return self.type in ("Task", "Map", "Parallel")
+
+    @property
+    def catches_all(self) -> bool:
+        """Whether no error that can be caught ends the execution here."""
+        return any("States.ALL" in catch["ErrorEquals"] for catch in self.data.get("Catch", []))
+
+    @property
+    def distributed(self) -> bool:
+        """Whether it is a Map whose items are executions of their own."""
+        return bool(self.data.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED")
+
+
+class Edge(NamedTuple):
+    """A way from one state to another."""
+
+    source: str
+    target: str
+    where: Where
+    errors: tuple[str, ...] = ()
+    """What a Catch names; nothing for the way that is taken without an error."""
+
+
+class Scope(NamedTuple):
+    """States that may lead to each other: those of the machine, or of what a Map or a Parallel runs."""
+
+    where: Where
+    start: str
+    states: dict[str, State]
+    owner: Where | None = None
+    """The Map or the Parallel."""
+
+    def edges(self) -> Iterator[Edge]:
+        """Every way between them, those to missing targets included."""
+        for state in self.states.values():
+            for key in ("Next", "Default"):
+                if key in state.data:
+                    yield Edge(state.name, state.data[key], (*state.where, key))
+            for key in ("Choices", "Catch"):
+                for index, each in enumerate(state.data.get(key, [])):
+                    errors = tuple(each.get("ErrorEquals", ()))
+                    yield Edge(state.name, each["Next"], (*state.where, key, index, "Next"), errors)
+
+
+class Machine:
+    """The definition, read with the defaults of the template's parameters in the place of its unquoted substitutions.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        LookupError: no state machine of the template takes it.
+    """
+
+    def __init__(self, text: str, template: Document) -> None:
+        self.template = template
+        machines = [
+            (name, resource["Properties"])
+            for name, resource in template.data["Resources"].items()
+            if resource.get("Properties", {}).get("DefinitionUri") == FILE
+        ]
+        self.name, self.properties = machines[0]
+        self.substitutions: dict[str, Any] = self.properties.get("DefinitionSubstitutions", {})
+        self.raw = text.splitlines()
+        self.text = re.sub(r"([:\[,]\s*)\$\{(\w+)\}", self._number, text)
+        self.data: dict[str, Any] = json.loads(self.text)
+        self.document = Document(self.text, FILE)
+
+    @cached_property
+    def scopes(self) -> list[Scope]:
+        """The machine's own scope, then those inside its states."""
+        return list(_scopes(self.data, (), None))
+
+    @cached_property
+    def states(self) -> list[State]:
+        """Every state."""
+        return [state for scope in self.scopes for state in scope.states.values()]
+
+    def fault(self, where: Where, wrong: str, remedy: str) -> Fault:
+        """A fault of the state that the place is in."""
+        names = [str(name) for key, name in pairwise(where) if key == "States"]
+        return Fault(FILE, self.document.line(*where), names[-1] if names else "definition", wrong, remedy)
+
+    def template_fault(self, where: Where, wrong: str, remedy: str) -> Fault:
+        """A fault of the resource of the template that the place is in."""
+        return Fault(self.template.file, self.template.line(*where), str(where[1]), wrong, remedy)
+
+    def value(self, given: Any) -> Any:
+        """A parameter's default in the place of a reference to the parameter; numbers as such."""
+        if isinstance(given, dict) and given.get("Ref") in self.template.data.get("Parameters", {}):
+            given = self.template.data["Parameters"][given["Ref"]].get("Default")
+        return int(given) if str(given).isdecimal() else given
+
+    def symbol(self, text: str) -> str:
+        """What a quoted substitution stands for: ``${PlanPartsFunction}`` for ``${PlanParts.Arn}``."""
+        return re.sub(r"\$\{(\w+)\}", lambda found: symbol(self.substitutions.get(found[1], "")), text)
+
+    def function(self, state: State) -> str | None:
+        """Logical id of the Lambda function that a state calls."""
+        called = state.data.get("Parameters", {}).get("FunctionName", state.data.get("Resource", ""))
+        found = re.match(r"\$\{(\w+)", self.symbol(called))
+        resource = self.template.data["Resources"].get(found[1], {}) if found else {}
+        return found[1] if found and resource.get("Type", "").endswith("::Function") else None
+
+    def _number(self, found: re.Match[str]) -> str:
+        value = self.value(self.substitutions.get(found[2], 1))  # what nothing defines has a fault of its own
+        return f"{found[1]}{value}" if isinstance(value, int) else found[0]
+
+
+def _scopes(data: dict[str, Any], where: Where, owner: Where | None) -> Iterator[Scope]:
+    states = {name: State(name, (*where, "States", name), state) for name, state in data["States"].items()}
+    yield Scope(where, data["StartAt"], states, owner)
+    for state in states.values():
+        if "ItemProcessor" in state.data:
+            yield from _scopes(state.data["ItemProcessor"], (*state.where, "ItemProcessor"), state.where)
+        for index, branch in enumerate(state.data.get("Branches", [])):
+            yield from _scopes(branch, (*state.where, "Branches", index), state.where)
+
+
+def symbol(value: Any) -> str:
+    """A reference in the form that Fn::Sub writes, so that one can be compared with another."""
+    match value:
+        case {"Ref": str(name)}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": [*parts]}:
+            return f"${{{'.'.join(parts)}}}"
+        case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
+            return text
+    return str(value)
