@@ -2,8 +2,8 @@
 
 AWS ("Amazon EventBridge Pipes targets", "... filtering", "... input transformation"): FilterCriteria are event
 patterns over the stream record; a target parameter may be one JSON path into it; InputTemplate's `<$.path>` becomes
-the JSON value, or its bare text, not escaped, inside a quoted string; the pipe's role reads the stream and puts the events; what
-the target refuses is tried again.
+the JSON value, or its bare text, not escaped, inside a quoted string; the pipe's role reads the stream and puts the
+events; what the target refuses is tried again.
 Stock: delivers to SNS and Step Functions only, keeps neither filters nor target parameters, checks no role.
 Here: the pipe keeps both, and a batch for a bus goes through MiniStack's own pattern matching and PutEvents. Not
 modelled: enrichment, batching, MaximumRetryAttempts. A path that leads nowhere becomes empty text.
