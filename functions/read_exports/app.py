@@ -3,22 +3,20 @@
 import base64
 import datetime
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
 from shared import aws, clock, contract, records, work
+from shared.busy import busy_when_aws_is
 from shared.contract import Fault
-from shared.exports import EXPIRED, STATUSES, Progress, progress_of, represent, status
+from shared.exports import EXPIRED, STATUSES, Progress, find, is_id, progress_of, represent, status
 from shared.function import Event, function
-from shared.http import Answer, Problem, Request, serve
+from shared.http import Answer, Problem, Request, invalid, serve
 from shared.records import ACTIVE, Record
-from shared.telemetry import follow
 from shared.work import Work
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _URL_SECONDS = 300
 _PAGE = 20
 _THREADS = 8
@@ -36,6 +34,7 @@ def handler(event: Event) -> Any:
     return serve(routes, event)
 
 
+@busy_when_aws_is("Nothing was changed")
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
     owner = request.identify().owner
@@ -49,16 +48,18 @@ def list_exports(request: Request) -> Answer:
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
 
+@busy_when_aws_is("Nothing was changed")
 def show_export(request: Request) -> Answer:
     """One export."""
-    record = _find(request)
+    record = find(request)
     headers = {"Retry-After": "1"} if record["status"] in ACTIVE else {}
     return Answer(HTTPStatus.OK, represent(request, record, _progress(record)), headers)
 
 
+@busy_when_aws_is("Nothing was changed")
 def hand_out_file(request: Request) -> Answer:
     """302 to an address signed now, or 200 with the address as JSON when the caller accepts JSON."""
-    record = _find(request)
+    record = find(request)
     shown = status(record)
     if shown == EXPIRED:
         detail = f"The file expired at {record['expires_at']}. Request the export again."
@@ -83,6 +84,7 @@ def hand_out_file(request: Request) -> Answer:
     return Answer(HTTPStatus.FOUND, headers={"Location": url})
 
 
+@busy_when_aws_is("Nothing was changed")
 def show_limits(request: Request) -> Answer:
     """What the caller may still do."""
     limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(request.identify().owner)
@@ -92,17 +94,6 @@ def show_limits(request: Request) -> Answer:
         "retention_days": int(os.environ["RETENTION_DAYS"]),
     }
     return Answer(HTTPStatus.OK, body)
-
-
-def _find(request: Request) -> Record:
-    """The caller's export. Another owner's is under another key and so is not there: 404, whoever asks."""
-    owner, export_id = request.identify().owner, request.path["id"]
-    record = records.get(owner, export_id) if _ID.fullmatch(export_id) else None
-    if record is None:
-        detail = "You have no export of this id."
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
-    follow(export_id)
-    return record
 
 
 def _progress(record: Record) -> Progress:
@@ -134,8 +125,7 @@ def _page(query: dict[str, str]) -> tuple[str | None, int, str | None]:
         if before is None:
             found = [Fault(pointer="/cursor", detail="is not a cursor", allowed="the cursor of the page before")]
     if found:
-        detail = "; ".join(contract.sentence(fault) for fault in found)
-        raise Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=found)
+        raise invalid(found)
     return query.get("status"), int(query.get("limit", _PAGE)), before
 
 
@@ -149,4 +139,4 @@ def _export_of(cursor: str) -> str | None:
         export_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
     except ValueError:
         return None
-    return export_id if _ID.fullmatch(export_id) else None
+    return export_id if is_id(export_id) else None

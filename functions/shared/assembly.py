@@ -131,16 +131,22 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
     return parts
 
 
-def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name: str) -> tuple[int, int]:
+def measure(segments: Iterable[Segment]) -> tuple[int, int]:
+    """Bytes and CRC-32 of the segments put together."""
+    size = crc32 = 0
+    for segment in segments:
+        crc32 = combine_crc32(crc32, segment.crc32, segment.size)
+        size += segment.size
+    return size, crc32
+
+
+def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name: str) -> None:
     """Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
 
     Args:
         key: key in the exports bucket.
         segments: at least one byte in all.
         file_name: what a browser saves it as.
-
-    Returns:
-        Its bytes and its CRC-32.
 
     Raises:
         TooManyParts: see :func:`plan_upload`.
@@ -150,10 +156,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
     Whatever is raised, nothing is left behind.
     """
     parts = plan_upload(segments)
-    size = sum(segment.size for segment in segments)
-    crc32 = 0
-    for segment in segments:
-        crc32 = combine_crc32(crc32, segment.crc32, segment.size)
+    size, crc32 = measure(segments)
     s3 = aws.s3()
     upload = s3.create_multipart_upload(
         Bucket=bucket(),
@@ -179,7 +182,6 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
         with contextlib.suppress(ClientError):  # what went wrong matters more; the bucket's lifecycle rule clears up
             s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
         raise
-    return size, crc32
 
 
 def combine_crc32(first: int, second: int, second_size: int) -> int:

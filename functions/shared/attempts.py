@@ -2,12 +2,31 @@
 
 import json
 import os
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from shared import aws, records
 from shared.errors import NotRunning
 from shared.records import Record
 from shared.telemetry import logger
+
+
+class Execution(NamedTuple):
+    """How an attempt's execution stands."""
+
+    status: Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"]
+    error: str
+    cause: str
+
+
+def name(record: Record) -> str:
+    """Name of the execution of a record's attempt."""
+    return f"{record['export_id']}-{record['attempt']}"
+
+
+def arn(record: Record) -> str:
+    """ARN of the execution of a record's attempt."""
+    machine = os.environ["STATE_MACHINE_ARN"]
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name(record)}"
 
 
 def start(record: Record) -> None:
@@ -20,11 +39,36 @@ def start(record: Record) -> None:
     try:
         aws.stepfunctions().start_execution(
             stateMachineArn=os.environ["STATE_MACHINE_ARN"],
-            name=f"{record['export_id']}-{record['attempt']}",
+            name=name(record),
             input=json.dumps(attempt),
         )
     except aws.stepfunctions().exceptions.ExecutionAlreadyExists:
         logger.info("already started")
+
+
+def stop(record: Record) -> None:
+    """Stops the execution of a record's attempt; one that has ended, or was never started, is no matter."""
+    try:
+        aws.stepfunctions().stop_execution(executionArn=arn(record), cause="The export was cancelled.")
+    except aws.stepfunctions().exceptions.ExecutionDoesNotExist:
+        logger.info("not started")
+
+
+def execution(record: Record) -> Execution | None:
+    """How the execution of a record's attempt stands; None when there is none."""
+    try:
+        found = aws.stepfunctions().describe_execution(executionArn=arn(record))
+    except aws.stepfunctions().exceptions.ExecutionDoesNotExist:
+        return None
+    return Execution(found["status"], found.get("error", ""), found.get("cause", ""))
+
+
+def last_state(record: Record) -> str:
+    """Name of the state that the execution of a record's attempt entered last, "" when it entered none."""
+    found = aws.stepfunctions().get_execution_history(executionArn=arn(record), reverseOrder=True, maxResults=100)
+    entered = [event for event in found["events"] if "stateEnteredEventDetails" in event]
+    last = max(entered, key=lambda event: event["id"], default=None)
+    return last["stateEnteredEventDetails"]["name"] if last else ""
 
 
 def running(event: dict[str, Any]) -> Record:

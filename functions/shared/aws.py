@@ -6,11 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore import exceptions
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
@@ -22,6 +25,30 @@ _S3 = Config(
     s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
     max_pool_connections=32,
 )
+
+
+FAILS = (ClientError, exceptions.ConnectionError, exceptions.HTTPClientError)
+"""What a call of AWS raises: it was refused, or there was no answer."""
+# Codes of a throttled call, and of a throttled part of a DynamoDB transaction.
+_THROTTLED = {
+    "ProvisionedThroughputExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "ThrottlingError",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflict",
+}
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether AWS refuses for now: it throttles, is out of order (5xx), or does not answer."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, FAILS)
+    codes = {error.response["Error"]["Code"]}
+    codes |= {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])}
+    return bool(codes & _THROTTLED) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
 
 
 @cache
@@ -40,3 +67,9 @@ def s3() -> S3Client:
 def stepfunctions() -> SFNClient:
     """Client of Step Functions."""
     return boto3.client("stepfunctions", config=_PROMPT)
+
+
+@cache
+def sqs() -> SQSClient:
+    """Client of SQS."""
+    return boto3.client("sqs", config=_PROMPT)

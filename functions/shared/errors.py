@@ -45,6 +45,10 @@ class SourceMissing(ExportError):
     """A dataset has no files at all."""
 
 
+class ServiceUnavailable(ExportError):
+    """AWS throttled or did not answer, though it may do so later."""
+
+
 class SourceUnavailable(ExportError):
     """S3 did not hand out a source object, though it may do so later or with another permission."""
 
@@ -114,6 +118,7 @@ _EXPLANATIONS = {
         True,
         "Retry. If the detail speaks of permission, the role needs it first.",
     ),
+    "ServiceUnavailable": Explanation("AWS throttled or did not answer", True, "Retry."),
     "SourceUnreadable": Explanation(
         "A source file cannot be read", False, "Replace the file that the detail names with a valid one, then retry."
     ),
@@ -144,6 +149,14 @@ _EXPLANATIONS = {
     "Lambda.Unknown": Explanation(
         "A function timed out or was killed", True, "Retry. If it happens again, raise its timeout or MemorySize."
     ),
+    "ExecutionTimedOut": Explanation(
+        "The export took too long",
+        True,
+        "Retry: the parts that were made are kept. If it happens again, narrow it or raise MachineTimeoutSeconds.",
+    ),
+    "ExecutionAborted": Explanation("The export was stopped by an operator", True, "Retry."),
+    "ExecutionVanished": Explanation("The export's execution is gone", True, "Retry."),
+    "ExecutionEnded": Explanation("The export ended without a file", True, "Retry."),
     "States.DataLimitExceeded": Explanation("A step returned too much", False, _OPERATOR),
     "States.ItemReaderFailed": Explanation("The list of parts could not be read", False, _OPERATOR),
     "States.Permissions": Explanation("The state machine lacks a permission", False, _OPERATOR),

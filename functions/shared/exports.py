@@ -1,17 +1,61 @@
-"""An export as the API shows it."""
+"""An export as the API finds, limits and shows it."""
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import re
+from http import HTTPStatus
 from typing import Any, TypedDict, get_args
 
-from shared import clock
+from shared import clock, records
 from shared.errors import explain
-from shared.http import Request
+from shared.http import Answer, Problem, Request
 from shared.records import Record, Status
+from shared.telemetry import follow
 
 EXPIRED = "EXPIRED"
 STATUSES = (*get_args(Status), EXPIRED)
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be an export's id, a UUIDv7."""
+    return _ID.fullmatch(text) is not None
+
+
+def find(request: Request) -> Record:
+    """The caller's export that the path names.
+
+    Raises:
+        Problem: 404. Another owner's is under another key and so is not there, whoever asks.
+    """
+    owner, export_id = request.identify().owner, request.path["id"]
+    record = records.get(owner, export_id) if is_id(export_id) else None
+    if record is None:
+        detail = "You have no export of this id."
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
+    follow(export_id)
+    return record
+
+
+def refuse_when_too_many(owner: str) -> None:
+    """Lets one more export of this owner be queued.
+
+    Raises:
+        Problem: 429 when as many are active as may be.
+    """
+    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(owner)
+    if active >= limit:
+        detail = f"{active} exports are queued or running; {limit} may be at once. Wait until one has ended."
+        headers = {"Retry-After": "30"}
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-active", "Too many active exports", detail, headers)
+
+
+def delete_after(now: datetime.datetime) -> int:
+    """When a record that is queued now is removed, unless an attempt succeeds: seconds since the epoch."""
+    return records.delete_after(now + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"])))
 
 
 def status(record: Record) -> str:
@@ -63,3 +107,9 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "error": explain(record["failure"]) if shown == "FAILED" and "failure" in record else None,
         "links": links,
     }
+
+
+def accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:
+    """202 with an export that was queued, and where to ask for it."""
+    more = {"Location": location(request, record), "Retry-After": "1"}
+    return Answer(HTTPStatus.ACCEPTED, represent(request, record, progress_of(record)), more | (headers or {}))

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared import contract
+from shared import aws, contract
+from shared.errors import ServiceUnavailable
 from shared.telemetry import follow, logger, metrics, tracer
 
 Event = dict[str, Any]
@@ -20,6 +21,7 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
 
     Raises:
         InvalidEvent: when the event breaks the contract.
+        ServiceUnavailable: when AWS throttled or did not answer, whatever the SDK tried.
     """
     rules = contract.event_contract(app_file)
 
@@ -32,6 +34,10 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
                 follow(export_id)
             try:
                 return work(event)
+            except aws.FAILS as error:
+                if aws.is_transient(error):
+                    raise ServiceUnavailable(str(error)) from error
+                raise
             finally:
                 if metrics.metric_set:
                     metrics.flush_metrics()

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from shared import contract
+from shared.contract import Fault
 from shared.telemetry import logger
 
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USER = re.compile(r"[A-Za-z0-9-]{1,128}")
 _PROBLEM = "urn:report-exports:problem:"
+_MOST_FAULTS = 100
 
 
 class Problem(Exception):
@@ -33,6 +36,15 @@ class Problem(Exception):
         super().__init__(f"{name}: {detail}")
         self.status, self.headers = status, dict(headers or {})
         self.body = {"type": _PROBLEM + name, "title": title, "status": int(status), "detail": detail, **more}
+
+
+def invalid(faults: list[Fault]) -> Problem:
+    """The problem 400 ``invalid-request``; ``errors`` has one entry for each fault, up to a hundred."""
+    count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count += f", the first {_MOST_FAULTS} are" if len(faults) > _MOST_FAULTS else ""
+    faults = faults[:_MOST_FAULTS]
+    detail = f"The request has {count}: " + "; ".join(contract.sentence(fault) for fault in faults)
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=faults)
 
 
 @dataclass(frozen=True)

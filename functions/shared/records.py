@@ -1,25 +1,30 @@
 """The table ``Exports``: what is known of each export, under the key that is its access control.
 
-Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). ``active_owner`` equals
-``owner`` while the export is QUEUED or RUNNING and is absent otherwise; the sparse index ActiveExports lists by it.
-An item whose ``export_id`` starts with ``key#`` remembers an Idempotency-Key for 24 hours.
+Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). The sparse index ActiveExports
+lists by ``active_owner``: the ``owner`` while the export is QUEUED or RUNNING; ``settling`` while something is left to
+do for one that is FAILED or CANCELLED; then nothing. An item whose ``export_id`` starts with ``key#`` remembers an
+Idempotency-Key for 24 hours.
 
 The state machine writes RUNNING, SUCCEEDED and FAILED itself (statemachines/report_export.asl.json).
 """
 
 import datetime
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypedDict
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from shared import aws
+from shared import aws, clock
 
 Status = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 ACTIVE: tuple[Status, ...] = ("QUEUED", "RUNNING")
+SETTLING = "settling"
+"""``active_owner`` of an export that ReconcileExports still has to look after. No owner is called so."""
 IDEMPOTENCY_SECONDS = 24 * 3600
+_CLAIM = datetime.timedelta(minutes=2)
 _KEPT_AFTER_EXPIRY = datetime.timedelta(days=30)
 
 
@@ -45,6 +50,7 @@ class Record(TypedDict, total=False):
     status: Status
     attempt: int
     created_at: str
+    queued_at: str  # the attempt
     started_at: str
     finished_at: str
     expires_at: str
@@ -59,6 +65,8 @@ class Record(TypedDict, total=False):
     file_name: str
     failure: Failure  # of the attempt; the first one recorded stays
     detail_type: str  # of the event that announces a terminal status
+    letter: Literal["due"]  # a dead letter is to be sent for the attempt
+    letter_claimed_at: str  # somebody is sending it since then
     adopted: bool  # a repeated request with the same Idempotency-Key answers for it
 
 
@@ -151,22 +159,117 @@ def adopt(record: Record) -> bool:
     Returns:
         False when it is not QUEUED any more, or gone.
     """
+    condition = "attempt = :attempt AND #status = :queued"
+    return _update(record, "SET adopted = :yes", condition, {":yes": True, ":queued": "QUEUED"})
+
+
+def cancel(record: Record, now: str) -> Record | None:
+    """QUEUED or RUNNING becomes CANCELLED; the record as it is then, None when that attempt is active no longer."""
+    return _change(
+        record,
+        "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type, active_owner = :settling",
+        "attempt = :attempt AND #status IN (:queued, :running)",
+        {":queued": "QUEUED", ":running": "RUNNING", ":cancelled": "CANCELLED"}
+        | {":now": now, ":detail_type": "Export Cancelled", ":settling": SETTLING},
+    )
+
+
+def retry(record: Record, now: str, delete_after: int) -> Record | None:
+    """FAILED or CANCELLED becomes QUEUED, for the next attempt; the record as it is then, None when it moved on."""
+    return _change(
+        record,
+        "SET #status = :queued, attempt = :next, queued_at = :now, active_owner = :owner, delete_after = :delete_after"
+        " REMOVE failure, letter, letter_claimed_at, started_at, finished_at, detail_type, execution_arn, adopted",
+        "attempt = :attempt AND #status IN (:failed, :cancelled)",
+        {":failed": "FAILED", ":cancelled": "CANCELLED", ":queued": "QUEUED", ":next": record["attempt"] + 1}
+        | {":now": now, ":owner": record["owner"], ":delete_after": delete_after},
+    )
+
+
+def fail(record: Record, failure: Failure, now: str) -> bool:
+    """QUEUED or RUNNING becomes FAILED with the reason that was recorded first; a dead letter is due.
+
+    Returns:
+        False when the record is of that status and attempt no longer.
+    """
+    return _update(
+        record,
+        "SET #status = :failed, finished_at = :now, failure = if_not_exists(failure, :failure),"
+        " detail_type = :detail_type, active_owner = :settling, letter = :due",
+        "attempt = :attempt AND #status IN (:queued, :running)",
+        {":queued": "QUEUED", ":running": "RUNNING", ":failed": "FAILED", ":failure": failure, ":now": now}
+        | {":detail_type": "Export Failed", ":settling": SETTLING, ":due": "due"},
+    )
+
+
+def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> bool:
+    """RUNNING becomes SUCCEEDED with its file (:class:`shared.result.Result`), as RecordSucceeded writes it.
+
+    Returns:
+        False when the record is of that status and attempt no longer.
+    """
+    numbers = {f":{name}": int(result[name]) for name in ("parts_total", "rows", "bytes", "delete_after")}
+    texts = {f":{name}": result[name] for name in ("key", "crc32", "expires_at")}
+    return _update(
+        record,
+        "SET #status = :succeeded, finished_at = :now, #plan = :plan, parts_total = :parts_total, #rows = :rows,"
+        " #bytes = :bytes, crc32 = :crc32, file_key = :key, expires_at = :expires_at, delete_after = :delete_after,"
+        " detail_type = :detail_type REMOVE active_owner, failure",
+        "attempt = :attempt AND #status = :running",
+        numbers
+        | texts
+        | {":running": "RUNNING", ":succeeded": "SUCCEEDED", ":plan": plan}
+        | {":now": now, ":detail_type": "Export Succeeded"},
+    )
+
+
+def claim_letter(record: Record, now: datetime.datetime) -> bool:
+    """Whether the caller may send the dead letter that is due: nobody else has begun to within two minutes."""
+    return _update(
+        record,
+        "SET letter_claimed_at = :now",
+        "attempt = :attempt AND letter = :due"
+        " AND (attribute_not_exists(letter_claimed_at) OR letter_claimed_at < :gone)",
+        {":due": "due", ":now": clock.stamp(now), ":gone": clock.stamp(now - _CLAIM)},
+    )
+
+
+def letter_sent(record: Record) -> bool:
+    """No dead letter is due any more; False when none was, or the export has moved on."""
+    return _update(record, "REMOVE letter, letter_claimed_at", "attempt = :attempt AND letter = :due", {":due": "due"})
+
+
+def settled(record: Record) -> bool:
+    """Nothing is left to do for a FAILED or CANCELLED export; False when it has moved on, or a letter is due."""
+    return _update(
+        record,
+        "REMOVE active_owner",
+        "attempt = :attempt AND active_owner = :settling AND attribute_not_exists(letter)",
+        {":settling": SETTLING},
+    )
+
+
+def remove(record: Record) -> bool:
+    """Removes an export that has ended; False when it is of that status and attempt no longer."""
     try:
-        aws.dynamodb().update_item(
+        aws.dynamodb().delete_item(
             TableName=_table(),
             Key=_key(record["owner"], record["export_id"]),
-            UpdateExpression="SET adopted = :yes",
-            ConditionExpression="#status = :queued AND attempt = :attempt",
+            ConditionExpression="#status = :status AND attempt = :attempt",
             ExpressionAttributeNames={"#status": "status"},
-            ExpressionAttributeValues={
-                ":yes": {"BOOL": True},
-                ":queued": {"S": "QUEUED"},
-                ":attempt": {"N": str(record["attempt"])},
-            },
+            ExpressionAttributeValues={":status": {"S": record["status"]}, ":attempt": {"N": str(record["attempt"])}},
         )
     except aws.dynamodb().exceptions.ConditionalCheckFailedException:
         return False
     return True
+
+
+def unsettled() -> Iterator[tuple[str, str]]:
+    """Owner and id of every export that is active or settling, read page by page (eventually consistent)."""
+    pages = aws.dynamodb().get_paginator("scan").paginate(TableName=_table(), IndexName="ActiveExports")
+    for page in pages:
+        for item in page["Items"]:
+            yield item["owner"]["S"], item["export_id"]["S"]
 
 
 def get(owner: str, export_id: str) -> Record | None:
@@ -211,6 +314,37 @@ def count_active(owner: str) -> int:
         )
     )
     return sum(page["Count"] for page in pages)
+
+
+def _update(record: Record, change: str, condition: str, values: dict[str, Any]) -> bool:
+    """As :func:`_change`; False when the condition does not hold."""
+    return _change(record, change, condition, values) is not None
+
+
+def _change(record: Record, change: str, condition: str, values: dict[str, Any]) -> Record | None:
+    """Changes a record while the condition holds; ``:attempt`` is the record's.
+
+    Returns:
+        The record as it is then; None when the condition does not hold.
+    """
+    serialize = TypeSerializer().serialize
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", change + condition)}
+    given: Any = {"ExpressionAttributeNames": names} if names else {}
+    try:
+        answer = aws.dynamodb().update_item(
+            TableName=_table(),
+            Key=_key(record["owner"], record["export_id"]),
+            UpdateExpression=change,
+            ConditionExpression=condition,
+            ExpressionAttributeValues={
+                name: serialize(value) for name, value in (values | {":attempt": record["attempt"]}).items()
+            },
+            ReturnValues="ALL_NEW",
+            **given,
+        )
+    except aws.dynamodb().exceptions.ConditionalCheckFailedException:
+        return None
+    return _record(answer["Attributes"])
 
 
 def _get_item(owner: str, export_id: str) -> dict[str, Any] | None:

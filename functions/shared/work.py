@@ -12,6 +12,7 @@ A plan's name is a hash of all that decides its bytes, so two plans never share 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -141,6 +142,13 @@ def bucket() -> str:
 def folder(export_id: str) -> str:
     """Prefix of all work files of an export."""
     return f"work/{export_id}/"
+
+
+def keys(prefix: str) -> Iterator[str]:
+    """Keys in the exports bucket, read page by page."""
+    for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
+        for item in page.get("Contents", []):
+            yield item["Key"]
 
 
 def current_plan(export_id: str) -> Plan | None:

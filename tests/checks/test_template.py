@@ -596,7 +596,13 @@ def test_an_arn_is_of_a_kind_or_not(arn: str, kind: str, is_one: bool) -> None:
 def test_cfn_lint_looks_into_what_is_sams_own() -> None:
     document = edited(("TENANT_CLAIM: !Ref TenantClaim", "TENANT_CLAIM: !Ref Nobody"))
     found = template.faults_of(document, tools.cfn_lint)
-    assert [fault.place for fault in found] == ["RequestExport", "ReadExports", "ListReports"]
+    assert [fault.place for fault in found] == [
+        "RequestExport",
+        "ReadExports",
+        "DeleteExport",
+        "RetryExport",
+        "ListReports",
+    ]
     assert found[0].wrong == "cfn-lint E1020: 'Nobody' is not one of those that there are"
     assert found[0].line == document.line(
         "Resources", "RequestExport", "Properties", "Environment", "Variables", "TENANT_CLAIM"

@@ -100,7 +100,7 @@ IN_THE_DEFINITION = [
     P("a Catch names what another has", "RecordFailed", "{" + ALL, '{"ErrorEquals": [' + REFUSED + "],\n"
       '"Next": "Superseded"}, {' + ALL, "its Catch names DynamoDB.ConditionalCheckFailedException twice"),
     # Targets
-    P("a target is missing", "SendToDeadLetters", TO_FAILED, '"Next": "ExportFell"\n', "there is no state ExportFell"),
+    P("a target is missing", "RecordLetterSent", TO_FAILED, '"Next": "ExportFell"\n', "there is no state ExportFell"),
     P("a target is elsewhere", "RecordPartFailure", TO_PART_FAILED, TO_FAILED, "no state ExportFailed at this level"),
     P("the first state is missing", "definition", '"RecordRunning"', '"Begin"', "there is no state Begin", after="{\n"),
     P("a state is not reached", "RecordRunningFailed", '"Next": "RecordRunningFailed"', '"Next": "PlanPartsFailed"',
@@ -116,9 +116,9 @@ IN_THE_DEFINITION = [
       "an error ends the execution without RecordFailed", at='"PlanParts": {'),
     P("an error passes by RecordFailed", "AssembleFile", '"Next": "RecordFailed"', '"Next": "SendToDeadLetters"',
       "ends in ExportFailed without RecordFailed", after='"AssembleFileFailed": {', at='"Next": "AssembleFileFailed"'),
-    P("a failed export ends SUCCEEDED", "SendToDeadLetters", TO_FAILED, '"Next": "ExportSucceeded"\n',
+    P("a failed export ends SUCCEEDED", "RecordLetterSent", TO_FAILED, '"Next": "ExportSucceeded"\n',
       "it ends in ExportSucceeded, which only RecordSucceeded may"),
-    P("a failed export ends well", "RecordFailed", '"Next": "SendToDeadLetters"}', '"Next": "Superseded"}',
+    P("a failed export ends well", "RecordFailed", '"Next": "ExportFailed"}', '"Next": "Superseded"}',
       "it ends in Superseded, which only RecordSucceeded may"),
     P("a failure ends well beside a refused write", "RecordFailed", REFUSED, REFUSED + ', "States.Timeout"',
       "it ends in Superseded, which only"),
@@ -129,7 +129,7 @@ IN_THE_DEFINITION = [
     P("a succeeded export fails", "RecordSucceeded", '"Next": "Superseded"}', '"Next": "Superseded"}, {' + ALL
       + ', "ResultPath": "$.caught", "Next": "AssembleFileFailed"}',
       "file is there could fail", at='"RecordSucceeded": {'),
-    P("End ends a failure as a success", "SendToDeadLetters", TO_FAILED, '"End": true\n', "the execution as SUCCEEDED"),
+    P("End ends a failure as a success", "RecordLetterSent", TO_FAILED, '"End": true\n', "the execution as SUCCEEDED"),
     P("a part's error is not caught", "GeneratePart", ALL, '"ErrorEquals": ["Lambda.Unknown"]',
       "nothing records why the item failed", at='"GeneratePart": {'),
     P("a failed part ends well", "GeneratePart", TO_PART_FAILED, '"End": true\n',

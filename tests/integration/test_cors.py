@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from tests.integration.api import Answer, Followed
     from tests.integration.deployed import Deployed
 
-PATHS = ["/exports", "/exports/0190a2b4-0000-7000-8000-000000000000", "/exports/x/file", "/limits", "/reports"]
+PATHS = [
+    "/exports",
+    "/exports/0190a2b4-0000-7000-8000-000000000000",
+    "/exports/x/file",
+    "/exports/x/retry",
+    "/limits",
+    "/reports",
+]
 PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
 
 

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import uuid
-from functools import cache
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
-from local import sample_data
+from tests.integration.source import footer_length, parquet, with_damaged_footer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.api import Caller
     from tests.integration.deployed import Deployed
-
-
-@cache
-def some_flights() -> pl.DataFrame:
-    return sample_data.read().head(1000).drop("year", "month")
-
-
-def parquet(tenant: str) -> bytearray:
-    """Flights of a tenant of the test's own, as a valid file of the dataset."""
-    file = io.BytesIO()
-    some_flights().with_columns(carrier=pl.lit(tenant)).write_parquet(file)
-    return bytearray(file.getvalue())
-
-
-def footer_length(file: bytearray) -> int:
-    return int.from_bytes(file[-8:-4], "little")
-
-
-def with_damaged_footer(file: bytearray) -> bytearray:
-    length = footer_length(file)
-    file[-8 - length : -8] = b"\xff" * length
-    return file
 
 
 def with_damaged_pages(file: bytearray) -> bytearray:
@@ -81,7 +56,7 @@ def test_a_broken_source_fails_the_export_in_every_sight(
     assert "file" not in export["links"]
 
     caller.get(f"/exports/{export['id']}/file").problem(409, "not-ready")
-    assert deployed.keys(f"exports/{caller.owner.replace('#', '/')}/") == []
+    assert deployed.keys(deployed.files_of(caller)) == []
     assert caller.get("/limits").json["active_exports"]["used"] == 0
 
     execution = deployed.execution(export)

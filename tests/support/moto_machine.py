@@ -29,19 +29,27 @@ from unittest import mock
 import boto3
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore import endpoint
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
 from moto.events.models import EventPattern
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.s3.models import S3Backend
 from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
+from moto.stepfunctions.parser.asl.component.common.catch.catch_outcome import CatchOutcome
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import EvalTimeoutError
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
     DistributedIterationComponent,
 )
@@ -84,6 +92,29 @@ FOR_GOOD = 100
 
 Event = dict[str, Any]
 Hook = Callable[[Event], object]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One try of a call of AWS that a handler makes; the SDK may try a call several times."""
+
+    service: str
+    operation: str
+    number: int
+    """Counted from 1 within the invocation; tries of one call have the same number."""
+    send: Callable[[], AWSResponse]
+    """Does what is asked, once more each time; what AWS answers."""
+
+    def refuse(self, status: int, code: str) -> AWSResponse:
+        """AWS's answer to what it does not do."""
+        text = f"<Error><Code>{code}</Code><Message>made by a test</Message></Error>"
+        if self.service != "s3":
+            text = json.dumps({"__type": f"com.amazonaws#{code}", "message": "made by a test"})
+        raw = MockRawResponse(text)
+        return AWSResponse("https://aws.test", status, {"x-amzn-requestid": REQUEST_ID}, raw)  # type: ignore[arg-type]
+
+
+Disturbance = Callable[[Call], AWSResponse | None]
 DistributedItemProcessorWorker = distributed_item_processor_worker.DistributedItemProcessorWorker
 
 
@@ -105,6 +136,10 @@ class Template:
         properties = self.text["Resources"][resource].get("Properties", {})
         given = [properties[key] for key in ("FunctionName", "QueueName", "Name") if key in properties]
         return self.resolve(given[0]) if given else f"{STACK}-{resource.lower()}"
+
+    def functions(self) -> list[str]:
+        """Logical ids of the Lambda functions."""
+        return [name for name, each in self.text["Resources"].items() if each["Type"] == "AWS::Serverless::Function"]
 
     def environment(self, function: str) -> dict[str, str]:
         """The environment variables that Lambda gives a function."""
@@ -209,8 +244,10 @@ class Cloud:
     _lost_answers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _before: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
     _after: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
+    _disturbances: dict[str, Disturbance] = field(default_factory=dict)
+    _calls: _Calls | None = None
     _map_runs: list[EventManager] = field(default_factory=list)
-    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _one_at_a_time: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         services = ("s3", "dynamodb", "dynamodbstreams", "sqs", "stepfunctions")
@@ -239,7 +276,14 @@ class Cloud:
     # What goes wrong, and what happens meanwhile
 
     def refuse(self, state: str, error: str, times: int = FOR_GOOD) -> None:
-        """The service that a Task state calls refuses the next calls with this error code."""
+        """
+        The service that a Task state calls refuses the next calls with this error code, or does not answer in time.
+
+        The Map's ``ItemReader`` and ``ResultWriter`` take an error of Step Functions' own.
+
+        Args:
+            error: ``States.Timeout`` where there is no answer.
+        """
         self._refusals[state] += [error] * times
 
     def lose_answer(self, state: str, error: str) -> None:
@@ -255,12 +299,27 @@ class Cloud:
         self._before[_hook_name(function, part)] += [end] * times
 
     def before(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """Calls ``hook(event)`` once, before the function's handler starts; of this part only."""
+        """
+        Calls ``hook(event)`` once, before the function's handler starts; of this part only.
+
+        Args:
+            function: or a Task state that calls a service, whose event is empty.
+        """
         self._before[_hook_name(function, part)].append(hook)
 
     def after(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """Calls ``hook(event)`` once, after the function's handler has ended well; of this part only."""
+        """As :meth:`before`, after the handler has ended well, or the service has answered."""
         self._after[_hook_name(function, part)].append(hook)
+
+    def disturb(self, function: str, disturbance: Disturbance | None, part: int | None = None) -> None:
+        """
+        From now on ``disturbance`` sees each call of AWS that the function makes, before AWS does; of this part only.
+
+        What it returns is AWS's answer, what it raises is the client's error; None lets the call go on.
+        """
+        self._disturbances.pop(_hook_name(function, part), None)
+        if disturbance:
+            self._disturbances[_hook_name(function, part)] = disturbance
 
     # What runs
 
@@ -287,6 +346,22 @@ class Cloud:
         self._map_runs.clear()
         return Execution(arn, found["status"], found.get("error"), found.get("cause"), path(machine, history), children)
 
+    def end_of(self, arn: str) -> Event:
+        """What EventBridge says of an execution that has ended ("Step Functions Execution Status Change")."""
+        found = self.stepfunctions.describe_execution(executionArn=arn)
+        times = {key: int(found[key].timestamp() * 1000) for key in ("startDate", "stopDate")}
+        texts = {key: found.get(key) for key in ("executionArn", "stateMachineArn", "name", "status", "input")}
+        return {
+            "version": "0",
+            "id": REQUEST_ID,
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": ACCOUNT,
+            "region": REGION,
+            "resources": [arn],
+            "detail": texts | times,
+        }
+
     def invoke(self, function_name: str, body: str, response_headers: dict[str, str]) -> bytes:
         """What Lambda answers to an invocation."""
         function = next(each for each in WORKERS if self.template.name(each) == function_name.rsplit(":", 1)[-1])
@@ -294,12 +369,11 @@ class Cloud:
         part = event["part"]["part"] if function == "GeneratePart" else None
         try:
             _happen(self._before, function, part, event)
-            # One at a time, as in Lambda, where each has a process of its own.
-            with self._one_at_a_time, mock.patch.object(os, "environ", self._environment(function)):
+            with self.as_function(function, part):
                 self.calls.append((function, event))
                 answer = _handler(self.template, function)(event, _context(self.template, function))
             _happen(self._after, function, part, event)
-        except Exception as error:
+        except (Exception, RuntimeFault) as error:
             response_headers["x-amz-function-error"] = "Unhandled"
             answer = {
                 "errorMessage": str(error),
@@ -309,10 +383,31 @@ class Cloud:
             }
         return json.dumps(answer).encode()
 
+    def call(self, function: str, event: Event) -> Any:
+        """What a function's handler returns for an event that does not come from the machine."""
+        with self.as_function(function):
+            return _handler(self.template, function)(event, _context(self.template, function))
+
+    @contextlib.contextmanager
+    def as_function(self, function: str, part: int | None = None) -> Iterator[None]:
+        """The environment of a function; one at a time, as in Lambda, where each has a process of its own."""
+        disturbance = self._disturbances.get(_hook_name(function, part)) or self._disturbances.get(function)
+        with self._one_at_a_time, mock.patch.object(os, "environ", self._environment(function)):
+            outer, self._calls = self._calls, _Calls(disturbance)
+            try:
+                yield
+            finally:
+                self._calls = outer
+
+    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
+        """What AWS answers to a handler's call; None when nothing disturbs it."""
+        return self._calls.answer(event_name, request) if self._calls else None
+
     def _environment(self, function: str) -> dict[str, str]:
-        """This process's environment, with exactly the variables that the template gives to one of the workers."""
-        workers = {name for each in WORKERS for name in self.template.environment(each)}
-        others = {name: value for name, value in os.environ.items() if name not in workers}
+        """This process's environment, with exactly the variables that the template gives to one of the functions."""
+        all_functions = self.template.functions()
+        given = {name for each in all_functions for name in self.template.environment(each)}
+        others = {name: value for name, value in os.environ.items() if name not in given}
         return others | self.template.environment(function)
 
     # What there is afterwards
@@ -451,18 +546,36 @@ def _handler(template: Template, function: str) -> Callable[[Any, Any], Any]:
 def _context(template: Template, function: str) -> SimpleNamespace:
     return SimpleNamespace(
         function_name=template.name(function),
-        memory_limit_in_mb=template.properties(function)["MemorySize"],
+        memory_limit_in_mb=template.properties(function).get("MemorySize", 512),
         invoked_function_arn=template.resolve({"Fn::GetAtt": [function, "Arn"]}),
         aws_request_id=REQUEST_ID,
     )
 
 
-class RuntimeFault(Exception):
-    """An end of a function that no code of its own is the reason of: its time is up, its memory is full."""
+class RuntimeFault(BaseException):
+    """An end of a function that no code of its own is the reason of, nor catches: its time is up, its memory is full."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"RequestId: {REQUEST_ID} Error: {name}")
         self.name = name
+
+
+class _Calls:
+    """The calls of AWS that one invocation makes."""
+
+    def __init__(self, disturbance: Disturbance | None) -> None:
+        self._disturbance, self._seen, self._lock = disturbance, list[str](), threading.Lock()
+
+    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
+        if self._disturbance is None:
+            return None
+        call = str(request.headers["amz-sdk-invocation-id"])
+        with self._lock:
+            if call not in self._seen:
+                self._seen.append(call)
+            number = self._seen.index(call) + 1
+        _, service, operation = event_name.split(".")
+        return self._disturbance(Call(service, operation, number, lambda: botocore_stubber(event_name, request)))  # type: ignore[arg-type,return-value]
 
 
 def _hook_name(function: str, part: int | None) -> str:
@@ -492,26 +605,54 @@ def settle() -> None:
 def faults(cloud: Cloud) -> Iterator[None]:
     """Counts what Task states ask of their services, and lets them fail as a test has said."""
 
-    def refusal(code: str) -> ClientError:
+    def refusal(code: str) -> Exception:
+        if code == "States.Timeout":
+            return EvalTimeoutError()
         metadata = {"HTTPStatusCode": 400, "RequestId": REQUEST_ID}
         return ClientError({"Error": {"Code": code, "Message": "made by a test"}, "ResponseMetadata": metadata}, "")  # type: ignore[typeddict-item]
 
     def failing(stock: Callable[..., None]) -> Callable[..., None]:
         def call(task: Any, *arguments: Any, **named: Any) -> None:
             cloud.tasks[task.name] += 1
+            own_hooks = task.name in WORKERS
+            if not own_hooks:
+                _happen(cloud._before, task.name, None, {})
             if cloud._refusals[task.name]:
                 raise refusal(cloud._refusals[task.name].pop(0))
             stock(task, *arguments, **named)
             if cloud._lost_answers[task.name]:
                 raise refusal(cloud._lost_answers[task.name].pop(0))
+            if not own_hooks:
+                _happen(cloud._after, task.name, None, {})
 
         return call
+
+    def failing_map(name: str, stock: Callable[..., None]) -> Callable[..., None]:
+        def evaluate(part: Any, env: Environment) -> None:
+            if cloud._refusals[name]:
+                raise _map_failed(env, StatesErrorNameType.from_name(cloud._refusals[name].pop(0)), "made by a test")
+            stock(part, env)
+
+        return evaluate
 
     with contextlib.ExitStack() as stack:
         for service in (StateTaskServiceDynamoDB, StateTaskServiceLambda, StateTaskServiceSqs):
             replaced = failing(service._eval_service_task)
             stack.enter_context(mock.patch.object(service, "_eval_service_task", replaced))
+        for name, part in (("ItemReader", ItemReader), ("ResultWriter", ResultWriter)):
+            stack.enter_context(mock.patch.object(part, "_eval_body", failing_map(name, part._eval_body)))
         yield
+
+
+def _map_failed(env: Environment, name: StatesErrorNameType, cause: str) -> FailureEventException:
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(name),
+            event_type=HistoryEventType.MapRunFailed,
+            event_details=EventDetails(mapRunFailedEventDetails={"error": name.to_name(), "cause": cause}),
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -524,6 +665,7 @@ def made_once() -> Iterator[None]:
     def products(service: str, **arguments: Any) -> Any:
         if service not in _product_clients:
             _product_clients[service] = boto3.client(service, **arguments)
+            _product_clients[service].meta.events.register_first("before-send", _answer)
         return _product_clients[service]
 
     with (
@@ -536,6 +678,11 @@ def made_once() -> Iterator[None]:
 
 _parse = cache(AmazonStateLanguageParser.parse)
 _product_clients: dict[str, Any] = {}
+_stacks: list[Cloud] = []
+
+
+def _answer(event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+    return _stacks[-1].answer(event_name, request) if _stacks else None
 
 
 @cache
@@ -582,15 +729,7 @@ def failed_child_fails_its_map() -> Iterator[None]:
         stock(worker, env=env, job=job)
         if isinstance(env.program_state(), ProgramError):
             name = StatesErrorNameType.StatesExceedToleratedFailureThreshold
-            details = {"error": name.to_name(), "cause": "The specified tolerated failure threshold was exceeded"}
-            job.job_output = FailureEventException(
-                FailureEvent(
-                    env=env,
-                    error_name=StatesErrorName(name),
-                    event_type=HistoryEventType.MapRunFailed,
-                    event_details=EventDetails(mapRunFailedEventDetails=details),
-                )
-            )
+            job.job_output = _map_failed(env, name, "The specified tolerated failure threshold was exceeded")
 
     with mock.patch.object(DistributedItemProcessorWorker, "_eval_job", evaluate):
         yield
@@ -620,6 +759,22 @@ def fail_state_takes_any_error() -> Iterator[None]:
         return StatesErrorName(StatesErrorNameType.from_name(name)) if known else CustomErrorName(name)
 
     with mock.patch.object(state_fail, "CustomErrorName", error_name):
+        yield
+
+
+@contextlib.contextmanager
+def some_errors_are_never_caught() -> Iterator[None]:
+    """States.ALL catches neither States.Runtime nor States.DataLimitExceeded ("Handling errors"); in moto it does."""
+    catch = CatchDecl._eval_body
+
+    def catch_others(self: CatchDecl, env: Environment) -> None:
+        name = env.stack[-1].error_name
+        if name is not None and name.error_name in ("States.Runtime", "States.DataLimitExceeded"):
+            env.stack.append(CatchOutcome.NotCaught)
+        else:
+            catch(self, env)
+
+    with mock.patch.object(CatchDecl, "_eval_body", catch_others):
         yield
 
 
@@ -660,14 +815,19 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         stack.callback(_forget)
         stack.enter_context(made_once())
         cloud = Cloud(Template(**parameters))
+        _stacks.append(cloud)
+        stack.callback(_stacks.remove, cloud)
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
+        # What the SDK waits before it tries again is not waited either.
+        stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None, time=time.time)))
         stack.enter_context(faults(cloud))
         stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())
         stack.enter_context(result_writer_reads_the_states_input())
         stack.enter_context(fail_state_takes_any_error())
+        stack.enter_context(some_errors_are_never_caught())
         stack.callback(settle)
         yield cloud
 
@@ -681,6 +841,6 @@ def _invoke(cloud: Cloud) -> Callable[..., bytes]:
 
 def _forget() -> None:
     """Drops what a function's process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()

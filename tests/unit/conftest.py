@@ -52,7 +52,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
 
@@ -134,7 +134,7 @@ def calls(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Calls:
             return original(client, operation, parameters)
         failure, reasons = seen.failures[operation]
         if isinstance(failure, Exception):
-            raise failure
+            raise failure.with_traceback(None)  # one that is raised twice must not remember the first time
         response = {
             "Error": {"Code": failure, "Message": "made by the test"},
             "CancellationReasons": [{"Code": reason} for reason in reasons],

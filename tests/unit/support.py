@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import EndpointConnectionError
 from moto.backends import get_backend
 from samcli.yamlhelper import yaml_parse
 
@@ -22,6 +23,11 @@ USER = "5f1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60"
 OWNER = f"{TENANT}#{USER}"
 EXPORT_ID = "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7"
 """The caller, and the export, that the events under events/ name."""
+HERE = f"https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1/exports/{EXPORT_ID}"
+CREATED = "2026-11-23T09:12:31.482Z"
+PLAN = "3fa94c1d07be5526"
+NO_ANSWER = EndpointConnectionError(endpoint_url="https://aws.eu-west-1.amazonaws.com/")
+"""What a client raises whose service is not to be reached."""
 
 
 def yaml_file(path: Path) -> Any:
@@ -60,6 +66,77 @@ def cases(folder: str) -> list[str]:
     return sorted(path.stem for path in (EVENTS / folder).glob("*.json"))
 
 
+def number(index: int) -> str:
+    """The id of the index-th export, in the order of their age."""
+    return f"01a20000-{index:04x}-7000-8000-000000000000"
+
+
+def queued(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
+    """A record as RequestExport writes it."""
+    return {
+        "owner": OWNER,
+        "active_owner": OWNER,
+        "export_id": export_id,
+        "report": "flights",
+        "format": "csv",
+        "parameters": json.dumps({"from": "2013-01-01", "to": "2013-12-31"}),
+        "options": json.dumps({"spreadsheet_safe": True, "bom": False}),
+        "status": "QUEUED",
+        "attempt": 1,
+        "created_at": CREATED,
+        "queued_at": CREATED,
+        "file_name": f"flights-UA-20261123-{export_id[-8:]}.csv",
+        "delete_after": 1798621951,
+    } | more
+
+
+def running(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
+    """A record as the state RecordRunning leaves it."""
+    return queued(export_id, status="RUNNING", started_at="2026-11-23T09:12:32.100Z", execution_arn="arn") | more
+
+
+def succeeded(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
+    """A record as the state RecordSucceeded leaves it."""
+    record = running(
+        export_id,
+        status="SUCCEEDED",
+        finished_at="2026-11-23T09:12:40.700Z",
+        expires_at="2026-11-30T09:12:40.000Z",
+        plan=PLAN,
+        parts_total=12,
+        rows=58665,
+        bytes=5123456,
+        crc32="0badcafe",
+        file_key=file_key(export_id),
+        detail_type="Export Succeeded",
+    )
+    del record["active_owner"]
+    return record | more
+
+
+def file_key(export_id: str = EXPORT_ID, attempt: int = 1) -> str:
+    """Key of the file of an attempt at an export of the caller's."""
+    return f"exports/{TENANT}/{USER}/{export_id}/{attempt}/flights-UA-20261123-{export_id[-8:]}.csv"
+
+
+def failed(export_id: str = EXPORT_ID, **failure: str) -> dict[str, Any]:
+    """A record as the states RecordFailed and RecordLetterSent leave it; its failure with other values where given."""
+    return running(
+        export_id,
+        status="FAILED",
+        active_owner="settling",
+        finished_at="2026-11-23T09:12:40.700Z",
+        detail_type="Export Failed",
+        failure={"state": "PlanParts", "type": "Error", "error": "{}", "part": ""} | failure,
+    )
+
+
+def cancelled(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
+    """A record of an export that was cancelled while it ran."""
+    ended = {"finished_at": "2026-11-23T09:12:40.700Z", "detail_type": "Export Cancelled"}
+    return running(export_id, status="CANCELLED", active_owner="settling") | ended | more
+
+
 class Answer(NamedTuple):
     """An answer of the API, its body decoded."""
 
@@ -77,6 +154,17 @@ def answer(returned: dict[str, Any]) -> Answer:
     json.dumps(returned, ensure_ascii=False).encode()  # as the Lambda runtime sends it
     body = json.loads(returned["body"]) if returned["body"] else None
     return Answer(returned["statusCode"], returned["headers"], body)
+
+
+def kind(answered: Answer) -> str:
+    """The name of a problem."""
+    assert answered.headers["Content-Type"] == "application/problem+json"
+    return str(answered.body["type"].removeprefix("urn:report-exports:problem:"))
+
+
+def busy(answered: Answer) -> bool:
+    """Whether the caller is asked to come back."""
+    return answered.status == 503 and answered.headers["Retry-After"] == "5" and kind(answered) == "busy"
 
 
 class Context:
@@ -143,6 +231,21 @@ class Cloud:
     def put(self, key: str, content: object) -> None:
         """Puts an object into the bucket, as JSON."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=json.dumps(content).encode())
+
+    def keys(self) -> list[str]:
+        """The keys of everything in the bucket."""
+        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+
+    def start(self, record: dict[str, Any]) -> None:
+        """Starts the execution of a record's attempt, which runs on until it is stopped."""
+        attempt = {name: record[name] for name in ("owner", "export_id", "attempt")}
+        name = f"{record['export_id']}-{record['attempt']}"
+        self.stepfunctions.start_execution(stateMachineArn=self.machine, name=name, input=json.dumps(attempt))
+
+    def stands(self) -> dict[str, str]:
+        """How the executions stand, by name."""
+        found = self.stepfunctions.list_executions(stateMachineArn=self.machine)["executions"]
+        return {each["name"]: each["status"] for each in found}
 
     def age(self, key: str, seconds: int) -> None:
         """Makes an object older than it is."""

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from shared import telemetry
-from tests.unit.support import EXPORT_ID, OWNER, Answer, Cloud, event
+from shared.errors import ServiceUnavailable
+from tests.unit.support import EXPORT_ID, OWNER, Answer, Calls, Cloud, event
 
 Api = Callable[[str, Any], Answer]
 
@@ -55,6 +57,29 @@ def test_a_task_carries_its_export_from_its_first_line(
     with pytest.raises(Exception, match="is not RUNNING attempt 1"):
         handler("AssembleFile")(event("assemble_file/typical"))
     assert telemetry.logger.get_correlation_id() == EXPORT_ID
+
+
+@pytest.mark.parametrize(
+    ("failure", "named"),
+    [
+        ("SlowDown", ServiceUnavailable),
+        ("ThrottlingException", ServiceUnavailable),
+        (ReadTimeoutError(endpoint_url="https://dynamodb"), ServiceUnavailable),
+        ("ValidationException", ClientError),
+        ("AccessDeniedException", ClientError),
+    ],
+)
+def test_what_aws_refuses_for_now_has_a_name_that_the_machine_retries(
+    failure: str | Exception,
+    named: type[Exception],
+    calls: Calls,
+    configure: Callable[[str], None],
+    handler: Callable[[str], Any],
+) -> None:
+    configure("AssembleFile")
+    calls.fail("GetItem", failure)
+    with pytest.raises(named):
+        handler("AssembleFile")(event("assemble_file/typical"))
 
 
 def test_the_log_holds_neither_the_token_nor_the_body(

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
 PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}
-LAZY = {"mypy_boto3_dynamodb", "mypy_boto3_s3", "mypy_boto3_stepfunctions"}  # for the types alone, never imported
+LAZY = {f"mypy_boto3_{service}" for service in ("dynamodb", "s3", "sqs", "stepfunctions")}  # for the types alone
 
 REQUIREMENTS = [
     *sorted(ROOT.glob("requirements/*.txt")),

@@ -11,14 +11,33 @@ import pytest
 from botocore.exceptions import ClientError
 
 from shared import aws
-from tests.unit.support import EXPORT_ID, OWNER, TENANT, Answer, Calls, Cloud, Frozen, cases, event
+from tests.unit.support import (
+    CREATED,
+    EXPORT_ID,
+    HERE,
+    NO_ANSWER,
+    OWNER,
+    PLAN,
+    TENANT,
+    Answer,
+    Calls,
+    Cloud,
+    Frozen,
+    busy,
+    cancelled,
+    cases,
+    event,
+    failed,
+    kind,
+    number,
+    queued,
+    running,
+    succeeded,
+)
 
 Get = Callable[..., Answer]
 
-BASE = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1"
-HERE = f"{BASE}/exports/{EXPORT_ID}"
-CREATED = "2026-11-23T09:12:31.482Z"
-PLAN, OTHER_PLAN = "3fa94c1d07be5526", "b81e60aa7c2f9d04"
+OTHER_PLAN = "b81e60aa7c2f9d04"
 
 # What each event under events/ is answered when the caller has one export, which has SUCCEEDED.
 OUTCOMES = {
@@ -32,60 +51,6 @@ OUTCOMES = {
     "malformed_id": 404,
     "typical": 200,
 }
-
-
-def queued(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
-    """A record as RequestExport writes it."""
-    return {
-        "owner": OWNER,
-        "active_owner": OWNER,
-        "export_id": export_id,
-        "report": "flights",
-        "format": "csv",
-        "parameters": json.dumps({"from": "2013-01-01", "to": "2013-12-31"}),
-        "options": json.dumps({"spreadsheet_safe": True, "bom": False}),
-        "status": "QUEUED",
-        "attempt": 1,
-        "created_at": CREATED,
-        "file_name": f"flights-UA-20261123-{export_id[-8:]}.csv",
-        "delete_after": 1798621951,
-    } | more
-
-
-def running(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
-    """A record as the state RecordRunning leaves it."""
-    return queued(export_id, status="RUNNING", started_at="2026-11-23T09:12:32.100Z", execution_arn="arn") | more
-
-
-def succeeded(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
-    """A record as the state RecordSucceeded leaves it."""
-    record = running(
-        export_id,
-        status="SUCCEEDED",
-        finished_at="2026-11-23T09:12:40.700Z",
-        expires_at="2026-11-30T09:12:40.000Z",
-        plan=PLAN,
-        parts_total=12,
-        rows=58665,
-        bytes=5123456,
-        crc32="0badcafe",
-        file_key=f"exports/UA/{OWNER.split('#')[1]}/{export_id}/1/flights-UA-20261123-{export_id[-8:]}.csv",
-        detail_type="Export Succeeded",
-    )
-    del record["active_owner"]
-    return record | more
-
-
-def failed(**failure: Any) -> dict[str, Any]:
-    """A record as the state RecordFailed leaves it."""
-    record = running(status="FAILED", finished_at="2026-11-23T09:12:40.700Z", detail_type="Export Failed")
-    del record["active_owner"]
-    return record | {"failure": {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""} | failure}
-
-
-def number(index: int) -> str:
-    """The id of the index-th export, in the order of their age."""
-    return f"01a20000-{index:04x}-7000-8000-000000000000"
 
 
 @pytest.fixture
@@ -109,12 +74,6 @@ def get(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> Get:
         return api("ReadExports", given)
 
     return get
-
-
-def kind(answered: Answer) -> str:
-    """The name of a problem."""
-    assert answered.headers["Content-Type"] == "application/problem+json"
-    return str(answered.body["type"].removeprefix("urn:report-exports:problem:"))
 
 
 # ── The events under events/ ────────────────────────────────────────────────────────────────────────────────────────
@@ -167,6 +126,30 @@ def test_another_error_of_aws_is_not_swallowed(
     calls.fail(operation, code)
     with pytest.raises(ClientError):
         get(case)
+
+
+@pytest.mark.parametrize(
+    ("case", "operation", "failure"),
+    [
+        ("typical", "GetItem", "ProvisionedThroughputExceededException"),
+        ("typical", "GetItem", NO_ANSWER),
+        ("file", "GetItem", "ThrottlingException"),
+        ("list", "Query", "ThrottlingException"),
+        ("limits", "Query", NO_ANSWER),
+        ("typical", "ListObjectsV2", "SlowDown"),
+        ("list", "ListObjectsV2", "SlowDown"),
+        ("typical", "HeadObject", NO_ANSWER),
+    ],
+)
+def test_aws_that_throttles_or_does_not_answer_is_said_to_be_busy(
+    case: str, operation: str, failure: str | Exception, get: Get, cloud: Cloud, calls: Calls
+) -> None:
+    cloud.write(running())
+    cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 3})
+    calls.fail(operation, failure)
+    answered = get(case)
+    assert busy(answered)
+    assert answered.body["detail"] == "AWS is throttling or not answering. Nothing was changed; send the request again."
 
 
 # ── One export ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -424,9 +407,7 @@ def test_the_address_is_signed_without_asking_aws(get: Get, cloud: Cloud, calls:
     assert calls.made == ["GetItem"]
 
 
-@pytest.mark.parametrize(
-    "record", [queued(), running(), failed(), succeeded(status="CANCELLED")], ids=lambda r: r["status"]
-)
+@pytest.mark.parametrize("record", [queued(), running(), failed(), cancelled()], ids=lambda r: r["status"])
 @pytest.mark.parametrize("case", ["file", "file_as_json"])
 def test_there_is_no_file_before_the_export_succeeded(
     case: str, record: dict[str, Any], get: Get, cloud: Cloud
@@ -525,7 +506,7 @@ def test_the_newest_comes_first(get: Get, cloud: Cloud) -> None:
 
 
 def test_each_is_shown_as_it_is_alone(get: Get, cloud: Cloud) -> None:
-    cloud.write(succeeded(), running(number(1)), failed() | {"export_id": number(2)})
+    cloud.write(succeeded(), running(number(1)), failed(number(2)))
     plan(cloud, PLAN, 3, receipts=2)
     assert get("list").body["exports"] == [get(export_id=each).body for each in (EXPORT_ID, number(2), number(1))]
 
@@ -579,8 +560,8 @@ def test_the_list_can_be_narrowed_to_a_status(status: str, get: Get, cloud: Clou
         "QUEUED": queued(number(0)),
         "RUNNING": running(number(1)),
         "SUCCEEDED": succeeded(number(2)),
-        "FAILED": failed() | {"export_id": number(3)},
-        "CANCELLED": succeeded(number(4), status="CANCELLED"),
+        "FAILED": failed(number(3)),
+        "CANCELLED": cancelled(number(4)),
         "EXPIRED": succeeded(number(5), expires_at=CREATED),
     }
     cloud.write(*every.values())

@@ -2,16 +2,19 @@
 
 import contextlib
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from shared import records
-from shared.records import AlreadyRequested, Idempotency, Record
-from tests.unit.support import OWNER, Calls, Cloud
+from shared.records import AlreadyRequested, Failure, Idempotency, Record
+from tests.unit.support import OWNER, PLAN, Calls, Cloud, cancelled, failed, file_key, queued, running, succeeded
+from tests.unit.support import number as export_id
 
 NOW = 1_795_425_151
+MOMENT = datetime.datetime(2026, 11, 23, 9, 12, 31, 482000, datetime.UTC)
 KEY: Idempotency = {"key": "a" * 64, "body_hash": "b" * 64}
 OTHER_BODY: Idempotency = {"key": "a" * 64, "body_hash": "c" * 64}
 
@@ -19,10 +22,6 @@ OTHER_BODY: Idempotency = {"key": "a" * 64, "body_hash": "c" * 64}
 @pytest.fixture(autouse=True)
 def _table(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTS_TABLE", cloud.table)
-
-
-def export_id(index: int) -> str:
-    return f"01a20000-{index:04x}-7000-8000-000000000000"
 
 
 def record(index: int = 0, **more: Any) -> Record:
@@ -127,6 +126,208 @@ def test_an_attempt_that_runs_is_not_taken_back(change: dict[str, Any], cloud: C
     with contextlib.suppress(ClientError):  # how it is refused is for the caller to handle, that it is refused is not
         records.withdraw(record(), KEY)
     assert cloud.items() == before
+
+
+# ── What becomes of an export ───────────────────────────────────────────────────────────────────────────────────────
+
+LATER = "2026-11-23T09:30:00.000Z"
+FAILURE: Failure = {"state": "FanOutParts", "type": "ExecutionTimedOut", "error": "{}", "part": ""}
+RESULT = {
+    "key": file_key(),
+    "rows": "58665",
+    "bytes": "5123456",
+    "crc32": "0badcafe",
+    "parts_total": "12",
+    "expires_at": "2026-11-30T09:12:40.000Z",
+    "delete_after": "1798621960",
+}
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "adopt": records.adopt,
+    "cancel": lambda record: records.cancel(record, LATER),
+    "retry": lambda record: records.retry(record, LATER, NOW),
+    "fail": lambda record: records.fail(record, FAILURE, LATER),
+    "succeed": lambda record: records.succeed(record, RESULT, PLAN, LATER),
+    "claim_letter": lambda record: records.claim_letter(record, MOMENT),
+    "letter_sent": records.letter_sent,
+    "settled": records.settled,
+    "remove": records.remove,
+}
+STATES = {
+    "QUEUED": queued(),
+    "RUNNING": running(),
+    "SUCCEEDED": succeeded(),
+    "FAILED": failed(),
+    "FAILED, a letter due": failed() | {"letter": "due"},
+    "FAILED, settled": {name: value for name, value in failed().items() if name != "active_owner"},
+    "CANCELLED": cancelled(),
+}
+ALLOWED = {
+    "adopt": {"QUEUED"},
+    "cancel": {"QUEUED", "RUNNING"},
+    "retry": {"FAILED", "FAILED, a letter due", "FAILED, settled", "CANCELLED"},
+    "fail": {"QUEUED", "RUNNING"},
+    "succeed": {"RUNNING"},
+    "claim_letter": {"FAILED, a letter due"},
+    "letter_sent": {"FAILED, a letter due"},
+    "settled": {"FAILED", "CANCELLED"},
+    "remove": set(STATES),  # whoever removes says of what status
+}
+
+
+def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in names}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_record_changes_only_from_where_it_may(change: str, state: str, cloud: Cloud) -> None:
+    cloud.write(STATES[state])
+    done = CHANGES[change](STATES[state])
+    assert bool(done) is (state in ALLOWED[change])
+    if not done:
+        assert cloud.records() == [STATES[state]]
+
+
+@pytest.mark.parametrize(
+    ("change", "state"), [(change, state) for change in CHANGES for state in sorted(ALLOWED[change])]
+)
+def test_a_record_of_another_attempt_stays_as_it_is(change: str, state: str, cloud: Cloud) -> None:
+    cloud.write(STATES[state] | {"attempt": 2})
+    assert not CHANGES[change](STATES[state])
+    assert cloud.records() == [STATES[state] | {"attempt": 2}]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_record_that_is_gone_does_not_come_back(change: str, cloud: Cloud) -> None:
+    for state in STATES.values():
+        assert not CHANGES[change](state)
+    assert cloud.items() == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_failure_of_the_table_is_not_taken_for_a_refusal(change: str, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(running())
+    for operation in ("UpdateItem", "DeleteItem"):
+        calls.fail(operation, "ProvisionedThroughputExceededException")
+    with pytest.raises(ClientError):
+        CHANGES[change](running())
+
+
+@pytest.mark.parametrize("record", [queued(), running()], ids=lambda record: record["status"])
+def test_an_export_is_cancelled_and_announced_and_somebody_looks_after_it(record: Any, cloud: Cloud) -> None:
+    cloud.write(record)
+    expected = record | {
+        "status": "CANCELLED",
+        "finished_at": LATER,
+        "detail_type": "Export Cancelled",
+        "active_owner": "settling",
+    }
+    assert records.cancel(record, LATER) == expected
+    assert cloud.records() == [expected]
+
+
+def test_what_was_recorded_meanwhile_is_seen_in_what_is_returned(cloud: Cloud) -> None:
+    cloud.write(running())
+    changed: Any = records.cancel(queued(), LATER)  # type: ignore[arg-type]
+    assert changed["started_at"] == running()["started_at"]
+    assert {type(changed[name]) for name in ("attempt", "delete_after")} == {int}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [failed() | {"letter": "due", "letter_claimed_at": LATER}, cancelled(adopted=True)],
+    ids=lambda record: record["status"],
+)
+def test_the_next_attempt_knows_nothing_of_the_one_before(record: Any, cloud: Cloud) -> None:
+    cloud.write(record)
+    expected = queued(attempt=2, queued_at=LATER, delete_after=NOW)
+    assert records.retry(record, LATER, NOW) == expected
+    assert cloud.records() == [expected]
+
+
+@pytest.mark.parametrize("record", [queued(), running()], ids=lambda record: record["status"])
+def test_an_export_fails_with_the_reason_and_a_letter_due(record: Any, cloud: Cloud) -> None:
+    cloud.write(record)
+    assert records.fail(record, FAILURE, LATER)
+    assert cloud.records() == [
+        record
+        | {
+            "status": "FAILED",
+            "finished_at": LATER,
+            "failure": FAILURE,
+            "detail_type": "Export Failed",
+            "active_owner": "settling",
+            "letter": "due",
+        }
+    ]
+
+
+def test_the_reason_that_was_recorded_first_stays(cloud: Cloud) -> None:
+    first = failed(state="GeneratePart", part="3")["failure"]
+    cloud.write(running(failure=first))
+    assert records.fail(running(), FAILURE, LATER)  # type: ignore[arg-type]
+    assert [record["failure"] for record in cloud.records()] == [first]
+
+
+def test_an_export_succeeds_with_its_file_whatever_part_had_failed(cloud: Cloud) -> None:
+    cloud.write(running(failure=FAILURE))
+    assert records.succeed(running(), RESULT, PLAN, LATER)  # type: ignore[arg-type]
+    assert cloud.records() == [succeeded(finished_at=LATER, delete_after=1798621960)]
+
+
+@pytest.mark.parametrize(("seconds", "free"), [(0, False), (120, False), (121, True)])
+def test_a_letter_is_claimed_for_two_minutes(seconds: int, free: bool, cloud: Cloud) -> None:
+    due: Any = failed() | {"letter": "due"}
+    cloud.write(due)
+    assert records.claim_letter(due, MOMENT)
+    assert cloud.records() == [due | {"letter_claimed_at": "2026-11-23T09:12:31.482Z"}]
+    assert records.claim_letter(due, MOMENT + datetime.timedelta(seconds=seconds)) is free
+
+
+def test_a_letter_that_was_sent_is_due_no_longer(cloud: Cloud) -> None:
+    due: Any = failed() | {"letter": "due", "letter_claimed_at": LATER}
+    cloud.write(due)
+    assert records.letter_sent(due)
+    assert cloud.records() == [failed()]
+    assert not records.letter_sent(due)
+
+
+@pytest.mark.parametrize("record", [failed(), cancelled()], ids=lambda record: record["status"])
+def test_what_is_settled_nobody_looks_after_any_more(record: Any, cloud: Cloud) -> None:
+    cloud.write(record)
+    assert list(records.unsettled()) == [(OWNER, record["export_id"])]
+    assert records.settled(record)
+    assert cloud.records() == [without(record, "active_owner")]
+    assert list(records.unsettled()) == []
+
+
+@pytest.mark.parametrize("record", [succeeded(), failed(), cancelled()], ids=lambda record: record["status"])
+def test_an_export_is_removed_alone(record: Any, cloud: Cloud) -> None:
+    cloud.write(record, succeeded(export_id(1)))
+    assert records.remove(record)
+    assert cloud.records() == [succeeded(export_id(1))]
+
+
+def test_an_export_that_became_something_else_is_not_removed(cloud: Cloud) -> None:
+    cloud.write(running())
+    assert not records.remove(failed())  # type: ignore[arg-type]
+    assert cloud.records() == [running()]
+
+
+def test_the_active_and_the_settling_are_unsettled_page_by_page(cloud: Cloud) -> None:
+    def small_pages(params: dict[str, Any], **_: Any) -> None:
+        params["Limit"] = 2
+
+    unsettled = [queued(export_id(0)), running(export_id(1)), failed(export_id(2)), cancelled(export_id(3))]
+    cloud.write(*unsettled, running(export_id(4), owner="DL#x", active_owner="DL#x"))
+    cloud.write(succeeded(export_id(5)), without(failed(export_id(6)), "active_owner"))
+    events = cloud.dynamodb.meta.events
+    events.register("provide-client-params.dynamodb.Scan", small_pages)
+    try:
+        found = sorted(records.unsettled())
+    finally:
+        events.unregister("provide-client-params.dynamodb.Scan", small_pages)
+    assert found == [("DL#x", export_id(4)), *[(OWNER, export_id(index)) for index in range(4)]]
 
 
 # ── get, newest_first, count_active ─────────────────────────────────────────────────────────────────────────────────

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ParamValidationError
+from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError
 
 from shared import attempts, aws, records
-from tests.unit.support import OWNER, ROOT, TENANT, USER, Answer, Calls, Cloud, Frozen, cases, event
+from tests.unit.support import NO_ANSWER, OWNER, ROOT, TENANT, USER, Answer, Calls, Cloud, Frozen, busy, cases, event
 
 Post = Callable[..., Answer]
 
@@ -98,6 +98,7 @@ def test_an_accepted_request_is_recorded_with_every_attribute(cloud: Cloud, time
         "status": "QUEUED",
         "attempt": 1,
         "created_at": "2026-11-23T09:12:31.482Z",
+        "queued_at": "2026-11-23T09:12:31.482Z",
         "file_name": f"flights-UA-20261123-{export_id[-8:]}.csv",
         "delete_after": int(time.now.timestamp()) + (7 + 30) * 24 * 3600,
     }
@@ -550,17 +551,6 @@ def test_two_requests_with_one_key_at_the_same_moment_are_one_export(
 # ── When AWS is throttling, or fails ────────────────────────────────────────────────────────────────────────────────
 
 
-NO_ANSWER = EndpointConnectionError(endpoint_url="https://states.eu-west-1.amazonaws.com/")
-
-
-def busy(answered: Answer) -> bool:
-    return (
-        answered.status == 503
-        and answered.headers["Retry-After"] == "5"
-        and answered.body["type"] == "urn:report-exports:problem:busy"
-    )
-
-
 @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "k"}])
 @pytest.mark.parametrize("failure", ["ThrottlingException", "TooManyRequestsException", NO_ANSWER])
 def test_a_start_that_is_throttled_or_not_answered_leaves_nothing_behind(
@@ -708,7 +698,9 @@ def test_a_record_that_cannot_be_taken_back_either_is_kept_and_said_to_be_busy(
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "StartExecution")
 
     monkeypatch.setattr("shared.attempts.start", throttled)
-    assert busy(post())
+    answered = post()
+    assert busy(answered)
+    assert answered.body["detail"].endswith("it may be made all the same.")
     calls.heal()
     assert [each["status"] for each in cloud.records()] == ["QUEUED"]
 

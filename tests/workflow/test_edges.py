@@ -19,7 +19,7 @@ from tests.support.moto_machine import Template, flat
 if TYPE_CHECKING:
     from tests.workflow.world import World
 
-FAILED = "RecordFailed > SendToDeadLetters > ExportFailed"
+FAILED = "RecordFailed > SendToDeadLetters > RecordLetterSent > ExportFailed"
 MADE = "RecordRunning > PlanParts > FanOutParts > AssembleFile > RecordSucceeded > ExportSucceeded"
 MAP_FAILED = f"RecordRunning > PlanParts > FanOutParts ! FanOutPartsFailed > {FAILED}"
 PLAN_FAILED = f"RecordRunning > PlanParts ! PlanPartsFailed > {FAILED}"
@@ -107,7 +107,7 @@ WAYS = {
     ),
     "RecordFailed is refused": Way(
         _both(_unknown_report, _refused("RecordFailed", "ValidationException", 1)),
-        PLAN_FAILED.replace("> SendToDeadLetters", "! SendToDeadLetters"),
+        PLAN_FAILED.replace("> SendToDeadLetters > RecordLetterSent >", "!"),
     ),
     "cancelled while it ran": Way(
         lambda world: world.cloud.before("PlanParts", world.cancel),
@@ -119,7 +119,15 @@ WAYS = {
     ),
     "SendToDeadLetters is refused": Way(
         _both(_unknown_report, _refused("SendToDeadLetters", "ThrottlingException", 6)),
-        PLAN_FAILED.replace("SendToDeadLetters >", "SendToDeadLetters@0@0@0@0@0 !"),
+        PLAN_FAILED.replace("SendToDeadLetters > RecordLetterSent >", "SendToDeadLetters@0@0@0@0@0 !"),
+    ),
+    "RecordLetterSent is throttled": Way(
+        _both(_unknown_report, _refused("RecordLetterSent", "ThrottlingException", 1)),
+        PLAN_FAILED.replace("RecordLetterSent", "RecordLetterSent@0"),
+    ),
+    "RecordLetterSent is refused": Way(
+        _both(_unknown_report, _refused("RecordLetterSent", "ValidationException", 1)),
+        PLAN_FAILED.replace("RecordLetterSent >", "RecordLetterSent !"),
     ),
 }
 

@@ -188,25 +188,15 @@ def test_a_success_that_cannot_be_recorded_fails_the_execution_and_keeps_the_fil
     assert world.cloud.announcements() == []
 
 
-def test_a_failure_that_cannot_be_recorded_is_sent_to_the_dead_letters_all_the_same(world: World) -> None:
-    world.write(report="sales")
-    world.cloud.refuse("RecordFailed", "ValidationException")
-    execution = world.run()
-    (letter,) = world.cloud.letters()
-    assert (execution.status, execution.error) == ("FAILED", "UnknownReport")
-    assert letter["failure"]["type"] == "UnknownReport"
-    assert letter["execution_arn"] == execution.arn
-    assert world.record["status"] == "RUNNING"
-    assert world.cloud.announcements() == []
-
-
-def test_a_failed_part_is_in_the_dead_letter_even_when_the_failure_cannot_be_recorded(world: World) -> None:
+def test_a_failure_that_cannot_be_recorded_leaves_both_record_and_letter_to_reconcile_exports(world: World) -> None:
     world.cloud.crash("GeneratePart", "Runtime.ExitError", part=3)
     world.cloud.refuse("RecordFailed", "ValidationException")
-    world.run()
-    (letter,) = world.cloud.letters()
-    assert letter["failure"]["state"] == "FanOutParts"
+    execution = world.run()
+    assert (execution.status, execution.error) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    assert world.record["status"] == "RUNNING"
     assert world.record["failure"]["part"] == "3"
+    assert world.cloud.letters() == []
+    assert world.cloud.announcements() == []
 
 
 def test_an_export_fails_all_the_same_when_its_letter_cannot_be_sent(world: World) -> None:
@@ -215,5 +205,6 @@ def test_an_export_fails_all_the_same_when_its_letter_cannot_be_sent(world: Worl
     execution = world.run()
     assert (execution.status, execution.error) == ("FAILED", "UnknownReport")
     assert world.record["status"] == "FAILED"
+    assert world.record["letter"] == "due"
     assert world.cloud.letters() == []
     assert world.cloud.announcements() == [f"{EXPORT_ID}/1/FAILED"]

@@ -15,6 +15,7 @@ from tests.support.moto_machine import (
     failed_child_fails_its_map,
     result_writer_reads_the_states_input,
     settle,
+    some_errors_are_never_caught,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(state: dict[str, Any], patch: AbstractContextManager[None] | None = None
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}), patch or contextlib.nullcontext():
         machines, s3 = (boto3.client(service, region_name=REGION) for service in ("stepfunctions", "s3"))
         s3.create_bucket(Bucket="results")
-        definition = {"StartAt": "State", "States": {"State": state}}
+        definition = {"StartAt": "State", "States": {"State": state, "Ends": {"Type": "Succeed"}}}
         role = "arn:aws:iam::123456789012:role/test"
         machine = machines.create_state_machine(name="test", definition=json.dumps(definition), roleArn=role)
         given = json.dumps({"items": [1, 2], "prefix": "here", "error": "States.Timeout"})
@@ -78,3 +79,20 @@ def test_stock_moto_refuses_to_hand_on_an_error_of_step_functions() -> None:
 
 def test_a_fail_state_hands_on_any_error() -> None:
     assert run({"Type": "Fail", "ErrorPath": "$.error"}, fail_state_takes_any_error())[0]["error"] == "States.Timeout"
+
+
+CAUGHT = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sqs:sendMessage",
+    "Parameters": {"QueueUrl.$": "$.nothing", "MessageBody": "x"},
+    "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Ends"}],
+    "End": True,
+}
+
+
+def test_stock_moto_catches_what_aws_does_not_let_be_caught() -> None:
+    assert run(CAUGHT)[0]["status"] == "SUCCEEDED"
+
+
+def test_what_cannot_be_caught_ends_the_execution() -> None:
+    assert run(CAUGHT, some_errors_are_never_caught())[0]["status"] == "FAILED"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import os
+import threading
 from typing import Any
 from unittest import mock
 
 from shared import clock, records
-from tests.support.moto_machine import Cloud, Execution
+from tests.support.moto_machine import Cloud, Execution, settle
 from tests.workflow import flights
 
 EXPORT_ID = "01900000-0000-7000-8000-000000000001"
@@ -39,10 +40,11 @@ class World:
             "status": "QUEUED",
             "attempt": 1,
             "created_at": clock.stamp(now),
+            "queued_at": clock.stamp(now),
             "file_name": "flights.csv",
             "delete_after": records.delete_after(now),
         }
-        with mock.patch.dict(os.environ, {"EXPORTS_TABLE": self.cloud.table}):
+        with self._table():
             records.create(record, None, int(now.timestamp()))
         return dict(record)
 
@@ -68,32 +70,36 @@ class World:
         """Writes attributes of the record."""
         self.cloud.update(self.export, "SET " + ", ".join(f"#{name} = :{name}" for name in attributes), **attributes)
 
-    def cancel(self, *_: object) -> None:
-        """Writes what cancelling writes; nothing when the export is not active."""
-        self.cloud.update(
-            self.export,
-            "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type REMOVE active_owner",
-            "#status IN (:queued, :running)",
-            cancelled="CANCELLED",
-            queued="QUEUED",
-            running="RUNNING",
-            now=clock.stamp(clock.now()),
-            detail_type="Export Cancelled",
-        )
+    def cancel(self, *_: object) -> bool:
+        """What DeleteExport does to the record; whether it was active."""
+        with self._table():
+            return records.cancel(self._typed(), clock.stamp(clock.now()))
 
-    def requeue(self) -> None:
-        """Writes what retrying writes."""
-        self.cloud.update(
-            self.export,
-            "SET #status = :queued, active_owner = :owner, attempt = attempt + :one "
-            "REMOVE failure, started_at, finished_at, execution_arn, detail_type",
-            "#status IN (:failed, :cancelled)",
-            queued="QUEUED",
-            failed="FAILED",
-            cancelled="CANCELLED",
-            owner=OWNER,
-            one=1,
-        )
+    def requeue(self) -> bool:
+        """What RetryExport does to the record; whether it had ended so."""
+        with self._table():
+            return records.retry(self._typed(), clock.stamp(clock.now()), records.delete_after(clock.now()))
+
+    def reconcile(self, execution: Execution | None = None, **later: float) -> None:
+        """ReconcileExports hears that an execution has ended, or without one of the schedule, so much later."""
+        event = self.cloud.end_of(execution.arn) if execution else {"detail-type": "Scheduled Event"}
+        moment = clock.now() + datetime.timedelta(**later)
+        with mock.patch.object(clock, "now", return_value=moment):
+            self.cloud.call("ReconcileExports", event)
+        if threading.current_thread() is threading.main_thread():  # not from within an execution
+            settle()
+
+    def unsettled(self) -> bool:
+        """Whether ReconcileExports has the export on its list."""
+        with self._table():
+            return list(records.unsettled()) == [(OWNER, EXPORT_ID)]
+
+    def _table(self) -> Any:
+        return self.cloud.as_function("ReconcileExports")
+
+    def _typed(self) -> records.Record:
+        record: Any = self.record
+        return record  # type: ignore[no-any-return]
 
     # What there is
 
@@ -126,7 +132,8 @@ class World:
 
         assert self.record["status"] == "FAILED"
         assert self.record["finished_at"]
-        assert "active_owner" not in self.record
+        assert self.record["active_owner"] == "settling"
+        assert "letter" not in self.record
         assert "file_key" not in self.record
         assert self.cloud.letters() == [
             {key: self.record[key] for key in ("owner", "export_id", "attempt", "failure")}

@@ -1,0 +1,64 @@
+"""POST /exports/{id}/retry: makes another attempt at an export that failed or was cancelled."""
+
+from http import HTTPStatus
+from typing import Any
+
+from shared import attempts, aws, clock, records
+from shared.busy import busy_when_aws_is
+from shared.contract import Fault
+from shared.exports import accepted, delete_after, find, refuse_when_too_many, status
+from shared.function import Event, function
+from shared.http import Answer, Problem, Request, invalid, serve
+from shared.records import Record
+from shared.telemetry import logger, metrics
+
+_RETRYABLE = ("FAILED", "CANCELLED")
+
+
+@function(__file__)
+def handler(event: Event) -> Any:
+    """Answers 202 with the export, or a problem."""
+    return serve({"POST /exports/{id}/retry": retry_export}, event)
+
+
+def retry_export(request: Request) -> Answer:
+    """Records the next attempt and starts it; what the attempts before have finished is not made again."""
+    caller = request.identify()
+    _refuse_body(request)
+    retried = _record(request, caller.owner)
+    _start(retried)
+    metrics.add_metric(name="ExportsRetried", unit="Count", value=1)
+    logger.info("retried", extra={"attempt": retried["attempt"]})
+    return accepted(request, retried)
+
+
+def _refuse_body(request: Request) -> None:
+    """There is nothing to say: what is exported stands in the record."""
+    if "".join((request.event.get("body") or "").split()) not in ("", "{}"):
+        raise invalid([Fault(pointer="", detail="the body is not empty", allowed="no body, or {}")])
+
+
+@busy_when_aws_is("Nothing was changed")
+def _record(request: Request, owner: str) -> Record:
+    """The export as it is then: QUEUED for its next attempt."""
+    record = find(request)
+    if record["status"] not in _RETRYABLE:
+        raise _not_retryable(record)
+    refuse_when_too_many(owner)
+    now = clock.now()
+    retried = records.retry(record, clock.stamp(now), delete_after(now))
+    if retried is None:  # somebody else was first
+        raise _not_retryable(find(request))
+    return retried
+
+
+def _not_retryable(record: Record) -> Problem:
+    detail = f"The export is {status(record)}; only one that is FAILED or CANCELLED can be retried."
+    return Problem(HTTPStatus.CONFLICT, "not-retryable", "The export cannot be retried", detail)
+
+
+def _start(record: Record) -> None:
+    try:
+        attempts.start(record)
+    except aws.FAILS:  # the record says QUEUED: ReconcileExports starts what lies so for two minutes
+        logger.exception("not started")

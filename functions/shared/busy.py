@@ -1,0 +1,31 @@
+"""AWS throttles or does not answer: no fault of ours or the caller's, who is asked to come back (503)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from shared.aws import FAILS, is_transient
+from shared.http import Problem
+
+_RETRY_SECONDS = "5"
+
+
+def busy(detail: str) -> Problem:
+    """The problem 503 ``busy``."""
+    headers = {"Retry-After": _RETRY_SECONDS}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The service is busy", detail, headers)
+
+
+@contextmanager
+def busy_when_aws_is(outcome: str) -> Iterator[None]:
+    """Makes AWS throttling or not answering a problem 503; any other error stays what it is. Also a decorator.
+
+    Args:
+        outcome: what the caller may rely on then, such as "Nothing was changed".
+    """
+    try:
+        yield
+    except FAILS as error:
+        if not is_transient(error):
+            raise
+        raise busy(f"AWS is throttling or not answering. {outcome}; send the request again.") from error

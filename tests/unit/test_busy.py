@@ -1,0 +1,73 @@
+"""AWS throttling or not answering is 503; everything else stays what it is."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+
+from shared.busy import busy_when_aws_is
+from shared.http import Problem
+from tests.unit.support import NO_ANSWER
+
+SILENT = ReadTimeoutError(endpoint_url="https://aws.eu-west-1.amazonaws.com/")
+
+
+def refused(code: str, reasons: tuple[str, ...] = (), status: int = 400) -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": "made by the test"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+        "CancellationReasons": [{"Code": reason} for reason in reasons],
+    }
+    return ClientError(response, "Operation")
+
+
+@busy_when_aws_is("Nothing was changed")
+def fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NO_ANSWER,
+        SILENT,
+        refused("ThrottlingException"),
+        refused("SlowDown", status=503),
+        refused("503", status=503),
+        refused("InternalServerError", status=500),
+        refused("TransactionCanceledException", ("None", "ProvisionedThroughputExceeded")),
+    ],
+    ids=str,
+)
+def test_what_may_be_over_in_a_moment_is_said_to_be_busy(error: Exception) -> None:
+    with pytest.raises(Problem) as raised:
+        fail(error)
+    assert raised.value.status == 503
+    assert raised.value.headers == {"Retry-After": "5"}
+    assert raised.value.body["type"] == "urn:report-exports:problem:busy"
+    assert raised.value.body["detail"] == (
+        "AWS is throttling or not answering. Nothing was changed; send the request again."
+    )
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("AccessDeniedException"),
+        refused("NoSuchBucket", status=404),
+        refused("TransactionCanceledException", ("ConditionalCheckFailed", "None")),
+        NoCredentialsError(),
+        KeyError("a defect"),
+    ],
+    ids=str,
+)
+def test_another_error_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        fail(error)
+    assert raised.value is error
+
+
+def test_what_goes_well_goes_well() -> None:
+    with busy_when_aws_is("Nothing was changed"):
+        pass
