@@ -9,10 +9,12 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test test-stack check up down invoke deploy lock clean python
+.PHONY: help setup demo test test-stack check up down invoke deploy lock clean python
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready-$(VERSION)  ## only what bin/exports-admin needs; every other command does its own set-up
 
 demo: $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
 	@.venv/bin/python -m local demo --port "$(PORT)"

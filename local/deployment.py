@@ -3,10 +3,11 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from local import sample_data
 
@@ -26,13 +27,68 @@ def describe(stack: str, region: str, endpoint_url: str | None) -> dict[str, Any
         region: where it is.
         endpoint_url: of the emulator; None on AWS.
     """
-    description: dict[str, Any] = {"stack": stack, "region": region, "endpoint_url": endpoint_url}
-    found = client("cloudformation", description).describe_stacks(StackName=stack)["Stacks"][0]
+    where = {"stack": stack, "region": region, "endpoint_url": endpoint_url}
+    return _describe(where, client("cloudformation", where))
+
+
+def find(stack: str) -> dict[str, Any]:
+    """The stack of this name where the environment says, as the AWS CLI understands it.
+
+    Raises:
+        Trouble: there is none, it is none of ours, or the environment does not say where or as whom.
+    """
+    where = {"stack": stack, "region": _region(), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
+    with _readable(where):
+        return _describe(where, boto3.session.Session().client("cloudformation", region_name=where["region"]))
+
+
+def find_own(stack: str) -> dict[str, Any]:
+    """As :func:`find`, of a stack whose data and users are its own, so that it may be filled.
+
+    Raises:
+        Trouble: also when they are not.
+    """
+    description = find(stack)
+    with _readable(description):
+        described = client("cloudformation", description).describe_stack_resources(StackName=stack)
+    if "UserPool" not in {resource["LogicalResourceId"] for resource in described["StackResources"]}:
+        raise Trouble(f"The users of {stack} are in a pool that is not its own. Test a stack without UserPoolId.")
+    if not description["data_location"].startswith(f"s3://{description['bucket']}/"):
+        raise Trouble(f"{stack} reads {description['data_location']}, not its own. Test a stack without DataBucket.")
+    return description
+
+
+def _region() -> str:
+    try:
+        region = os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
+    except BotoCoreError as error:  # of a profile, or a file, that cannot be read
+        raise Trouble(f"AWS is not set up: {error}") from error
+    if not region:
+        raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+    return region
+
+
+@contextlib.contextmanager
+def _readable(where: dict[str, Any]) -> Iterator[None]:
+    """Makes a stack that cannot be read a :class:`Trouble`."""
+    try:
+        yield
+    except NoCredentialsError as error:
+        remedy = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        raise Trouble(f"As whom? There are no AWS credentials. {remedy}") from error
+    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is no address
+        raise Trouble(f"The stack {where['stack']} in {where['region']} cannot be read: {error}") from error
+
+
+def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
+    stack, endpoint_url = where["stack"], where["endpoint_url"]
+    found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
     if "ExportsTableName" not in outputs:
         raise Trouble(f"The stack {stack} ({found['StackStatus']}) is none of Report Exports: it has no such outputs.")
     api_url = f"{endpoint_url}/_aws/execute-api/{outputs['ApiId']}/v1" if endpoint_url else outputs["ApiUrl"]
-    return description | {
+    return where | {
         "api_url": api_url,
         "user_pool_id": outputs["UserPoolId"],
         "user_pool_client_id": outputs["UserPoolClientId"],
@@ -42,28 +98,8 @@ def describe(stack: str, region: str, endpoint_url: str | None) -> dict[str, Any
         "dead_letters_url": outputs["DeadLettersUrl"],
         "event_bus": outputs["EventBusName"],
         "state_machine_arn": outputs["StateMachineArn"],
+        "retention_days": int(parameters["RetentionDays"]),
     }
-
-
-def find(stack: str) -> dict[str, Any]:
-    """The stack of this name in the account and Region of the environment.
-
-    Raises:
-        Trouble: there is none, or it may not be filled: its data or its users are not its own.
-    """
-    region = boto3.session.Session().region_name
-    if not region:
-        raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
-    try:
-        description = describe(stack, region, os.environ.get("AWS_ENDPOINT_URL"))
-        described = client("cloudformation", description).describe_stack_resources(StackName=stack)
-    except (ClientError, BotoCoreError) as error:
-        raise Trouble(f"The stack {stack} in {region} cannot be read: {error}") from error
-    if "UserPool" not in {resource["LogicalResourceId"] for resource in described["StackResources"]}:
-        raise Trouble(f"The users of {stack} are in a pool that is not its own. Test a stack without UserPoolId.")
-    if not description["data_location"].startswith(f"s3://{description['bucket']}/"):
-        raise Trouble(f"{stack} reads {description['data_location']}, not its own. Test a stack without DataBucket.")
-    return description
 
 
 def fill(description: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +126,16 @@ def access(endpoint_url: str | None) -> dict[str, str]:
     if endpoint_url is None:
         return {}
     return {"endpoint_url": endpoint_url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+def environment(endpoint_url: str) -> dict[str, str]:
+    """What gives a process an administrator's rights on the emulator, besides AWS_DEFAULT_REGION."""
+    given = access(endpoint_url)
+    return {
+        "AWS_ENDPOINT_URL": given["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": given["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": given["aws_secret_access_key"],
+    }
 
 
 def sign_in(description: dict[str, Any], tenant: str) -> str:

@@ -114,7 +114,7 @@ def described(stack: str) -> Iterator[dict[str, Any]]:
         Trouble: there is none, or it may not be filled.
     """
     before = DESCRIPTION.read_text() if DESCRIPTION.exists() else None
-    description = deployment.find(stack)
+    description = deployment.find_own(stack)
     _step(f"Filling in the sample data and the users of {stack}")
     description = deployment.fill(description)
     STATE.mkdir(exist_ok=True)
@@ -223,19 +223,14 @@ def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: st
         Trouble: it failed; the message is the end of what it wrote.
     """
     programs = Path(sys.executable).parent
-    access = deployment.access(f"http://127.0.0.1:{port}") if port else {}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at a deployment; 5 without it
         "AWS_DEFAULT_REGION": REGION,
     }
-    if access:
-        environment |= {
-            "AWS_ENDPOINT_URL": access["endpoint_url"],
-            "AWS_ACCESS_KEY_ID": access["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": access["aws_secret_access_key"],
-        }
+    if port:
+        environment |= deployment.environment(f"http://127.0.0.1:{port}")
     run = subprocess.run(
         [str(programs / "sam"), *arguments], cwd=folder, env=environment, input=typed, capture_output=True, text=True
     )

@@ -102,17 +102,19 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", first["endpoint_url"])
     monkeypatch.setenv("AWS_DEFAULT_REGION", stack.REGION)
-    assert deployment.find(first["stack"]) == first.description
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    assert deployment.find_own(first["stack"]) == deployment.find(first["stack"]) == first.description
     pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
     for given, said in (({"DataBucket": first["bucket"]}, "not its own"), (pool, "a pool that is not its own")):
         project.deploy("shared", **given)
         with pytest.raises(deployment.Trouble, match=said):
-            deployment.find("shared")
+            deployment.find_own("shared")
     with pytest.raises(deployment.Trouble, match="The stack nowhere in us-east-1 cannot be read"):
-        deployment.find("nowhere")
+        deployment.find_own("nowhere")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(deployment.Trouble, match="Which Region"):
-        deployment.find("nowhere")
+        deployment.find_own("nowhere")
 
 
 @pytest.mark.parametrize(
@@ -136,14 +138,11 @@ def test_parameters_that_contradict_are_refused(first: Deployed, parameters: dic
 
 
 def test_a_deployment_during_an_export_harms_nothing(first: Deployed, project: Project, tmp_path: Path) -> None:
-    signal, waiting, checking = tmp_path / "go", tmp_path / "waiting", tmp_path / "checking.asl.json"
-    shutil.copytree(BUILT / "GeneratePart", waiting)
-    with (waiting / "generate_part" / "app.py").open("a") as code:
-        code.write(WAITING.format(signal=str(signal)))
+    signal, checking = tmp_path / "go", tmp_path / "checking.asl.json"
     checking.write_text(with_another_state())
     released = project.template
 
-    project.use("GeneratePart", waiting)
+    project.use("GeneratePart", waiting_for(signal, tmp_path))
     deployed = project.deploy("changing", DataBucket=first["bucket"])
     caller = deployed.sign_up("HA")
     signal.touch()
@@ -167,6 +166,41 @@ def test_a_deployment_during_an_export_harms_nothing(first: Deployed, project: P
     after = caller.make(**JANUARY)
     assert "Checked" in states(deployed, after)
     assert caller.download(after).content == caller.download(old).content == content
+
+
+def test_an_export_is_over_soon_after_its_machines_time_is_up(
+    first: Deployed, project: Project, tmp_path: Path
+) -> None:
+    """The bound, scaled down: three seconds instead of an hour, with a worker that does not end."""
+    signal = tmp_path / "go"
+    project.use("GeneratePart", waiting_for(signal, tmp_path))
+    project.template = project.template.replace("MinValue: 60", "MinValue: 1")
+    deployed = project.deploy("bounded", DataBucket=first["bucket"], MachineTimeoutSeconds="3")
+    caller = deployed.sign_up("HA")
+    with deployed.listening(caller.owner) as announcements:
+        ended = caller.follow(caller.request(**JANUARY)).end
+        assert (ended["status"], ended["error"]["type"]) == ("FAILED", "ExecutionTimedOut"), ended
+        assert ended["error"]["state"] == "FanOutParts"
+        assert [event["detail-type"] for event in announcements.of(ended)] == ["Export Failed"]
+    assert deployed.execution(ended)["status"] == "TIMED_OUT"
+    assert deployed.letter(ended["id"])["failure"]["type"] == "ExecutionTimedOut"
+    assert caller.get("/limits").json["active_exports"]["used"] == 0
+
+    signal.touch()  # the worker goes on
+    part = f"work/{ended['id']}/"
+    until(lambda: any("/receipts/" in key for key in deployed.keys(part)), "the part")
+    assert deployed.keys("exports/") == []
+    retried = caller.follow(caller.retry(ended).json).end
+    assert retried["status"] == "SUCCEEDED", retried
+
+
+def waiting_for(signal: Path, folder: Path) -> Path:
+    """GeneratePart's code, which waits until the file `signal` is there."""
+    waiting = folder / "waiting"
+    shutil.copytree(BUILT / "GeneratePart", waiting)
+    with (waiting / "generate_part" / "app.py").open("a") as code:
+        code.write(WAITING.format(signal=str(signal)))
+    return waiting
 
 
 def with_another_state() -> str:

@@ -1,0 +1,16 @@
+"""What `exports-admin` can do."""
+
+import click
+
+from admin import dead_letters, replay
+
+COMMANDS: list[click.Command] = [dead_letters.command, replay.command]
+
+
+@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+def exports_admin() -> None:
+    """Operates a stack of Report Exports.
+
+    Region and credentials are those of the environment, as the AWS CLI takes them. Where there is nothing of AWS, the
+    emulator that `make up` has started is operated.
+    """

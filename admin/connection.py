@@ -1,0 +1,43 @@
+"""The stack that a command operates."""
+
+import os
+
+import boto3
+import click
+from botocore.exceptions import BotoCoreError
+
+from local import deployment, stack
+
+stack_option = click.option(
+    "--stack", metavar="NAME", default=stack.STACK, show_default=True, help="The stack to operate."
+)
+"""What every command takes, and hands to :func:`connect`."""
+
+
+def connect(name: str) -> None:
+    """From here on the product's code works on this stack: it finds the variables that the stack gives its functions.
+
+    Raises:
+        Trouble: there is no such stack, or no way to it.
+    """
+    if not _aws_is_set_up() and (emulator := stack.describe()):
+        os.environ |= deployment.environment(emulator["endpoint_url"]) | {"AWS_DEFAULT_REGION": emulator["region"]}
+    found = deployment.find(name)
+    os.environ |= {
+        "AWS_DEFAULT_REGION": found["region"],
+        "DEAD_LETTERS_URL": found["dead_letters_url"],
+        "EXPORTS_TABLE": found["table"],
+        "RETENTION_DAYS": str(found["retention_days"]),
+        "STATE_MACHINE_ARN": found["state_machine_arn"],
+    }
+
+
+def _aws_is_set_up() -> bool:
+    """Whether the environment, or the AWS CLI's own files, say anything of where or as whom."""
+    if any(os.environ.get(f"AWS_{name}") for name in ("REGION", "PROFILE", "ACCESS_KEY_ID", "ENDPOINT_URL")):
+        return True
+    try:
+        session = boto3.session.Session()
+        return bool(session.region_name or session.available_profiles)
+    except BotoCoreError:  # they cannot be read: deployment.find tells
+        return True
