@@ -62,11 +62,11 @@ def reconcile(owner: str, export_id: str, attempt: int | None = None) -> None:
     """
     record = records.get(owner, export_id)
     if attempt is not None and (record is None or record["attempt"] != attempt):
-        _remove_files(f"{result.folder({'owner': owner, 'export_id': export_id})}{attempt}/", record)
+        _remove_files({"owner": owner, "export_id": export_id}, range(attempt, attempt + 1), record)
     elif record is not None and (record["status"] in ACTIVE or record.get("active_owner") == SETTLING):
         execution = attempts.execution(record)
         if execution is not None and execution.status == "RUNNING":
-            if record["status"] not in ACTIVE:
+            if record["status"] == "CANCELLED":  # one that is FAILED is about to send its letter
                 attempts.stop(record)
         elif execution is None and record["status"] in ACTIVE and _age(record) < _LOST_AFTER:
             logger.info("no execution yet")
@@ -137,7 +137,8 @@ def _settle(record: Record) -> None:
     if record.get("letter") == "due" and records.claim_letter(record, now):
         _send_letter(record)
         records.letter_sent(record)
-    _remove_files(result.folder(record), record)
+    # Up to this attempt: the export may have been retried since the record was read, and the next one made its file.
+    _remove_files(record, range(record["attempt"] + 1), record)
     # A worker cannot be stopped: until AssembleFile's time is over, one may still leave a file.
     if (now - clock.parse(record["finished_at"])).total_seconds() > int(os.environ["ASSEMBLE_SECONDS"]):
         records.settled(record)
@@ -151,11 +152,11 @@ def _send_letter(record: Record) -> None:
     aws.sqs().send_message(QueueUrl=os.environ["DEAD_LETTERS_URL"], MessageBody=json.dumps(letter))
 
 
-def _remove_files(prefix: str, record: Record | None) -> None:
-    """Removes files that no record names; nobody was ever given one."""
-    named = record.get("file_key") if record else None
-    for key in work.keys(prefix):
-        if key != named:
+def _remove_files(export: Record, of: range, record: Record | None) -> None:
+    """Removes files of these attempts at an export that the record does not name; nobody was ever given one."""
+    folder, named = result.folder(export), record.get("file_key") if record else None
+    for key in work.keys(folder):
+        if key != named and int(key.removeprefix(folder).split("/")[0]) in of:
             aws.s3().delete_object(Bucket=work.bucket(), Key=key)
             logger.info("orphan removed", extra={"key": key})
 

@@ -9,7 +9,7 @@ from shared.contract import Fault
 from shared.exports import accepted, delete_after, find, refuse_when_too_many, status
 from shared.function import Event, function
 from shared.http import Answer, Problem, Request, invalid, serve
-from shared.records import Record
+from shared.records import ACTIVE, Record
 from shared.telemetry import logger, metrics
 
 _RETRYABLE = ("FAILED", "CANCELLED")
@@ -47,8 +47,11 @@ def _record(request: Request, owner: str) -> Record:
     refuse_when_too_many(owner)
     now = clock.now()
     retried = records.retry(record, clock.stamp(now), delete_after(now))
-    if retried is None:  # somebody else was first
-        raise _not_retryable(find(request))
+    if retried is None:  # a doubled request was first, or the answer to our own write was lost; else something else
+        found = find(request)
+        if found["status"] not in ACTIVE or found["attempt"] != record["attempt"] + 1:
+            raise _not_retryable(found)
+        return found
     return retried
 
 

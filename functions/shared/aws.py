@@ -46,9 +46,17 @@ def is_transient(error: Exception) -> bool:
     """Whether AWS refuses for now: it throttles, is out of order (5xx), or does not answer."""
     if not isinstance(error, ClientError):
         return isinstance(error, FAILS)
+    return is_throttled(error) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+
+
+def is_throttled(error: Exception) -> bool:
+    """Whether AWS throttles, in which case it has certainly done nothing."""
+    if not isinstance(error, ClientError):
+        return False
     codes = {error.response["Error"]["Code"]}
-    codes |= {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])}
-    return bool(codes & _THROTTLED) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    return bool(
+        (codes | {str(each.get("Code")) for each in error.response.get("CancellationReasons", [])}) & _THROTTLED
+    )
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from shared.aws import FAILS, is_transient
+from shared.aws import FAILS, is_throttled, is_transient
 from shared.http import Problem
 
 _RETRY_SECONDS = "5"
@@ -21,11 +21,14 @@ def busy_when_aws_is(outcome: str) -> Iterator[None]:
     """Makes AWS throttling or not answering a problem 503; any other error stays what it is. Also a decorator.
 
     Args:
-        outcome: what the caller may rely on then, such as "Nothing was changed".
+        outcome: what the caller may rely on when AWS throttled, such as "Nothing was changed". Without an answer nobody
+            knows whether it was done.
     """
     try:
         yield
     except FAILS as error:
         if not is_transient(error):
             raise
-        raise busy(f"AWS is throttling or not answering. {outcome}; send the request again.") from error
+        if is_throttled(error):
+            raise busy(f"AWS is throttling. {outcome}; send the request again.") from error
+        raise busy("AWS did not answer, so it may have been done or not. Look, then send the request again.") from error

@@ -167,6 +167,13 @@ def busy(answered: Answer) -> bool:
     return answered.status == 503 and answered.headers["Retry-After"] == "5" and kind(answered) == "busy"
 
 
+def said_when_busy(failure: str | Exception, outcome: str = "Nothing was changed") -> str:
+    """What a caller is told when a call of AWS failed so: for certain only when AWS throttled."""
+    if isinstance(failure, str):
+        return f"AWS is throttling. {outcome}; send the request again."
+    return "AWS did not answer, so it may have been done or not. Look, then send the request again."
+
+
 class Context:
     """As much of Lambda's context as Powertools reads."""
 

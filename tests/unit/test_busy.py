@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutErro
 
 from shared.busy import busy_when_aws_is
 from shared.http import Problem
-from tests.unit.support import NO_ANSWER
+from tests.unit.support import NO_ANSWER, said_when_busy
 
 SILENT = ReadTimeoutError(endpoint_url="https://aws.eu-west-1.amazonaws.com/")
 
@@ -26,28 +26,23 @@ def fail(error: Exception) -> None:
     raise error
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        NO_ANSWER,
-        SILENT,
-        refused("ThrottlingException"),
-        refused("SlowDown", status=503),
-        refused("503", status=503),
-        refused("InternalServerError", status=500),
-        refused("TransactionCanceledException", ("None", "ProvisionedThroughputExceeded")),
-    ],
-    ids=str,
-)
+THROTTLED = [
+    refused("ThrottlingException"),
+    refused("SlowDown", status=503),
+    refused("TransactionCanceledException", ("None", "ProvisionedThroughputExceeded")),
+]
+UNANSWERED = [NO_ANSWER, SILENT, refused("503", status=503), refused("InternalServerError", status=500)]
+
+
+@pytest.mark.parametrize("error", THROTTLED + UNANSWERED, ids=str)
 def test_what_may_be_over_in_a_moment_is_said_to_be_busy(error: Exception) -> None:
     with pytest.raises(Problem) as raised:
         fail(error)
     assert raised.value.status == 503
     assert raised.value.headers == {"Retry-After": "5"}
     assert raised.value.body["type"] == "urn:report-exports:problem:busy"
-    assert raised.value.body["detail"] == (
-        "AWS is throttling or not answering. Nothing was changed; send the request again."
-    )
+    # Only of a throttled call is it known that it did nothing.
+    assert raised.value.body["detail"] == said_when_busy("throttled" if error in THROTTLED else error)
     assert raised.value.__cause__ is error
 
 

@@ -26,6 +26,7 @@ from tests.unit.support import (
     number,
     queued,
     running,
+    said_when_busy,
     succeeded,
 )
 
@@ -198,7 +199,7 @@ def test_a_table_that_throttles_leaves_the_export_as_it_is(delete: Delete, cloud
     calls.fail("UpdateItem", "ProvisionedThroughputExceededException")
     answered = delete()
     assert busy(answered)
-    assert answered.body["detail"] == "AWS is throttling or not answering. Nothing was changed; send the request again."
+    assert answered.body["detail"] == said_when_busy("throttled")
     assert cloud.records() == [running()]
     assert cloud.stands() == {EXECUTION: "RUNNING"}
 
@@ -289,7 +290,7 @@ def test_what_cannot_be_removed_whole_can_be_removed_again(
     calls.fail(operation, failure)
     answered = delete()
     assert busy(answered)
-    assert "Not everything was removed; send the request again." in answered.body["detail"]
+    assert answered.body["detail"] == said_when_busy(failure, "Not everything was removed")
     calls.heal()
     assert [record["status"] for record in cloud.records()] == ["CANCELLED"]
     assert delete().status == 204

@@ -32,6 +32,7 @@ from tests.unit.support import (
     number,
     queued,
     running,
+    said_when_busy,
     succeeded,
 )
 
@@ -149,7 +150,7 @@ def test_aws_that_throttles_or_does_not_answer_is_said_to_be_busy(
     calls.fail(operation, failure)
     answered = get(case)
     assert busy(answered)
-    assert answered.body["detail"] == "AWS is throttling or not answering. Nothing was changed; send the request again."
+    assert answered.body["detail"] == said_when_busy(failure)
 
 
 # ── One export ──────────────────────────────────────────────────────────────────────────────────────────────────────
