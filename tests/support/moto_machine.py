@@ -16,6 +16,7 @@ import re
 import threading
 import time
 import traceback
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,9 +34,10 @@ from botocore import endpoint
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.retries.quota import RetryQuota
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.core.botocore_stubber import MockRawResponse
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
 from moto.events.models import EventPattern
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
@@ -48,7 +50,6 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import EvalTimeoutError
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
     DistributedIterationComponent,
@@ -104,12 +105,14 @@ class Call:
     """Counted from 1 within the invocation; tries of one call have the same number."""
     send: Callable[[], AWSResponse]
     """Does what is asked, once more each time; what AWS answers."""
+    invocation: object
+    """The same for all calls of one invocation."""
 
-    def refuse(self, status: int, code: str) -> AWSResponse:
-        """AWS's answer to what it does not do."""
+    def refuse(self, status: int, code: str, **more: object) -> AWSResponse:
+        """AWS's answer to what it does not do; ``more`` stands in the answer too, where that is JSON."""
         text = f"<Error><Code>{code}</Code><Message>made by a test</Message></Error>"
         if self.service != "s3":
-            text = json.dumps({"__type": f"com.amazonaws#{code}", "message": "made by a test"})
+            text = json.dumps({"__type": f"com.amazonaws#{code}", "message": "made by a test"} | more)
         raw = MockRawResponse(text)
         return AWSResponse("https://aws.test", status, {"x-amzn-requestid": REQUEST_ID}, raw)  # type: ignore[arg-type]
 
@@ -303,7 +306,7 @@ class Cloud:
         Calls ``hook(event)`` once, before the function's handler starts; of this part only.
 
         Args:
-            function: or a Task state that calls a service, whose event is empty.
+            function: or FanOutParts, or a Task state that calls a service; their event is empty.
         """
         self._before[_hook_name(function, part)].append(hook)
 
@@ -398,6 +401,11 @@ class Cloud:
                 yield
             finally:
                 self._calls = outer
+
+    @property
+    def function_runs(self) -> bool:
+        """Whether a handler runs at this moment."""
+        return self._calls is not None
 
     def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
         """What AWS answers to a handler's call; None when nothing disturbs it."""
@@ -553,7 +561,7 @@ def _context(template: Template, function: str) -> SimpleNamespace:
 
 
 class RuntimeFault(BaseException):
-    """An end of a function that no code of its own is the reason of, nor catches: its time is up, its memory is full."""
+    """An end of a function that none of its code is the reason of, nor catches: its time is up, its memory is full."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"RequestId: {REQUEST_ID} Error: {name}")
@@ -566,6 +574,11 @@ class _Calls:
     def __init__(self, disturbance: Disturbance | None) -> None:
         self._disturbance, self._seen, self._lock = disturbance, list[str](), threading.Lock()
 
+    @property
+    def function_runs(self) -> bool:
+        """Whether a handler runs at this moment."""
+        return self._calls is not None
+
     def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
         if self._disturbance is None:
             return None
@@ -575,7 +588,11 @@ class _Calls:
                 self._seen.append(call)
             number = self._seen.index(call) + 1
         _, service, operation = event_name.split(".")
-        return self._disturbance(Call(service, operation, number, lambda: botocore_stubber(event_name, request)))  # type: ignore[arg-type,return-value]
+
+        def send() -> AWSResponse:
+            return botocore_stubber(event_name, request)  # type: ignore[return-value]
+
+        return self._disturbance(Call(service, operation, number, send, self))
 
 
 def _hook_name(function: str, part: int | None) -> str:
@@ -605,33 +622,43 @@ def settle() -> None:
 def faults(cloud: Cloud) -> Iterator[None]:
     """Counts what Task states ask of their services, and lets them fail as a test has said."""
 
-    def refusal(code: str) -> Exception:
+    def refusal(task: Any, env: Environment, code: str) -> Exception:
         if code == "States.Timeout":
-            return EvalTimeoutError()
+            return FailureEventException(task._get_timed_out_failure_event(env))
         metadata = {"HTTPStatusCode": 400, "RequestId": REQUEST_ID}
         return ClientError({"Error": {"Code": code, "Message": "made by a test"}, "ResponseMetadata": metadata}, "")  # type: ignore[typeddict-item]
 
     def failing(stock: Callable[..., None]) -> Callable[..., None]:
-        def call(task: Any, *arguments: Any, **named: Any) -> None:
+        def call(task: Any, env: Environment, *arguments: Any, **named: Any) -> None:
             cloud.tasks[task.name] += 1
             own_hooks = task.name in WORKERS
             if not own_hooks:
                 _happen(cloud._before, task.name, None, {})
             if cloud._refusals[task.name]:
-                raise refusal(cloud._refusals[task.name].pop(0))
-            stock(task, *arguments, **named)
+                raise refusal(task, env, cloud._refusals[task.name].pop(0))
+            stock(task, env, *arguments, **named)
             if cloud._lost_answers[task.name]:
-                raise refusal(cloud._lost_answers[task.name].pop(0))
+                raise refusal(task, env, cloud._lost_answers[task.name].pop(0))
             if not own_hooks:
                 _happen(cloud._after, task.name, None, {})
 
         return call
 
+    def as_it_is(stock: Callable[..., FailureEvent]) -> Callable[..., FailureEvent]:
+        def from_error(task: Any, env: Environment, ex: Exception) -> FailureEvent:
+            return ex.failure_event if isinstance(ex, FailureEventException) else stock(task, env=env, ex=ex)
+
+        return from_error
+
     def failing_map(name: str, stock: Callable[..., None]) -> Callable[..., None]:
         def evaluate(part: Any, env: Environment) -> None:
+            if name == "ItemReader":
+                _happen(cloud._before, "FanOutParts", None, {})
             if cloud._refusals[name]:
                 raise _map_failed(env, StatesErrorNameType.from_name(cloud._refusals[name].pop(0)), "made by a test")
             stock(part, env)
+            if name == "ResultWriter":
+                _happen(cloud._after, "FanOutParts", None, {})
 
         return evaluate
 
@@ -639,6 +666,7 @@ def faults(cloud: Cloud) -> Iterator[None]:
         for service in (StateTaskServiceDynamoDB, StateTaskServiceLambda, StateTaskServiceSqs):
             replaced = failing(service._eval_service_task)
             stack.enter_context(mock.patch.object(service, "_eval_service_task", replaced))
+            stack.enter_context(mock.patch.object(service, "_from_error", as_it_is(service._from_error)))
         for name, part in (("ItemReader", ItemReader), ("ResultWriter", ResultWriter)):
             stack.enter_context(mock.patch.object(part, "_eval_body", failing_map(name, part._eval_body)))
         yield
@@ -682,7 +710,25 @@ _stacks: list[Cloud] = []
 
 
 def _answer(event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-    return _stacks[-1].answer(event_name, request) if _stacks else None
+    answer = _stacks[-1].answer(event_name, request) if _stacks else None
+    _answered[request] = answer is not None
+    return answer
+
+
+_answered: weakref.WeakKeyDictionary[AWSPreparedRequest, bool] = weakref.WeakKeyDictionary()
+"""The requests of the product, and whether they have been answered before they came to AWS."""
+
+
+@contextlib.contextmanager
+def answered_once() -> Iterator[None]:
+    """botocore asks every handler of before-send, though it takes the first answer: AWS must not hear of it then."""
+    stock = BotocoreStubber.__call__
+
+    def answer(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **named: Any) -> Any:
+        return None if _answered.get(request) else stock(stubber, event_name, request, **named)
+
+    with mock.patch.object(BotocoreStubber, "__call__", answer):
+        yield
 
 
 @cache
@@ -814,18 +860,20 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         _forget()
         stack.callback(_forget)
         stack.enter_context(made_once())
+        stack.enter_context(answered_once())
         cloud = Cloud(Template(**parameters))
         _stacks.append(cloud)
         stack.callback(_stacks.remove, cloud)
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
-        # What the SDK waits before it tries again is not waited either.
-        stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None, time=time.time)))
-        stack.enter_context(faults(cloud))
+        # What the SDK waits before it tries again is not waited either; how often it tries is not shared by tests.
+        stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None)))
+        stack.enter_context(mock.patch.object(RetryQuota, "acquire", return_value=True))
         stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())
         stack.enter_context(result_writer_reads_the_states_input())
+        stack.enter_context(faults(cloud))
         stack.enter_context(fail_state_takes_any_error())
         stack.enter_context(some_errors_are_never_caught())
         stack.callback(settle)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import threading
 from typing import Any
 from unittest import mock
 
 from shared import clock, records
-from tests.support.moto_machine import Cloud, Execution, settle
+from tests.support.moto_machine import ROOT, Cloud, Execution, RuntimeFault, settle
 from tests.workflow import flights
 
 EXPORT_ID = "01900000-0000-7000-8000-000000000001"
@@ -88,6 +89,29 @@ class World:
             self.cloud.call("ReconcileExports", event)
         if threading.current_thread() is threading.main_thread():  # not from within an execution
             settle()
+
+    def ask(self, function: str, case: str = "typical", **changes: object) -> dict[str, Any]:
+        """
+        What the API answers to the owner's request; 502, as API Gateway says, when the function dies.
+
+        Args:
+            case: name of an event under events/, for this export.
+            changes: in the event.
+        """
+        folder = re.sub(r"(?<!^)([A-Z])", r"_\1", function).lower()
+        event = json.loads((ROOT / "events" / folder / f"{case}.json").read_text("utf-8"))
+        tenant, user = OWNER.split("#")
+        event["requestContext"]["authorizer"]["claims"] |= {
+            "custom:tenant_id": tenant,
+            "sub": user,
+            "aud": self.cloud.template.environment(function)["USER_POOL_CLIENT_ID"],
+        }
+        if event["pathParameters"]:
+            event["pathParameters"] = {"id": self.export["export_id"]}
+        try:
+            return self.cloud.call(function, event | changes)  # type: ignore[no-any-return]
+        except (Exception, RuntimeFault):
+            return {"statusCode": 502}
 
     def unsettled(self) -> bool:
         """Whether ReconcileExports has the export on its list."""
