@@ -39,6 +39,7 @@ from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
+from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.s3.models import S3Backend
@@ -737,6 +738,24 @@ def _client(service: str) -> Any:
 
 
 @contextlib.contextmanager
+def writes_of_the_table_one_at_a_time() -> Iterator[None]:
+    """A transaction that is refused changes nothing; moto takes back what others have written meanwhile too."""
+    lock = threading.RLock()
+
+    def alone(stock: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **named: Any) -> Any:
+            with lock:
+                return stock(*arguments, **named)
+
+        return write
+
+    with contextlib.ExitStack() as stack:
+        for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
+            stack.enter_context(mock.patch.object(DynamoDBBackend, name, alone(getattr(DynamoDBBackend, name))))
+        yield
+
+
+@contextlib.contextmanager
 def noting_what_is_written(cloud: Cloud) -> Iterator[None]:
     """Keeps the key of every object that is put in the bucket."""
     stock = S3Backend.put_object
@@ -869,6 +888,7 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         # What the SDK waits before it tries again is not waited either; how often it tries is not shared by tests.
         stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None)))
         stack.enter_context(mock.patch.object(RetryQuota, "acquire", return_value=True))
+        stack.enter_context(writes_of_the_table_one_at_a_time())
         stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())
