@@ -57,7 +57,8 @@ def _remove(record: Record) -> bool:
     if record["status"] == "CANCELLED":  # the execution may run on, when it could not be stopped
         attempts.stop(record)
     named = {record["file_key"]} if "file_key" in record else set()
-    for key in named | set(work.keys(result.folder(record))):
+    # Up to this attempt: the export may be retried meanwhile, and the next one make its file.
+    for key in named | set(result.files(record, range(record["attempt"] + 1))):
         aws.s3().delete_object(Bucket=work.bucket(), Key=key)
     removed = records.remove(record) or records.get(record["owner"], record["export_id"]) is None
     if removed:

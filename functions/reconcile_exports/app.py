@@ -154,9 +154,9 @@ def _send_letter(record: Record) -> None:
 
 def _remove_files(export: Record, of: range, record: Record | None) -> None:
     """Removes files of these attempts at an export that the record does not name; nobody was ever given one."""
-    folder, named = result.folder(export), record.get("file_key") if record else None
-    for key in work.keys(folder):
-        if key != named and int(key.removeprefix(folder).split("/")[0]) in of:
+    named = record.get("file_key") if record else None
+    for key in result.files(export, of):
+        if key != named:
             aws.s3().delete_object(Bucket=work.bucket(), Key=key)
             logger.info("orphan removed", extra={"key": key})
 

@@ -161,8 +161,13 @@ def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempoten
     if record is None:
         raise _key_reused("The export that this Idempotency-Key stands for was removed. Use a new key.")
     # The first request may have died between its record and its start.
-    if record["status"] == "QUEUED" and records.adopt(record):
-        attempts.start(record)
+    if record["status"] == "QUEUED":
+        if records.adopt(record):
+            attempts.start(record)
+        else:
+            record = records.get(caller.owner, first.export_id)
+    if record is None:
+        raise busy("The first request with this Idempotency-Key was taken back. Send the request again.")
     return accepted(request, record, {"Idempotent-Replayed": "true"})
 
 

@@ -3,7 +3,7 @@
 import base64
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypedDict
 
@@ -47,6 +47,12 @@ def folder(record: Record) -> str:
     """Prefix of the files of all attempts at an export."""
     tenant, user = record["owner"].split("#")
     return f"exports/{tenant}/{user}/{record['export_id']}/"
+
+
+def files(record: Record, attempts: range) -> Iterator[str]:
+    """Keys of the files of these attempts at an export, found page by page."""
+    prefix = folder(record)
+    return (found for found in work.keys(prefix) if int(found.removeprefix(prefix).split("/")[0]) in attempts)
 
 
 def receipts(files: Work, plan: Plan) -> list[Receipt]:

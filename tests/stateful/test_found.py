@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.stateful.world import Invocation, World
 
 NUMBERS = {"report": "numbers", "format": "csv", "options": {}}
@@ -85,7 +83,6 @@ def test_a_request_whose_outcome_is_unknown_is_not_said_to_have_done_nothing(wor
     assert "Nothing was accepted" not in json.loads(requesting.process.result["body"])["detail"]
 
 
-@pytest.mark.xfail(reason="RequestExport answers a repeated request before it knows that the first was not taken back")
 def test_an_export_that_is_taken_back_is_not_promised_to_a_repeated_request(world: World) -> None:
     first = request(world, **{"Idempotency-Key": "one"})
     up_to(world, first, "StartExecution")
@@ -96,7 +93,6 @@ def test_an_export_that_is_taken_back_is_not_promised_to_a_repeated_request(worl
     assert world.finish(repeated)["statusCode"] == 503
 
 
-@pytest.mark.xfail(reason="DeleteExport removes the files of all attempts, not only of those that it has seen")
 def test_a_delete_does_not_remove_the_file_of_an_attempt_that_it_has_not_seen(world: World) -> None:
     export_id = failed_export(world)
     deleting = world.call("DELETE", "/exports/{id}", 0, export_id)

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -22,6 +23,7 @@ from moto import mock_aws
 from shared import aws, clock, records, work
 from shared.records import AlreadyRequested, Record
 from tests.stateful.memory import Memory, Refused
+from tests.stateful.world import product
 from tests.support.moto_machine import REGION, Template
 from tests.support.stepper import Ask, Run
 
@@ -194,3 +196,12 @@ def test_s3_in_memory_is_motos() -> None:
         for read in (s3.get_object, s3.head_object):
             with pytest.raises(ClientError):
                 read(Bucket=bucket, Key="work/b")
+
+
+def test_the_world_is_of_its_own_region_whatever_was_asked_of_boto3_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session())
+    with product(tmp_path):
+        assert aws.dynamodb().meta.region_name == REGION

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import boto3
 import polars as pl
 from botocore import xform_name
 from botocore.client import BaseClient
@@ -608,6 +609,7 @@ def product(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
         enter(mock.patch.object(os, "environ", {**others, **environment}))
+        enter(mock.patch.object(boto3, "DEFAULT_SESSION", None))  # which reads the environ that it was made with
         for each in caches:
             each.cache_clear()
             stack.callback(each.cache_clear)
