@@ -11,7 +11,7 @@ from shared.query import Query
 from shared.records import Record
 from shared.sources import SOURCES
 from shared.telemetry import logger, metrics
-from shared.work import ENGINE_VERSION, Part, Plan, Work
+from shared.work import Part, Plan, Work
 
 
 @function(__file__)
@@ -50,7 +50,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     if rows > (limit := int(os.environ["MAX_ROWS_PER_EXPORT"])):
         raise TooManyRows(f"{rows} rows would be read; MaxRowsPerExport is {limit}")
     content: dict[str, Any] = {
-        "engine": ENGINE_VERSION,
+        "engine": work.ENGINE_VERSION,
         "report": record["report"],
         "definition": definition,
         "parameters": parameters,

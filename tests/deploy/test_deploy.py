@@ -151,6 +151,7 @@ def test_a_deployment_during_an_export_harms_nothing(first: Deployed, project: P
     signal.unlink()
     running = caller.request(**JANUARY)
     until(lambda: "FanOutParts" in states(deployed, running), "the plan")
+    cancelled = caller.cancel()
 
     project.template = released
     project.use("ReportExport", checking)
@@ -166,6 +167,11 @@ def test_a_deployment_during_an_export_harms_nothing(first: Deployed, project: P
     after = caller.make(**JANUARY)
     assert "Checked" in states(deployed, after)
     assert caller.download(after).content == caller.download(old).content == content
+
+    retried = caller.follow(caller.retry(cancelled).json).end
+    assert retried["status"] == "SUCCEEDED", retried
+    assert "Checked" in states(deployed, retried)
+    assert caller.download(retried).content == content
 
 
 def test_an_export_is_over_soon_after_its_machines_time_is_up(

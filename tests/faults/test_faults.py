@@ -1,6 +1,6 @@
 """The fault matrix: every cell of docs/operations.md, "What happens when something breaks", is as it says there.
 
-`make faults` runs them all; `make test` sees to it that the document has exactly these cells.
+`make faults` runs them all, `make test` one of each place and sees to it that the document has exactly these cells.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ PARTS = 2
 CELLS = [(place, fault) for place in PLACES for fault in FAULTS]
 REASONS = {(place, fault): reason for place, fault in CELLS if isinstance(reason := FAULTS[fault](PLACES[place]), str)}
 RUN = [cell for cell in CELLS if cell not in REASONS]
+SOME: list[table.Cell] = []
+"""One cell of each place, with the fault that was taken least often before."""
+for each in PLACES:
+    of_place = [fault for place, fault in RUN if place == each]
+    SOME.append((each, min(of_place, key=[fault for _, fault in SOME].count)))
 ELSEWHERE = {"ListReports"}
 """Functions that no fault of AWS reaches; the document says so."""
 
@@ -44,8 +49,7 @@ def test_no_cell_is_left_out_without_a_reason() -> None:
     assert set(REASONS.values()) == table.reasons()
 
 
-@pytest.mark.skipif(not ALL, reason="make faults runs the matrix")
-@pytest.mark.parametrize(("place", "fault"), RUN if ALL else RUN[:1])
+@pytest.mark.parametrize(("place", "fault"), RUN if ALL else SOME)
 def test_cell(place: str, fault: str, record_property: Callable[[str, object], None]) -> None:
     happened = happens(PLACES[place], fault)
     for name, value in (("place", place), ("fault", fault), ("happened", happened)):

@@ -56,25 +56,47 @@ def test_what_failed_succeeds_once_its_cause_is_gone(deployed: Deployed, sign_up
 def test_only_what_is_missing_is_made(caller: Caller, deployed: Deployed) -> None:
     """A finished export is made one that failed when all of its parts but one were done."""
     made = caller.make()
-    content, parts = caller.download(made).content, made["progress"]["parts_total"]
-    assert parts > 1
-    [record] = deployed.records(caller.owner)
-    same = {name: record[name] for name in ("export_id", "parameters", "options", "file_name")}
-    deployed.fabricate(caller.owner, "FAILED", **same, failure=FAILURE)
+    content, total = caller.download(made).content, made["progress"]["parts_total"]
+    assert total > 1
     deployed.remove(next(key for key in deployed.keys(f"work/{made['id']}/") if "/receipts/" in key))
-    failed = caller.get(made["links"]["self"]).json
-    assert (failed["status"], failed["progress"]) == ("FAILED", {"parts_done": parts - 1, "parts_total": parts})
+    failed = failed_instead(caller, made, deployed)
+    assert (failed["status"], failed["progress"]) == ("FAILED", {"parts_done": total - 1, "parts_total": total})
 
     end = retried(caller, failed)
     assert (end["rows"], end["crc32"]) == (made["rows"], made["crc32"])
     assert caller.download(end).content == content
+    assert parts(end, deployed) == {"part made": 1, "part was there": total - 1}
 
-    def done() -> Counter[str]:
-        lines = deployed.log_lines("generate-part", end["started_at"])
-        return Counter(line["message"] for line in lines if line.get("correlation_id") == made["id"])
 
-    until(lambda: done().total() >= parts, "the log lines of every part")
-    assert done() == {"part made": 1, "part was there": parts - 1}
+def test_every_part_is_made_again_when_the_work_files_have_expired(caller: Caller, deployed: Deployed) -> None:
+    made = caller.make()
+    content = caller.download(made).content
+    failed = failed_instead(caller, made, deployed)
+    for key in deployed.keys(f"work/{made['id']}/"):
+        deployed.remove(key)
+
+    end = retried(caller, failed)
+    assert caller.download(end).content == content
+    assert parts(end, deployed) == {"part made": made["progress"]["parts_total"]}
+
+
+def failed_instead(caller: Caller, made: dict[str, Any], deployed: Deployed) -> dict[str, Any]:
+    """The export, as if it had not succeeded but failed."""
+    [record] = deployed.records(caller.owner)
+    same = {name: record[name] for name in ("export_id", "parameters", "options", "file_name")}
+    deployed.fabricate(caller.owner, "FAILED", **same, failure=FAILURE)
+    return caller.get(made["links"]["self"]).json  # type: ignore[no-any-return]
+
+
+def parts(export: dict[str, Any], deployed: Deployed) -> Counter[str]:
+    """What GeneratePart said of the parts, since the attempt began."""
+
+    def said() -> Counter[str]:
+        lines = deployed.log_lines("generate-part", export["started_at"])
+        return Counter(line["message"] for line in lines if line.get("correlation_id") == export["id"])
+
+    until(lambda: said().total() >= export["progress"]["parts_total"], "the log lines of every part")
+    return said()
 
 
 def test_a_cancelled_export_is_made_after_all(caller: Caller) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import attempts
+from shared import attempts, work
 from tests.support.moto_machine import moto_cloud, settle
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, OWNER, PARTS, World
@@ -87,6 +88,31 @@ def test_a_source_that_changed_is_planned_anew(world: World) -> None:
     assert world.run().status == "SUCCEEDED"
     assert len(world.work("plan.json")) == 2
     assert world.record["rows"] == 6 + 3
+
+
+def test_an_attempt_after_the_work_files_expired_makes_every_part_again(world: World) -> None:
+    world.cloud.crash("AssembleFile", "Runtime.ExitError", times=1)
+    world.run()
+    for key in world.work(""):
+        world.delete(key)
+    world.cloud.written.clear()
+    world.requeue()
+    assert world.run().status == "SUCCEEDED"
+    assert len([key for key in world.cloud.written if "/parts/" in key]) == PARTS
+    assert world.file() == flights.expected_csv(1, 2)
+
+
+def test_an_attempt_after_a_new_engine_was_deployed_makes_every_part_with_that_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cloud.crash("AssembleFile", "Runtime.ExitError", times=1)
+    world.run()
+    monkeypatch.setattr(work, "ENGINE_VERSION", "next")
+    world.cloud.written.clear()
+    world.requeue()
+    assert world.run().status == "SUCCEEDED"
+    assert len([key for key in world.cloud.written if "/parts/" in key]) == PARTS
+    assert world.file() == flights.expected_csv(1, 2)
 
 
 CRASHES = ("PlanParts", "GeneratePart", "AssembleFile")
