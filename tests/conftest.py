@@ -7,11 +7,18 @@ import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
+from tests.support.edges import definition
+from tests.support.edges_walked import EdgesWalked
+
 # The same examples every time, and no limit of time, for a busy machine is no fault.
 # HYPOTHESIS_PROFILE=explore looks further.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(EdgesWalked(definition()))
 
 
 @pytest.fixture(scope="module")

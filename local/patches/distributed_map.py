@@ -124,7 +124,8 @@ def run_children(run: dict[str, Any], inputs: list[Any], parent: dict[str, Any])
     while running and parent["status"] == "RUNNING" and not too_many_failed(run):
         running = [child for child in run["_children"] if child["status"] == "RUNNING"]
         for value in itertools.islice(waiting, (run["maxConcurrency"] or WIDEST) - len(running)):
-            request = {"stateMachineArn": run["_stateMachineArn"], "input": json.dumps(value)}
+            machine = f"{run['_stateMachineArn']}#{parent['testCase']}"  # mocked as its parent is
+            request = {"stateMachineArn": machine, "input": json.dumps(value)}
             child = sfn._executions[json.loads(sfn._start_execution(request)[2])["executionArn"]]
             child["mapRunArn"] = run["mapRunArn"]
             run["_children"].append(child)

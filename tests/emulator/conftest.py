@@ -43,7 +43,7 @@ def interpreter(variable: str, folder: str) -> str:
 class Cloud:
     """One running emulator, and the few things tests make in it."""
 
-    def __init__(self, patches: str) -> None:
+    def __init__(self, patches: str, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -59,6 +59,7 @@ class Cloud:
                 "LAMBDA_PYTHON": lambda_python,
                 "SFN_WAIT_SCALE": "0.1",
                 "AWS_SECRET_ACCESS_KEY": "mine",
+                **environment,
             },
             stdout=subprocess.PIPE,
             text=True,

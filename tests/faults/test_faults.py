@@ -15,7 +15,8 @@ from tests.faults.conftest import ALL
 from tests.faults.faults import FAULTS
 from tests.faults.outcome import Case
 from tests.faults.places import PLACES, Place
-from tests.support.moto_machine import Template, flat, moto_cloud
+from tests.support.edges import flat
+from tests.support.moto_machine import Template, moto_cloud
 from tests.workflow.world import World
 
 PARTS = 2

@@ -242,12 +242,13 @@ class Laws:
             assert status == 404, "another's export, or none"
             return
         record = own[export_id]
+        expired = record["status"] == "SUCCEEDED" and clock.parse(record["expires_at"]) <= self.world.time
         if resource.endswith("/file"):
-            assert status == (200 if record["status"] == "SUCCEEDED" else 409), body
+            assert status == (410 if expired else 200 if record["status"] == "SUCCEEDED" else 409), body
             assert status != 200 or record["file_key"] in body["url"]
             return
         assert status == 200, body
-        assert (body["status"], body["attempt"]) == (record["status"], record["attempt"])
+        assert (body["status"], body["attempt"]) == ("EXPIRED" if expired else record["status"], record["attempt"])
         assert (body["error"] is not None) == (record["status"] == "FAILED")
         self._progressed(export_id, body)
 

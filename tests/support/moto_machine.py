@@ -77,6 +77,8 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 from samcli.yamlhelper import yaml_parse
 
 from shared import aws, catalogue
+from tests.support.edges import path, paths_of_children, walked
+from tests.support.edges_walked import WALKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +218,7 @@ with mock.patch.dict(os.environ, _template()["Globals"]["Function"]["Environment
 
 @dataclass(frozen=True)
 class Execution:
-    """How an execution ended, and the ways it and the children of its Map went (see :func:`path`)."""
+    """How an execution ended, and the :func:`path` that it and each child of its Map went."""
 
     arn: str
     status: str
@@ -251,6 +253,8 @@ class Cloud:
     _disturbances: dict[str, Disturbance] = field(default_factory=dict)
     _calls: _Calls | None = None
     _map_runs: list[EventManager] = field(default_factory=list)
+    _told: int = 0
+    """How many Map Runs :meth:`wait` has told of."""
     _one_at_a_time: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -346,9 +350,19 @@ class Cloud:
         found = self.stepfunctions.describe_execution(executionArn=arn)
         history = self.stepfunctions.get_execution_history(executionArn=arn)["events"]
         machine = json.loads(self.template.definition())
-        children = [way for run in self._map_runs for way in _children(machine, run.get_event_history())]
-        self._map_runs.clear()
+        new, self._told = self._map_runs[self._told :], len(self._map_runs)
+        children = [way for run in new for way in paths_of_children(machine, run.get_event_history())]
         return Execution(arn, found["status"], found.get("error"), found.get("cause"), path(machine, history), children)
+
+    def note_edges(self) -> None:
+        """Tells the test run which edges of the workflow all executions together have walked."""
+        machine = json.loads(self.template.definition())
+        ways = [way for run in self._map_runs for way in paths_of_children(machine, run.get_event_history())]
+        for each in self.stepfunctions.list_executions(stateMachineArn=self.machine_arn)["executions"]:
+            history = self.stepfunctions.get_execution_history(executionArn=each["executionArn"])["events"]
+            ways.append(path(machine, history))
+        for way in ways:
+            WALKED["moto"].update(walked(way))
 
     def end_of(self, arn: str) -> Event:
         """What EventBridge says of an execution that has ended ("Step Functions Execution Status Change")."""
@@ -488,60 +502,6 @@ class Cloud:
 
 def _key(record: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {"owner": {"S": record["owner"]}, "export_id": {"S": record["export_id"]}}
-
-
-# The ways that an execution went
-
-_ERRORS = {"TaskFailed": "taskFailedEventDetails", "TaskTimedOut": "taskTimedOutEventDetails"}
-
-
-def flat(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every state of a definition by name, those of its Map's children too."""
-    found = dict(machine["States"])
-    for state in machine["States"].values():
-        if "ItemProcessor" in state:
-            found |= flat(state["ItemProcessor"])
-    return found
-
-
-def path(machine: dict[str, Any], events: list[dict[str, Any]]) -> str:
-    """
-    The states of one execution in order: ``A > B`` went on by Next, ``A ! B`` by a Catch.
-
-    ``A@0`` was retried by its Retry entry 0; as often as that is said.
-    """
-    way, state, error = "", "", None
-    for event in events:
-        kind = event["type"]
-        if kind.endswith("StateEntered"):
-            state = event["stateEnteredEventDetails"]["name"]
-            way += (" ! " if error else " > ") * bool(way) + state
-            error = None
-        elif kind in _ERRORS:
-            error = event[_ERRORS[kind]].get("error")
-        elif kind == "MapRunFailed":
-            error = kind
-        elif kind == "TaskScheduled" and error:
-            retries = flat(machine)[state]["Retry"]
-            way += f"@{next(number for number, retry in enumerate(retries) if error in retry['ErrorEquals'])}"
-            error = None
-    return way
-
-
-def _children(machine: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
-    """The paths of a Map's children, whose events stand in one list."""
-    starts = {state["ItemProcessor"]["StartAt"] for state in machine["States"].values() if "ItemProcessor" in state}
-    children: list[list[dict[str, Any]]] = []
-    child_of: dict[int, list[dict[str, Any]]] = {}
-    for event in events:
-        if event.get("stateEnteredEventDetails", {}).get("name") in starts:
-            children.append([])
-            child_of[event["id"]] = children[-1]
-        elif event["previousEventId"] in child_of:
-            child_of[event["id"]] = child_of[event["previousEventId"]]
-        if event["id"] in child_of:
-            child_of[event["id"]].append(event)
-    return sorted(path(machine, child) for child in children)
 
 
 # Lambda, as far as a handler sees it
@@ -896,6 +856,7 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         stack.enter_context(faults(cloud))
         stack.enter_context(fail_state_takes_any_error())
         stack.enter_context(some_errors_are_never_caught())
+        stack.callback(cloud.note_edges)
         stack.callback(settle)
         yield cloud
 

@@ -1,20 +1,20 @@
 """Every state, every Retry and every Catch of the machine, each walked by one of the ways below.
 
-A way is written as moto_machine.path tells it: ``A > B`` goes on by Next, ``A ! B`` by a Catch, ``A@0`` was retried by
-its Retry entry 0. Each way is run and compared; the last test needs no run: it compares the ways with the definition.
+A way is written as tests.support.edges tells it: ``A > B`` goes on by Next, ``A ! B`` by a Catch, ``A@0`` was retried
+by its Retry entry 0. Each way is run and compared; another test compares them all with the definition.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.support.moto_machine import Template, flat
+from tests.support.edges import faults, walked
+from tests.support.edges_walked import table
+from tests.support.moto_machine import Template
 
 if TYPE_CHECKING:
     from tests.workflow.world import World
@@ -143,19 +143,36 @@ def test_way(world: World, name: str) -> None:
 
 
 def test_the_ways_walk_every_state_every_retry_and_every_catch() -> None:
-    walked = {edge for way in WAYS.values() for edge in _edges_of_way(way.execution) | _edges_of_way(way.part)}
-    machine = json.loads(Template().definition())
-    assert walked == {edge for name, state in flat(machine).items() for edge in _edges_of_state(name, state)}
+    counts = [walked(way) for each in WAYS.values() for way in (each.execution, each.part)]
+    assert faults(json.loads(Template().definition()), counts) == []
 
 
-def _edges_of_way(way: str) -> set[str]:
-    steps = re.findall(r"([>!]?) ?(\w+)((?:@\d+)*)", way)
-    edges = {f"{state}@{retry}" for _, state, retries in steps for retry in retries.split("@")[1:]}
-    pairs = itertools.pairwise(steps)
-    return edges | {state for _, state, _ in steps} | {f"{one[1]} {two[0]} {two[1]}" for one, two in pairs}
+def test_an_edge_that_nothing_walks_fails_the_run_and_so_does_one_that_is_not_there() -> None:
+    states = {
+        "Look": {
+            "Type": "Task",
+            "Retry": [{"ErrorEquals": ["Busy"]}, {"ErrorEquals": ["Lost", "Late"]}],
+            "Catch": [{"ErrorEquals": ["Gone"], "Next": "Missing"}],
+            "Next": "Choose",
+        },
+        "Choose": {"Type": "Choice", "Choices": [{"Next": "Missing"}, {"Next": "Look"}], "Default": "Found"},
+        "Missing": {"Type": "Fail"},
+        "Found": {"Type": "Succeed"},
+    }
+    counts = [walked("Look@0 > Choose > Look ! Missing"), walked("Look > Found")]
+    assert faults({"States": states}, counts) == [
+        "no test walks Look@1 (again after Lost and 1 more)",
+        "no test walks Choose > Missing (then)",
+        "no test walks Choose > Found (then)",
+        "Look > Found was walked, but is not in the definition",
+    ]
 
 
-def _edges_of_state(name: str, state: dict[str, Any]) -> set[str]:
-    following = {f"{name} > {state['Next']}"} if "Next" in state else set()
-    caught = {f"{name} ! {catch['Next']}" for catch in state.get("Catch", [])}
-    return {name} | following | caught | {f"{name}@{number}" for number in range(len(state.get("Retry", [])))}
+def test_the_table_says_how_often_each_interpreter_walked_an_edge() -> None:
+    states = {"Look": {"Type": "Task", "Next": "Found"}, "Found": {"Type": "Succeed"}}
+    lines = table({"States": states}, {"moto": walked("Look > Found"), "emulator": walked("Look")})
+    assert [line.split() for line in lines[1:]] == [
+        ["Look", "1", "1", "Task"],
+        ["Look", ">", "Found", "1", "–", "then"],
+        ["Found", "1", "–", "Succeed"],
+    ]

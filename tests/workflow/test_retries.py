@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.moto_machine import flat
+from tests.support.edges import flat
 from tests.workflow import flights
 from tests.workflow.world import PARTS
 
