@@ -2,9 +2,9 @@
 
 import click
 
-from admin import dead_letters, replay
+from admin import dead_letters, fixture, replay, show
 
-COMMANDS: list[click.Command] = [dead_letters.command, replay.command]
+COMMANDS: list[click.Command] = [show.command, fixture.command, dead_letters.command, replay.command]
 
 
 @click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

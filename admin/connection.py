@@ -7,11 +7,22 @@ import click
 from botocore.exceptions import BotoCoreError
 
 from local import deployment, stack
+from shared import exports
 
 stack_option = click.option(
     "--stack", metavar="NAME", default=stack.STACK, show_default=True, help="The stack to operate."
 )
 """What every command takes, and hands to :func:`connect`."""
+
+
+def _id(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if not exports.is_id(given):
+        raise click.BadParameter(f"{given!r} is no export's id.")
+    return given
+
+
+export_argument = click.argument("export_id", metavar="EXPORT", callback=_id)
+"""The one export that a command is about."""
 
 
 def connect(name: str) -> None:

@@ -8,6 +8,7 @@ import click
 from admin import letters
 from admin.connection import connect, stack_option
 from admin.letters import Letter
+from admin.text import line
 from shared import exports, records
 from shared.records import Record
 
@@ -56,12 +57,5 @@ def _text(letter: Letter, record: Record | None, count: int) -> str:
         "now": "FAILED" if counts else f"moved on: {letters.stands(record)}; replay only removes the letter",
     }
     many = f" ({count} letters)" if count > 1 else ""
-    rows = [f"  {name:<8}{_line(text)}" for name, text in lines.items() if text]
+    rows = [f"  {name:<8}{line(text)}" for name, text in lines.items() if text]
     return "\n".join([click.style(letter.name, bold=True) + f" of {letter.owner}{many}", *rows])
-
-
-def _line(text: str) -> str:
-    """One line, and nothing that a terminal obeys: a detail may quote what a user has sent."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split())
-    )

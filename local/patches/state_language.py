@@ -2,7 +2,8 @@
 
 AWS ("Handling errors in Step Functions workflows", "Service quotas"): `States.ALL` catches neither `States.Runtime`
 nor `States.DataLimitExceeded`; a JSON path that leads nowhere is the one, a payload over 256 KiB the other; a retry's
-wait is bounded by `MaxDelaySeconds` and spread by `JitterStrategy`; an execution that has ended stays as it ended.
+wait is bounded by `MaxDelaySeconds` and spread by `JitterStrategy`; an execution that has ended stays as it ended; its
+history says what each task was given ("TaskScheduledEventDetails").
 Stock: `States.ALL` catches everything; a missing path is null; there is no limit; both retry fields are ignored; a
 task that fails later turns ABORTED into FAILED, and its retries go on.
 Here: the functions that decide these are wrapped. `_add_event` is where an ended execution notices: every attempt of
@@ -11,6 +12,7 @@ a task and every state of a machine begins by recording an event.
 
 import json
 import random
+import threading
 from typing import Any
 
 from ministack.services import stepfunctions as sfn
@@ -21,6 +23,7 @@ PAYLOAD_LIMIT = 256 * 1024
 def apply() -> None:
     """Replace the deciding functions."""
     resolve, evaluate_rule, matches = sfn._resolve_path, sfn._evaluate_rule, sfn._error_matches
+    parameters, latest = sfn._apply_parameters, threading.local()
     find_retrier, add_event, fail = sfn._find_matching_retrier, sfn._add_event, sfn._fail_execution
 
     def resolve_existing(path: str, data: Any) -> Any:
@@ -54,6 +57,8 @@ def apply() -> None:
         return {**found, "IntervalSeconds": wait, "BackoffRate": 1.0}, index
 
     def record(execution: dict[str, Any], kind: str, details: dict[str, Any] | None = None) -> Any:
+        if details and kind == "TaskScheduled":
+            details["taskScheduledEventDetails"]["parameters"] = json.dumps(vars(latest).get("now"))
         if execution.get("status", "RUNNING") != "RUNNING" and not kind.startswith("Execution"):
             raise sfn._ExecutionError("States.Runtime", "The execution has ended.")
         if any(too_large(detail.get("output")) for detail in (details or {}).values()):
@@ -65,6 +70,7 @@ def apply() -> None:
         if execution["status"] == "RUNNING":
             fail(execution, error, cause)
 
+    sfn._apply_parameters = lambda *given: vars(latest).update(now=parameters(*given)) or latest.now
     sfn._resolve_path, sfn._evaluate_rule, sfn._error_matches = resolve_existing, evaluate, error_matches
     sfn._find_matching_retrier, sfn._add_event, sfn._fail_execution = retrier, record, fail_running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -174,3 +175,16 @@ def test_a_choice_can_ask_whether_a_field_is_there(patched: Cloud) -> None:
     assert chosen({"a": {"b": "x"}}) == "Yes"
     assert chosen({"a": {}}) == "No"
     assert chosen({"other": 1}) == "No"
+
+
+def what_a_task_was_given(cloud: Cloud) -> list[Any]:
+    function = cloud.function("handler = lambda event, context: event")
+    payload = {"part.$": "$.part"}
+    ended = cloud.run({"StartAt": "Ask", "States": {"Ask": invoke(function, payload)}}, {"part": 7})
+    events = [event.get("taskScheduledEventDetails") for event in cloud.history(ended["executionArn"])]
+    return [json.loads(details.get("parameters", "{}")).get("Payload") for details in events if details]
+
+
+def test_a_history_says_what_a_task_was_given(stock: Cloud, patched: Cloud) -> None:
+    assert what_a_task_was_given(stock) == [None]
+    assert what_a_task_was_given(patched) == [{"part": 7}]

@@ -1,0 +1,387 @@
+"""exports-admin reads executions as AWS describes them: the histories here have the shapes of botocore's model."""
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.validate import validate_parameters
+
+from admin import executions
+from local import deployment
+from local.deployment import Trouble
+from tests.unit.support import EXPORT_ID, NOW, OWNER, PLAN, REGION, ROOT, Cloud, event, running
+
+MACHINE = event("environment")["ReconcileExports"]["STATE_MACHINE_ARN"]
+EXECUTION = MACHINE.replace(":stateMachine:", ":execution:")
+RUN = f"{MACHINE.replace(':stateMachine:', ':mapRun:')}/Parts:5b1c0b7e-3f0f-4a43-9f5f-1f1d2b1c9a10"
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:report-exports-"
+GIVEN = {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1}
+LAMBDA = ("lambda", "invoke")
+DYNAMODB = ("dynamodb", "updateItem")
+
+
+def definition() -> dict[str, Any]:
+    """The machine as it is deployed."""
+    text = (ROOT / "statemachines" / "report_export.asl.json").read_text("utf-8")
+    text = re.sub(r"\$\{\w+Seconds\}", "300", text)
+    kebab = {name: re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in re.findall(r"\$\{(\w+)Function\}", text)}
+    text = re.sub(r"\$\{(\w+)Function\}", lambda found: FUNCTION + kebab[found[1]], text)
+    return dict(json.loads(text))
+
+
+class History:
+    """The events of one execution, each a tenth of a second after the one before."""
+
+    def __init__(self, given: Any = GIVEN) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.begun = self.now = NOW
+        self.given = given
+        started = {"input": json.dumps(given), "inputDetails": {"truncated": False}, "roleArn": "arn:aws:iam::1:role/r"}
+        self.add("ExecutionStarted", executionStartedEventDetails=started)
+
+    def add(self, kind: str, **details: Any) -> "History":
+        last = len(self.events)
+        self.events.append({"timestamp": self.now, "type": kind, "id": last + 1, "previousEventId": last} | details)
+        self.now += datetime.timedelta(milliseconds=100)
+        return self
+
+    def passing(self, seconds: float) -> "History":
+        self.now += datetime.timedelta(seconds=seconds)
+        return self
+
+    def enter(self, name: str, kind: str = "Task", given: Any = None) -> "History":
+        entered = {"name": name, "input": json.dumps(given or self.given), "inputDetails": {"truncated": False}}
+        return self.add(f"{kind}StateEntered", stateEnteredEventDetails=entered)
+
+    def leave(self, name: str, kind: str = "Task") -> "History":
+        return self.add(f"{kind}StateExited", stateExitedEventDetails={"name": name, "output": "{}"})
+
+    def schedule(self, parameters: Any, of: tuple[str, str] = LAMBDA) -> "History":
+        service, operation = of
+        named = {"resourceType": service, "resource": operation}
+        details = named | {"region": REGION, "parameters": json.dumps(parameters), "timeoutInSeconds": 300}
+        return self.add("TaskScheduled", taskScheduledEventDetails=details).add(
+            "TaskStarted", taskStartedEventDetails=named
+        )
+
+    def succeed(self, of: tuple[str, str] = LAMBDA) -> "History":
+        return self.add("TaskSucceeded", taskSucceededEventDetails={"resourceType": of[0], "resource": of[1]})
+
+    def fail(self, error: str, message: str = "", of: tuple[str, str] = LAMBDA) -> "History":
+        cause = json.dumps({"errorMessage": message, "errorType": error})
+        details = {"resourceType": of[0], "resource": of[1], "error": error, "cause": cause}
+        return self.add("TaskFailed", taskFailedEventDetails=details)
+
+    def direct(self, name: str) -> "History":
+        """A Task that calls AWS itself, and succeeds."""
+        return self.enter(name).schedule({}, DYNAMODB).succeed(DYNAMODB).leave(name)
+
+    def worker(self, name: str, call: Any, *failures: str) -> "History":
+        """A Task that calls a function, which fails with these and then succeeds."""
+        self.enter(name)
+        for failure in failures:
+            self.schedule(call).fail(failure, "s3://bucket/a.parquet")
+        return self.schedule(call).succeed().leave(name)
+
+    def failed(self, state: str, kind: str, part: str = "") -> "History":
+        """The way to ExportFailed."""
+        caught = {"Error": kind, "Cause": json.dumps({"errorMessage": "s3://bucket/a.parquet", "errorType": kind})}
+        failure = {"state": state, "type": kind, "error": json.dumps(caught), "part": part}
+        self.direct("RecordFailed").direct("SendToDeadLetters").direct("RecordLetterSent")
+        return self.enter("ExportFailed", "Fail", self.given | {"failure": failure})
+
+
+PLANNED = {"FunctionName": f"{FUNCTION}plan-parts", "Payload": GIVEN}
+ASSEMBLED = {"FunctionName": f"{FUNCTION}assemble-file:live", "Payload": GIVEN | {"plan": PLAN}}
+
+
+def made(number: int) -> dict[str, Any]:
+    """The input of a part's child, as ItemSelector makes it."""
+    source = {"key": "data/a.parquet", "etag": '"e"', "offset": 0, "rows": 9, "bytes": 90}
+    return GIVEN | {"plan": PLAN, "part": {"part": number, "sources": [source], "rows": 9}}
+
+
+def part(number: int, *failures: str) -> History:
+    """A child that succeeds, after these failures."""
+    given = made(number)
+    return History(given).worker(
+        "GeneratePart", {"FunctionName": f"{FUNCTION}generate-part", "Payload": given}, *failures
+    )
+
+
+def failing_part(number: int, kind: str = "SourceUnreadable") -> History:
+    """A child that fails."""
+    given = made(number)
+    call = {"FunctionName": f"{FUNCTION}generate-part", "Payload": given}
+    child = History(given).enter("GeneratePart").schedule(call).fail(kind, "s3://bucket/a.parquet")
+    return child.leave("GeneratePart").direct("RecordPartFailure").enter("PartFailed", "Fail")
+
+
+class StepFunctions:
+    """As much of Step Functions as remembers; whatever it answers fits botocore's model of the answer."""
+
+    def __init__(self) -> None:
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.histories: dict[str, History] = {}
+        self.runs: dict[str, list[str]] = {}
+        self.totals: dict[str, int] = {}
+        self.made: list[str] = []
+        self.definition = definition()
+
+    def put(self, name: str, history: History, status: str = "SUCCEEDED", error: tuple[str, str] | None = None) -> str:
+        """An execution; its ARN."""
+        arn = f"{EXECUTION}{name if name.startswith('/') else ':' + name}"
+        last = {
+            "SUCCEEDED": ("ExecutionSucceeded", "executionSucceededEventDetails", {"output": "{}"}),
+            "FAILED": ("ExecutionFailed", "executionFailedEventDetails", {}),
+            "TIMED_OUT": ("ExecutionTimedOut", "executionTimedOutEventDetails", {}),
+            "ABORTED": ("ExecutionAborted", "executionAbortedEventDetails", {}),
+        }
+        described = {"executionArn": arn, "stateMachineArn": MACHINE, "name": name, "status": status}
+        described |= {"startDate": history.begun, "input": json.dumps(history.given)}
+        if status in last:
+            kind, field, details = last[status]
+            ended = {} if error is None else {"error": error[0], "cause": error[1]}
+            described |= {"stopDate": history.now} | ended
+            history.add(kind, **{field: details | ended})
+        self.executions[arn], self.histories[arn] = described, history
+        return arn
+
+    def child(self, number: int, history: History, status: str = "SUCCEEDED") -> None:
+        """A child of the Map Run; number is where it stands among them, and no part of its name."""
+        history.begun += datetime.timedelta(milliseconds=number)
+        name = f"/Parts:{number:08x}-70a1-40f4-9d8e-3c1b7a2e4d60"
+        self.runs.setdefault(RUN, []).append(self.put(name, history, status))
+
+    def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
+        arn = asked.get("executionArn") or asked["mapRunArn"]
+        if arn not in self.executions and arn not in self.runs:
+            raise LookupError(arn)
+        match operation:
+            case "DescribeExecution":
+                return self.executions[arn]
+            case "DescribeStateMachineForExecution":
+                named = {"stateMachineArn": MACHINE, "name": "m", "roleArn": "arn:aws:iam::1:role/r"}
+                return named | {"definition": json.dumps(self.definition), "updateDate": NOW}
+            case "GetExecutionHistory":
+                return self._page("events", self.histories[arn].events, asked)
+            case "ListExecutions":
+                names = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
+                found = [
+                    {key: value for key, value in self.executions[each].items() if key in names}
+                    for each in self.runs[arn]
+                ]
+                found.sort(key=lambda each: each.get("stopDate", NOW), reverse=True)
+                return self._page("executions", [each | {"mapRunArn": arn, "itemCount": 0} for each in found], asked)
+            case "DescribeMapRun":
+                return self._run(arn)
+        raise AssertionError(f"{operation} is not what exports-admin calls")
+
+    def _page(self, name: str, items: list[Any], asked: dict[str, Any]) -> dict[str, Any]:
+        start, size = int(asked.get("nextToken", 0)), asked["maxResults"]
+        more = {"nextToken": str(start + size)} if start + size < len(items) else {}
+        return {name: items[start : start + size]} | more
+
+    def _run(self, arn: str) -> dict[str, Any]:
+        statuses = [self.executions[each]["status"] for each in self.runs[arn]]
+        names = {"succeeded": "SUCCEEDED", "failed": "FAILED", "timedOut": "TIMED_OUT", "aborted": "ABORTED"}
+        counts = {name: statuses.count(status) for name, status in (names | {"running": "RUNNING"}).items()}
+        total = self.totals.get(arn, len(statuses))
+        counts |= {"pending": total - len(statuses), "total": total, "resultsWritten": len(statuses)}
+        described = {"mapRunArn": arn, "executionArn": EXECUTION, "status": "SUCCEEDED", "startDate": NOW}
+        described |= {"maxConcurrency": 20, "toleratedFailurePercentage": 0.0, "toleratedFailureCount": 0}
+        return described | {"itemCounts": counts, "executionCounts": counts}
+
+
+def in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StepFunctions:
+    """See :class:`StepFunctions`; the table is moto's."""
+    remembered, original = StepFunctions(), BaseClient._make_api_call
+
+    def make(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if client.meta.service_model.service_name != "stepfunctions":
+            return original(client, operation, parameters)
+        model = client.meta.service_model.operation_model(operation)
+        validate_parameters(parameters, model.input_shape)
+        remembered.made.append(operation)
+        try:
+            answer = remembered.answer(operation, parameters)
+        except LookupError as missing:
+            code = "ExecutionDoesNotExist"
+            told = {"Error": {"Code": code, "Message": f"Execution Does Not Exist: '{missing.args[0]}'"}}
+            raise client.exceptions.from_code(code)(told, operation) from missing
+        validate_parameters(answer, model.output_shape)
+        return answer
+
+    names = event("environment")["ReconcileExports"]
+    described = {
+        "region": REGION,
+        "dead_letters_url": names["DEAD_LETTERS_URL"],
+        "table": names["EXPORTS_TABLE"],
+        "state_machine_arn": MACHINE,
+        "retention_days": 7,
+    }
+    monkeypatch.setattr(deployment, "find", lambda name: described)
+    monkeypatch.setattr(BaseClient, "_make_api_call", make)
+    monkeypatch.setenv("STATE_MACHINE_ARN", MACHINE)
+    monkeypatch.setenv("EXPORTS_TABLE", names["EXPORTS_TABLE"])
+    executions.stepfunctions.cache_clear()
+    return remembered
+
+
+past = pytest.fixture(in_memory)
+
+
+def succeeded(past: StepFunctions, parts: int = 3, attempt: int = 1) -> None:
+    """An attempt that made all its parts."""
+    history = History(GIVEN | {"attempt": attempt}).direct("RecordRunning").worker("PlanParts", PLANNED)
+    history.enter("FanOutParts", "Map").add("MapStateStarted", mapStateStartedEventDetails={"length": 0})
+    history.add("MapRunStarted", mapRunStartedEventDetails={"mapRunArn": RUN}).add("MapRunSucceeded")
+    history.leave("FanOutParts", "Map").worker("AssembleFile", ASSEMBLED).direct("RecordSucceeded")
+    history.enter("ExportSucceeded", "Succeed").leave("ExportSucceeded", "Succeed")
+    past.put(f"{EXPORT_ID}-{attempt}", history)
+    for number in range(parts):
+        past.child(number, part(number))
+
+
+def failed_in_a_part(past: StepFunctions, children: Callable[[], None]) -> None:
+    """An attempt whose Map Run failed with these children."""
+    history = History().direct("RecordRunning").worker("PlanParts", PLANNED).enter("FanOutParts", "Map")
+    history.add("MapRunStarted", mapRunStartedEventDetails={"mapRunArn": RUN})
+    error = "States.ExceedToleratedFailureThreshold"
+    history.add("MapRunFailed", mapRunFailedEventDetails={"error": error, "cause": "exceeded"})
+    history.leave("FanOutParts", "Map").enter("FanOutPartsFailed", "Pass").leave("FanOutPartsFailed", "Pass")
+    history.failed("GeneratePart", "SourceUnreadable", part="1")
+    children()
+    past.put(f"{EXPORT_ID}-1", history, "FAILED", ("SourceUnreadable", "{}"))
+
+
+def steps(history: History, status: executions.Status = "succeeded") -> list[tuple[str, str, int]]:
+    events: Any = iter(history.events)
+    return [(step.name, step.status, step.retries) for step in executions.read(events, status, history.now)]
+
+
+# ── histories ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_state_that_was_tried_again_has_succeeded_in_the_end() -> None:
+    history = History().worker("PlanParts", PLANNED, "Lambda.ServiceException", "States.Timeout")
+    assert steps(history) == [("PlanParts", "succeeded", 2)]
+    [step] = executions.read(iter(history.events), "succeeded", history.now)  # type: ignore[arg-type]
+    assert step.fault
+    assert step.fault.error == "States.Timeout"
+    assert [call.event for call in step.calls] == [GIVEN] * 3
+
+
+def test_an_error_that_is_caught_is_told_from_one_that_is_not() -> None:
+    history = History().enter("PlanParts").schedule(PLANNED).fail("SourceMissing")
+    assert steps(history, "failed") == [("PlanParts", "failed", 0)]
+    assert steps(history.leave("PlanParts")) == [("PlanParts", "caught", 0)]
+
+
+def test_a_task_that_timed_out_has_failed() -> None:
+    timed = {"resourceType": "lambda", "resource": "invoke", "error": "States.Timeout"}
+    history = History().enter("PlanParts").schedule(PLANNED).add("TaskTimedOut", taskTimedOutEventDetails=timed)
+    assert steps(history.leave("PlanParts")) == [("PlanParts", "caught", 0)]
+
+
+@pytest.mark.parametrize("status", ["running", "aborted", "timed out"])
+def test_a_state_that_was_not_left_stands_as_its_execution(status: executions.Status) -> None:
+    history = History().direct("RecordRunning").enter("PlanParts").schedule(PLANNED)
+    assert steps(history, status)[1:] == [("PlanParts", status, 0)]
+
+
+def test_a_map_run_that_failed_says_why_although_a_second_event_says_nothing() -> None:
+    history = History().enter("FanOutParts", "Map")
+    history.add("MapRunStarted", mapRunStartedEventDetails={"mapRunArn": RUN})
+    history.add("MapRunFailed", mapRunFailedEventDetails={"error": "States.ItemReaderFailed"}).add("MapStateFailed")
+    [step] = executions.read(iter(history.leave("FanOutParts", "Map").events), "failed", history.now)  # type: ignore[arg-type]
+    assert (step.status, step.fault, step.map_run) == ("caught", executions.Fault("States.ItemReaderFailed", ""), RUN)
+
+
+def test_a_function_whose_own_arn_is_the_resource_is_a_call_too() -> None:
+    arn = f"{FUNCTION}plan-parts"
+    scheduled = {"resource": arn, "input": json.dumps(GIVEN)}
+    history = History().enter("PlanParts")
+    history.add("LambdaFunctionScheduled", lambdaFunctionScheduledEventDetails=scheduled).add("LambdaFunctionStarted")
+    broken = {"error": "Boom", "cause": "x"}
+    history.add("LambdaFunctionFailed", lambdaFunctionFailedEventDetails=broken).leave("PlanParts")
+    [step] = executions.read(iter(history.events), "failed", history.now)  # type: ignore[arg-type]
+    assert (step.calls, step.status, step.fault) == ([(arn, GIVEN)], "caught", ("Boom", "x"))
+
+
+def test_a_history_of_many_pages_is_read_to_its_end(past: StepFunctions) -> None:
+    history = History()
+    for _ in range(800):
+        history.direct("RecordRunning")
+    arn = past.put("long", history)
+    assert len(list(executions.history(arn))) == 4002
+    assert past.made == ["GetExecutionHistory"] * 5
+
+
+def test_a_history_that_is_gone_is_named(past: StepFunctions) -> None:
+    with pytest.raises(Trouble, match=r"The history of gone is gone. AWS keeps an execution for 90 days"):
+        list(executions.history(f"{EXECUTION}:gone"))
+
+
+# ── attempts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("begun", "latest"), [([1], 1), ([1, 2, 3], 3), ([2], 2), ([1, 4], 4)])
+def test_the_latest_attempt_is_meant_also_where_one_never_began(
+    begun: list[int], latest: int, past: StepFunctions
+) -> None:
+    for number in begun:
+        past.put(f"{EXPORT_ID}-{number}", History())
+    assert executions.find(EXPORT_ID, None).number == latest
+
+
+def test_the_record_knows_of_a_later_attempt(past: StepFunctions, cloud: Cloud) -> None:
+    for number in (1, 9):
+        past.put(f"{EXPORT_ID}-{number}", History())
+    assert executions.find(EXPORT_ID, None).number == 1
+    cloud.write(running(attempt=10))
+    assert executions.find(EXPORT_ID, None).number == 9
+
+
+def test_an_attempt_that_was_named_is_meant(past: StepFunctions) -> None:
+    for number in (1, 2):
+        past.put(f"{EXPORT_ID}-{number}", History())
+    assert executions.find(EXPORT_ID, 1).number == 1
+    assert past.made == ["DescribeExecution"]
+
+
+# ── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_part_is_found_with_a_few_calls_among_thousands(past: StepFunctions) -> None:
+    parts = list(range(2500))
+    parts[700], parts[704] = 704, 700  # they begin nearly in order
+    for place, number in enumerate(parts):
+        past.child(place, part(number))
+    found = executions.find_part(RUN, 700)
+    assert found is not None
+    assert found.number == 700
+    assert past.made.count("GetExecutionHistory") < 10
+    assert past.made.count("ListExecutions") == 3
+
+
+def test_a_part_that_failed_is_looked_at_first(past: StepFunctions) -> None:
+    for place in range(30):
+        past.child(
+            place,
+            failing_part(2) if place == 29 else part(place + (place > 1)),
+            "FAILED" if place == 29 else "SUCCEEDED",
+        )
+    found = executions.find_part(RUN, 2)
+    assert found is not None
+    assert found.child.status == "failed"
+    assert past.made.count("GetExecutionHistory") == 1
+
+
+def test_a_part_that_never_began_is_not_found(past: StepFunctions) -> None:
+    past.child(0, part(0))
+    assert executions.find_part(RUN, 1) is None

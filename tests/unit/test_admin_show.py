@@ -1,0 +1,357 @@
+"""exports-admin show: an attempt in the terminal, as JSON, and drawn on a page that obeys nobody."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admin import drawing, page
+from tests.unit.support import EXPORT_ID, OWNER, Cloud, cancelled, failed, queued, succeeded
+from tests.unit.test_admin import Admin, Run, command_line
+from tests.unit.test_admin_executions import (
+    GIVEN,
+    PLANNED,
+    History,
+    StepFunctions,
+    definition,
+    failed_in_a_part,
+    failing_part,
+    in_memory,
+    part,
+)
+from tests.unit.test_admin_executions import succeeded as succeeds
+
+admin = pytest.fixture(command_line)
+past = pytest.fixture(in_memory)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def shown(admin: Admin, *arguments: str) -> Any:
+    ran = admin("show", EXPORT_ID, "--json", *arguments)
+    assert (ran.code, ran.err) == (0, "")
+    return json.loads(ran.out)
+
+
+def broken(past: StepFunctions) -> None:
+    """Part 1 of four failed; part 2 had been tried again, part 3 was stopped."""
+
+    def children() -> None:
+        past.child(0, part(0).passing(1))
+        past.child(1, failing_part(1).passing(5), "FAILED")
+        past.child(2, part(2, "SourceUnavailable", "SourceUnavailable").passing(8))
+        past.child(3, History(part(3).given).enter("GeneratePart"), "ABORTED")
+
+    failed_in_a_part(past, children)
+
+
+# ── in the terminal ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_failure_is_seen_at_one_glance(admin: Admin, past: StepFunctions, cloud: Cloud) -> None:
+    cloud.write(failed(state="GeneratePart", type="SourceUnreadable", part="1"))
+    broken(past)
+    assert admin("show", EXPORT_ID) == Run(
+        0,
+        f"""\
+{EXPORT_ID} attempt 1 of {OWNER}: failed
+  began   2026-11-23T09:12:31.482Z, took 3.300 s
+  failed  in GeneratePart, part 1
+  error   SourceUnreadable: A source file cannot be read
+  detail  s3://bucket/a.parquet
+  remedy  Replace the file that the detail names with a valid one, then retry.
+  export  flights, csv
+  record  attempt 1 is FAILED
+
+state              status        after     took  retries  error
+RecordRunning      succeeded  +0.100 s  0.400 s
+PlanParts          succeeded  +0.600 s  0.400 s
+FanOutParts        caught     +1.100 s  0.300 s           States.ExceedToleratedFailureThreshold: exceeded
+FanOutPartsFailed  succeeded  +1.500 s  0.100 s
+RecordFailed       succeeded  +1.700 s  0.400 s
+SendToDeadLetters  succeeded  +2.200 s  0.400 s
+RecordLetterSent   succeeded  +2.700 s  0.400 s
+ExportFailed       failed     +3.200 s  0.100 s
+
+4 parts: 2 succeeded, 1 failed, 1 aborted; median 5.399 s; 1 retried of the 4 that were looked at
+The first that failed
+  part  status     took  retries  error
+     1  failed  6.199 s           SourceUnreadable: s3://bucket/a.parquet
+The slowest
+  part  status        took  retries  error
+     2  succeeded  9.198 s        2  SourceUnavailable: s3://bucket/a.parquet
+     1  failed     6.199 s           SourceUnreadable: s3://bucket/a.parquet
+     0  succeeded  1.600 s
+     3  aborted    0.197 s
+""",
+        "",
+    )
+
+
+def test_a_success_is_shown_with_its_file(admin: Admin, past: StepFunctions, cloud: Cloud, time: Any) -> None:
+    cloud.write(succeeded())
+    succeeds(past)
+    out = admin("show", EXPORT_ID).out
+    assert out.startswith(f"{EXPORT_ID} attempt 1 of {OWNER}: succeeded\n")
+    assert "  file    58,665 rows, 5,123,456 bytes, CRC-32 0badcafe\n" in out
+    assert "3 parts: 3 succeeded; median 0.599 s; none retried of the 3 that were looked at\n" in out
+    assert "The first that failed" not in out
+
+
+RECORDS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "a newer attempt waits": ([queued(attempt=2)], "attempt 2 is QUEUED"),
+    "cancelled": ([cancelled()], "attempt 1 is CANCELLED"),
+    "removed": ([], "removed"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDS)
+def test_the_record_is_shown_as_it_is_now(case: str, admin: Admin, past: StepFunctions, cloud: Cloud) -> None:
+    items, said = RECORDS[case]
+    cloud.write(*items)
+    past.put(f"{EXPORT_ID}-1", History().direct("RecordRunning"), "FAILED", ("States.Runtime", "x"))
+    assert f"  record  {said}\n" in admin("show", EXPORT_ID).out
+
+
+ENDS = {
+    "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine's"),
+    "its time was up": ("TIMED_OUT", None, "  error   ExecutionTimedOut: The export took too long\n"),
+    "it was cancelled": ("ABORTED", ("", "The export was cancelled."), "  stopped in PlanParts: The export was cancel"),
+    "it runs": ("RUNNING", None, ", and runs still\n"),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_every_end_has_its_words(case: str, admin: Admin, past: StepFunctions) -> None:
+    status, error, said = ENDS[case]
+    past.put(f"{EXPORT_ID}-1", History().direct("RecordRunning").enter("PlanParts").schedule(PLANNED), status, error)
+    out = admin("show", EXPORT_ID).out
+    assert said in out
+    assert re.search(rf"^PlanParts +{status.lower().replace('_', ' ')} ", out, re.MULTILINE)
+
+
+def test_a_fail_state_of_another_version_that_says_nothing_leaves_the_execution_to_say_it(
+    admin: Admin, past: StepFunctions
+) -> None:
+    past.put(f"{EXPORT_ID}-1", History().enter("Gone", "Fail", {"failure": "x"}), "FAILED", ("Boom", "because"))
+    out = admin("show", EXPORT_ID).out
+    assert "  failed  in Gone\n  error   Boom: Something unexpected failed\n  detail  because\n" in out
+
+
+def test_a_page_that_cannot_be_written_is_named(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
+    past.put(f"{EXPORT_ID}-1", History())
+    ran = admin("show", EXPORT_ID, "--html", str(tmp_path / "no" / "page.html"))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.endswith("page.html': No such file or directory\n")
+
+
+def test_an_attempt_that_has_just_begun_is_shown(admin: Admin, past: StepFunctions) -> None:
+    past.put(f"{EXPORT_ID}-1", History(), "RUNNING")
+    assert admin("show", EXPORT_ID).code == 0
+    assert shown(admin)["states"] == []
+
+
+def test_what_a_user_has_sent_does_not_command_the_operators_terminal(admin: Admin, past: StepFunctions) -> None:
+    hostile = History().enter("PlanParts").schedule(PLANNED).fail("Bo\x1b[2Jom", "no")
+    past.put(f"{EXPORT_ID}-1", hostile, "FAILED", ("Bo\x1b[2Jom", "no \x9b\n such"))
+    ran = admin("show", EXPORT_ID)
+    assert "\x1b" not in ran.out
+    assert "\x9b" not in ran.out
+    assert "  detail  no \ufffd such\n" in ran.out
+
+
+# ── for scripts, and of many parts ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_script_reads_the_same_as_json(admin: Admin, past: StepFunctions, cloud: Cloud) -> None:
+    cloud.write(failed(state="GeneratePart", type="SourceUnreadable", part="1"))
+    broken(past)
+    seen = shown(admin)
+    assert list(seen) == [
+        *("export_id", "attempt", "owner", "status", "started_at", "stopped_at", "seconds", "error", "states", "parts"),
+        "record",
+    ]
+    assert (seen["error"]["state"], seen["error"]["part"], seen["record"]["error"]["part"]) == ("GeneratePart", 1, 1)
+    assert [state["name"] for state in seen["states"] if state["status"] == "caught"] == ["FanOutParts"]
+    parts = seen["parts"]
+    assert [(each["part"], each["retries"]) for each in parts["slowest"]] == [(2, 2), (1, 0), (0, 0), (3, 0)]
+    assert parts["states"] == {"GeneratePart": "caught", "RecordPartFailure": "succeeded", "PartFailed": "failed"}
+
+
+def test_of_thousands_of_parts_few_histories_are_read(admin: Admin, past: StepFunctions) -> None:
+    succeeds(past, parts=0)
+    for number in range(2500):
+        slow = number * 0.001 if number < 2495 else 100 + number
+        past.child(number, part(number).passing(slow))
+    seen = shown(admin)["parts"]
+    assert (seen["total"], seen["succeeded"], seen["looked_at"]) == (2500, 2500, 20)
+    assert [each["part"] for each in seen["slowest"]] == [2499, 2498, 2497, 2496, 2495]
+    assert seen["median_seconds"] == pytest.approx(1.0, abs=1.5)
+    assert past.made.count("GetExecutionHistory") == 1 + 20
+    assert past.made.count("DescribeMapRun") == 1
+
+
+def test_of_many_that_failed_the_first_are_shown(admin: Admin, past: StepFunctions) -> None:
+    def children() -> None:
+        for number in range(40):
+            past.child(number, failing_part(number), "FAILED")
+        for number in range(40, 65):
+            past.child(number, part(number).passing(100))
+
+    failed_in_a_part(past, children)
+    assert [each["part"] for each in shown(admin)["parts"]["failures"]] == [0, 1, 2, 3, 4]
+
+
+def test_an_earlier_attempt_can_be_named(admin: Admin, past: StepFunctions) -> None:
+    past.put(f"{EXPORT_ID}-1", History(), "TIMED_OUT")
+    past.put(f"{EXPORT_ID}-2", History(GIVEN | {"attempt": 2}))
+    assert (shown(admin)["attempt"], shown(admin, "--attempt", "1")["status"]) == (2, "timed out")
+
+
+def test_an_export_that_is_unknown_is_said_so(admin: Admin, past: StepFunctions) -> None:
+    ran = admin("show", EXPORT_ID)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"exports-admin: There is no execution of {EXPORT_ID}. ")
+
+
+def test_one_form_is_asked_for(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
+    ran = admin("show", EXPORT_ID, "--json", "--html", str(tmp_path / "page.html"))
+    assert (ran.code, ran.err.splitlines()[-1]) == (2, "Error: Say --json or --html, one of the two.")
+    assert not list(tmp_path.iterdir())
+
+
+# ── drawn ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parsed(html: str) -> ElementTree.Element:
+    """The page, which must be well-formed XML, ask for nothing from elsewhere and run nothing."""
+    root = ElementTree.fromstring(html.removeprefix("<!DOCTYPE html>\n"))
+    for element in root.iter():
+        name = element.tag.rpartition("}")[2]
+        assert name not in {"script", "link", "img", "iframe", "foreignObject", "a", "use", "image"}
+        assert not [key for key in element.attrib if key.startswith("on") or key in {"src", "href", "style"}]
+    assert "url(http" not in html
+    assert "@import" not in html
+    return root
+
+
+def classes(root: ElementTree.Element) -> dict[str, str]:
+    """The class of each state's box, by the state's name."""
+    states = [group for group in root.iter(f"{SVG}g") if (group.get("class") or "").startswith("state ")]
+    return {(group.findtext(f"{SVG}text") or ""): (group.get("class") or "").removeprefix("state ") for group in states}
+
+
+def test_the_page_is_coloured_by_what_happened(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
+    broken(past)
+    file = tmp_path / "page.html"
+    ran = admin("show", EXPORT_ID, "--html", str(file))
+    assert (ran.code, ran.out, ran.err) == (0, "", f"{EXPORT_ID} attempt 1: failed\n")
+    root = parsed(file.read_text("utf-8"))
+    states = definition()["States"]
+    assert classes(root) == dict.fromkeys(
+        [*states, *states["FanOutParts"]["ItemProcessor"]["States"]], "not-reached"
+    ) | {
+        "RecordRunning": "succeeded",
+        "PlanParts": "succeeded",
+        "FanOutParts": "caught",
+        "GeneratePart": "caught",
+        "RecordPartFailure": "succeeded",
+        "PartFailed": "failed",
+        "FanOutPartsFailed": "succeeded",
+        "RecordFailed": "succeeded",
+        "SendToDeadLetters": "succeeded",
+        "RecordLetterSent": "succeeded",
+        "ExportFailed": "failed",
+    }
+    taken = [
+        line.findtext(f"{SVG}title") for line in root.iter(f"{SVG}polyline") if "taken" in (line.get("class") or "")
+    ]
+    assert sorted(taken, key=str) == [
+        "FanOutParts to FanOutPartsFailed, on an error",
+        "FanOutPartsFailed to RecordFailed",
+        "GeneratePart to RecordPartFailure, on an error",
+        "PlanParts to FanOutParts",
+        "RecordFailed to SendToDeadLetters",
+        "RecordLetterSent to ExportFailed",
+        "RecordPartFailure to PartFailed",
+        "RecordRunning to PlanParts",
+        "SendToDeadLetters to RecordLetterSent",
+    ]
+    assert "prefers-color-scheme: dark" in file.read_text("utf-8")
+
+
+def seen(text: str) -> dict[str, Any]:
+    """An attempt that failed, with a text wherever one may come from elsewhere."""
+    error = {"type": text, "title": text, "detail": text, "state": text, "part": None, "retryable": False, "remedy": ""}
+    timing: dict[str, Any] = {"seconds": 1.0, "retries": 0, "error": error}
+    counts = dict.fromkeys(("succeeded", "failed", "timedOut", "aborted", "running", "pending", "total"), 1)
+    one = timing | {"part": 1, "status": "failed"}
+    parts = {"median_seconds": None, "looked_at": 1, "retried": 0, "slowest": [one], "failures": [one]}
+    return {
+        "export_id": EXPORT_ID,
+        "attempt": 1,
+        "owner": text,
+        "status": "failed",
+        "started_at": "2026-11-23T09:12:31.482Z",
+        "stopped_at": None,
+        "seconds": 1.0,
+        "error": error,
+        "states": [timing | {"name": text, "kind": "Task", "status": "failed", "after": 0.0}],
+        "parts": counts | parts | {"states": {}, "ways": []},
+        "record": None,
+    }
+
+
+HOSTILE = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        ["<script>alert(1)</script>", '"><svg onload="x">', "</style><b>", "&lt;", "]]>", "\x00\x1b\ud800"]
+    ),
+)
+
+
+@given(text=HOSTILE, name=HOSTILE)
+def test_whatever_a_cause_or_a_state_is_called_the_page_stays_itself(text: str, name: str) -> None:
+    machine = {"StartAt": name, "States": {name: {"Type": "Task", "Catch": [{"Next": "End"}]}, "End": {"Type": "Fail"}}}
+    plain = parsed(page.render(machine, seen("x")))
+    root = parsed(page.render(machine, seen(text)))
+    assert [element.tag for element in root.iter()] in ([element.tag for element in plain.iter()],) or not text.split()
+
+
+@given(st.integers(1, 9), st.data())
+def test_boxes_never_overlap_and_arrows_cross_none(size: int, data: st.DataObject) -> None:
+    names = [f"S{number}" for number in range(size)]
+    targets = st.sampled_from(names)
+    states: dict[str, Any] = {}
+    for name in names:
+        catches = data.draw(st.lists(targets, max_size=2))
+        states[name] = {"Type": "Task", "Next": data.draw(targets), "Catch": [{"Next": each} for each in catches]}
+    made = drawing.layout({"StartAt": "S0", "States": states})
+    boxes = list(made.boxes.values())
+    assert sorted(made.boxes) == names
+    for number, one in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            beside = one.x + one.width <= other.x or other.x + other.width <= one.x
+            assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y
+    for way in made.arrows:
+        for (x, y), (to_x, to_y) in pairwise(drawing._route(made, way)):
+            assert x == to_x or y == to_y
+            assert 0 <= to_x <= made.width
+            for box in boxes:
+                within = min(x, to_x) < box.x + box.width and max(x, to_x) > box.x
+                assert not (within and min(y, to_y) < box.y + box.height and max(y, to_y) > box.y), (way, box)
+
+
+def test_the_main_line_stands_on_the_left_and_each_state_below_its_sources() -> None:
+    made = drawing.layout(definition())
+    main = ["RecordRunning", "PlanParts", "FanOutParts", "AssembleFile", "RecordSucceeded", "ExportSucceeded"]
+    assert [made.boxes[name].column for name in main] == [0] * 6
+    errors = ["PlanPartsFailed", "RecordFailed", "SendToDeadLetters", "RecordLetterSent", "ExportFailed"]
+    assert [made.boxes[name].column for name in errors] == [1] * 5
+    assert all(made.boxes[way.source].layer < made.boxes[way.target].layer for way in made.arrows)
+    assert made.lanes == ["Superseded", "RecordFailed", "ExportFailed"]
