@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup demo test test-stack faults check up down invoke deploy lock clean python
+.PHONY: help setup demo test test-sam-local test-stack faults check up down invoke deploy lock clean python
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,13 @@ test: $(READY)  ## every test: units, the workflow in process, the deployed stac
 test-stack: $(READY)  ## the integration tests against a deployed stack, as in: make test-stack STACK=report-exports
 	@test -n "$(STACK)" || { echo "Say which stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
 	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
+
+test-sam-local: $(READY)  ## every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
+	@.venv/bin/python -m tests.sam_local.engine || exit 0; \
+	$(IN_VENV) .venv/bin/sam build --cached --cache-dir .local/sam-local/cache --build-dir .local/sam-local/build \
+		--parameter-overrides PythonRuntime=python$(VERSION) && \
+	SAM_LOCAL=1 .venv/bin/python -m local run --port "$(PORT)" -- \
+		.venv/bin/python -m pytest -n 2 --dist loadgroup tests/sam_local $(ARGS)
 
 faults: .venv/ready-$(VERSION)  ## the fault matrix of docs/operations.md: whatever breaks, what happens is what stands there
 	@FAULTS=all .venv/bin/python -m pytest -n 2 tests/faults $(ARGS)

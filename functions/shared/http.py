@@ -107,12 +107,17 @@ class Request:
         """Who calls.
 
         The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
-        the tenant is, is checked here.
+        the tenant is, is checked here. So is that there was an authorizer: ``sam local start-api`` has none, and
+        whoever takes it off a route must not open the route.
 
         Raises:
-            Problem: 401 for a token of another kind or client, 403 without a usable tenant or user.
+            Problem: 401 without claims, or for a token of another kind or client; 403 without a usable tenant or user.
         """
-        claims = self.event["requestContext"]["authorizer"]["claims"]
+        claims = (self.event["requestContext"].get("authorizer") or {}).get("claims")
+        if claims is None:
+            detail = "Send a valid Cognito ID token of this API's client as the Authorization header."
+            headers = {"WWW-Authenticate": "Bearer"}
+            raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "Sign in first", detail, headers)
         if claims.get("token_use") != "id" or claims.get("aud") != os.environ["USER_POOL_CLIENT_ID"]:
             detail = "The token is not an ID token issued to this API's client."
             title, headers = "The token is not meant for this API", {"WWW-Authenticate": "Bearer"}

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from shared import contract
 from shared.errors import InvalidEvent
-from tests.unit.support import EVENTS, FUNCTIONS, cases, event, folder_of, functions, template
+from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions, template
 
 HANDLER_END = ".app.handler"
+OUTCOMES = contract.validator(json.loads((EVENTS / "outcome.schema.json").read_text("utf-8")))
 
 
 def breaches(of: dict[str, Any]) -> list[str]:
@@ -37,14 +40,36 @@ def missing_files(folder: str) -> Iterator[str]:
     for file in ("app.py", "event.schema.json"):
         if not (FUNCTIONS / folder / file).exists():
             yield f"functions/{folder}/{file} is missing"
-    if len(cases(folder)) < 2:
-        yield f"events/{folder}/ holds {len(cases(folder))} events, at least two are needed"
+    yield from missing_events(folder)
+    for case in cases(folder):
+        yield from faulty_outcome(folder, case)
+
+
+def missing_events(folder: str) -> Iterator[str]:
+    there = set(cases(folder))
+    for case in ("typical", "duplicate"):
+        if case not in there:
+            yield f"events/{folder}/{case}.json is missing"
+    if not there - {"typical", "duplicate"}:
+        yield f"events/{folder}/ holds no edge, which is an event besides typical and duplicate"
     refused = sorted((EVENTS / folder / "invalid").glob("*.json"))
-    if not refused:
-        yield f"events/{folder}/invalid/ holds no event"
+    if len(refused) < 2:
+        yield f"events/{folder}/invalid/ holds {len(refused)} events, at least two are needed"
     for path in refused:
         if not path.with_suffix(".txt").exists():
             yield f"events/{folder}/invalid/{path.stem}.txt is missing, the message that refuses {path.name}"
+
+
+def faulty_outcome(folder: str, case: str) -> Iterator[str]:
+    name = f"{folder}/outcomes/{case}"
+    if not (EVENTS / f"{name}.json").exists():
+        yield f"events/{name}.json is missing, what must come of {case}.json"
+        return
+    outcome = event(name)
+    for fault in contract.faults(OUTCOMES, outcome):
+        yield f"events/{name}.json: {contract.sentence(fault)}"
+    if case == "duplicate" and "writes" in outcome:
+        yield f"events/{name}.json: /writes: a second delivery changes nothing more"
 
 
 def faulty_schema(folder: str, *, ours: bool) -> Iterator[str]:
@@ -96,8 +121,10 @@ def test_a_function_without_them_is_found() -> None:
     assert breaches(changed) == [
         "EraseExports: functions/erase_exports/app.py is missing",
         "EraseExports: functions/erase_exports/event.schema.json is missing",
-        "EraseExports: events/erase_exports/ holds 0 events, at least two are needed",
-        "EraseExports: events/erase_exports/invalid/ holds no event",
+        "EraseExports: events/erase_exports/typical.json is missing",
+        "EraseExports: events/erase_exports/duplicate.json is missing",
+        "EraseExports: events/erase_exports/ holds no edge, which is an event besides typical and duplicate",
+        "EraseExports: events/erase_exports/invalid/ holds 0 events, at least two are needed",
     ]
 
 
@@ -107,23 +134,68 @@ def test_a_handler_elsewhere_is_found() -> None:
     assert breaches(changed) == ["ListReports: Handler is reports.lambda_handler, not <folder>.app.handler"]
 
 
-def test_a_refused_event_without_its_message_and_an_open_payload_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "erase").mkdir()
-    (tmp_path / "erase" / "app.py").touch()
-    inner = {"type": "object", "properties": {"part": {"type": "object"}}, "additionalProperties": False}
-    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **inner}
-    (tmp_path / "erase" / "event.schema.json").write_text(json.dumps(schema))
-    (tmp_path / "erase" / "invalid").mkdir()
-    for file in ("one.json", "two.json", "invalid/empty.json"):
-        (tmp_path / "erase" / file).write_text("{}")
+MADE_UP = {
+    "Resources": {"Erase": {"Type": "AWS::Serverless::Function", "Properties": {"Handler": "erase.app.handler"}}}
+}
+CLOSED = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "type": "object", "additionalProperties": False}
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Writes a file where now the function Erase, with all that it needs, is all there is."""
     for module in (inspect.getmodule(cases), inspect.getmodule(breaches)):
-        monkeypatch.setattr(module, "EVENTS", tmp_path)
-        monkeypatch.setattr(module, "FUNCTIONS", tmp_path)
-    made_up = {"Erase": {"Type": "AWS::Serverless::Function", "Properties": {"Handler": "erase.app.handler"}}}
-    assert breaches({"Resources": made_up}) == [
-        "Erase: events/erase/invalid/empty.txt is missing, the message that refuses empty.json",
+        monkeypatch.setattr(module, "EVENTS", tmp_path / "events")
+        monkeypatch.setattr(module, "FUNCTIONS", tmp_path / "functions")
+
+    def write(name: str, content: Any) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(content))
+
+    for file in ("app.py", "event.schema.json"):
+        write(f"functions/erase/{file}", CLOSED)
+    for case in ("typical", "duplicate", "nothing"):
+        write(f"events/erase/{case}.json", {})
+        write(f"events/erase/outcomes/{case}.json", {"returns": None})
+    for file in ("one.json", "one.txt", "two.json", "two.txt"):
+        write(f"events/erase/invalid/{file}", {})
+    return write
+
+
+def test_a_function_with_all_of_them_breaks_nothing(write: Callable[[str, Any], None]) -> None:
+    assert breaches(MADE_UP) == []
+
+
+def test_a_refused_event_without_its_message_is_found(write: Callable[[str, Any], None]) -> None:
+    write("events/erase/invalid/three.json", {})
+    assert breaches(MADE_UP) == [
+        "Erase: events/erase/invalid/three.txt is missing, the message that refuses three.json"
+    ]
+
+
+def test_an_event_without_its_outcome_is_found(write: Callable[[str, Any], None]) -> None:
+    write("events/erase/late.json", {})
+    assert breaches(MADE_UP) == ["Erase: events/erase/outcomes/late.json is missing, what must come of late.json"]
+
+
+def test_an_outcome_that_nobody_can_read_is_found(write: Callable[[str, Any], None]) -> None:
+    write("events/erase/outcomes/nothing.json", {"returns": None, "record": {}})
+    assert breaches(MADE_UP) == [
+        "Erase: events/erase/outcomes/nothing.json: /record: is not known here,"
+        " allowed: answer, given, raises, returns, writes"
+    ]
+
+
+def test_a_second_delivery_that_writes_is_found(write: Callable[[str, Any], None]) -> None:
+    write("events/erase/outcomes/duplicate.json", {"returns": None, "writes": {"letters": [{}]}})
+    assert breaches(MADE_UP) == [
+        "Erase: events/erase/outcomes/duplicate.json: /writes: a second delivery changes nothing more"
+    ]
+
+
+def test_an_open_payload_and_another_draft_are_found(write: Callable[[str, Any], None]) -> None:
+    inner = CLOSED | {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"part": {"type": "object"}}}
+    write("functions/erase/event.schema.json", inner)
+    assert breaches(MADE_UP) == [
         "Erase: event.schema.json: $schema is http://json-schema.org/draft-07/schema#, not draft 2020-12",
         "Erase: event.schema.json: #/properties/part lets unknown fields in",
     ]
@@ -135,6 +207,11 @@ def test_every_folder_of_events_belongs_to_a_function() -> None:
 
 def test_every_message_belongs_to_an_event() -> None:
     assert [path for path in EVENTS.rglob("*.txt") if not path.with_suffix(".json").exists()] == []
+
+
+def test_every_outcome_belongs_to_an_event() -> None:
+    outcomes = [path for folder in FOLDERS for path in (EVENTS / folder / "outcomes").iterdir()]
+    assert [path for path in outcomes if not (path.parents[1] / path.name).exists()] == []
 
 
 @pytest.mark.parametrize(("folder", "case"), VALID)
@@ -174,21 +251,108 @@ def mappings(value: Any) -> Iterator[dict[str, Any]]:
             yield from mappings(inner)
 
 
-@pytest.mark.usefixtures("no_aws")
-def test_what_aws_adds_to_an_envelope_changes_no_answer(api: Callable[..., Any]) -> None:
-    given = event("list_reports/typical")
-    plain = api("ListReports", given)
-    for place in (given, given["requestContext"], given["requestContext"]["identity"], given["headers"]):
-        place["x-new-from-aws"] = "anything"
-    assert api("ListReports", given) == plain
+# ── Whatever is wrong with a payload of ours is said with its place ─────────────────────────────────────────────────
+
+KINDS: dict[str, Any] = {"null": None, "boolean": True, "number": 0.5, "text": "\x00", "array": [], "object": {}}
+"""A value of each kind that JSON has; the number and the text are none that any field of ours allows."""
+TASKS = [name for name, function in functions().items() if not function.get("Events")]
+many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""The fixtures give functions and keep nothing, so that examples may share them."""
 
 
-@pytest.mark.parametrize("name", [name for name, function in functions().items() if not function.get("Events")])
+def kind_of(value: Any) -> str:
+    return next(
+        kind
+        for kind, example in KINDS.items()
+        if type(example) is type(value) or (kind == "number" and type(value) is int)
+    )
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """The path of every value within a payload."""
+    for name, inner in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield (*path, name)
+        yield from places(inner, *path, name)
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+@st.composite
+def broken(draw: st.DrawFn, payload: Any, optional: tuple[str, ...] = ()) -> tuple[Any, str, str]:
+    """A payload with one field dropped, retyped or added at any depth; what was done, and the pointer of that field."""
+    changed = copy.deepcopy(payload)
+    every = list(places(changed))
+    match how := draw(st.sampled_from(["dropped", "retyped", "added"])):
+        case "dropped":
+            named = [path for path in every if isinstance(path[-1], str)]
+            path = draw(st.sampled_from([path for path in named if contract.pointer(*path) not in optional]))
+            del at(changed, path[:-1])[path[-1]]
+        case "retyped":
+            path = draw(st.sampled_from(every))
+            others = [kind for kind in KINDS if kind != kind_of(at(changed, path))]
+            at(changed, path[:-1])[path[-1]] = KINDS[draw(st.sampled_from(others))]
+        case _:
+            objects = [(), *(path for path in every if isinstance(at(changed, path), dict))]
+            path = (*draw(st.sampled_from(objects)), "x-" + draw(st.text()))
+            at(changed, path[:-1])[path[-1]] = draw(st.sampled_from(list(KINDS.values())))
+    return changed, how, contract.pointer(*path)
+
+
+SAID = {"dropped": "is missing", "retyped": "is not allowed", "added": "is not known here"}
+
+
+@pytest.mark.parametrize("name", TASKS)
 @pytest.mark.usefixtures("no_aws")
-def test_an_unknown_field_of_a_task_is_refused(name: str, handler: Callable[[str], Any]) -> None:
-    given = event(f"{folder_of(functions()[name])}/typical")
-    with pytest.raises(InvalidEvent, match=r"^/tenant: is not known here, allowed: "):
-        handler(name)({**given, "tenant": "DL"})
+@many
+@given(data=st.data())
+def test_a_broken_task_is_refused_with_the_place(name: str, handler: Callable[[str], Any], data: st.DataObject) -> None:
+    changed, how, pointer = data.draw(broken(event(f"{folder_of(functions()[name])}/typical")))
+    with pytest.raises(InvalidEvent) as refused:
+        handler(name)(changed)
+    assert f"{pointer}: " in str(refused.value)
+    assert SAID[how] in str(refused.value)
+
+
+@pytest.mark.usefixtures("no_aws")
+@many
+@given(data=st.data())
+def test_a_broken_input_of_an_execution_is_refused_with_the_place(
+    handler: Callable[[str], Any], data: st.DataObject
+) -> None:
+    ended = event("reconcile_exports/typical")
+    changed, how, pointer = data.draw(broken(json.loads(ended["detail"]["input"])))
+    ended["detail"]["input"] = json.dumps(changed)
+    with pytest.raises(InvalidEvent) as refused:
+        handler("ReconcileExports")(ended)
+    assert str(refused.value).startswith("/detail/input: ")
+    assert f"{pointer}: " in str(refused.value)
+    assert SAID[how] in str(refused.value)
+
+
+OPTIONAL = ("/options", "/options/bom", "/parameters/origin", "/parameters/minimum_delay")
+"""What a request may leave out."""
+
+
+@pytest.mark.usefixtures("no_aws")
+@many
+@given(data=st.data())
+def test_a_broken_request_is_answered_400_with_the_place(
+    api: Callable[[str, Any], Answer], data: st.DataObject
+) -> None:
+    request = event("request_export/typical")
+    changed, how, pointer = data.draw(broken(json.loads(request["body"]), OPTIONAL))
+    answered = api("RequestExport", request | {"body": json.dumps(changed)})
+    assert answered.status == 400
+    # Of parameters that are missing all at once, each that is needed is told.
+    found = [fault for fault in answered.body["errors"] if f"{fault['pointer']}/".startswith(f"{pointer}/")]
+    assert found
+    assert all(SAID[how] in fault["detail"] for fault in found)
 
 
 def test_the_local_environment_names_the_variables_of_the_template() -> None:

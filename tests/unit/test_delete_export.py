@@ -18,7 +18,6 @@ from tests.unit.support import (
     Frozen,
     busy,
     cancelled,
-    cases,
     event,
     failed,
     file_key,
@@ -69,10 +68,6 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], No
 
 
 # ── The events under events/, and who calls ─────────────────────────────────────────────────────────────────────────
-
-
-def test_every_event_has_an_outcome() -> None:
-    assert sorted(OUTCOMES) == cases("delete_export")
 
 
 @pytest.mark.parametrize(("case", "status"), OUTCOMES.items())

@@ -7,22 +7,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import planning
+from shared.errors import TooManyParts
 from shared.work import Extent, Part
 
+FILES = st.lists(
+    st.tuples(
+        st.sampled_from(["k", "é", "漢", "😀", '"']),
+        st.integers(1, 200),
+        st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 300_000_000), st.booleans()), max_size=8),
+    ),
+    max_size=6,
+)
+TINY_FILES = st.lists(
+    st.tuples(
+        st.sampled_from("aé漢"),
+        st.integers(1, 300),
+        st.lists(st.tuples(st.integers(1, 50), st.integers(1, 5_000), st.just(True)), max_size=1),
+    ),
+    min_size=50,
+    max_size=400,
+)
+ONE_ROW_GROUP = st.lists(
+    st.tuples(
+        st.just("k"),
+        st.just(1),
+        st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 10**11), st.just(True)), min_size=1, max_size=1),
+    ),
+    min_size=1,
+    max_size=1,
+)
 
-@st.composite
-def extents(draw: st.DrawFn) -> list[Extent]:
+
+def laid_out(files: list[tuple[str, int, list[tuple[int, int, bool]]]]) -> list[Extent]:
     """Row groups of some files, in order, some of them left out as pruning does."""
-    found: list[Extent] = []
-    for number in range(draw(st.integers(0, 6))):
-        key, offset = f"data/{'k' * draw(st.integers(1, 200))}/{number}.parquet", 0
-        for _ in range(draw(st.integers(1, 8))):
-            rows = draw(st.integers(1, 2_000_000))
-            if draw(st.booleans()):
-                size = draw(st.integers(0, 300_000_000))
+    found = []
+    for number, (letter, length, groups) in enumerate(files):
+        key, offset = f"data/{letter * length}/{number}.parquet", 0
+        for rows, size, kept in groups:
+            if kept:
                 found.append(Extent(key=key, etag='"etag"', offset=offset, rows=rows, bytes=size))
             offset += rows
     return found
+
+
+EXTENTS = st.one_of(FILES, TINY_FILES, ONE_ROW_GROUP).map(laid_out)
 
 
 def runs(parts: list[Part]) -> list[tuple[str, int, int]]:
@@ -37,29 +65,64 @@ def runs(parts: list[Part]) -> list[tuple[str, int, int]]:
     return joined
 
 
-@given(extents(), st.integers(1, 1000))
+def item(part: Part) -> int:
+    """Bytes of a part as the Map reads it."""
+    return len(json.dumps(part, ensure_ascii=False).encode())
+
+
+@given(EXTENTS, st.integers(1, 1000))
 def test_every_row_is_in_exactly_one_part_and_in_order(given_extents: list[Extent], workers: int) -> None:
     parts = planning.divide(given_extents, workers)
     whole: list[Part] = [{"part": 0, "sources": given_extents, "rows": 0}]
     assert runs(parts) == runs(whole)
 
 
-@given(extents(), st.integers(1, 1000))
+@given(EXTENTS, st.integers(1, 1000))
 def test_a_part_says_how_many_rows_it_holds(given_extents: list[Extent], workers: int) -> None:
     parts = planning.divide(given_extents, workers)
     assert [part["rows"] for part in parts] == [sum(s["rows"] for s in part["sources"]) for part in parts]
     assert [part["part"] for part in parts] == list(range(len(parts)))
+    assert all(part["rows"] for part in parts) or not given_extents
 
 
-@given(extents(), st.integers(1, 1000))
+@given(EXTENTS, st.integers(1, 1000))
+def test_no_byte_is_counted_twice_or_not_at_all(given_extents: list[Extent], workers: int) -> None:
+    parts = planning.divide(given_extents, workers)
+    counted = sum(source["bytes"] for part in parts for source in part["sources"])
+    assert counted == sum(extent["bytes"] for extent in given_extents)
+
+
+@given(EXTENTS, st.integers(1, 1000))
 def test_no_part_is_larger_than_a_worker_bears(given_extents: list[Extent], workers: int) -> None:
-    for part in planning.divide(given_extents, workers):
-        assert part["rows"] <= planning.MAX_ROWS
-        assert part["rows"] == 1 or sum(source["bytes"] for source in part["sources"]) <= planning.MAX_BYTES
-        assert len(json.dumps(part)) < 32_000
+    parts = planning.divide(given_extents, workers)
+    most = 1 + 2 * planning.SLACK
+    for part in parts:
+        assert part["rows"] <= planning.MAX_ROWS * most + 1
+        size = sum(source["bytes"] for source in part["sources"])
+        row = max((source["bytes"] / source["rows"] for source in part["sources"]), default=0)
+        assert size <= planning.MAX_BYTES * most + row
+        assert item(part) < 32_000
 
 
-@given(extents(), st.integers(1, 1000))
+@given(
+    st.lists(st.tuples(st.integers(1, 300_000), st.integers(1, 30_000_000)), min_size=1, max_size=60),
+    st.integers(1, 100),
+)
+def test_parts_are_even(groups: list[tuple[int, int]], workers: int) -> None:
+    """A part is at most twice the slack larger or smaller than the mean, but for a row on either side."""
+    files = laid_out([("k", 1, [(rows, size, True)]) for rows, size in groups])
+    rows = sum(extent["rows"] for extent in files)
+    target = min(max(-(-rows // workers), planning.MIN_ROWS), planning.MAX_ROWS)
+    scale = planning._Scale(target, planning.MAX_BYTES)
+    parts = planning.divide(files, workers)
+    sizes = [sum(scale.size(source, 0) for source in part["sources"]) for part in parts]
+    mean = sum(sizes) / len(parts)
+    row = max(scale.size(extent, 0) / extent["rows"] for extent in files)
+    assert max(sizes) <= mean * (1 + 2 * planning.SLACK) + row + 0.01
+    assert min(sizes) >= mean * (1 - 2 * planning.SLACK) - row - 0.01
+
+
+@given(EXTENTS, st.integers(1, 1000))
 def test_the_same_rows_are_always_divided_alike(given_extents: list[Extent], workers: int) -> None:
     assert planning.divide(given_extents, workers) == planning.divide(given_extents, workers)
 
@@ -76,7 +139,33 @@ def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: i
     assert len(planning.divide([group], workers)) == parts
 
 
+def test_there_are_no_more_parts_than_workers_where_row_groups_do_not_fit_evenly() -> None:
+    """Twelve months for twenty workers: one wave, not two."""
+    months = laid_out([(letter, 1, [(27_000, 500_000, True)]) for letter in "abcdefghijkl"])
+    assert len(planning.divide(months, 20)) == 20
+
+
+def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
+    groups = laid_out([("k", 1, [(95_000, 0, True), (105_000, 0, True), (104_000, 0, True), (96_000, 0, True)])])
+    parts = planning.divide(groups, 4)
+    assert [part["rows"] for part in parts] == [95_000, 105_000, 104_000, 96_000]
+
+
 def test_one_huge_row_group_is_cut_into_even_runs() -> None:
     group = Extent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
     parts = planning.divide([group], 1)
-    assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 3), (13, 4)]
+    assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 4), (14, 3)]
+
+
+def test_parts_grow_rather_than_become_too_many() -> None:
+    rows = 2 * planning.MAX_PARTS * planning.MAX_ROWS
+    parts = planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20)
+    assert planning.MAX_PARTS / 2 < len(parts) <= planning.MAX_PARTS
+    assert max(part["rows"] for part in parts) <= 2 * planning.MAX_ROWS * (1 + 2 * planning.SLACK)
+
+
+def test_more_parts_than_an_upload_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAX_PARTS", 10)
+    rows = 10 * planning.LARGEST * planning.MAX_ROWS + planning.MAX_ROWS * planning.LARGEST
+    with pytest.raises(TooManyParts, match="22000000 rows in 1 files take 11 parts; 10 are allowed"):
+        planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20)

@@ -25,7 +25,6 @@ from tests.unit.support import (
     Frozen,
     busy,
     cancelled,
-    cases,
     event,
     failed,
     kind,
@@ -78,10 +77,6 @@ def get(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> Get:
 
 
 # ── The events under events/ ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_event_has_an_outcome() -> None:
-    assert sorted(OUTCOMES) == cases("read_exports")
 
 
 @pytest.mark.parametrize(("case", "status"), OUTCOMES.items())

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError
 
 from shared import attempts, aws, records
-from tests.unit.support import NO_ANSWER, OWNER, ROOT, TENANT, USER, Answer, Calls, Cloud, Frozen, busy, cases, event
+from tests.unit.support import NO_ANSWER, OWNER, ROOT, TENANT, USER, Answer, Calls, Cloud, Frozen, busy, event
 
 Post = Callable[..., Answer]
 
@@ -61,10 +61,6 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
 
 
 # ── The events under events/ ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_event_has_an_outcome() -> None:
-    assert sorted(OUTCOMES) == cases("request_export")
 
 
 @pytest.mark.parametrize(("case", "status"), OUTCOMES.items())

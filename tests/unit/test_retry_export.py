@@ -18,7 +18,6 @@ from tests.unit.support import (
     Frozen,
     busy,
     cancelled,
-    cases,
     event,
     failed,
     kind,
@@ -51,10 +50,6 @@ def retry(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> Retr
 
 
 # ── The events under events/, and who calls ─────────────────────────────────────────────────────────────────────────
-
-
-def test_every_event_has_an_outcome() -> None:
-    assert sorted(OUTCOMES) == cases("retry_export")
 
 
 @pytest.mark.parametrize(("case", "status"), OUTCOMES.items())

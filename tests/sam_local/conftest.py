@@ -1,0 +1,55 @@
+"""Tests in real containers: `make test-sam-local` runs them, `make test` does not."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import stack
+from tests.integration.deployed import Deployed
+from tests.sam_local import engine
+from tests.sam_local.containers import Containers, Sam, forwarded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WANTED = "SAM_LOCAL"
+
+
+# In make test there is nothing to say of each of them.
+collect_ignore_glob = [] if WANTED in os.environ else ["test_*.py"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _wanted() -> None:
+    if reason := engine.missing():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def deployed(_wanted: None) -> Deployed:
+    """The stack on the emulator."""
+    description = stack.describe()
+    assert description, "make test-sam-local starts the emulator"
+    return Deployed(description)
+
+
+@pytest.fixture(scope="session")
+def sam(deployed: Deployed) -> Iterator[Sam]:
+    """`sam local`, whose functions find the emulator."""
+    with forwarded(engine.bridge(), deployed["port"]) as address:
+        made = Sam(deployed, address, Path(tempfile.mkdtemp()))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def containers(deployed: Deployed, sam: Sam) -> Iterator[Containers]:
+    """The stack on the emulator, its functions in containers."""
+    place = Containers(deployed, sam)
+    yield place
+    place.clean()
