@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Address of moto's server, whose S3 refuses small parts as S3 does, and which polars can read from."""
+    """Address of moto's server, whose S3 refuses small parts as S3 does."""
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()

@@ -1,9 +1,12 @@
 """State GeneratePart: makes the bytes of one part, then the receipt that proves it."""
 
 import base64
+import contextlib
+import resource
 import tempfile
 import zlib
-from typing import IO, Any
+from collections import Counter
+from typing import IO, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +22,15 @@ from shared.work import Part, Plan, Receipt, Work
 _BLOCK = 1024 * 1024
 
 
+class _Made(NamedTuple):
+    """What came of a part while its bytes were written."""
+
+    rows_read: int
+    rows_written: int
+    bytes_read: int
+    fragment: dict[str, Any]
+
+
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
     """Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
@@ -31,12 +43,12 @@ def handler(event: Event) -> dict[str, Any]:
     if receipt is None:
         plan = files.read_plan()
         with tempfile.TemporaryFile() as fragment:
-            rows_read, rows_written = _write(plan, part, fragment)
-            receipt = _store(files, part["part"], rows_read, rows_written, fragment)
-        metrics.add_metric(name="RowsWritten", unit="Count", value=rows_written)
-        logger.info("part made", extra={"receipt": receipt})
+            made = _write(plan, part, fragment)
+            receipt = _store(files, part["part"], made, fragment)
+        metrics.add_metric(name="RowsWritten", unit="Count", value=receipt["rows_written"])
+        logger.info("part made", extra={"receipt": _to_log(receipt)})
     else:
-        logger.info("part was there", extra={"receipt": receipt})
+        logger.info("part was there", extra={"receipt": _to_log(receipt)})
     return {"part": receipt["part"], "rows": receipt["rows_written"], "bytes": receipt["bytes"]}
 
 
@@ -53,22 +65,25 @@ def _finished(files: Work, part: int) -> Receipt | None:
     return receipt if found == receipt["etag"] else None
 
 
-def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> tuple[int, int]:
-    """Rows read and rows written."""
+def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
     query = Query.planned(plan)
-    source, file_format = SOURCES[plan["definition"]["source"]["type"]], FORMATS[plan["format"]]
+    source = SOURCES[plan["definition"]["source"]["type"]]
+    writer = FORMATS[plan["format"]].writer(plan, fragment)
     rows_read = rows_written = 0
-    for rows in source.scan(query, plan["schema"], part["sources"]):
-        output = query.apply(rows)
-        file_format.write(output, plan, fragment)
-        rows_read += rows.height
-        rows_written += output.height
+    fetched: Counter[str] = Counter()
+    # Closed at once when a writer fails: a scan fetches ahead.
+    with contextlib.closing(source.scan(query, plan["schema"], part["sources"], fetched)) as scanned:
+        for rows in scanned:
+            output = query.apply(rows)
+            writer.write(output)
+            rows_read += rows.height
+            rows_written += output.height
     if rows_read != part["rows"]:
         raise RowsMissing(f"part {part['part']} read {rows_read} rows; {part['rows']} were planned")
-    return rows_read, rows_written
+    return _Made(rows_read, rows_written, fetched["bytes"], writer.close())
 
 
-def _store(files: Work, part: int, rows_read: int, rows_written: int, fragment: IO[bytes]) -> Receipt:
+def _store(files: Work, part: int, made: _Made, fragment: IO[bytes]) -> Receipt:
     size, crc32 = fragment.tell(), 0
     fragment.seek(0)
     while block := fragment.read(_BLOCK):
@@ -87,8 +102,17 @@ def _store(files: Work, part: int, rows_read: int, rows_written: int, fragment: 
         "etag": etag,
         "bytes": size,
         "crc32": crc32,
-        "rows_read": rows_read,
-        "rows_written": rows_written,
+        "rows_read": made.rows_read,
+        "rows_written": made.rows_written,
+        "fragment": made.fragment,
+        "bytes_read": made.bytes_read,
+        # Linux counts in units of 1,024 bytes.
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     files.write_receipt(receipt)
     return receipt
+
+
+def _to_log(receipt: Receipt) -> dict[str, Any]:
+    """Without what the format noted: the bounds of a Parquet column are values of rows, which no log may hold."""
+    return {name: value for name, value in receipt.items() if name != "fragment"}

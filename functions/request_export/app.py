@@ -12,7 +12,7 @@ from shared import attempts, aws, catalogue, clock, contract, records
 from shared.busy import busy, busy_when_aws_is
 from shared.contract import Fault
 from shared.exports import accepted, delete_after, refuse_when_too_many
-from shared.formats import FORMATS, resolve_options
+from shared.formats import FORMATS, option_faults, resolve_options
 from shared.function import Event, function
 from shared.http import Answer, Caller, Problem, Request, invalid, serve
 from shared.records import AlreadyRequested, Idempotency, Record
@@ -98,8 +98,8 @@ def _faults(body: Any) -> list[Fault]:
         report_faults = reports[body["report"]].faults(body.get("parameters", {}))
         found += [Fault(**fault | {"pointer": "/parameters" + fault["pointer"]}) for fault in report_faults]
     if "/format" not in wrong and "/options" not in wrong:
-        option_faults = contract.faults(FORMATS[body["format"]].options_schema, body.get("options", {}))
-        found += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in option_faults]
+        of_options = option_faults(body["format"], body.get("options", {}))
+        found += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in of_options]
     return found
 
 

@@ -31,6 +31,7 @@ MIN_PART = 5 * 1024**2
 MAX_PART = 5 * 1024**3
 MAX_PARTS = 10_000
 _THREADS = 8
+_READS = 32
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
             if waiting() >= MIN_PART:
                 flush()
     flush()
+    if not parts:  # an upload has one part at least, and its last may be empty
+        parts.append(Upload(()))
     if len(parts) > MAX_PARTS:
         raise TooManyParts(f"the file takes {len(parts)} parts; S3 allows {MAX_PARTS}")
     return parts
@@ -145,7 +148,6 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
 
     Args:
         key: key in the exports bucket.
-        segments: at least one byte in all.
         file_name: what a browser saves it as.
 
     Raises:
@@ -167,8 +169,8 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
         ContentDisposition=f'attachment; filename="{file_name}"',
     )["UploadId"]
     try:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            done = list(pool.map(lambda numbered: _send(key, upload, *numbered), enumerate(parts, start=1)))
+        with ThreadPoolExecutor(_READS) as reads, ThreadPoolExecutor(_THREADS) as pool:
+            done = list(pool.map(lambda numbered: _send(key, upload, reads, *numbered), enumerate(parts, start=1)))
         s3.complete_multipart_upload(
             Bucket=bucket(),
             Key=key,
@@ -225,9 +227,9 @@ def _split(whole: Range) -> list[Range]:
     return [whole.slice(low, high - low) for low, high in pairwise(bounds)]
 
 
-def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
+def _send(key: str, upload: str, reads: ThreadPoolExecutor, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
     try:
-        return _send_part(key, upload, number, part)
+        return _send_part(key, upload, reads, number, part)
     except ClientError as error:
         if is_missing(error) or is_replaced(error):
             sources = [part.source] if isinstance(part, Copy) else part.pieces
@@ -236,7 +238,9 @@ def _send(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedP
         raise
 
 
-def _send_part(key: str, upload: str, number: int, part: Copy | Upload) -> CompletedPartTypeDef:
+def _send_part(
+    key: str, upload: str, reads: ThreadPoolExecutor, number: int, part: Copy | Upload
+) -> CompletedPartTypeDef:
     where = {"Bucket": bucket(), "Key": key, "UploadId": upload, "PartNumber": number}
     if isinstance(part, Copy):
         answer = aws.s3().upload_part_copy(
@@ -246,7 +250,7 @@ def _send_part(key: str, upload: str, number: int, part: Copy | Upload) -> Compl
             CopySourceIfMatch=part.source.etag,
         )
         return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
-    body = b"".join(_read(piece) for piece in part.pieces)
+    body = b"".join(reads.map(_read, part.pieces))
     sent = aws.s3().upload_part(**where, Body=body, ChecksumAlgorithm="CRC32")  # type: ignore[arg-type]
     return {"PartNumber": number, "ETag": sent["ETag"]}
 

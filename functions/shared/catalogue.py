@@ -180,9 +180,10 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
         for fault in faults(_json_schema(parameter), parameter["default"]):
             found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
-    names = [column["name"] for column in definition["columns"]]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            where = pointer("columns", index, "name")
-            found.append(Fault(pointer=where, detail=f"{name!r} is there twice", allowed="a name of its own"))
+    for key in ("name", "title"):  # a file may call its columns by either
+        given = [column[key] for column in definition["columns"]]
+        for index, value in enumerate(given):
+            if value in given[:index]:
+                where = pointer("columns", index, key)
+                found.append(Fault(pointer=where, detail=f"{value!r} is there twice", allowed=f"a {key} of its own"))
     return found

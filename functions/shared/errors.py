@@ -65,6 +65,14 @@ class SourceSchemaMismatch(ExportError):
     """The files of one dataset do not have the same columns."""
 
 
+class RowGroupTooLarge(ExportError):
+    """A row group of a source file does not fit on a worker's disk."""
+
+
+class TextTooLong(ExportError):
+    """A text does not fit in a cell of the format."""
+
+
 class TooManyRows(ExportError):
     """The export would read more rows than MaxRowsPerExport."""
 
@@ -128,10 +136,20 @@ _EXPLANATIONS = {
     "SourceSchemaMismatch": Explanation(
         "The source files differ in their columns", False, "Rewrite the file that the detail names, then retry."
     ),
+    "RowGroupTooLarge": Explanation(
+        "A source file's row groups are too large",
+        False,
+        "Rewrite the file that the detail names with smaller row groups, or raise GeneratePart's EphemeralStorage.",
+    ),
+    "TextTooLong": Explanation(
+        "A text does not fit in the format", False, "Request another format, or shorten the column by an expression."
+    ),
     "TooManyRows": Explanation(
         "The export is too large", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
     ),
-    "TooManyParts": Explanation("The file is too large", False, "Narrow the parameters."),
+    "TooManyParts": Explanation(
+        "The file is too large", False, "Narrow the parameters, or join small files of the dataset into larger ones."
+    ),
     "PartChanged": Explanation("A part is not the one that was made", True, "Retry: that part is made again."),
     "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
     "EngineChanged": Explanation(

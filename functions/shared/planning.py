@@ -2,23 +2,33 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from shared.errors import TooManyParts
 from shared.work import Extent, Part
 
 MIN_ROWS = 10_000
 """Fewer rows than this are not worth an invocation of their own."""
 MAX_ROWS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
-"""Compressed source bytes of one part. They bound its time; its memory follows the largest row group it reads from."""
+"""Compressed source bytes of one part. With the rows they bound its time; its memory is bounded by the scan."""
+SLACK = 0.125
+"""How far a part's end may lie from where it would be even, as a share of a part, to stand between two row groups."""
+MAX_PARTS = 5_000
+"""Each part is a part of a multipart upload, and what must stand before it another; S3 allows 10,000 of them."""
+LARGEST = 4
+"""How many times larger parts become before more than MAX_PARTS are refused."""
 MAX_ITEM_BYTES = 30_000
 """A Map's item must stay under 32 KB; ids and names come to it."""
+_ITEM_BYTES = 22_000  # what a part aims at: it may end later by twice the slack
 _ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
 
 
 def divide(extents: list[Extent], workers: int) -> list[Part]:
     """Parts of about equal size that together hold every row of ``extents`` once, in order.
+
+    The size of a part is the largest of its shares: of the rows, of the bytes, of the length of its item. Each part but
+    one of a single row is within twice the slack of the others.
 
     Args:
         extents: row groups in the order of the file, each with ``rows`` ≥ 1.
@@ -26,16 +36,31 @@ def divide(extents: list[Extent], workers: int) -> list[Part]:
 
     Returns:
         At least one part; the only one has no sources when there are no extents.
+
+    Raises:
+        TooManyParts: more than MAX_PARTS, however large.
     """
     rows = sum(extent["rows"] for extent in extents)
     target = min(max(math.ceil(rows / max(workers, 1)), MIN_ROWS), MAX_ROWS)
-    drafts = [_Draft()]
-    for extent in extents:
-        for piece in _split(extent, target):
-            if not drafts[-1].takes(piece, target):
-                drafts.append(_Draft())
-            drafts[-1].add(piece)
-    return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
+    for times in range(1, LARGEST + 1):
+        drafts = _fill(extents, _Scale(target * times, MAX_BYTES * times))
+        if len(drafts) <= MAX_PARTS:
+            return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
+    raise TooManyParts(
+        f"{rows} rows in {len({extent['key'] for extent in extents})} files take {len(drafts)} parts; {MAX_PARTS} are "
+        "allowed"
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What a part of size 1 holds."""
+
+    rows: int
+    bytes: int
+
+    def size(self, extent: Extent, item_bytes: int) -> float:
+        return max(extent["rows"] / self.rows, extent["bytes"] / self.bytes, item_bytes / _ITEM_BYTES)
 
 
 @dataclass
@@ -44,44 +69,67 @@ class _Draft:
 
     sources: list[Extent] = field(default_factory=list)
     rows: int = 0
-    bytes: int = 0
     item_bytes: int = _ITEM_FRAME
 
-    def takes(self, extent: Extent, target: int) -> bool:
-        """Whether the extent still fits; an empty part takes any."""
-        return not self.sources or (
-            self.rows + extent["rows"] <= target
-            and self.bytes + extent["bytes"] <= MAX_BYTES
-            and self.item_bytes + _item_bytes(extent) <= MAX_ITEM_BYTES
-        )
+    def takes(self, extent: Extent) -> bool:
+        """Whether its item has place for an extent."""
+        last = self.sources[-1] if self.sources else None
+        return not last or self.item_bytes + _item_bytes(extent, last) <= MAX_ITEM_BYTES
 
     def add(self, extent: Extent) -> None:
         """Adds an extent; one that continues the last of the same object makes it longer instead."""
         self.rows += extent["rows"]
-        self.bytes += extent["bytes"]
         last = self.sources[-1] if self.sources else None
-        if last and last["key"] == extent["key"] and last["offset"] + last["rows"] == extent["offset"]:
+        self.item_bytes += _item_bytes(extent, last)
+        if last and _continues(extent, last):
             last["rows"] += extent["rows"]
             last["bytes"] += extent["bytes"]
         else:
             self.sources.append(extent.copy())
-            self.item_bytes += _item_bytes(extent)
 
 
-def _split(extent: Extent, target: int) -> Iterator[Extent]:
-    """An extent in pieces no larger than a part may be: one huge row group becomes equal runs of rows."""
-    pieces = max(math.ceil(extent["rows"] / target), math.ceil(extent["bytes"] / MAX_BYTES))
-    pieces = min(pieces, extent["rows"])
-    for piece in range(pieces):
-        low, high = (extent["rows"] * step // pieces for step in (piece, piece + 1))
-        yield Extent(
-            key=extent["key"],
-            etag=extent["etag"],
-            offset=extent["offset"] + low,
-            rows=high - low,
-            bytes=extent["bytes"] * (high - low) // extent["rows"],
-        )
+def _fill(extents: list[Extent], scale: _Scale) -> list[_Draft]:
+    """Parts that end as close to even shares of the whole as row groups, or else rows, allow."""
+    sizes = [
+        scale.size(extent, _item_bytes(extent, before))
+        for extent, before in zip(extents, [None, *extents][:-1], strict=True)
+    ]
+    shares = max(math.ceil(sum(sizes)), 1)
+    share = sum(sizes) / shares
+    slack = SLACK * share
+    drafts, done, at = [_Draft()], 0.0, 1
+
+    def is_over() -> bool:
+        return at < shares and at * share - done <= slack
+
+    for rest, size in zip(extents, sizes, strict=True):
+        while size:
+            if drafts[-1].sources and (is_over() or not drafts[-1].takes(rest)):
+                drafts.append(_Draft())
+            while is_over():
+                at += 1
+            room = at * share - done
+            fits = at == shares or size <= room + slack
+            rows = rest["rows"] if fits else max(1, round(rest["rows"] * room / size))
+            left = size * (rest["rows"] - rows) / rest["rows"]
+            first, rest = _cut(rest, rows)
+            drafts[-1].add(first)
+            done, size = done + size - left, left
+    return drafts
 
 
-def _item_bytes(extent: Extent) -> int:
-    return len(json.dumps(extent)) + _DIGITS
+def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
+    """The first rows of an extent, and those that remain."""
+    size = extent["bytes"] * rows // extent["rows"]
+    first = extent | {"rows": rows, "bytes": size}
+    rest = {"offset": extent["offset"] + rows, "rows": extent["rows"] - rows, "bytes": extent["bytes"] - size}
+    return first, extent | rest  # type: ignore[return-value]
+
+
+def _continues(extent: Extent, last: Extent) -> bool:
+    return extent["key"] == last["key"] and last["offset"] + last["rows"] == extent["offset"]
+
+
+def _item_bytes(extent: Extent, last: Extent | None) -> int:
+    """How much longer an item becomes by an extent after another."""
+    return 0 if last and _continues(extent, last) else len(json.dumps(extent)) + _DIGITS

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -22,6 +22,18 @@ _OPERATORS: dict[str, Callable[[Any, Any], pl.Expr]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+def _is_json(dtype: pl.DataType, within: bool = False) -> bool:
+    """Whether it is a list or a struct of values that JSON has, or that the other column types show as text."""
+    if isinstance(dtype, pl.List | pl.Array):
+        return _is_json(cast(pl.DataType, dtype.inner), within=True)
+    if isinstance(dtype, pl.Struct):
+        return all(_is_json(cast(pl.DataType, each.dtype), within=True) for each in dtype.fields)
+    return within and (dtype.is_numeric() or dtype in _WITHIN_JSON)
+
+
+_WITHIN_JSON = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Time, pl.Datetime)
 # Output types of the definition's column types; a clock time may be text HH:MM, because 24:00 is one.
 _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
     "string": (lambda t: t in (pl.String, pl.Categorical, pl.Enum), "text"),
@@ -32,6 +44,7 @@ _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
     "date": (lambda t: t == pl.Date, "a date"),
     "time": (lambda t: t in (pl.String, pl.Time), "a time, or text HH:MM"),
     "timestamp": (lambda t: t == pl.Datetime, "a timestamp"),
+    "json": (_is_json, "a list or a struct, of numbers, text, booleans, dates, times, lists and structs"),
 }
 
 

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from shared import aws
 from shared.errors import EngineChanged
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 
 
@@ -60,7 +60,12 @@ class Plan(TypedDict):
 
 
 class Receipt(TypedDict):
-    """receipts/<number>.json: written after the part, so that who reads it may rely on the part."""
+    """receipts/<number>.json: written after the part, so that who reads it may rely on the part.
+
+    ``fragment`` is what the format must know of the part's bytes to lay them out, as its writer's ``close`` said it.
+    ``bytes_read`` are the bytes of the source that were fetched. ``peak_memory_bytes`` is the most that the worker's
+    process has held since it started: an earlier part may have been larger.
+    """
 
     part: int
     etag: str
@@ -68,6 +73,9 @@ class Receipt(TypedDict):
     crc32: int
     rows_read: int
     rows_written: int
+    fragment: dict[str, Any]
+    bytes_read: int
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,8 @@ def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, 
     variables |= {"AWS_EXECUTION_ENV": f"AWS_Lambda_{python}", **runtime.execution_credentials(config)}
     for key, value in lambda_svc._runtime_env_vars(config).items():
         variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else value
-    # object_store, which polars reads S3 with, refuses plain HTTP unless told; botocore must not prefix the host.
-    here = {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], "AWS_ALLOW_HTTP": "true"}
-    return variables | here | {runtime.HOST_PREFIX_ENV: "true"}
+    # botocore must not prefix the host.
+    return variables | {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], runtime.HOST_PREFIX_ENV: "true"}
 
 
 class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]  # MiniStack has no types

@@ -1,4 +1,4 @@
-"""moto's server for every test, and at the end the matrix of what happened."""
+"""At the end of the tests: the matrix of what happened."""
 
 from __future__ import annotations
 
@@ -11,19 +11,12 @@ from rich.table import Table
 
 from shared import planning
 from tests.faults import table
-from tests.support.moto_machine import moto_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 ALL = os.environ.get("FAULTS") == "all"
 _happened = pytest.StashKey[dict[table.Cell, str]]()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _server() -> Iterator[None]:
-    with moto_server():
-        yield
 
 
 @pytest.fixture(autouse=True)

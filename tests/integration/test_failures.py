@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
+import polars as pl
 import pytest
 
-from tests.integration.source import footer_length, parquet, with_damaged_footer
+from tests.integration.source import footer_length, parquet, some_flights, with_damaged_footer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.integration.api import Caller
     from tests.integration.deployed import Deployed
 
 
-def with_damaged_pages(file: bytearray) -> bytearray:
+class Case(NamedTuple):
+    """A file, in a year of its own: far from every other request, and after all other files of the dataset."""
+
+    year: int
+    damage: Callable[[bytearray], bytes]
+    state: str = "PlanParts"
+    part: int | None = None
+    error: str = "SourceUnreadable"
+    title: str = "A source file cannot be read"
+    remedy: str = "Replace the file"
+
+
+def with_damaged_pages(file: bytearray) -> bytes:
     length = len(file) - 12 - footer_length(file)
     file[4 : 4 + length] = b"\xff" * length
-    return file
+    return bytes(file)
 
 
-# A year of its own for each, far from every other request, and after all other files of the dataset.
-CASES: dict[str, tuple[int, Callable[[bytearray], bytearray], str, int | None]] = {
-    "a broken footer": (2096, with_damaged_footer, "PlanParts", None),
-    "an empty file": (2098, lambda _: bytearray(), "PlanParts", None),
-    "broken pages": (2099, with_damaged_pages, "GeneratePart", 0),
+def with_text_for_numbers(_: bytearray) -> bytes:
+    changed = io.BytesIO()
+    some_flights().with_columns(pl.col("distance").cast(pl.String)).write_parquet(changed)
+    return changed.getvalue()
+
+
+MISFIT = ("ColumnMismatch", "The report does not fit its data", "Correct the column")
+CASES = {
+    "a broken footer": Case(2096, with_damaged_footer),
+    "an empty file": Case(2098, lambda _: b""),
+    "no Parquet at all": Case(2094, lambda _: b"year,month\n2094,1\n"),
+    "a file that lost its beginning": Case(2093, lambda file: bytes(file[1000:])),
+    "broken pages": Case(2099, with_damaged_pages, "GeneratePart", 0),
+    "text where numbers are declared": Case(2097, with_text_for_numbers, "PlanParts", None, *MISFIT),
 }
 
 
@@ -35,10 +57,10 @@ CASES: dict[str, tuple[int, Callable[[bytearray], bytearray], str, int | None]] 
 def test_a_broken_source_fails_the_export_in_every_sight(
     name: str, deployed: Deployed, sign_up: Callable[[str], Caller]
 ) -> None:
-    year, damage, state, part = CASES[name]
+    year, damage, state, part, type_, title, remedy = CASES[name]
     caller = sign_up(f"test-{uuid.uuid4().hex[:12]}")
     path = f"flights/year={year}/month=1/{uuid.uuid4().hex}.parquet"
-    content = bytes(damage(parquet(caller.tenant)))
+    content = damage(parquet(caller.tenant))
     with deployed.listening(caller.owner) as announcements, deployed.source_file(path, content) as key:
         export = caller.follow(caller.request(first=f"{year}-01-01", last=f"{year}-01-31")).end
         announced = announcements.of(export)
@@ -46,11 +68,11 @@ def test_a_broken_source_fails_the_export_in_every_sight(
     assert export["status"] == "FAILED"
     error = export["error"]
     assert set(error) == {"type", "title", "detail", "state", "part", "retryable", "remedy"}
-    assert (error["type"], error["state"], error["part"]) == ("SourceUnreadable", state, part)
-    assert error["title"] == "A source file cannot be read"
-    assert key in error["detail"]
+    assert (error["type"], error["state"], error["part"]) == (type_, state, part)
+    assert error["title"] == title
+    assert (key if type_ == "SourceUnreadable" else "column distance") in error["detail"]
     assert error["retryable"] is False
-    assert "Replace the file" in error["remedy"]
+    assert remedy in error["remedy"]
     assert (export["rows"], export["bytes"], export["crc32"], export["expires_at"]) == (None,) * 4
     assert export["finished_at"] > export["created_at"]
     assert "file" not in export["links"]
@@ -60,13 +82,13 @@ def test_a_broken_source_fails_the_export_in_every_sight(
     assert caller.get("/limits").json["active_exports"]["used"] == 0
 
     execution = deployed.execution(export)
-    assert (execution["status"], execution["error"]) == ("FAILED", "SourceUnreadable")
+    assert (execution["status"], execution["error"]) == ("FAILED", type_)
     letter = deployed.letter(export["id"])
     assert (letter["owner"], letter["attempt"]) == (caller.owner, 1)
     assert letter["execution_arn"] == execution["executionArn"]
-    failure = {"type": "SourceUnreadable", "state": state, "part": "" if part is None else str(part)}
+    failure = {"type": type_, "state": state, "part": "" if part is None else str(part)}
     assert letter["failure"] == failure | {"error": letter["failure"]["error"]}
-    assert key in json.loads(letter["failure"]["error"])["Cause"]
+    assert error["detail"] in json.loads(json.loads(letter["failure"]["error"])["Cause"])["errorMessage"]
 
     assert [event["detail-type"] for event in announced] == ["Export Failed"]
     detail = announced[0]["detail"]

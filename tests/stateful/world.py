@@ -82,7 +82,7 @@ class Dataset:
         ]
         return pl.Schema({"carrier": pl.String, "number": pl.Int64}), extents
 
-    def scan(self, _query: Any, _schema: Any, extents: list[dict[str, Any]]) -> Iterator[pl.DataFrame]:
+    def scan(self, _query: Any, _schema: Any, extents: list[dict[str, Any]], _fetched: Any) -> Iterator[pl.DataFrame]:
         for extent in extents:
             if extent["etag"] != str(self.version):
                 raise SourceChanged("replaced since it was planned")

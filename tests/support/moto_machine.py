@@ -1,9 +1,8 @@
 """The real state machine with the real handlers, in this process, on moto's interpreter.
 
 Tables, queue, bucket, environment variables and the machine's substitutions are read from template.yaml. boto3 is
-answered by moto within the process; polars has an HTTP client of its own and reads the same objects from moto's server
-in a thread. Where moto differs from AWS a function below puts it right; a test in tests/workflow/test_moto.py proves
-that moto still differs.
+answered by moto within the process. Where moto differs from AWS a function below puts it right; a test in
+tests/workflow/test_moto.py proves that moto still differs.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import boto3
-import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore import endpoint
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -41,7 +39,6 @@ from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.s3.models import S3Backend
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
@@ -807,24 +804,9 @@ def some_errors_are_never_caught() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def moto_server() -> Iterator[None]:
-    """moto's S3 over HTTP, for polars; its objects are those that boto3 sees within this process."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        with pytest.MonkeyPatch.context() as environment:
-            # boto3 does not know AWS_ENDPOINT: it stays with what mock_aws answers.
-            environment.setenv("AWS_ENDPOINT", "http://{}:{}".format(*server.get_host_and_port()))
-            environment.setenv("AWS_ALLOW_HTTP", "true")
-            yield
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
 def moto_cloud(**parameters: object) -> Iterator[Cloud]:
     """
-    A new stack, of which nothing is left afterwards; it needs :func:`moto_server`.
+    A new stack, of which nothing is left afterwards.
 
     Args:
         parameters: of the template, where they are not to be the defaults.

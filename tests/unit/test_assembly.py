@@ -1,12 +1,16 @@
 """Assembly: whatever the sizes of the fragments, S3 gets an upload it accepts and the file is their concatenation."""
 
+import io
 import random
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,11 +74,45 @@ def test_the_parts_of_an_upload_are_within_the_limits_of_s3(given_segments: list
 
 @given(segments)
 def test_little_is_sent_through_here(given_segments: list[Segment]) -> None:
-    """Only what reaches the least size of a part: at most twice that for each segment that follows a remainder."""
+    """Small parts, and of a large one only the head that a remainder before it needs to reach the least size."""
+    sent: dict[str, int] = {}
+    for each in assembly.plan_upload(given_segments):
+        if isinstance(each, Upload):
+            assert size_of(each) < 2 * MIN_PART
+            for piece in each.pieces:
+                if isinstance(piece, Range):
+                    sent[piece.key] = sent.get(piece.key, 0) + piece.size
+    for before, segment in pairwise([segment for segment in given_segments if segment.size]):
+        assert isinstance(segment, Range)
+        if segment.size >= 2 * MIN_PART:
+            assert sent.get(segment.key, 0) < MIN_PART
+            if isinstance(before, Range) and before.size >= 2 * MIN_PART:
+                assert segment.key not in sent
+
+
+@given(st.lists(st.integers(2 * MIN_PART, 3 * MAX_PART), min_size=1, max_size=30))
+def test_nothing_is_sent_through_here_when_every_part_can_be_copied(sizes: list[int]) -> None:
+    planned = assembly.plan_upload([part(number, size) for number, size in enumerate(sizes)])
+    assert all(isinstance(each, Copy) for each in planned)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 12 * MIB)), max_size=25))
+def test_literals_may_stand_anywhere_and_be_of_any_size(drawn: list[tuple[bool, int]]) -> None:
+    block = bytes(12 * MIB)
+    given_segments = [
+        Literal(block[:size]) if is_literal else part(number, size) for number, (is_literal, size) in enumerate(drawn)
+    ]
     planned = assembly.plan_upload(given_segments)
-    uploads = [each for each in planned if isinstance(each, Upload)]
-    assert all(size_of(each) < 3 * MIN_PART for each in uploads)
-    assert sum(size_of(each) for each in uploads) <= 2 * MIN_PART * len(given_segments)
+    assert sum(map(size_of, planned)) == sum(size for _, size in drawn)
+    assert all(size_of(each) >= MIN_PART for each in planned[:-1])
+    assert [piece for piece in pieces(planned) if isinstance(piece, Literal)] == [
+        segment for segment in given_segments if isinstance(segment, Literal) and segment.size
+    ]
+
+
+@given(segments)
+def test_the_same_parts_are_always_uploaded_alike(given_segments: list[Segment]) -> None:
+    assert assembly.plan_upload(given_segments) == assembly.plan_upload(list(given_segments))
 
 
 def test_more_parts_than_s3_allows_are_refused() -> None:
@@ -149,6 +187,12 @@ def test_the_file_is_the_concatenation_of_its_parts(s3: Any, sizes: list[int]) -
     assert (found["ContentType"], found["ContentDisposition"]) == ("text/csv", 'attachment; filename="f.csv"')
 
 
+def test_a_file_of_no_bytes_is_a_file(s3: Any) -> None:
+    assembly.assemble("empty", [Literal(b"")], "application/jsonl", "f.jsonl")
+    found = s3.get_object(Bucket=BUCKET, Key="empty")
+    assert (found["Body"].read(), found["ContentType"]) == (b"", "application/jsonl")
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 100), st.integers(4 * MIB, 11 * MIB)), max_size=4))
 def test_any_fragments_make_their_concatenation(server: str, sizes: list[int]) -> None:
@@ -176,6 +220,16 @@ def test_s3_is_told_the_checksum_and_the_size_of_the_whole_file(s3: Any) -> None
     )
     assembly.assemble("file", given_segments, "text/csv", "f.csv")
     s3.meta.events.unregister("provide-client-params.s3.*", unique_id="record")
+    copies = {copy["PartNumber"]: (copy["CopySource"], copy["CopySourceRange"]) for copy in calls["UploadPartCopy"]}
+    assert copies == {
+        2: (f"{BUCKET}/part-0", f"bytes={MIN_PART - 4}-{11 * MIB - 1}"),
+        3: (f"{BUCKET}/part-1", f"bytes=0-{7 * MIB - 1}"),
+    }
+    (read,) = calls["GetObject"]
+    assert (read["Key"], read["Range"]) == ("part-0", f"bytes=0-{MIN_PART - 5}")
+    assert read["IfMatch"] == given_segments[1].etag
+    (sent,) = calls["UploadPart"]
+    assert (sent["PartNumber"], sent["ChecksumAlgorithm"]) == (1, "CRC32")
     (created,) = calls["CreateMultipartUpload"]
     assert (created["ChecksumAlgorithm"], created["ChecksumType"]) == ("CRC32", "FULL_OBJECT")
     assert all(copy["CopySourceIfMatch"] in {s.etag for s in given_segments[1:]} for copy in calls["UploadPartCopy"])
@@ -192,3 +246,59 @@ def test_a_part_that_changed_since_its_receipt_stops_the_file_and_leaves_nothing
         assembly.assemble("file", given_segments, "text/csv", "f.csv")
     assert "file" not in [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_the_server_of_these_tests_refuses_parts_that_are_too_small(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_segments, _ = store(s3, [2 * MIB] * 4)
+    monkeypatch.setattr(assembly, "MIN_PART", MIB)
+    with pytest.raises(ClientError, match="EntityTooSmall"):
+        assembly.assemble("file", given_segments, "text/csv", "f.csv")
+    assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_the_same_parts_make_the_same_bytes(s3: Any) -> None:
+    given_segments, _ = store(s3, [6 * MIB, 3, 7 * MIB, 100])
+    etags = set()
+    for key in ("one", "two"):
+        assembly.assemble(key, given_segments, "text/csv", "f.csv")
+        etags.add(s3.head_object(Bucket=BUCKET, Key=key)["ETag"])
+    assert len(etags) == 1
+
+
+class Fake:
+    """The calls of S3 that assembling makes; ``before_read`` is called within each download."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.before_read: Callable[[], object] = lambda: None
+
+    def create_multipart_upload(self, **_: Any) -> dict[str, str]:
+        return {"UploadId": "1"}
+
+    def get_object(self, Key: str, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        self.before_read()
+        first, last = map(int, Range.removeprefix("bytes=").split("-"))
+        return {"Body": io.BytesIO(bytes(last - first + 1))}
+
+    def upload_part(self, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
+        self.sent.append(len(Body))
+        return {"ETag": "1"}
+
+    def complete_multipart_upload(self, **_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    found = Fake()
+    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
+    monkeypatch.setattr(aws, "s3", lambda: found)
+    return found
+
+
+def test_many_small_parts_are_downloaded_side_by_side_and_sent_in_few(fake: Fake) -> None:
+    first = threading.Barrier(16, timeout=30)
+    waits = iter(range(16))
+    fake.before_read = lambda: first.wait() if next(waits, None) is not None else None
+    assembly.assemble("file", [part(number, 1024) for number in range(6000)], "text/csv", "f.csv")
+    assert sorted(fake.sent) == [6000 * 1024 - MIN_PART, MIN_PART]

@@ -236,16 +236,20 @@ BAD: dict[str, tuple[Change, str]] = {
     "a column without a type": (
         without("columns", 0, "type"),
         "/columns/0/type: is missing, allowed: one of "
-        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp"',
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "json"',
     ),
     "a column of an unknown type": (
         at("columns", 1, "type", value="money"),
         '/columns/1/type: "money" is not allowed, allowed: one of '
-        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp"',
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "json"',
     ),
     "a column that is there twice": (
         at("columns", 1, "name", value="day"),
         "/columns/1/name: 'day' is there twice, allowed: a name of its own",
+    ),
+    "a title that is there twice": (
+        at("columns", 1, "title", value="Day"),
+        "/columns/1/title: 'Day' is there twice, allowed: a title of its own",
     ),
     "a parameter of an unknown type": (
         at("parameters", "to", "type", value="timestamp"),

@@ -14,6 +14,13 @@ from tests.unit.support import NO_ANSWER, OWNER, ROOT, TENANT, USER, Answer, Cal
 Post = Callable[..., Answer]
 
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+CSV_OPTIONS = {
+    "spreadsheet_safe": True,
+    "bom": False,
+    "delimiter": ",",
+    "header_style": "title",
+    "timezone": "UTC",
+}
 LEAST = {"report": "flights", "format": "csv", "parameters": {"from": "2013-06-30", "to": "2013-06-30"}}
 ONE_DAY = LEAST["parameters"]
 
@@ -90,7 +97,7 @@ def test_an_accepted_request_is_recorded_with_every_attribute(cloud: Cloud, time
         "report": "flights",
         "format": "csv",
         "parameters": {"from": "2013-01-01", "to": "2013-12-31", "origin": "JFK", "minimum_delay": 15},
-        "options": {"spreadsheet_safe": True, "bom": True},
+        "options": CSV_OPTIONS | {"bom": True},
         "status": "QUEUED",
         "attempt": 1,
         "created_at": "2026-11-23T09:12:31.482Z",
@@ -114,7 +121,7 @@ def test_an_accepted_request_is_answered_with_the_export(post: Post) -> None:
         "report": "flights",
         "format": "csv",
         "parameters": {"from": "2013-06-30", "to": "2013-06-30"},
-        "options": {"spreadsheet_safe": True, "bom": False},
+        "options": CSV_OPTIONS,
         "status": "QUEUED",
         "progress": {"parts_done": 0, "parts_total": None},
         "created_at": "2026-11-23T09:12:31.482Z",
@@ -158,6 +165,7 @@ def test_behind_a_custom_domain_the_location_is_the_custom_domains(cloud: Cloud,
 # ── A bad body ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 DATE = "a value of type string, format date"
+FORMAT = 'one of "csv", "csv.gz", "jsonl", "jsonl.gz", "parquet", "xlsx"'
 AIRPORT = "a value of type string, text matching ^[A-Z]{3}$, at most 256 characters"
 DELAY = "a value of type integer, at least -120, at most 10000"
 PARAMETERS = "destination, from, minimum_delay, origin, to"
@@ -167,7 +175,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     "nothing in it": (
         {},
         [
-            ("/format", "is missing", 'one of "csv"'),
+            ("/format", "is missing", FORMAT),
             ("/report", "is missing", KNOWN),
         ],
     ),
@@ -179,7 +187,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
         LEAST | {"report": ["flights"]},
         [("/report", '["flights"] is not allowed', KNOWN)],
     ),
-    "an unknown format": (LEAST | {"format": "pdf"}, [("/format", '"pdf" is not allowed', 'one of "csv"')]),
+    "an unknown format": (LEAST | {"format": "pdf"}, [("/format", '"pdf" is not allowed', FORMAT)]),
     "an unknown field": (
         LEAST | {"tenant": "DL"},
         [("/tenant", "is not known here", "format, options, parameters, report")],
@@ -233,8 +241,22 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
         [("/parameters/to", "2013-01-01 to 2014-01-02 is 367 days", "at most 366 days, up to 2014-01-01")],
     ),
     "an unknown option": (
-        LEAST | {"options": {"delimiter": ";"}},
-        [("/options/delimiter", "is not known here", "bom, spreadsheet_safe")],
+        LEAST | {"options": {"colour": "red"}},
+        [("/options/colour", "is not known here", "bom, delimiter, header_style, spreadsheet_safe, timezone")],
+    ),
+    "an option of another format": (
+        LEAST | {"format": "jsonl", "options": {"delimiter": ";"}},
+        [("/options/delimiter", "is not known here", "header_style, timezone")],
+    ),
+    "a time zone that is none": (
+        LEAST | {"options": {"timezone": "Mars/Olympus"}},
+        [
+            (
+                "/options/timezone",
+                '"Mars/Olympus" is no time zone',
+                "a name of the IANA time zone database, such as Europe/Berlin, America/New_York or UTC",
+            )
+        ],
     ),
     "an option of another type": (
         LEAST | {"options": {"bom": "yes"}},
@@ -269,7 +291,7 @@ def test_a_bad_body_is_a_problem_that_says_it_all(post: Post) -> None:
     assert answered.body["status"] == 400
     assert answered.body["title"] == "The request is not valid"
     assert answered.body["detail"] == (
-        'The request has 2 faults: /format: "pdf" is not allowed, allowed: one of "csv"; '
+        f'The request has 2 faults: /format: "pdf" is not allowed, allowed: {FORMAT}; '
         "/x: is not known here, allowed: format, options, parameters, report"
     )
 

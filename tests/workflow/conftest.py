@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared import planning
-from tests.support.moto_machine import moto_cloud, moto_server
+from tests.support.moto_machine import moto_cloud
 from tests.workflow.world import PARTS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     MakeWorld = Callable[..., World]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _server() -> Iterator[None]:
-    with moto_server():
-        yield
 
 
 @pytest.fixture

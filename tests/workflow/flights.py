@@ -69,10 +69,12 @@ def key(month: int) -> str:
     return f"data/flights/year=2013/month={month}/flights.parquet"
 
 
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    """The rows as a file with a row group for every four."""
+def parquet(rows: list[dict[str, Any]], **types: Any) -> bytes:
+    """The rows as a file with a row group for every four; ``types`` of columns in place of the right ones."""
     file = io.BytesIO()
-    pl.DataFrame(rows, schema=COLUMNS).write_parquet(file, row_group_size=ROWS_PER_GROUP, compression="uncompressed")
+    pl.DataFrame(rows, schema=COLUMNS | types).write_parquet(
+        file, row_group_size=ROWS_PER_GROUP, compression="uncompressed"
+    )
     return file.getvalue()
 
 

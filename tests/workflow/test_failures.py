@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
 
 from shared import planning, work
+from shared.sources import objects, parquet, parquet_rows
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, PARTS
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.workflow.conftest import MakeWorld
     from tests.workflow.world import World
 
@@ -35,10 +37,45 @@ def test_a_dataset_without_files(world: World) -> None:
     assert "data/flights/" in said
 
 
-def test_a_truncated_file(world: World) -> None:
-    world.put(flights.key(2), flights.parquet(flights.flights(2))[:-FOOTER])
+BROKEN = {
+    "its end is cut": (lambda file: file[:-FOOTER], "it does not end with PAR1"),
+    "its beginning is cut": (lambda file: file[300:], "outside of the data"),
+    "it is empty": (lambda _: b"", "no more than 0 bytes"),
+    "it is no Parquet at all": (lambda _: b"year,month\n2013,1\n", "it does not end with PAR1"),
+    "its footer is encrypted": (lambda file: file[:-4] + b"PARE", "its footer is encrypted"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_read(world: World, name: str) -> None:
+    damage, why = BROKEN[name]
+    world.put(flights.key(2), damage(flights.parquet(flights.flights(2))))
     said = world.assert_failed(world.run(), "PlanParts", "SourceUnreadable")
-    assert flights.key(2) in said
+    assert f"s3://{world.cloud.bucket}/{flights.key(2)} is not readable Parquet" in said
+    assert why in said
+    assert world.cloud.keys("work/") == []
+
+
+def test_a_column_of_a_type_that_its_declaration_does_not_allow(world: World) -> None:
+    for month in (1, 2):
+        rows = [flight | {"distance": str(flight["distance"])} for flight in flights.flights(month)]
+        world.put(flights.key(month), flights.parquet(rows, distance=pl.String))
+    said = world.assert_failed(world.run(), "PlanParts", "ColumnMismatch")
+    assert "column distance is declared integer: an integer; the source gives String" in said
+
+
+def test_a_row_group_that_is_larger_than_a_workers_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 100)
+    said = world.assert_failed(world.run(), "PlanParts", "RowGroupTooLarge")
+    assert flights.key(1) in said
+    assert "100 are allowed" in said
+
+
+def test_more_parts_than_an_upload_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "MAX_ROWS", 1)
+    monkeypatch.setattr(planning, "MAX_PARTS", 3)
+    said = world.assert_failed(world.run(), "PlanParts", "TooManyParts")
+    assert "16 rows in 2 files take 4 parts; 3 are allowed" in said
 
 
 def test_a_report_that_the_deployment_does_not_have(world: World) -> None:
@@ -86,6 +123,24 @@ def test_a_source_that_is_replaced_after_it_was_planned(world: World) -> None:
     assert "was replaced" in said
 
 
+def test_a_source_that_is_replaced_between_two_requests_of_one_part(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its footer is of the file that was planned, its rows would be of another: no part is mixed of both."""
+    monkeypatch.setattr(parquet_rows, "FOOTER_GUESS", 8)
+    original = objects.blocks
+
+    def blocks(key: str, *given: Any) -> Any:
+        if key == flights.key(2):
+            world.put_flights(2, count=4)
+        return original(key, *given)
+
+    monkeypatch.setattr(objects, "blocks", blocks)
+    execution = world.run()
+    said = world.assert_failed(execution, "GeneratePart", "SourceChanged", int(world.record["failure"]["part"]))
+    assert f"{flights.key(2)} was replaced" in said
+
+
 def test_a_source_that_is_gone_after_it_was_planned(world: World) -> None:
     world.cloud.after("PlanParts", lambda _: world.delete(flights.key(1)))
     execution = world.run()
@@ -130,9 +185,10 @@ def test_a_definition_that_refuses_the_requests_parameters_now(world: World) -> 
 def test_parts_of_two_engines_are_not_put_together(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MAX_ROWS", flights.ROWS_PER_GROUP)
     world = make_world(MapConcurrency=1)
-    world.cloud.after("GeneratePart", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "2"), part=0)
+    planned = work.ENGINE_VERSION
+    world.cloud.after("GeneratePart", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "next"), part=0)
     said = world.assert_failed(world.run(), "GeneratePart", "EngineChanged", part=1)
-    assert "the plan is of engine 1; 2 is deployed since" in said
+    assert f"the plan is of engine {planned}; next is deployed since" in said
 
 
 # AssembleFile
@@ -141,7 +197,7 @@ def test_parts_of_two_engines_are_not_put_together(make_world: MakeWorld, monkey
 def test_an_engine_that_is_deployed_before_the_file_is_put_together(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.cloud.before("AssembleFile", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "2"))
+    world.cloud.before("AssembleFile", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "next"))
     world.assert_failed(world.run(), "AssembleFile", "EngineChanged")
 
 

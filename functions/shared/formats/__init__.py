@@ -1,17 +1,24 @@
 """The formats of the file. A format is one module with a :class:`Format` in it.
 
 Workers write **position-independent** fragments, which the assembler puts together in the order of the parts, with
-what belongs before, between and after them. API functions read a format's name and options only: this package
-imports no engine at its top.
+what belongs before, between and after them. API functions and AssembleFile read names, options and layouts only: this
+package imports no engine at its top. What each format guarantees stands in docs/formats.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from shared import contract
 from shared.assembly import Segment
+from shared.contract import Fault
+from shared.formats import options
 from shared.formats.csv import Csv
+from shared.formats.gzip import Gzip
+from shared.formats.jsonl import Jsonl
+from shared.formats.parquet import Parquet
+from shared.formats.xlsx import Xlsx
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,27 +26,61 @@ if TYPE_CHECKING:
     from shared.work import Plan, Receipt, Work
 
 
+class Writer(Protocol):
+    """Makes the fragment of one part."""
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Appends rows, none of them perhaps. Columns are those of the definition, in its order, named by its names."""
+
+    def close(self) -> dict[str, Any]:
+        """Writes what is left, and says what :meth:`Format.layout` must know of the fragment: JSON, a few kilobytes.
+
+        It becomes the receipt's ``fragment``.
+        """
+
+
 class Format(Protocol):
     """What a format offers."""
 
-    name: ClassVar[str]
-    extension: ClassVar[str]
-    content_type: ClassVar[str]
-    options_schema: ClassVar[dict[str, Any]]
-    """JSON Schema of ``options`` in a request, each with its default."""
+    @property
+    def name(self) -> str:
+        """What a request gives as ``format``."""
 
-    def write(self, rows: pl.DataFrame, plan: Plan, into: IO[bytes]) -> None:
-        """Appends the rows to a part's fragment. Columns are those of the definition, in its order."""
+    @property
+    def extension(self) -> str:
+        """What the file's name ends in, without the dot."""
+
+    @property
+    def content_type(self) -> str:
+        """The file's ``Content-Type``. There is never a ``Content-Encoding``: what is saved is the file itself."""
+
+    @property
+    def options_schema(self) -> dict[str, Any]:
+        """JSON Schema of ``options`` in a request, closed, each option with its default."""
+
+    def writer(self, plan: Plan, into: IO[bytes]) -> Writer:
+        """Begins the fragment of a part. Only workers call it: it may import the engine."""
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """The file as a sequence of bytes and of parts."""
+        """The file as a sequence of bytes and of parts. Needs no engine.
+
+        Args:
+            receipts: of every part, in order; a part may hold no bytes.
+        """
 
 
-FORMATS: dict[str, Format] = {each.name: each for each in (Csv(),)}
+_CSV, _JSONL = Csv(), Jsonl()
+_ALL: tuple[Format, ...] = (_CSV, Gzip(_CSV), _JSONL, Gzip(_JSONL), Parquet(), Xlsx())
+FORMATS = {each.name: each for each in _ALL}
 """The formats by the name that a request gives."""
 
 
-def resolve_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def resolve_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """A request's options with the format's defaults filled in."""
-    schema = FORMATS[name].options_schema["properties"]
-    return {option: rule["default"] for option, rule in schema.items()} | options
+    return options.resolve(FORMATS[name].options_schema, given)
+
+
+def option_faults(name: str, given: object) -> list[Fault]:
+    """Every fault of a request's options; pointers start at the options' own root."""
+    schema = FORMATS[name].options_schema
+    return contract.faults(schema, given) or options.zone_faults(schema, given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator
 from typing import Protocol
 
 import polars as pl
@@ -21,17 +22,21 @@ class Source(Protocol):
         What cannot hold such rows is not opened; where nothing can, the schema is empty too.
 
         Raises:
-            SourceMissing, SourceUnreadable, SourceChanged, SourceSchemaMismatch, ColumnMismatch.
+            SourceMissing, SourceUnreadable, SourceChanged, SourceUnavailable, SourceSchemaMismatch, RowGroupTooLarge,
+            ColumnMismatch.
         """
 
-    def scan(self, query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterator[pl.DataFrame]:
+    def scan(
+        self, query: Query, schema: dict[str, str], extents: list[Extent], fetched: Counter[str] | None = None
+    ) -> Generator[pl.DataFrame, None, None]:
         """Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
 
         Args:
             schema: polars types by column, as text, as the plan holds them.
+            fetched: ``bytes`` grows by what is fetched from the source, footers and gaps included.
 
         Raises:
-            SourceUnreadable, SourceChanged.
+            SourceUnreadable, SourceChanged, SourceUnavailable.
         """
 
 

@@ -7,220 +7,178 @@ columns (``year=2013/month=1/``) are integers where every value is one, text oth
 from __future__ import annotations
 
 import io
-import os
-import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
-from botocore.exceptions import ClientError
 
-from shared import aws
-from shared.errors import SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnavailable, SourceUnreadable
+from shared.errors import RowGroupTooLarge, SourceMissing, SourceSchemaMismatch
 from shared.query import Query
-from shared.sources import parquet_footer
-from shared.sources.parquet_footer import Chunk, RowGroup
-from shared.work import Extent, is_missing, is_replaced
+from shared.sources import objects, parquet_footer, partitions
+from shared.sources.objects import Found
+from shared.sources.parquet_footer import Footer, RowGroup
+from shared.sources.parquet_rows import NARROW, read_footer, require_within, scan, unreadable
+from shared.work import Extent
 
-BATCH_ROWS = 131_072
-"""Rows that a scan holds in memory at once."""
-_FOOTER_GUESS = 64 * 1024
-_THREADS = 16
-_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+__all__ = ["plan", "scan"]
+
+MAX_GROUP_BYTES = 2 * 1024**3
+"""Compressed bytes of a row group's needed columns. A worker's disk holds four: a part may cut the first and the last
+of a file, and those of the next file are fetched meanwhile."""
+_THREADS = 32
+# CompressionCodec of parquet.thrift, but LZO.
+_CODECS = {0: "none", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 5: "LZ4", 6: "ZSTD", 7: "LZ4_RAW"}
+Bounds = tuple[bytes | None, bytes | None]
 
 
 @dataclass(frozen=True)
 class _File:
-    key: str
-    etag: str
-    partitions: dict[str, str | None]
+    found: Found
+    partitions: partitions.Values
+
+    @property
+    def key(self) -> str:
+        return self.found.key
+
+    @property
+    def address(self) -> str:
+        return objects.address(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A file (no rows) or row group: the bounds of its values as far as they are known, and what reading it takes."""
+
+    file: _File
+    rows: int = 0
+    bytes: int = 0
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What is kept of a footer."""
+
+    schema: pl.Schema
+    groups: list[_Group]
 
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     """See :class:`shared.sources.Source`: file listing, then footers of the files whose partitions may match."""
     files = _list(query.dataset)
-    partition_types = _partition_types(files, query.tenant_column)
-    files.sort(key=lambda file: _order(file, partition_types))
-    candidates = [file for file, keep in zip(files, _prune_files(query, files, partition_types), strict=True) if keep]
+    types = partitions.types([file.partitions for file in files], query.tenant_column)
+    files.sort(key=lambda file: (partitions.order(file.partitions, types), file.key))
+    candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
     if not candidates:
         return pl.Schema(), []
+    reader = _Footers(query)
     with ThreadPoolExecutor(_THREADS) as pool:
-        footers = list(pool.map(_read_footer, candidates))
-    schema = pl.Schema(_schema(candidates[0], footers[0]) | partition_types)
+        planned = list(pool.map(reader.read, candidates))
+    schema = pl.Schema(planned[0].schema | types)
     query.check(pl.Schema({name: _wide(dtype) for name, dtype in schema.items()}))
-    _require_equal_schemas(query, candidates, footers, schema)
-    groups = [
-        (file, group) for file, footer in zip(candidates, footers, strict=True) for group in _row_groups(file, footer)
-    ]
-    keep = _prune(query, schema, [_Group(file.partitions, group.chunks) for file, group in groups])
-    return schema, list(_extents(query, groups, keep))
-
-
-def scan(query: Query, schema: dict[str, str], extents: list[Extent]) -> Iterator[pl.DataFrame]:
-    """See :class:`shared.sources.Source`: polars reads S3 directly, only the columns and row groups that are needed."""
-    needs = query.needs()
-    for extent in extents:
-        _require_unchanged(extent)
-        partitions = _partitions(extent["key"])
-        stored = [name for name in needs if name not in partitions]
-        added = [_partition_column(name, partitions[name], schema[name]) for name in needs if name in partitions]
-        for offset in range(extent["offset"], extent["offset"] + extent["rows"], BATCH_ROWS):
-            rows = min(BATCH_ROWS, extent["offset"] + extent["rows"] - offset)
-            lazy = pl.scan_parquet(_address(extent["key"]), hive_partitioning=False, glob=False).slice(offset, rows)
-            try:
-                # Without a column of the file there is still a row for each of its rows: its number.
-                read = (
-                    lazy.select(stored).cast(dict.fromkeys(_NARROW, pl.Int64))
-                    if stored
-                    else lazy.with_row_index("").select("")
-                )
-                yield read.with_columns(added).select(needs).collect()
-            except pl.exceptions.PolarsError as error:
-                _require_unchanged(extent)
-                raise _unreadable(extent["key"], error) from error
-            except OSError as error:  # what S3 answers, after the retries that polars makes
-                _require_unchanged(extent)
-                raise SourceUnavailable(f"s3://{_bucket()}/{extent['key']}: {_first_line(error)}") from error
-        _require_unchanged(extent)
+    _require_equal_schemas(query, candidates, planned)
+    groups = [group for each in planned for group in each.groups]
+    return schema, list(_extents(groups, _prune(query, schema, groups)))
 
 
 def _list(dataset: str) -> list[_File]:
-    prefix = f"{_prefix()}{dataset}/"
-    pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=prefix)
     files = [
-        _File(item["Key"], item["ETag"], _partitions(item["Key"]))
-        for page in pages
-        for item in page.get("Contents", [])
-        if item["Key"].endswith(".parquet") and not item["Key"].rsplit("/", 1)[-1].startswith(("_", "."))
+        _File(found, partitions.of(found.key))
+        for found in objects.found(dataset)
+        if found.key.endswith(".parquet") and not found.key.rsplit("/", 1)[-1].startswith(("_", "."))
     ]
     if not files:
-        raise SourceMissing(f"no Parquet file under s3://{_bucket()}/{prefix}")
-    names = [sorted(file.partitions) for file in files]
-    for file, found in zip(files, names, strict=True):
-        if found != names[0]:
-            raise SourceSchemaMismatch(f"{file.key} is partitioned by {found}, {files[0].key} by {names[0]}")
+        raise SourceMissing(f"no Parquet file under {objects.address(objects.folder(dataset))}")
+    for file in files:
+        if file.partitions.keys() != files[0].partitions.keys():
+            found, expected = sorted(file.partitions), sorted(files[0].partitions)
+            raise SourceSchemaMismatch(f"{file.address} is partitioned by {found}, {files[0].address} by {expected}")
     return files
-
-
-def _partitions(key: str) -> dict[str, str | None]:
-    values = {}
-    for folder in key.split("/")[:-1]:
-        name, separator, value = folder.partition("=")
-        if separator:
-            text = urllib.parse.unquote(value)
-            values[name] = None if text == _NULL_PARTITION else text
-    return values
-
-
-def _partition_types(files: list[_File], tenant_column: str) -> dict[str, pl.DataType]:
-    """A tenant is text, whatever it looks like: it is compared with a claim."""
-    types: dict[str, pl.DataType] = {}
-    for name in files[0].partitions:
-        values = [file.partitions[name] for file in files]
-        integers = name != tenant_column and all(_is_integer(value) for value in values if value is not None)
-        types[name] = pl.Int64() if integers else pl.String()
-    return types
 
 
 def _wide(dtype: pl.DataType) -> pl.DataType:
     """Small integers are read as 64 bits: an expression such as ``year * 10000`` would overflow without a word."""
-    return pl.Int64() if dtype in _NARROW else dtype
+    return pl.Int64() if dtype in NARROW else dtype
 
 
-def _order(file: _File, types: dict[str, pl.DataType]) -> list[tuple[bool, int, str]]:
-    """Files in the order of their partitions, month 2 before month 10; nulls last."""
-    keys = []
-    for name, value in file.partitions.items():
-        number = int(value) if value is not None and types[name].is_integer() else 0
-        keys.append((value is None, number, value or ""))
-    return [*keys, (False, 0, file.key)]
+class _Footers:
+    """Reads the footers of a dataset's files and keeps of each what planning needs; files mostly share a schema."""
+
+    def __init__(self, query: Query) -> None:
+        self._needs = frozenset(query.needs())
+        self._filtered = _filtered(query)
+        self._schemas: dict[tuple[bytes, ...], pl.Schema] = {}
+
+    def read(self, file: _File) -> _Planned:
+        """One file's."""
+        _, content, _ = read_footer(file.key, file.found.etag)
+        try:
+            footer = parquet_footer.read(content)
+            schema = self._schema(footer, content)
+            groups = [
+                self._group(file, group, file.found.size - len(content)) for group in footer.row_groups if group.rows
+            ]
+        except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise unreadable(file.key, error) from error
+        return _Planned(schema, groups)
+
+    def _schema(self, footer: Footer, content: bytes) -> pl.Schema:
+        """As polars reads it, of a file of nothing but the footer."""
+        known = footer.schema
+        if known not in self._schemas:
+            length = len(content).to_bytes(4, "little")
+            file = io.BytesIO(parquet_footer.MAGIC + content + length + parquet_footer.MAGIC)
+            self._schemas[known] = pl.Schema(pl.read_parquet_schema(file))
+        return self._schemas[known]
+
+    def _group(self, file: _File, group: RowGroup, end: int) -> _Group:
+        size, bounds = 0, {}
+        for chunk in group.chunks:
+            if chunk.column in self._needs:
+                require_within(chunk, end)
+                if chunk.metadata[4] not in _CODECS:
+                    codec, allowed = chunk.metadata[4], ", ".join(_CODECS.values())
+                    raise ValueError(f"column {chunk.column} is compressed by codec {codec}; allowed are: {allowed}")
+                size += chunk.bytes
+                if chunk.column in self._filtered and len(chunk.path) == 1:
+                    bounds[chunk.column] = chunk.bounds
+        if size > MAX_GROUP_BYTES:
+            raise RowGroupTooLarge(
+                f"{file.address} has a row group of {group.rows} rows whose columns for this report are {size} bytes; "
+                f"{MAX_GROUP_BYTES} are allowed"
+            )
+        return _Group(file, group.rows, size, bounds)
 
 
-def _partition_column(name: str, value: str | None, dtype: str) -> pl.Expr:
-    return pl.lit(value, dtype=pl.String).cast(pl.Int64 if dtype == "Int64" else pl.String).alias(name)
+def _filtered(query: Query) -> list[str]:
+    return sorted({name for rule in query.filters for name in rule.expression.meta.root_names()})
 
 
-def _is_integer(text: str) -> bool:
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
-
-
-def _read_footer(file: _File) -> bytes:
-    """The footer's bytes, of exactly the version that was listed."""
-    tail = _read_tail(file, _FOOTER_GUESS)
-    try:
-        needed = parquet_footer.footer_length(tail) + parquet_footer.TAIL
-    except ValueError as error:
-        raise _unreadable(file.key, error) from error
-    if needed > len(tail):
-        tail = _read_tail(file, needed)
-    if needed > len(tail):
-        raise _unreadable(file.key, ValueError("the file is shorter than its footer"))
-    return tail[-needed : -parquet_footer.TAIL]
-
-
-def _read_tail(file: _File, size: int) -> bytes:
-    try:
-        answer = aws.s3().get_object(Bucket=_bucket(), Key=file.key, Range=f"bytes=-{size}", IfMatch=file.etag)
-    except ClientError as error:
-        if is_missing(error) or is_replaced(error):
-            raise SourceChanged(f"s3://{_bucket()}/{file.key} changed while it was planned") from error
-        if error.response["Error"]["Code"] == "InvalidRange":
-            raise _unreadable(file.key, ValueError("the file is empty")) from error
-        raise
-    return answer["Body"].read()
-
-
-def _schema(file: _File, footer: bytes) -> dict[str, pl.DataType]:
-    """The schema as polars reads it: a file of nothing but the footer is enough for it."""
-    length = len(footer).to_bytes(4, "little")
-    try:
-        return dict(pl.read_parquet_schema(io.BytesIO(parquet_footer.MAGIC + footer + length + parquet_footer.MAGIC)))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(file.key, error) from error
-
-
-def _row_groups(file: _File, footer: bytes) -> list[RowGroup]:
-    try:
-        return [group for group in parquet_footer.row_groups(footer) if group.rows]
-    except ValueError as error:
-        raise _unreadable(file.key, error) from error
-
-
-def _require_equal_schemas(query: Query, files: list[_File], footers: list[bytes], schema: pl.Schema) -> None:
+def _require_equal_schemas(query: Query, files: list[_File], planned: list[_Planned]) -> None:
     """Every file against the first, whose schema the query was checked with."""
-    needs = query.needs()
-    for file, footer in zip(files[1:], footers[1:], strict=True):
-        found = _schema(file, footer)
+    expected, needs = planned[0].schema, [name for name in query.needs() if name not in files[0].partitions]
+    for file, each in zip(files, planned, strict=True):
+        if each.schema is expected:
+            continue
         for name in needs:
-            if name not in file.partitions and found.get(name) != schema[name]:
+            if (found := each.schema.get(name)) != expected[name]:
                 raise SourceSchemaMismatch(
-                    f"column {name} is {found.get(name, 'missing')} in {file.key}, {schema[name]} in {files[0].key}"
+                    f"column {name} is {found or 'missing'} in {file.address}, {expected[name]} in {files[0].address}"
                 )
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A file (no chunks) or row group, as far as bounds of its values are known."""
-
-    partitions: dict[str, str | None]
-    chunks: dict[str, Chunk]
 
 
 def _prune_files(query: Query, files: list[_File], types: dict[str, pl.DataType]) -> list[bool]:
     """By what is known without reading a file: partitions and declared bounds."""
     known = types | {name: pl.Int64() for name in query.bounds}
     decidable = [rule for rule in query.filters if set(rule.expression.meta.root_names()) <= set(known)]
-    groups = [_Group(file.partitions, {}) for file in files]
-    return _prune(replace(query, filters=decidable), pl.Schema(known), groups)
+    return _prune(replace(query, filters=decidable), pl.Schema(known), [_Group(file) for file in files])
 
 
 def _prune(query: Query, schema: pl.Schema, groups: list[_Group]) -> list[bool]:
     """Which groups may hold rows that pass every filter."""
-    names = sorted({name for rule in query.filters for name in rule.expression.meta.root_names()})
     low, high = (
-        pl.DataFrame({name: _bound_column(query, name, schema[name], groups, side) for name in names})
+        pl.DataFrame({name: _bound_column(query, name, schema[name], groups, side) for name in _filtered(query)})
         for side in (0, 1)
     )
     keep = pl.repeat(True, len(groups), eager=True)
@@ -235,12 +193,11 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
     declared = query.bounds[name][side] if name in query.bounds else None
     values: list[int | str | None] = []
     for group in groups:
-        if name in group.partitions:
-            text = group.partitions[name]
+        if name in group.file.partitions:
+            text = group.file.partitions[name]
             values.append(int(text) if text is not None and dtype.is_integer() else text)
         else:
-            chunk = group.chunks.get(name)
-            stored = chunk.bounds[side] if chunk else None
+            stored = group.bounds.get(name, (None, None))[side]
             values.append(decode(stored) if decode and stored is not None else declared)
     if dtype == pl.String:
         return pl.Series(name, values, dtype=pl.String)
@@ -271,45 +228,11 @@ def _text(stored: bytes) -> str | None:
         return None
 
 
-def _extents(query: Query, groups: list[tuple[_File, RowGroup]], keep: list[bool]) -> Iterator[Extent]:
-    needs = set(query.needs())
-    key, offset = "", 0
-    for (file, group), kept in zip(groups, keep, strict=True):
-        offset = offset if file.key == key else 0
-        key = file.key
+def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:
+    file, offset = None, 0
+    for group, kept in zip(groups, keep, strict=True):
+        offset = offset if group.file is file else 0
+        file = group.file
         if kept:
-            size = sum(chunk.compressed_bytes for name, chunk in group.chunks.items() if name.split(".")[0] in needs)
-            yield Extent(key=key, etag=file.etag, offset=offset, rows=group.rows, bytes=size)
+            yield Extent(key=file.key, etag=file.found.etag, offset=offset, rows=group.rows, bytes=group.bytes)
         offset += group.rows
-
-
-def _require_unchanged(extent: Extent) -> None:
-    try:
-        found = aws.s3().head_object(Bucket=_bucket(), Key=extent["key"])["ETag"]
-    except ClientError as error:
-        if is_missing(error):
-            raise SourceChanged(f"s3://{_bucket()}/{extent['key']} is gone since it was planned") from error
-        raise
-    if found != extent["etag"]:
-        raise SourceChanged(f"s3://{_bucket()}/{extent['key']} was replaced since it was planned")
-
-
-def _unreadable(key: str, error: Exception) -> SourceUnreadable:
-    return SourceUnreadable(f"s3://{_bucket()}/{key} is not readable Parquet: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _address(key: str) -> str:
-    return f"s3://{_bucket()}/{key}"
-
-
-def _bucket() -> str:
-    return os.environ["DATA_BUCKET"]
-
-
-def _prefix() -> str:
-    prefix = os.environ["DATA_PREFIX"].strip("/")
-    return f"{prefix}/" if prefix else ""

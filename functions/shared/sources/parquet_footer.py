@@ -1,125 +1,479 @@
-"""The footer of a Parquet file: row groups, their sizes and statistics, without reading any data.
+"""The footer and the page headers of a Parquet file: where its row groups, columns and pages are, and their bounds.
 
 Written to parquet.thrift of the Apache Parquet format (github.com/apache/parquet-format) and the Thrift compact
 protocol (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md). polars reads footers too, but does not
-show row groups or statistics.
+show row groups, statistics or pages.
 """
 
+from __future__ import annotations
+
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 MAGIC = b"PAR1"
 TAIL = len(MAGIC) + 4
 """Bytes after the footer: its length (little endian) and the magic."""
+_ENCRYPTED = b"PARE"
+_REPEATED = 2
+_INTERVAL = 21
+_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
+_DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, struct.error)
 
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(13)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One column of one row group. ``bounds`` are its lower and upper bound as stored (PLAIN), None where absent."""
+    """One leaf column of one row group.
 
-    compressed_bytes: int
+    ``path`` are the names down to the leaf, ``metadata`` is its ColumnMetaData, ``raw`` its ColumnChunk as it stands
+    in the footer. It lies from byte ``start`` to ``end`` of the file. ``bounds`` are its lower and upper bound as
+    stored (PLAIN), None where absent. ``offset_index`` is where its OffsetIndex lies, if it has one.
+    """
+
+    path: tuple[str, ...]
+    metadata: dict[int, Any]
+    raw: bytes
+    start: int
+    end: int
     bounds: tuple[bytes | None, bytes | None]
+    offset_index: tuple[int, int] | None
+
+    @property
+    def column(self) -> str:
+        """Name of the column that the leaf belongs to."""
+        return self.path[0]
+
+    @property
+    def bytes(self) -> int:
+        """Compressed size."""
+        return self.end - self.start
+
+    @property
+    def uncompressed_bytes(self) -> int:
+        """Size before compression; still encoded."""
+        return int(self.metadata[6])
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: its rows and its columns by dotted path."""
+    """A row group: its rows and its leaf columns, in the order of the schema."""
 
     rows: int
-    chunks: dict[str, Chunk]
+    chunks: list[Chunk]
+
+
+class Raw(NamedTuple):
+    """A field of FileMetaData as it stands in the footer: its id, its Thrift type, its bytes."""
+
+    field: int
+    kind: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Footer:
+    """FileMetaData: its row groups in the order of the file, and all its other fields as they stand.
+
+    ``flat`` are the columns of which each row has exactly one value, null or not: neither lists nor structs.
+    """
+
+    row_groups: list[RowGroup]
+    flat: frozenset[str]
+    others: list[Raw]
+
+    @property
+    def schema(self) -> tuple[bytes, ...]:
+        """What decides the types of the columns: the schema and the key-value metadata, as they stand."""
+        return tuple(raw.value for raw in self.others if raw.field in (2, 5))
+
+
+class Page(NamedTuple):
+    """A page within a column chunk: bytes ``start`` to ``end``, header included; a dictionary has no rows."""
+
+    start: int
+    end: int
+    rows: int
+
+
+class Pages(NamedTuple):
+    """Pages of one column chunk, as :class:`Excerpt` takes them; data begins ``data`` bytes after the first."""
+
+    buffers: list[bytes]
+    values: int
+    data: int
 
 
 def footer_length(tail: bytes) -> int:
     """Bytes of the footer, from the last :data:`TAIL` bytes of a file.
 
     Raises:
-        ValueError: these are not the last bytes of a Parquet file.
+        ValueError: these are not the last bytes of a Parquet file, or it is encrypted.
     """
-    if len(tail) < TAIL or tail[-4:] != MAGIC:
-        raise ValueError(f"the last four bytes are {tail[-4:]!r}, not {MAGIC!r}")
+    if tail[-4:] == _ENCRYPTED:
+        raise ValueError("its footer is encrypted; only files without encryption can be read")
+    if len(tail) < TAIL:
+        raise ValueError(f"it has no more than {len(tail)} bytes")
+    if tail[-4:] != MAGIC:
+        raise ValueError(f"it does not end with {MAGIC.decode()}")  # what it ends with may be of a row
     return int(struct.unpack("<I", tail[-8:-4])[0])
 
 
-def row_groups(footer: bytes) -> list[RowGroup]:
-    """The row groups of a footer (FileMetaData, field 4), in the order of the file.
+def read(footer: bytes) -> Footer:
+    """A footer (FileMetaData) from its bytes.
 
     Raises:
-        ValueError: the bytes are not a footer.
+        ValueError: the bytes are not a footer, or a column is encrypted, in another file, or of no known type.
+    """
+    reader, groups, flat, others = _Reader(footer), [], frozenset[str](), []
+    try:
+        for field, kind in reader.fields():
+            begin = reader.at
+            if field == 4:
+                groups = [_row_group(reader) for _ in reader.elements()]
+                continue
+            value = reader.field(kind)
+            if field == 2:
+                _require_readable(value)
+                flat = frozenset(_flat(value))
+            if field != 3:
+                others.append(Raw(field, kind, reader.taken(begin)))
+    except _DAMAGE as error:
+        raise ValueError(f"the footer is damaged ({type(error).__name__}: {error})") from error
+    return Footer(groups, flat, others)
+
+
+Read = Callable[[int, int], bytes]
+"""Bytes of a file from one position to another; fewer at its end."""
+
+
+def pages(read: Read, chunk: Chunk, is_flat: bool) -> list[Page] | None:
+    """The pages of a column chunk, from their headers.
+
+    Args:
+        read: the file.
+        is_flat: whether each row of the column has exactly one value.
+
+    Returns:
+        None where the rows of a page are not known without decoding it: lists in pages of version 1.
+
+    Raises:
+        ValueError: there are no pages there.
+    """
+    found, at = [], chunk.start
+    try:
+        while at < chunk.end:
+            header, length = _page_header(read, at, chunk.end)
+            kind, end = header[1], at + length + header[3]
+            if header[3] < 0 or end > chunk.end:
+                raise IndexError("a page lies beyond its column chunk")
+            if kind == _DATA_PAGE_V2:
+                found.append(Page(at, end, _number(header[8][3])))
+            elif kind == _DATA_PAGE and is_flat:
+                found.append(Page(at, end, _number(header[5][1])))
+            elif kind == _DATA_PAGE:
+                return None
+            elif kind == _DICTIONARY_PAGE:
+                found.append(Page(at, end, 0))
+            at = end
+    except _DAMAGE as error:
+        raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
+    return found
+
+
+def indexed_pages(read: Read, chunk: Chunk, rows: int) -> list[Page] | None:
+    """The pages of a column chunk of ``rows`` rows, without looking at them; None where there is no OffsetIndex.
+
+    Raises:
+        ValueError: the index is damaged.
+    """
+    index = chunk.offset_index
+    if index is None:
+        return None
+    try:
+        places = _Reader(read(*index)).struct()[1]
+        firsts = [place[3] for place in places] + [rows]
+        found = [
+            Page(_number(place[1]), place[1] + _number(place[2]), _number(after - first))
+            for place, (first, after) in zip(places, pairwise(firsts), strict=True)
+        ]
+        if found and found[0].start > chunk.start:
+            found.insert(0, Page(chunk.start, found[0].start, 0))
+        if not found or any(page.rows < 0 or not chunk.start <= page.start <= page.end <= chunk.end for page in found):
+            raise IndexError("a page lies beyond its column chunk")
+    except _DAMAGE as error:
+        raise ValueError(f"an offset index is damaged ({type(error).__name__}: {error})") from error
+    return found
+
+
+def values(read: Read, page: Page) -> int:
+    """How many values a data page holds, which for lists are more than its rows.
+
+    Raises:
+        ValueError: there is no data page there.
     """
     try:
-        metadata = _Reader(footer).struct()
-        return [_row_group(group) for group in metadata.get(4, [])]
-    except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, struct.error) as error:
-        raise ValueError(f"the footer is damaged ({type(error).__name__}: {error})") from error
+        header, _ = _page_header(read, page.start, page.end)
+        return _number((header.get(5) or header[8])[1])
+    except _DAMAGE as error:
+        raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
 
 
-def _row_group(group: dict[int, Any]) -> RowGroup:
-    chunks = {}
-    for column in group[1]:
-        metadata = column[3]
-        statistics = metadata.get(12, {})
-        path = ".".join(name.decode() for name in metadata[3])
-        chunks[path] = Chunk(metadata[7], (statistics.get(6), statistics.get(5)))
-    return RowGroup(group[3], chunks)
+def _page_header(read: Read, at: int, end: int) -> tuple[dict[int, Any], int]:
+    """A PageHeader and its length: mostly some dozens of bytes, but statistics within it may be long."""
+    size = 256
+    while True:
+        reader = _Reader(read(at, min(at + size, end)))
+        try:
+            return reader.struct(), reader.at
+        except IndexError:
+            if at + size >= end:
+                raise
+            size *= 16
+
+
+class Excerpt:
+    """A small Parquet file with some columns of some rows of a large one.
+
+    Columns that are not given stay in the schema, but cannot be read.
+    """
+
+    def __init__(self, footer: Footer) -> None:
+        self._footer, self._rows = footer, 0
+        self._body = [MAGIC]
+        self._at = len(MAGIC)
+        self._groups: list[bytes] = []
+
+    def add(self, group: RowGroup, rows: int, columns: dict[int, Pages]) -> None:
+        """Adds a row group of ``rows`` rows; ``columns`` holds pages of its chunks, by the chunk's position."""
+        chunks = [
+            self._chunk(chunk, columns[position]) if position in columns else chunk.raw
+            for position, chunk in enumerate(group.chunks)
+        ]
+        self._rows += rows
+        self._groups.append(
+            _struct((1, _LIST, _list(_STRUCT, chunks)), (2, _I64, _zigzag(0)), (3, _I64, _zigzag(rows)))
+        )
+
+    def file(self) -> bytes:
+        """The file."""
+        own = [(3, _I64, _zigzag(self._rows)), (4, _LIST, _list(_STRUCT, self._groups))]
+        footer = _struct(*sorted([*self._footer.others, *own]))
+        return b"".join([*self._body, footer, struct.pack("<I", len(footer)), MAGIC])
+
+    def _chunk(self, chunk: Chunk, given: Pages) -> bytes:
+        """A ColumnChunk for pages that stand in this file."""
+        start, size, known = self._at, sum(map(len, given.buffers)), chunk.metadata
+        self._body += given.buffers
+        self._at += size
+        metadata = _struct(
+            (1, _I32, _zigzag(known[1])),
+            (2, _LIST, _list(_I32, [_zigzag(encoding) for encoding in known[2]])),
+            (3, _LIST, _list(_BINARY, [_varint(len(name)) + name for name in known[3]])),
+            (4, _I32, _zigzag(known[4])),
+            (5, _I64, _zigzag(given.values)),
+            (6, _I64, _zigzag(known[6])),
+            (7, _I64, _zigzag(size)),
+            (9, _I64, _zigzag(start + given.data)),
+            *([(11, _I64, _zigzag(start))] if given.data else []),
+        )
+        return _struct((2, _I64, _zigzag(0)), (3, _STRUCT, metadata))
+
+
+def _row_group(group: _Reader) -> RowGroup:
+    chunks: list[Chunk] = []
+    rows = 0
+    for field, kind in group.fields():
+        if field == 1:
+            chunks = [_chunk(group) for _ in group.elements()]
+        elif field == 3:
+            rows = _number(group.field(kind))
+        else:
+            group.field(kind)
+    return RowGroup(rows, chunks)
+
+
+def _chunk(reader: _Reader) -> Chunk:
+    begin = reader.at
+    column = reader.struct()
+    if 8 in column or 9 in column:
+        raise ValueError("it has encrypted columns; only files without encryption can be read")
+    if 1 in column:
+        raise ValueError("it has columns in other files; only files that hold all their columns can be read")
+    metadata = column[3]
+    for field in (1, 4, 5, 6, 7):
+        _number(metadata[field])
+    for encoding in metadata[2]:
+        _number(encoding)
+    statistics = metadata.get(12, {})
+    dictionary, data = metadata.get(11, 0), _number(metadata[9])
+    start = dictionary if 0 < dictionary < data else data
+    return Chunk(
+        tuple([name.decode() for name in metadata[3]]),
+        metadata,
+        reader.taken(begin),
+        start,
+        start + metadata[7],
+        (_stored(statistics.get(6)), _stored(statistics.get(5))),
+        (_number(column[4]), column[4] + _number(column[5])) if column.get(4) and column.get(5) else None,
+    )
+
+
+def _stored(value: Any) -> bytes | None:
+    return value if isinstance(value, bytes) else None
+
+
+def _number(value: Any) -> int:
+    """A number of a footer: none of those that are read here is ever negative."""
+    if type(value) is not int or value < 0:
+        raise TypeError(f"a number is expected, not a {type(value).__name__} or less than 0")
+    return value
+
+
+def _require_readable(schema: list[dict[int, Any]]) -> None:
+    """A type that polars does not know keeps it from opening the file, whoever needs the column."""
+    for element in schema:
+        if element.get(6) == _INTERVAL:
+            raise ValueError(f"column {element[4].decode()} is an INTERVAL; a number or a text can be read")
+
+
+def _flat(schema: list[dict[int, Any]]) -> Iterator[str]:
+    """Names of the columns of a schema, which stands depth first, that are neither lists nor structs."""
+    at = 1
+    while at < len(schema):
+        element = schema[at]
+        if not element.get(5) and element.get(3) != _REPEATED:
+            yield element[4].decode()
+        at = _after(schema, at)
+
+
+def _after(schema: list[dict[int, Any]], at: int) -> int:
+    """Position after an element and all that is in it."""
+    open_ones = 1
+    while open_ones:
+        open_ones += schema[at].get(5, 0) - 1
+        at += 1
+    return at
 
 
 class _Reader:
     """Thrift compact protocol, as far as Parquet uses it. A struct becomes a dict by field id."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self.at = data, 0
 
-    def struct(self) -> dict[int, Any]:
-        fields: dict[int, Any] = {}
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Id and type of each field of a struct; who asks reads its value before the next."""
         field = 0
         while (header := self._byte()) != _STOP:
             delta, kind = header >> 4, header & 15
-            field = field + delta if delta else self._zigzag()
-            fields[field] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind)
-        return fields
+            field = field + delta if delta else self._signed()
+            yield field, kind
 
-    def _value(self, kind: int) -> Any:
-        match kind:
-            case 1 | 2:  # booleans within a list take a byte each
-                return self._byte() == _TRUE
-            case 3:
-                return struct.unpack("b", self._take(1))[0]
-            case 4 | 5 | 6:
-                return self._zigzag()
-            case 7:
-                return struct.unpack("<d", self._take(8))[0]
-            case 8:
-                return self._take(self._varint())
-            case 9 | 10:
-                header = self._byte()
-                size = header >> 4 if header >> 4 != 15 else self._varint()
-                return [self._value(header & 15) for _ in range(size)]
-            case 12:
-                return self.struct()
-        raise ValueError(f"the footer holds a value of unknown kind {kind}")
+    def struct(self) -> dict[int, Any]:
+        # Not by fields(): planning reads some thousands of values of each of some ten thousand files.
+        found: dict[int, Any] = {}
+        field, data, value = 0, self._data, self.value
+        while True:
+            header = data[self.at]
+            self.at += 1
+            if header == _STOP:
+                return found
+            kind = header & 15
+            field = field + (header >> 4) if header > 15 else self._signed()
+            found[field] = value(kind) if kind > _FALSE else kind == _TRUE
+
+    def field(self, kind: int) -> Any:
+        """A field's value, which for a boolean is in its type."""
+        return kind == _TRUE if kind in (_TRUE, _FALSE) else self.value(kind)
+
+    def elements(self) -> range:
+        """One number for each element of a list, which who asks reads."""
+        header = self._byte()
+        return range(header >> 4 if header >> 4 != 15 else self._unsigned())
+
+    def value(self, kind: int) -> Any:
+        if kind in (_I32, _I64, _I16):
+            return self._signed()
+        if kind == _BINARY:
+            return self._take(self._unsigned())
+        if kind == _STRUCT:
+            return self.struct()
+        if kind in (_LIST, _SET):
+            header = self._byte()
+            size = header >> 4 if header >> 4 != 15 else self._unsigned()
+            return [self.value(header & 15) for _ in range(size)]
+        if kind in (_TRUE, _FALSE):  # within a list they take a byte each
+            return self._byte() == _TRUE
+        if kind == _BYTE:
+            return struct.unpack("b", self._take(1))[0]
+        if kind == _DOUBLE:
+            return struct.unpack("<d", self._take(8))[0]
+        raise ValueError(f"a value is of unknown kind {kind}")
+
+    def taken(self, begin: int) -> bytes:
+        """What was read since."""
+        return self._data[begin : self.at]
 
     def _byte(self) -> int:
-        self._at += 1
-        return self._data[self._at - 1]
+        self.at += 1
+        return self._data[self.at - 1]
 
     def _take(self, size: int) -> bytes:
-        if self._at + size > len(self._data):
-            raise IndexError(f"{size} bytes at {self._at} lie beyond the end")
-        self._at += size
-        return self._data[self._at - size : self._at]
+        if self.at + size > len(self._data):
+            raise IndexError(f"{size} bytes at {self.at} lie beyond the end")
+        self.at += size
+        return self._data[self.at - size : self.at]
 
-    def _varint(self) -> int:
-        result = shift = 0
-        while True:
-            byte = self._byte()
+    def _unsigned(self) -> int:
+        data, at = self._data, self.at
+        byte = data[at]
+        result, shift = byte & 0x7F, 7
+        while byte > 0x7F:
+            at += 1
+            byte = data[at]
             result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return result
             shift += 7
+        self.at = at + 1
+        return result
 
-    def _zigzag(self) -> int:
-        value = self._varint()
+    def _signed(self) -> int:
+        value = self._data[self.at]
+        if value < 0x80:
+            self.at += 1
+        else:
+            value = self._unsigned()
         return (value >> 1) ^ -(value & 1)
+
+
+def _struct(*fields: tuple[int, int, bytes]) -> bytes:
+    """A struct of fields (id, type, value), in the order of their ids."""
+    written, last = bytearray(), 0
+    for field, kind, value in fields:
+        written.append(field - last << 4 | kind)
+        written += value
+        last = field
+    written.append(_STOP)
+    return bytes(written)
+
+
+def _list(kind: int, elements: list[bytes]) -> bytes:
+    size = len(elements)
+    head = bytes([size << 4 | kind]) if size < 15 else bytes([0xF0 | kind]) + _varint(size)
+    return head + b"".join(elements)
+
+
+def _zigzag(value: int) -> bytes:
+    return _varint(value << 1 ^ value >> 63)
+
+
+def _varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)

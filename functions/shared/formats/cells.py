@@ -1,0 +1,115 @@
+"""Values as text, by expressions of the engine. Only workers import this module.
+
+Dates are ISO 8601 (``2013-01-31``), times of day ``05:17:00``, timestamps RFC 3339 (section 5.6). JSON is RFC 8259,
+with what its numbers cannot hold, or readers would not keep, as text (RFC 7493, section 2.2; "JSON Mapping" of
+Protocol Buffers): decimals with all their digits, ``NaN``, ``Infinity``, ``-Infinity``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import polars as pl
+
+_CLOCK = "%H:%M:%S%.f"
+_STAMP = f"%Y-%m-%dT{_CLOCK}"
+_MINUTE = 60
+_WRAP = '{"x":'
+
+
+def timestamp(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    """RFC 3339 text of a timestamp in a zone; one without a zone stays without, as it is.
+
+    An offset is of whole minutes: where the zone's was not (before standard time), the nearest one and the time of day
+    that belongs to it (RFC 3339, section 5.8), so that the instant is kept. An instant whose year would not be of the
+    years 1 to 9999 in the zone is given in UTC.
+    """
+    stamped = cast(pl.Datetime, dtype)
+    if stamped.time_zone is None:
+        return cell.dt.strftime(_STAMP)
+    utc = cell.dt.convert_time_zone("UTC")
+    if zone == "UTC":
+        return utc.dt.strftime(f"{_STAMP}Z")
+    there = cell.dt.convert_time_zone(zone)
+    seconds = (there.dt.base_utc_offset() + there.dt.dst_offset()).dt.total_seconds()
+    minutes = (seconds.abs() + _MINUTE // 2) // _MINUTE * seconds.sign()
+    local = utc.dt.replace_time_zone(None) + pl.duration(minutes=minutes, time_unit=stamped.time_unit)
+    shown = local.dt.strftime(_STAMP) + there.dt.strftime("%:z")
+    return pl.when(local.dt.year().is_between(1, 9999)).then(shown).otherwise(utc.dt.strftime(f"{_STAMP}Z"))
+
+
+def clock(cell: pl.Expr) -> pl.Expr:
+    """Text of a time of day."""
+    return cell.dt.strftime(_CLOCK)
+
+
+def plain(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    """The value with the timestamps and times in it as text, wherever they stand."""
+    if not _holds(dtype, pl.Datetime, pl.Time):
+        return cell
+    if isinstance(dtype, pl.Array):
+        return plain(cell.arr.to_list(), pl.List(dtype.inner), zone)
+    if isinstance(dtype, pl.List):
+        return cell.list.eval(plain(pl.element(), _of(dtype.inner), zone))
+    if isinstance(dtype, pl.Struct):
+        fields = [plain(cell.struct.field(each.name), _of(each.dtype), zone).alias(each.name) for each in dtype.fields]
+        return pl.when(cell.is_not_null()).then(pl.struct(fields))
+    return timestamp(cell, dtype, zone) if dtype == pl.Datetime else clock(cell)
+
+
+def json_text(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    """The value as compact JSON; a null is ``null``."""
+    if isinstance(dtype, pl.Array):
+        return json_text(cell.arr.to_list(), pl.List(dtype.inner), zone)
+    if isinstance(dtype, pl.List):
+        items = cell.list.eval(json_text(pl.element(), _of(dtype.inner), zone)).list.join(",")
+        return _or_null(cell, pl.concat_str(pl.lit("["), items, pl.lit("]")))
+    if isinstance(dtype, pl.Struct):
+        pieces: list[pl.Expr] = []
+        for each in dtype.fields:
+            key = json.dumps(each.name, ensure_ascii=False)
+            pieces += [pl.lit(f"{',' if pieces else '{'}{key}:")]
+            pieces += [json_text(cell.struct.field(each.name), _of(each.dtype), zone)]
+        return _or_null(cell, pl.concat_str(*pieces, pl.lit("}")))
+    if dtype.is_float():
+        words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell > 0).then(pl.lit("Infinity"))
+        return (
+            pl.when(cell.is_infinite() | cell.is_nan())
+            .then(_leaf(words.otherwise(pl.lit("-Infinity"))))
+            .otherwise(_leaf(cell))
+        )
+    return _leaf(plain(cell, dtype, zone))
+
+
+def has_words_for_floats(rows: pl.DataFrame) -> bool:
+    """Whether some float may have to become a word: one that is not finite, or any within a list or a struct."""
+    nested = any(dtype.is_nested() and _holds(dtype, *_FLOATS) for dtype in rows.dtypes)
+    floats = [name for name, dtype in rows.schema.items() if dtype.is_float()]
+    return nested or any(not rows[name].is_finite().all() for name in floats)
+
+
+_FLOATS = (pl.Float32, pl.Float64)
+
+
+def _leaf(cell: pl.Expr) -> pl.Expr:
+    """JSON of a value that is neither list nor struct: it is put into an object, whose braces and key are cut off."""
+    return pl.struct(cell.alias("x")).struct.json_encode().str.slice(len(_WRAP)).str.head(-1)
+
+
+def _or_null(cell: pl.Expr, text: pl.Expr) -> pl.Expr:
+    return pl.when(cell.is_null()).then(pl.lit("null")).otherwise(text)
+
+
+def _holds(dtype: pl.DataType, *kinds: type[pl.DataType]) -> bool:
+    """Whether the type is one of these, or has one within it."""
+    if isinstance(dtype, pl.List | pl.Array):
+        return _holds(_of(dtype.inner), *kinds)
+    if isinstance(dtype, pl.Struct):
+        return any(_holds(_of(each.dtype), *kinds) for each in dtype.fields)
+    return dtype in kinds
+
+
+def _of(dtype: object) -> pl.DataType:
+    """A type within a type, which polars declares as type or class."""
+    return cast(pl.DataType, dtype)

@@ -1,0 +1,127 @@
+"""Formats ``csv.gz`` and ``jsonl.gz``: a text format in **one** gzip member (RFC 1952); browsers stop after the first.
+
+A fragment is a piece of raw deflate (:mod:`.deflate`): pieces can follow each other. The assembler adds the member's
+header, an empty last block, and the CRC-32 and length of the text, computed from those of the fragments. No time and no
+name is in it: the same text gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+
+from shared.assembly import Literal, Range, Segment, combine_crc32
+from shared.formats import deflate
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shared.formats import Writer
+    from shared.work import Plan, Receipt, Work
+
+_BLOCK = 1024 * 1024
+# RFC 1952, 2.3: magic, deflate, no flags, no time, no hint of the level, no operating system.
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_MODULUS = 2**32
+
+
+class Text(Protocol):
+    """A format whose file is a head and then the fragments, as they are."""
+
+    @property
+    def name(self) -> str:
+        """See :class:`shared.formats.Format`."""
+
+    @property
+    def extension(self) -> str:
+        """See :class:`shared.formats.Format`."""
+
+    @property
+    def options_schema(self) -> dict[str, Any]:
+        """See :class:`shared.formats.Format`."""
+
+    def head(self, plan: Plan) -> bytes:
+        """What stands before the first fragment."""
+
+    def writer(self, plan: Plan, into: IO[bytes]) -> Writer:
+        """See :class:`shared.formats.Format`."""
+
+
+class Gzip:
+    """A text format, compressed. Options are those of the text."""
+
+    content_type = "application/gzip"  # RFC 6713
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self.name = f"{text.name}.gz"
+        self.extension = f"{text.extension}.gz"
+        self.options_schema = text.options_schema
+
+    def writer(self, plan: Plan, into: IO[bytes]) -> _Compressed:
+        """See :class:`shared.formats.Format`."""
+        deflated = _Deflated(into)
+        return _Compressed(self._text.writer(plan, cast(IO[bytes], deflated)), deflated)
+
+    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
+        """See :class:`shared.formats.Format`."""
+        head = self._text.head(plan)
+        crc32, size = zlib.crc32(head), len(head)
+        for fragment in (receipt["fragment"] for receipt in receipts):
+            crc32 = combine_crc32(crc32, fragment["text_crc32"], fragment["text_bytes"])
+            size += fragment["text_bytes"]
+        parts = (Range.of(work, receipt) for receipt in receipts if receipt["bytes"])
+        return [
+            Literal(_HEADER + deflate.stored(head)),
+            *parts,
+            Literal(deflate.LAST_BLOCK + struct.pack("<II", crc32, size % _MODULUS)),
+        ]
+
+
+class _Compressed:
+    """The writer of the text, on top of the compressor."""
+
+    def __init__(self, text: Writer, deflated: _Deflated) -> None:
+        self._text, self._deflated = text, deflated
+
+    def write(self, rows: pl.DataFrame) -> None:
+        self._text.write(rows)
+
+    def close(self) -> dict[str, Any]:
+        facts = self._text.close()
+        self._deflated.finish()
+        return facts | {"text_bytes": self._deflated.size, "text_crc32": self._deflated.crc32}
+
+
+class _Deflated:
+    """Takes what is written to a file, and compresses it."""
+
+    def __init__(self, into: IO[bytes]) -> None:
+        from isal import isal_zlib
+
+        self.size, self.crc32 = 0, 0
+        self._into, self._waiting = into, bytearray()
+        self._zlib = isal_zlib
+        self._compressor = isal_zlib.compressobj(deflate.LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
+
+    def write(self, data: bytes) -> int:
+        """Takes bytes in; they are compressed in blocks of one size, however they come."""
+        self._waiting += data
+        while len(self._waiting) >= _BLOCK:
+            self._compress(bytes(self._waiting[:_BLOCK]))
+            del self._waiting[:_BLOCK]
+        return len(data)
+
+    def finish(self) -> None:
+        """Compresses the rest, up to a whole byte; where there was nothing, nothing is written."""
+        self._compress(bytes(self._waiting))
+        self._waiting.clear()
+        if self.size:
+            self._into.write(self._compressor.flush(self._zlib.Z_FULL_FLUSH))
+
+    def _compress(self, block: bytes) -> None:
+        self.size += len(block)
+        self.crc32 = self._zlib.crc32(block, self.crc32)
+        self._into.write(self._compressor.compress(block))

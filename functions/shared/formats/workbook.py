@@ -1,0 +1,122 @@
+"""What a spreadsheet file holds besides its rows: ECMA-376, parts 1 (SpreadsheetML) and 2 (packages)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape, quoteattr
+
+GENERAL, DATE, TIMESTAMP, TIME, HEADER, _DECIMAL = range(6)
+"""Numbers of the cell styles; one for each scale of a decimal follows."""
+_SCALES = 16
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_FIRST_OWN_FORMAT = 164  # smaller numbers are those that every spreadsheet program knows (part 1, 18.8.30)
+_FORMATS = {DATE: "yyyy-mm-dd", TIMESTAMP: "yyyy-mm-dd hh:mm:ss", TIME: "hh:mm:ss"}
+_MAX_NAME = 31
+_NOT_IN_NAMES = str.maketrans(dict.fromkeys("\\/?*[]:", " "))
+SHEET_END = b"</sheetData></worksheet>"
+
+
+def decimal_style(scale: int) -> int:
+    """The style of decimals with so many digits after the point: thousands apart, all digits shown."""
+    return _DECIMAL + scale if scale < _SCALES else GENERAL
+
+
+def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
+    """A sheet up to its rows: the first row, in bold, stays in sight.
+
+    Args:
+        titles: of the columns.
+        widths: of the columns, in characters.
+    """
+    columns = "".join(
+        f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
+        for number, width in enumerate(widths, start=1)
+    )
+    cells = "".join(
+        f'<c s="{HEADER}" t="inlineStr"><is><t xml:space="preserve">{escape(title)}</t></is></c>' for title in titles
+    )
+    pane = '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
+    return (
+        f'{_DECLARATION}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">{pane}</sheetView>'
+        f"</sheetViews><cols>{columns}</cols><sheetData><row>{cells}</row>"
+    ).encode()
+
+
+def sheet_path(number: int) -> str:
+    """Where sheet 1, 2, … stands in the file."""
+    return f"xl/worksheets/sheet{number}.xml"
+
+
+def others(title: str, sheets: int) -> dict[str, bytes]:
+    """Everything but the sheets, by path."""
+    numbers = range(1, sheets + 1)
+    types = [
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>',
+        '<Default Extension="xml" ContentType="application/xml"/>',
+        f'<Override PartName="/xl/workbook.xml" ContentType="{_SPREADSHEET}.sheet.main+xml"/>',
+        f'<Override PartName="/xl/styles.xml" ContentType="{_SPREADSHEET}.styles+xml"/>',
+        *(f'<Override PartName="/{sheet_path(each)}" ContentType="{_SPREADSHEET}.worksheet+xml"/>' for each in numbers),
+    ]
+    named = "".join(
+        f'<sheet name={quoteattr(sheet_name(title, each, sheets))} sheetId="{each}" r:id="rId{each}"/>'
+        for each in numbers
+    )
+    targets = [("worksheet", sheet_path(each).removeprefix("xl/")) for each in numbers] + [("styles", "styles.xml")]
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">{"".join(types)}</Types>',
+        "_rels/.rels": _relationships([("officeDocument", "xl/workbook.xml")]),
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{named}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": _relationships(targets),
+        "xl/styles.xml": _styles(),
+    }
+    return {path: (_DECLARATION + text).encode() for path, text in files.items()}
+
+
+def sheet_name(title: str, number: int, sheets: int) -> str:
+    r"""A name that Excel takes: at most 31 characters, without ``\\ / ? * [ ] :``, no apostrophe at an end."""
+    suffix = f" {number}" if sheets > 1 else ""
+    printable = "".join(each if each.isprintable() else " " for each in title.translate(_NOT_IN_NAMES))
+    name = printable.strip(" '")
+    while _units(name) + len(suffix) > _MAX_NAME:
+        name = name[:-1].rstrip(" '")
+    return (name if name and name.lower() != "history" else "Data") + suffix  # "History" is Excel's own
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _relationships(targets: list[tuple[str, str]]) -> str:
+    each = "".join(
+        f'<Relationship Id="rId{number}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(targets, start=1)
+    )
+    return f'<Relationships xmlns="{_PACKAGE}/relationships">{each}</Relationships>'
+
+
+def _styles() -> str:
+    formats = _FORMATS | {_DECIMAL + scale: "#,##0" + "." * bool(scale) + "0" * scale for scale in range(_SCALES)}
+    own = {style: _FIRST_OWN_FORMAT + number for number, style in enumerate(formats)}
+    declared = "".join(f'<numFmt numFmtId="{own[style]}" formatCode="{code}"/>' for style, code in formats.items())
+    used = [
+        f'<xf numFmtId="{own.get(style, 0)}" fontId="{int(style == HEADER)}" fillId="0" borderId="0" xfId="0"'
+        + (' applyNumberFormat="1"' if style in own else "")
+        + (' applyFont="1"' if style == HEADER else "")
+        + "/>"
+        for style in range(_DECIMAL + _SCALES)
+    ]
+    font = '<font>{}<sz val="11"/><name val="Calibri"/></font>'
+    return (
+        f'<styleSheet xmlns="{_MAIN}"><numFmts count="{len(own)}">{declared}</numFmts>'
+        f'<fonts count="2">{font.format("")}{font.format("<b/>")}</fonts>'
+        '<fills count="2"><fill><patternFill patternType="none"/></fill>'
+        '<fill><patternFill patternType="gray125"/></fill></fills>'
+        '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+        '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+        f'<cellXfs count="{len(used)}">{"".join(used)}</cellXfs>'
+        '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
+    )

@@ -1,0 +1,260 @@
+"""What the tests of the formats share: plans, files put together without S3, and values of every type."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import io
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+from hypothesis import strategies as st
+
+from shared import assembly
+from shared.assembly import Literal, Range
+from shared.formats import FORMATS, resolve_options
+from shared.work import Receipt, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+WORK = Work("export", "plan")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the start of a formula."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, and what it was made of."""
+
+    content: bytes
+    segments: list[assembly.Segment]
+    receipts: list[Receipt]
+
+
+def plan(name: str, types: dict[str, str], **options: Any) -> Any:
+    """As much of a plan as a format reads. Columns have titles that must be quoted."""
+    columns = [{"name": column, "title": f'Title, "{column}"', "type": kind} for column, kind in types.items()]
+    return {"definition": {"title": "Numbers", "columns": columns}, "options": resolve_options(name, options)}
+
+
+def make(name: str, parts: Sequence[Sequence[pl.DataFrame]], types: dict[str, str], **options: Any) -> File:
+    """The file that the parts give, each written in batches; S3's work is done by putting bytes together."""
+    wanted, fragments, receipts = plan(name, types, **options), {}, []
+    for number, batches in enumerate(parts):
+        into = io.BytesIO()
+        writer = FORMATS[name].writer(wanted, into)
+        for batch in batches:
+            writer.write(batch)
+        # The receipt travels as JSON.
+        fragment = json.loads(json.dumps(writer.close()))
+        content = into.getvalue()
+        fragments[WORK.part_key(number)] = content
+        # As if one row of each batch had been left out.
+        written = sum(batch.height for batch in batches)
+        receipts.append(receipt(number, content, written, fragment) | {"rows_read": written + len(batches)})
+    segments = FORMATS[name].layout(wanted, WORK, receipts)
+    return File(b"".join(_bytes(segment, fragments) for segment in segments), segments, receipts)
+
+
+def receipt(part: int, content: bytes, rows: int, fragment: dict[str, Any]) -> Receipt:
+    """A part's receipt."""
+    proof = {"part": part, "etag": '"e"', "bytes": len(content), "crc32": zlib.crc32(content)}
+    counts = {"rows_read": rows, "rows_written": rows, "bytes_read": 0, "peak_memory_bytes": 0}
+    return proof | counts | {"fragment": fragment}  # type: ignore[return-value]
+
+
+def _bytes(segment: assembly.Segment, fragments: dict[str, bytes]) -> bytes:
+    if isinstance(segment, Literal):
+        return segment.data
+    assert isinstance(segment, Range)
+    content = fragments[segment.key]
+    assert len(content) == segment.object_size
+    return content[segment.start : segment.start + segment.size]
+
+
+def whole(name: str, rows: pl.DataFrame, types: dict[str, str], **options: Any) -> bytes:
+    """The file of one part in one batch."""
+    return make(name, [[rows]], types, **options).content
+
+
+# Values
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+NASTY = st.sampled_from(
+    [
+        "",
+        " ",
+        "  leading and trailing  ",
+        "a,b;c\td|e",
+        'say "no"',
+        '"',
+        "line\nbreak",
+        "carriage\rreturn",
+        "both\r\n",
+        "\n",
+        "\x00",
+        "a\x00b",
+        "\x01\x02\x1f\x7f",
+        "\ufeffmark",
+        "\u2028\u2029\x85",
+        "e\u0301 combining",
+        "שלום עולם",
+        "\u202eoverride",
+        "😀𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
+        "\U0010ffff",
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "-",
+        "'quoted",
+        "null",
+        "NA",
+        "NaN",
+        "true",
+        "007",
+        "1e5",
+        "2013-01-31",
+        "#comment",
+        "\\N",
+        "\\",
+        "C:\\new",
+        "</script>",
+    ]
+)
+INTEGERS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([0, 10**15 - 1, 10**16 - 1, 2**53, 2**53 + 1, 10**18, -(2**63), 2**63 - 1]),
+)
+FLOATS = st.floats() | st.sampled_from([-0.0, 5e-324, 1.7976931348623157e308, math.nan, math.inf, -math.inf, 0.1 + 0.2])
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+DATES = st.dates()
+TIMES = st.times()
+MOMENTS = st.datetimes()
+"""Timestamps of the years 1 to 9999, in microseconds."""
+
+
+def decimals(places: int) -> st.SearchStrategy[decimal.Decimal]:
+    """Decimals of 38 digits, so many of them after the point."""
+    return st.integers(-(10**38) + 1, 10**38 - 1).map(lambda digits: decimal.Decimal(digits).scaleb(-places, EXACT))
+
+
+EXACT = decimal.Context(prec=40)
+
+
+class Kind(NamedTuple):
+    """A column: its type in a definition, its type in the engine, its values, and how the engine comes by them."""
+
+    declared: str
+    dtype: Any
+    values: st.SearchStrategy[Any]
+    convert: Callable[[pl.Series], pl.Series] = lambda series: series
+
+
+def _in_zone(zone: str) -> Callable[[pl.Series], pl.Series]:
+    return lambda utc: utc.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+
+
+NESTED = pl.Struct(
+    {
+        "text": pl.String,
+        "list": pl.List(pl.Int64),
+        "inner": pl.Struct({"price": pl.Decimal(10, 2), "day": pl.Date, "x": pl.Float64}),
+    }
+)
+_INNER = st.fixed_dictionaries(
+    {
+        "price": st.none() | st.decimals(-(10**7), 10**7, places=2),
+        "day": st.none() | DATES,
+        "x": st.none() | FLOATS,
+    }
+)
+_STRUCTS = st.fixed_dictionaries(
+    {
+        "text": st.none() | TEXT | NASTY,
+        "list": st.none() | st.lists(st.none() | INTEGERS, max_size=3),
+        "inner": st.none() | _INNER,
+    }
+)
+KINDS = {
+    "text": Kind("string", pl.String, TEXT | NASTY),
+    "choice": Kind("string", pl.Categorical, st.sampled_from(["one", "two", ""])),
+    "whole": Kind("integer", pl.Int64, INTEGERS),
+    "huge": Kind("integer", pl.UInt64, st.integers(0, 2**64 - 1)),
+    "real": Kind("number", pl.Float64, FLOATS),
+    "single": Kind("number", pl.Float32, st.floats(width=32)),
+    "money": Kind("decimal", pl.Decimal(38, 2), decimals(2)),
+    "fraction": Kind("decimal", pl.Decimal(38, 38), decimals(38)),
+    "truth": Kind("boolean", pl.Boolean, st.booleans()),
+    "day": Kind("date", pl.Date, DATES),
+    "clock": Kind("time", pl.Time, TIMES),
+    "local": Kind("timestamp", pl.Datetime("us"), MOMENTS),
+    "utc": Kind("timestamp", pl.Datetime("us"), MOMENTS, _in_zone("UTC")),
+    "zoned": Kind("timestamp", pl.Datetime("us"), MOMENTS, _in_zone("America/New_York")),
+    "list": Kind("json", pl.List(pl.List(pl.Int64)), st.lists(st.none() | st.lists(st.none() | INTEGERS, max_size=2))),
+    "texts": Kind("json", pl.List(pl.String), st.lists(st.none() | TEXT | NASTY, max_size=3)),
+    "moments": Kind("json", pl.List(pl.Datetime("us")), st.lists(st.none() | MOMENTS, max_size=2)),
+    "struct": Kind("json", NESTED, _STRUCTS),
+}
+TYPES = {name: kind.declared for name, kind in KINDS.items()}
+ROWS = st.fixed_dictionaries({name: st.none() | kind.values for name, kind in KINDS.items()})
+
+
+def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Rows of :data:`ROWS` as the engine holds them."""
+    return pl.DataFrame(
+        [
+            kind.convert(pl.Series(name, [row[name] for row in rows], dtype=kind.dtype, strict=True))
+            for name, kind in KINDS.items()
+        ]
+    )
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Equality to the bit: NaN is itself, -0.0 is not 0.0, 1 is not True, and a decimal keeps its digits."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(found, dict) and set(found) == set(expected) and all(same(found[k], expected[k]) for k in found)
+        )
+    if isinstance(expected, list | tuple):
+        return type(found) is type(expected) and len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float):
+        both = isinstance(found, float) and math.isnan(found) and math.isnan(expected)
+        return both or (found == expected and math.copysign(1, found) == math.copysign(1, expected))
+    if isinstance(expected, decimal.Decimal):
+        return isinstance(found, decimal.Decimal) and found.compare_total(expected) == 0
+    return type(found) is type(expected) and found == expected
+
+
+def differences(found: Sequence[Any], expected: Sequence[Any]) -> list[Any]:
+    """Where two sequences of values differ: ``(index, found, expected)``."""
+    pairs = enumerate(zip(found, expected, strict=True))
+    return [(index, *pair) for index, pair in pairs if not same(*pair)]
+
+
+def utc(moment: datetime.datetime) -> datetime.datetime:
+    """A moment that was meant in UTC."""
+    return moment.replace(tzinfo=datetime.UTC)
+
+
+@st.composite
+def splits(draw: st.DrawFn, rows: pl.DataFrame) -> list[list[pl.DataFrame]]:
+    """The rows divided into parts, and each part into batches, in order; some of both without rows."""
+    parts = []
+    for part in _cut(draw, rows, 4):
+        parts.append(_cut(draw, part, 3))
+    return parts
+
+
+def _cut(draw: st.DrawFn, rows: pl.DataFrame, pieces: int) -> list[pl.DataFrame]:
+    cuts = sorted(draw(st.lists(st.integers(0, rows.height), max_size=pieces - 1)))
+    bounds = [0, *cuts, rows.height]
+    return [rows[low:high] for low, high in pairwise(bounds)]

@@ -1,0 +1,64 @@
+"""Columns of type json: lists and structs of what the other column types are, and nothing that has no text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from shared import catalogue
+from shared.errors import ColumnMismatch
+from shared.query import Query
+from tests.unit.support import REPORTS
+
+GOOD = [
+    pl.List(pl.String),
+    pl.Array(pl.Float64, 2),
+    pl.List(pl.List(pl.Struct({"a": pl.Decimal(38, 2), "b": pl.Date}))),
+    pl.Struct({"a": pl.Time, "b": pl.Datetime("ns", "UTC"), "c": pl.Categorical, "d": pl.Boolean, "e": pl.UInt8}),
+]
+BAD = [pl.String(), pl.Int64(), pl.List(pl.Binary), pl.Struct({"a": pl.Duration("us")}), pl.List(pl.Null), pl.Binary()]
+
+
+def query(kind: str) -> Query:
+    columns = [{"name": "a", "title": "A", "type": kind}]
+    source = {"type": "parquet", "dataset": "d"}
+    return Query.of({"source": source, "tenant": "tenant", "columns": columns}, {}, "acme")
+
+
+@pytest.mark.parametrize("dtype", GOOD, ids=str)
+def test_lists_and_structs_are_json_and_nothing_else(dtype: Any) -> None:
+    schema = pl.Schema({"tenant": pl.String, "a": dtype})
+    query("json").check(schema)
+    with pytest.raises(ColumnMismatch, match="column a is declared string: text; the source gives"):
+        query("string").check(schema)
+
+
+@pytest.mark.parametrize("dtype", BAD, ids=str)
+def test_what_is_no_list_or_struct_or_holds_what_has_no_text_is_refused(dtype: Any) -> None:
+    with pytest.raises(ColumnMismatch) as refused:
+        query("json").check(pl.Schema({"tenant": pl.String, "a": dtype}))
+    allowed = "a list or a struct, of numbers, text, booleans, dates, times, lists and structs"
+    assert str(refused.value) == f"column a is declared json: {allowed}; the source gives {dtype}"
+
+
+def definition(*columns: dict[str, str]) -> str:
+    flights = yaml.safe_load((REPORTS / "flights.yaml").read_text("utf-8"))
+    # JSON is YAML.
+    return json.dumps({name: flights[name] for name in ("title", "source", "tenant")} | {"columns": list(columns)})
+
+
+def test_a_definition_may_declare_json() -> None:
+    report = catalogue.parse("flights", definition({"name": "stops", "title": "Stops", "type": "json"}))
+    assert report.definition["columns"][0]["type"] == "json"
+
+
+def test_a_title_that_is_there_twice_is_refused_because_a_file_may_call_its_columns_by_it() -> None:
+    columns = ({"name": name, "title": "Delay", "type": "integer"} for name in ("arr_delay", "dep_delay"))
+    with pytest.raises(
+        catalogue.InvalidDefinition, match=r"/columns/1/title: 'Delay' is there twice, allowed: a title"
+    ):
+        catalogue.parse("flights", definition(*columns))

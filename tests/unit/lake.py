@@ -1,0 +1,104 @@
+"""A data bucket in memory that remembers every byte that was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import polars as pl
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from shared.query import Query
+from shared.sources import parquet
+
+BUCKET = "lake"
+
+
+class Lake:
+    """The calls of boto3's S3 client that a source makes.
+
+    ``asked`` holds (key, first byte, byte after the last) of every request; ``before`` is called before each.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.asked: list[tuple[str, int, int]] = []
+        self.before: Callable[[str], object] = lambda _: None
+        self.breaks_off = False
+
+    def put(self, path: str, content: bytes) -> str:
+        """Stores an object of the dataset ``sales``; its key."""
+        key = f"data/sales/{path}"
+        self.objects[key] = content
+        return key
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that were sent."""
+        return sum(end - start for _, start, end in self.asked)
+
+    def get_paginator(self, operation: str) -> Lake:
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        assert Bucket == BUCKET
+        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        for at in range(0, len(keys), 1000):
+            contents = [{"Key": k, "ETag": self._etag(k), "Size": len(self.objects[k])} for k in keys[at : at + 1000]]
+            yield {"Contents": contents}
+
+    def get_object(self, Bucket: str, Key: str, Range: str, IfMatch: str) -> dict[str, Any]:  # noqa: N803
+        assert Bucket == BUCKET
+        self.before(Key)
+        if Key not in self.objects:
+            raise refused("NoSuchKey", 404)
+        if IfMatch != self._etag(Key):
+            raise refused("PreconditionFailed", 412)
+        content = self.objects[Key]
+        first, _, last = Range.removeprefix("bytes=").partition("-")
+        start = int(first) if first else max(0, len(content) - int(last))
+        end = min(int(last) + 1, len(content)) if first else len(content)
+        if start >= end:
+            raise refused("InvalidRange", 416)
+        self.asked.append((Key, start, end))
+        sent = content[start : end - 1 if self.breaks_off else end]
+        headers = {"content-range": f"bytes {start}-{end - 1}/{len(content)}"}
+        return {
+            "Body": StreamingBody(io.BytesIO(sent), end - start),
+            "ContentLength": end - start,
+            "ResponseMetadata": {"HTTPHeaders": headers},
+        }
+
+    def _etag(self, key: str) -> str:
+        return f'"{hashlib.md5(self.objects[key]).hexdigest()}"'
+
+
+def refused(code: str, status: int) -> ClientError:
+    """What boto3 raises when S3 refuses."""
+    error: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(error, "GetObject")
+
+
+def query(*columns: str, tenant: str = "tenant", parameters: dict[str, Any] | None = None, **values: Any) -> Query:
+    """A query of columns as they are; of each only what a definition needs to be one."""
+    definition = {
+        "source": {"type": "parquet", "dataset": "sales"},
+        "tenant": tenant,
+        "parameters": parameters or {},
+        "columns": [{"name": name, "type": "integer"} for name in columns],
+    }
+    return Query.of(definition, values, "acme")
+
+
+def extent(lake: Lake, key: str, offset: int, rows: int) -> dict[str, Any]:
+    """Some rows of an object as it is now."""
+    return {"key": key, "etag": lake._etag(key), "offset": offset, "rows": rows, "bytes": len(lake.objects[key])}
+
+
+def scan(asked: Query, extents: list[Any], schema: dict[str, str] | None = None) -> pl.DataFrame:
+    """All rows of extents as one frame."""
+    return pl.concat(list(parquet.scan(asked, schema or {}, extents)))
