@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup demo test test-sam-local test-stack faults check up down invoke deploy lock clean python
+.PHONY: help setup demo test test-sam-local test-stack faults bench check up down invoke deploy lock clean python
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test-sam-local: $(READY)  ## every event in real containers: sam local invoke, s
 
 faults: .venv/ready-$(VERSION)  ## the fault matrix of docs/operations.md: whatever breaks, what happens is what stands there
 	@FAULTS=all .venv/bin/python -m pytest -n 2 tests/faults $(ARGS)
+
+bench: $(READY) .local/bench/ready-$(VERSION)  ## measure every claim and write docs/performance.md; a trial: make bench ROWS=20000 ARGS=csv
+	@.local/bench/bin/python -m benchmarks $(if $(ROWS),--rows "$(ROWS)") $(ARGS)
 
 check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## lint, format, types, reports, workflow, template
 	@.venv/bin/ruff check .

@@ -112,7 +112,6 @@ def test_the_environment_is_lambdas_and_the_functions_own(patched: Cloud, functi
     assert variables["AWS_LAMBDA_LOG_GROUP_NAME"] == f"/aws/lambda/{function}"
     assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
     assert variables["AWS_ENDPOINT_URL"] == patched.url
-    assert variables["AWS_ALLOW_HTTP"] == "true"
     assert variables["_X_AMZN_TRACE_ID"].startswith("Root=1-")
     assert seen["path"][0] == variables["LAMBDA_TASK_ROOT"]
     allowed = ("AWS_", "LAMBDA_", "PATH", "PYTHONPATH", "HOME", "TMPDIR", "PWD", "LANG", "LC_", "TZ", "_", "OWN")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BUILD = STATE / "sam-local" / "build"
 """Where `make test-sam-local` had it built."""
 _PATIENCE_SECONDS = 120
-EXTRA = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")
+EXTRA = ("AWS_ENDPOINT_URL",)
 
 
 class Sam:
@@ -47,7 +47,7 @@ class Sam:
         self.template = BUILD / f"template-{os.getpid()}.json"  # beside the build: its paths are relative
         self.template.write_text(json.dumps(template))
         describe = deployed.client("lambda").get_function_configuration
-        here = {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
+        here = {"AWS_ENDPOINT_URL": address}
         self.variables = folder / "environment.json"
         self.variables.write_text(
             json.dumps(
