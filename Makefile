@@ -75,6 +75,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
 	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
 	lock requirements/emulator.in -o requirements/emulator.txt && \
+	lock requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt && \
 	lock requirements/checkov.in -o requirements/checkov.txt
 
 clean:  ## forget everything that was made here

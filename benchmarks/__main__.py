@@ -1,0 +1,147 @@
+"""``make bench``: measures, and writes docs/performance.md.
+
+    python -m benchmarks [csv csv.gz xlsx parquet scale profile assembler sizes service] [--rows N] [--repetitions N]
+
+Without names everything is measured. Results are kept in out/bench/<rows>/results.json, so that one measurement can be
+repeated alone; the page is written of all that are there. Only a run of 1,000,000 rows writes docs/performance.md, and
+ends with 1 when a must is missed; every other run is a trial and writes out/bench/<rows>/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import assembler, claims, measure, orders, profiling, report, service, sizes
+from benchmarks.contestants import CONTESTANTS, remove
+from benchmarks.measure import ROOT
+from benchmarks.round_trip import Mismatch
+from shared.formats import FORMATS
+
+COMPARED = {
+    "csv": ["csv", "csv safe", "polars sink_csv", "csv module", "csv module, polars"],
+    "csv.gz": ["csv.gz", "gzip", "gzip, polars"],
+    "xlsx": ["xlsx", "xlsxwriter", *claims.RUST],
+    "parquet": ["parquet", "parquet assembly", "polars sink_parquet", "pyarrow"],
+}
+GROUPS = [*COMPARED, "scale", "profile", "assembler", "sizes", "service"]
+
+
+def main(words: list[str]) -> int:
+    """0, or 1 when a file is wrong or, at full size, a must is missed; 2 when something could not be measured."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of: {', '.join(GROUPS)} (all)")
+    parser.add_argument("--rows", type=_positive, default=report.FULL_ROWS)
+    parser.add_argument("--repetitions", type=_positive, default=5)
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page again")
+    arguments = parser.parse_args(words)
+    if unknown := [group for group in arguments.groups if group not in GROUPS]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    bench = _Bench(arguments.rows, arguments.repetitions)
+    try:
+        for group in [] if arguments.page else arguments.groups or GROUPS:
+            bench.measure(group)
+    except Mismatch as mismatch:
+        print(f"\nA FILE IS WRONG: {mismatch}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    finally:
+        bench.write()
+    lost = claims.missed(claims.verdicts(bench.results))
+    return 1 if lost and arguments.rows == report.FULL_ROWS else 0
+
+
+class _Bench:
+    """The measurements of so many rows, and where they are kept."""
+
+    def __init__(self, rows: int, repetitions: int) -> None:
+        self._rows, self._repetitions = rows, repetitions
+        self._folder = ROOT / "out" / "bench" / str(rows)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._kept = self._folder / "results.json"
+        kept = json.loads(self._kept.read_text()) if self._kept.exists() else {}
+        self.results: claims.Results = kept.get("results", {})
+        self._machine: dict[str, str] = kept.get("machine") or measure.machine()
+
+    def measure(self, group: str) -> None:
+        """One measurement, and keeps it."""
+        _say(f"• {group}")
+        self._machine = measure.machine()
+        found: dict[str, Callable[[], dict[str, Any]]] = {
+            "scale": self._scale,
+            "profile": self._profile,
+            "assembler": self._assembler,
+            "sizes": self._sizes,
+            "service": self._service,
+        }
+        taken = found[group]() if group in found else self._compare(group)
+        self.results[group] = {"date": measure.now(), "rows": self._rows, **taken}
+        self._kept.write_text(json.dumps({"machine": self._machine, "results": self.results}, indent=1))
+
+    def write(self) -> None:
+        """The page, and the claims on the terminal."""
+        if not self.results:
+            return
+        is_full = self._rows == report.FULL_ROWS
+        page = ROOT / "docs" / "performance.md" if is_full else self._folder / "performance.md"
+        report.write(self.results, self._machine, self._rows, page)
+        _say(f"\n{report.summary(self.results)}\n\nSee {page.relative_to(ROOT)}")
+
+    def _files(self, rows: int) -> list[Path]:
+        return orders.write(rows, ROOT / "out" / "bench" / "orders" / str(rows))
+
+    def _compare(self, group: str) -> dict[str, Any]:
+        files = self._files(self._rows)
+        return {"samples": measure.take_turns(COMPARED[group], files, self._repetitions, self._folder, _say)}
+
+    def _scale(self) -> dict[str, Any]:
+        """Every format, and only reading, at a tenth, at the rows and at ten times the rows; rivals at a tenth."""
+        rows = {"tenth": max(1, self._rows // 10), "whole": self._rows, "tenfold": 10 * self._rows}
+        samples: dict[str, Any] = {}
+        ours = [name for name in CONTESTANTS if name == "read" or CONTESTANTS[name].about == f"ours, {name}"]
+        for size, count in rows.items():
+            _say(f"{count:,} rows")
+            names = [*ours, *report.RIVALS] if size == "tenth" else ours
+            taken = measure.take_turns(names, self._files(count), min(self._repetitions, 3), self._folder, _say)
+            samples |= {f"{name} {size}": some for name, some in taken.items()}
+        bytes_a_row = sum(file.stat().st_size for file in self._files(self._rows)) / self._rows
+        return {"samples": samples, "facts": {"rows": rows, "source_bytes_a_row": bytes_a_row}}
+
+    def _profile(self) -> dict[str, Any]:
+        shares, out = {}, self._folder / "profiled"
+        for name in FORMATS:
+            try:
+                shares[name] = profiling.profile(name, self._files(self._rows), out)
+            finally:
+                remove(out)
+        return {"facts": shares}
+
+    def _assembler(self) -> dict[str, Any]:
+        return {"facts": assembler.facts(ROOT / "out" / "bench" / "orders" / "parts")}
+
+    def _sizes(self) -> dict[str, Any]:
+        packages = sizes.packages(ROOT / ".aws-sam" / "build")
+        return {"facts": {"imports": sizes.imports(self._repetitions), "packages": packages}}
+
+    def _service(self) -> dict[str, Any]:
+        files = self._files(10 * self._rows)
+        return {"facts": service.measure(files, min(self._repetitions, 3), ROOT / "out" / "bench" / "service", _say)}
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+_say: Callable[[str], None] = lambda words: print(words, flush=True)  # noqa: E731
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

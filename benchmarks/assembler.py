@@ -1,0 +1,97 @@
+"""How much of a file goes through the assembler: computed from real parts, without making the whole file.
+
+A part of each size that the planner makes is written; the file's layout and upload are then planned as AssembleFile
+plans them. Downloaded and uploaded is only what S3 cannot copy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks import orders
+from benchmarks.contestants import WORK, plan, write_part
+from shared import planning
+from shared.assembly import Copy, Literal, Range, plan_upload
+from shared.formats import FORMATS
+from shared.sources.parquet_rows import BATCH_ROWS
+from shared.work import Extent, Receipt
+
+GIGABYTE = 1_000_000_000
+ONE_SHEET = 1_048_575
+WORKERS = 20  # the default of MapConcurrency
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """Per case: ``rows``, ``parts``, ``bytes``, ``literal`` and ``fetched`` bytes, ``percent`` fetched, ``seconds``."""
+    found = {"csv.gz": through("csv.gz", _rows_of("csv.gz", GIGABYTE, folder), folder)}
+    if "xlsx" in FORMATS:
+        found["xlsx"] = through("xlsx", ONE_SHEET, folder)
+        found["xlsx, 1 GB"] = through("xlsx", _rows_of("xlsx", GIGABYTE, folder), folder)
+    found |= {f"parquet, {rows:,} rows": through("parquet", rows, folder) for rows in (1_000_000, 100_000_000)}
+    return found
+
+
+def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
+    """What of a file of so many orders goes through the assembler."""
+    parts = planning.divide(_extents(rows, folder), WORKERS)
+    made: dict[int, Receipt] = {}
+    for part in parts:
+        if part["rows"] not in made:
+            made[part["rows"]] = _receipt(name, part["rows"], folder)
+    receipts: list[Receipt] = [made[part["rows"]] | {"part": part["part"]} for part in parts]
+    begun = time.perf_counter()
+    segments = FORMATS[name].layout(plan(name, rows), WORK, receipts)
+    uploads = plan_upload(segments)
+    seconds = time.perf_counter() - begun
+    pieces = [piece for upload in uploads if not isinstance(upload, Copy) for piece in upload.pieces]
+    fetched = sum(piece.size for piece in pieces if isinstance(piece, Range))
+    size = sum(segment.size for segment in segments)
+    return {
+        "rows": rows,
+        "parts": len(parts),
+        "bytes": size,
+        "literal": sum(piece.size for piece in pieces if isinstance(piece, Literal)),
+        "fetched": fetched,
+        "percent": 100 * fetched / size,
+        "uploads": len(uploads),
+        "seconds": seconds,
+    }
+
+
+def _rows_of(name: str, size: int, folder: Path) -> int:
+    """So many rows that the file is of about this size, in whole files of orders."""
+    receipt = _receipt(name, orders.FILE_ROWS, folder)
+    return round(size / receipt["bytes"]) * orders.FILE_ROWS
+
+
+def _extents(rows: int, folder: Path) -> list[Extent]:
+    """The row groups that the source would find."""
+    size = orders.write(orders.FILE_ROWS, folder)[0].stat().st_size
+    return [
+        {
+            "key": f"orders/part-{number:04d}.parquet",
+            "etag": '"benchmark"',
+            "offset": 0,
+            "rows": min(orders.FILE_ROWS, rows - start),
+            "bytes": size,
+        }
+        for number, start in enumerate(range(0, rows, orders.FILE_ROWS))
+    ]
+
+
+def _receipt(name: str, rows: int, folder: Path) -> Receipt:
+    """Of a real part of so many orders."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return write_part(plan(name), 0, _batches(rows, folder), Path(scratch) / "part")
+
+
+def _batches(rows: int, folder: Path) -> Iterator[pl.DataFrame]:
+    """As a scan gives them."""
+    files = orders.write(-(-rows // orders.FILE_ROWS) * orders.FILE_ROWS, folder)
+    yield from pl.concat([pl.read_parquet(file) for file in files]).head(rows).iter_slices(BATCH_ROWS)

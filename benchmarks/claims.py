@@ -1,0 +1,242 @@
+"""What the project claims, and whether the measurements bear it out. Pure: results in, verdicts out.
+
+Results are JSON: ``{group: {date, rows, samples: {contestant: [sample]}, facts: {…}}}``; see :mod:`benchmarks.measure`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, dict[str, Any]]
+RUST = ("rustpy-xlsxwriter", "jetxl")
+SCALED = ("csv", "csv.gz", "xlsx", "parquet")
+SIZES = ("tenth", "whole", "tenfold")
+_HEAD = 0.525
+"""Percent of 1 GB that the head is: a part of an upload has at least 5 MiB, so the first takes that much of a part."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A median, and the least and the most that were measured."""
+
+    median: float
+    low: float
+    high: float
+    note: str = ""
+
+    @classmethod
+    def of(cls, values: Iterable[float], note: str = "") -> Figure:
+        """Of one value or more."""
+        values = list(values)
+        return cls(statistics.median(values), min(values), max(values), note)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the table."""
+
+    group: str
+    """Which measurement it is of: what ``make bench ARGS=…`` takes."""
+    work: str
+    against: str
+    at_least: bool
+    must: float
+    goal: float
+    unit: str
+    find: Callable[[Results], Figure | None]
+    """The figure; None where it was not measured."""
+
+    def bound(self, value: float) -> str:
+        """A bound as the table shows it."""
+        return f"{'≥' if self.at_least else '≤'} {value:g}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, and what was measured."""
+
+    claim: Claim
+    figure: Figure | None
+
+    def _meets(self, bound: float) -> bool:
+        if self.figure is None:
+            return False
+        return self.figure.median >= bound if self.claim.at_least else self.figure.median <= bound
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the must is not reached."""
+        return self.figure is not None and not self._meets(self.claim.must)
+
+    @property
+    def words(self) -> str:
+        """As the table shows it."""
+        if self.figure is None:
+            return "not measured"
+        if self.is_missed:
+            return "**MUST MISSED**"
+        return "goal reached" if self._meets(self.claim.goal) else "must reached"
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Of every claim, in the order of the table."""
+    return [Verdict(claim, claim.find(results)) for claim in CLAIMS]
+
+
+def missed(found: Iterable[Verdict]) -> list[Verdict]:
+    """Those whose must is not reached."""
+    return [verdict for verdict in found if verdict.is_missed]
+
+
+def _samples(results: Results, group: str, name: str) -> list[dict[str, Any]]:
+    samples: list[dict[str, Any]] = results.get(group, {}).get("samples", {}).get(name, [])
+    return samples
+
+
+def ratio(results: Results, group: str, above: str, below: str, note: str = "") -> Figure | None:
+    """CPU seconds of one contestant over another's, turn by turn."""
+    pairs = zip(_samples(results, group, above), _samples(results, group, below), strict=False)
+    values = [one["cpu"] / other["cpu"] for one, other in pairs if other["cpu"]]
+    return Figure.of(values, note) if values else None
+
+
+def _faster(group: str, ours: str, theirs: str) -> Callable[[Results], Figure | None]:
+    return lambda results: ratio(results, group, theirs, ours)
+
+
+def _slower(group: str, ours: str, theirs: str) -> Callable[[Results], Figure | None]:
+    return lambda results: ratio(results, group, ours, theirs)
+
+
+def _best_of(group: str, ours: str, theirs: tuple[str, ...]) -> Callable[[Results], Figure | None]:
+    """Against whoever of them is the fastest."""
+
+    def find(results: Results) -> Figure | None:
+        found = [(ratio(results, group, each, ours, note=each)) for each in theirs]
+        return min((each for each in found if each), key=lambda each: each.median, default=None)
+
+    return find
+
+
+def _worst_growth(key: str) -> Callable[[Results], Figure | None]:
+    """The format that grows most from a size to the tenfold: seconds a row, or bytes of memory."""
+
+    def find(results: Results) -> Figure | None:
+        samples = results.get("scale", {}).get("samples", {})
+        rows = results.get("scale", {}).get("facts", {}).get("rows", {})
+        found = []
+        for name in SCALED:
+            small, large = (samples.get(f"{name} {size}", []) for size in ("whole", "tenfold"))
+            if small and large:
+                times = rows["tenfold"] / rows["whole"] if key == "cpu" else 1
+                pairs = zip(small, large, strict=False)
+                found.append(Figure.of([two[key] / one[key] / times for one, two in pairs], note=name))
+        return max(found, key=lambda each: each.median, default=None)
+
+    return find
+
+
+def _fact(group: str, *path: str) -> Callable[[Results], Figure | None]:
+    """Measured values themselves."""
+
+    def find(results: Results) -> Figure | None:
+        value: Any = results.get(group, {}).get("facts", {})
+        for name in path:
+            value = value.get(name, {})
+        if isinstance(value, int | float):
+            return Figure.of([value])
+        return Figure.of(value) if value else None
+
+    return find
+
+
+CLAIMS = [
+    Claim("xlsx", "xlsx", "xlsxwriter, constant_memory", True, 25, 40, "×", _faster("xlsx", "xlsx", "xlsxwriter")),
+    Claim("xlsx", "xlsx", "best Rust binding on PyPI", True, 3, 5, "×", _best_of("xlsx", "xlsx", RUST)),
+    Claim(
+        "csv",
+        "csv, spreadsheet_safe off",
+        "polars sink_csv alone",
+        False,
+        1.3,
+        1.15,
+        "×",
+        _slower("csv", "csv", "polars sink_csv"),
+    ),
+    Claim(
+        "csv",
+        "csv, spreadsheet_safe on",
+        "polars sink_csv alone",
+        False,
+        1.6,
+        1.4,
+        "×",
+        _slower("csv", "csv safe", "polars sink_csv"),
+    ),
+    Claim("csv", "csv", "csv module, rows from pyarrow", True, 15, 18, "×", _faster("csv", "csv", "csv module")),
+    Claim(
+        "csv.gz",
+        "csv.gz",
+        "csv module and gzip 6, rows from pyarrow",
+        True,
+        13,
+        18,
+        "×",
+        _faster("csv.gz", "csv.gz", "gzip"),
+    ),
+    Claim(
+        "parquet",
+        "parquet assembly",
+        "re-encoding, the faster of polars and pyarrow",
+        True,
+        10,
+        10,
+        "×",
+        _best_of("parquet", "parquet assembly", ("polars sink_parquet", "pyarrow")),
+    ),
+    Claim(
+        "assembler",
+        "bytes through the assembler, 1 GB csv.gz",
+        "all",
+        False,
+        1,
+        _HEAD,
+        " %",
+        _fact("assembler", "csv.gz", "percent"),
+    ),
+    Claim(
+        "assembler",
+        "bytes through the assembler, one-sheet xlsx",
+        "all",
+        False,
+        1,
+        _HEAD,
+        " %",
+        _fact("assembler", "xlsx", "percent"),
+    ),
+    Claim("scale", "ten times the rows, CPU per row", "linear", False, 1.2, 1.05, "×", _worst_growth("cpu")),
+    Claim("scale", "ten times the rows, memory of the worker", "flat", False, 1.2, 1.05, "×", _worst_growth("peak")),
+    Claim(
+        "service",
+        "service on the emulator, POST to SUCCEEDED, csv, wall",
+        "bare engine, two processes",
+        False,
+        2,
+        1.4,
+        "×",
+        _fact("service", "ratios"),
+    ),
+    Claim(
+        "service",
+        "ten rows, warm, POST to SUCCEEDED, wall",
+        "–",
+        False,
+        3,
+        1.5,
+        " s",
+        _fact("service", "ten_rows", "seconds"),
+    ),
+]

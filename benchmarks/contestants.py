@@ -1,0 +1,429 @@
+"""Who is measured: each makes one file of all the orders, in its own best way, on one thread.
+
+    python -m benchmarks.contestants NAME OUT FILE…
+
+makes it and prints ``{cpu, wall, peak, before}``: seconds of processor (user and system) and of the clock, and resident
+memory in bytes, the most and before the work began. Imports are not measured; reading the Parquet files is.
+
+Ours are the real writers and layouts of functions/shared/formats; a file is a part. S3's work, putting the parts
+together, is done here by copying bytes, and is in our figures.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
+
+from benchmarks.orders import COLUMNS, orders
+from shared import assembly
+from shared.assembly import Literal, Segment
+from shared.formats import FORMATS, resolve_options
+from shared.work import ENGINE_VERSION, Plan, Receipt, Work
+
+WORK = Work("benchmark", "plan")
+Make = Callable[[list[Path], Path], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who makes a file, and what its reader must know."""
+
+    kind: str
+    """How the file is read back: see :mod:`benchmarks.round_trip`; empty where there is none."""
+    load: Callable[[], Make]
+    """Imports what it needs; returns what makes the file, from files of orders."""
+    about: str = ""
+    needs: str = ""
+    """The module of a package that the development environment does not have."""
+    titles: bool = False
+    """Whether its header is of the columns' titles; of their names otherwise."""
+    safe: bool = False
+    """Whether text that looks like a formula has an apostrophe."""
+    after: str = ""
+    """The contestant whose parts it puts together."""
+    forgets: frozenset[str] = frozenset()
+    """What the file cannot tell: ``null`` (from an empty text), ``zone`` (it is UTC), ``control`` (characters),
+    ``fraction`` (of seconds)."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its package is installed."""
+        return not self.needs or importlib.util.find_spec(self.needs) is not None
+
+
+def plan(name: str, rows: int = 0, **options: Any) -> Plan:
+    """A plan over the orders."""
+    return {
+        "plan": WORK.plan,
+        "engine": ENGINE_VERSION,
+        "report": "orders",
+        "definition": {"title": "Orders", "columns": COLUMNS},
+        "parameters": {},
+        "options": resolve_options(name, options),
+        "format": name,
+        "tenant": "benchmark",
+        "schema": {},
+        "parts_total": 0,
+        "rows": rows,
+    }
+
+
+def write_part(wanted: Plan, number: int, batches: Iterator[pl.DataFrame], into: Path) -> Receipt:
+    """A part's fragment in a file, as GeneratePart writes it, and its receipt, as it travels: as JSON."""
+    rows = crc32 = 0
+    with into.open("wb+") as fragment:
+        writer = FORMATS[wanted["format"]].writer(wanted, fragment)
+        for batch in batches:
+            writer.write(batch)
+            rows += batch.height
+        facts = writer.close()
+        size = fragment.tell()
+        fragment.seek(0)
+        while block := fragment.read(1024 * 1024):
+            crc32 = zlib.crc32(block, crc32)
+    receipt: Receipt = {
+        "part": number,
+        "etag": '"benchmark"',
+        "bytes": size,
+        "crc32": crc32,
+        "rows_read": rows,
+        "rows_written": rows,
+        "fragment": facts,
+        "bytes_read": 0,
+        "peak_memory_bytes": 0,
+    }
+    return json.loads(json.dumps(receipt))  # type: ignore[no-any-return]
+
+
+def parts_folder(out: Path) -> Path:
+    """Where the parts of a file of ours are, and ``receipts.json``; who measures removes it."""
+    return out.with_name(f"{out.name}.parts")
+
+
+def put_together(segments: list[Segment], parts: Path, out: Path) -> None:
+    """What S3 does: the file of the segments; a part is the file of its number in the folder."""
+    with out.open("wb") as into:
+        for segment in segments:
+            if isinstance(segment, Literal):
+                into.write(segment.data)
+                continue
+            into.flush()
+            with (parts / Path(segment.key).name).open("rb") as source:
+                _copy(source.fileno(), segment.start, segment.size, into.fileno())
+            into.seek(0, os.SEEK_END)
+
+
+def _copy(source: int, start: int, size: int, into: int) -> None:
+    while size:
+        sent = os.sendfile(into, source, start, size)
+        if not sent:
+            raise EOFError(f"a part ends {size} bytes early")
+        start, size = start + sent, size - sent
+
+
+def _ours(name: str, **options: Any) -> Make:
+    wanted = plan(name, **options)
+    layout = FORMATS[name].layout
+
+    def make(files: list[Path], out: Path) -> None:
+        parts = parts_folder(out)
+        parts.mkdir()
+        receipts = [
+            write_part(wanted, number, iter([pl.read_parquet(file)]), parts / f"{number:06d}")
+            for number, file in enumerate(files)
+        ]
+        (parts / "receipts.json").write_text(json.dumps(receipts))
+        put_together(layout(wanted, WORK, receipts), parts, out)
+
+    # Engines and compressors are loaded before the time begins.
+    warm = FORMATS[name].writer(wanted, io.BytesIO())
+    warm.write(orders(0, 1))
+    warm.close()
+    return make
+
+
+def _parquet_assembly() -> Make:
+    """Only what AssembleFile does; the parts and receipts are those of the contestant ``parquet``."""
+    wanted = plan("parquet")
+
+    def make(files: list[Path], out: Path) -> None:
+        del files
+        parts = parts_folder(out)
+        segments = FORMATS["parquet"].layout(wanted, WORK, json.loads((parts / "receipts.json").read_text()))
+        assembly.plan_upload(segments)
+        assembly.measure(segments)
+        put_together(segments, parts, out)
+
+    return make
+
+
+def _read() -> Make:
+    """The floor of everybody who reads with polars: the orders, decoded."""
+
+    def make(files: list[Path], out: Path) -> None:
+        out.write_text(str(sum(pl.read_parquet(file).height for file in files)))
+
+    return make
+
+
+def _polars_csv() -> Make:
+    def make(files: list[Path], out: Path) -> None:
+        pl.scan_parquet(files).sink_csv(out)
+
+    return make
+
+
+def _polars_rows(files: list[Path], *, zoned: bool = True) -> Iterator[tuple[Any, ...]]:
+    for file in files:
+        rows = pl.read_parquet(file)
+        if not zoned:
+            rows = rows.with_columns(pl.col("created_at").dt.replace_time_zone(None))
+        yield from rows.iter_rows()
+
+
+def _pyarrow_rows(files: list[Path]) -> Iterator[tuple[Any, ...]]:
+    import pyarrow.parquet as pq
+
+    for file in files:
+        for batch in pq.ParquetFile(file).iter_batches(use_threads=False):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _warm_pyarrow() -> None:
+    """Its first moment of a zone imports much, pandas too where it is installed."""
+    import datetime
+
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pa.array([datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)]).to_pylist()
+
+
+def _csv_module(rows: Callable[[list[Path]], Iterator[tuple[Any, ...]]]) -> Make:
+    _warm_pyarrow()
+
+    def make(files: list[Path], out: Path) -> None:
+        with out.open("w", newline="", encoding="utf-8", buffering=1024 * 1024) as into:
+            writer = csv.writer(into, lineterminator="\n")
+            writer.writerow(column["name"] for column in COLUMNS)
+            writer.writerows(rows(files))
+
+    return make
+
+
+def _csv_module_gzip(rows: Callable[[list[Path]], Iterator[tuple[Any, ...]]]) -> Make:
+    _warm_pyarrow()
+
+    def make(files: list[Path], out: Path) -> None:
+        with (
+            out.open("wb") as file,
+            gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed,
+            io.BufferedWriter(compressed, 1024 * 1024) as buffered,
+            io.TextIOWrapper(buffered, "utf-8", newline="") as into,
+        ):
+            writer = csv.writer(into, lineterminator="\n")
+            writer.writerow(column["name"] for column in COLUMNS)
+            writer.writerows(rows(files))
+
+    return make
+
+
+def _xlsxwriter() -> Make:
+    """Every cell by the method of its type, which is the fastest way."""
+    import datetime
+
+    import xlsxwriter
+
+    def make(files: list[Path], out: Path) -> None:
+        book = xlsxwriter.Workbook(str(out), {"constant_memory": True})
+        book.set_properties({"created": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)})
+        sheet = book.add_worksheet("Orders")
+        sheet.freeze_panes(1, 0)
+        sheet.write_row(0, 0, [column["name"] for column in COLUMNS], book.add_format({"bold": True}))
+        day, moment = (book.add_format({"num_format": f}) for f in ("yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"))
+        money = book.add_format({"num_format": "#,##0.00"})
+        number, text, boolean, date = sheet.write_number, sheet.write_string, sheet.write_boolean, sheet.write_datetime
+        for at, row in enumerate(_polars_rows(files, zoned=False), start=1):
+            number(at, 0, row[0])
+            text(at, 1, row[1])
+            number(at, 2, row[2])
+            if row[3] is not None:
+                text(at, 3, row[3])
+            date(at, 4, row[4], moment)
+            if row[5] is not None:
+                date(at, 5, row[5], day)
+            text(at, 6, row[6])
+            text(at, 7, row[7])
+            number(at, 8, row[8])
+            number(at, 9, row[9], money)
+            if row[10] is not None:
+                number(at, 10, row[10])
+            if row[11] is not None:
+                boolean(at, 11, row[11])
+        book.close()
+
+    return make
+
+
+def _floats(files: list[Path]) -> pl.DataFrame:
+    """All rows at once, with the types that the bindings take."""
+    kept = pl.col("created_at").dt.replace_time_zone(None), pl.col("amount").cast(pl.Float64)
+    return pl.read_parquet(files).with_columns(*kept)
+
+
+def _rustpy_xlsxwriter() -> Make:
+    import rustpy_xlsxwriter
+
+    def make(files: list[Path], out: Path) -> None:
+        styles = {"bold_headers": True, "freeze_row": 1, "datetime_format": "yyyy-mm-dd hh:mm:ss"}
+        money, day = rustpy_xlsxwriter.Format(), rustpy_xlsxwriter.Format()
+        formats = {"amount": money.set_num_format("#,##0.00"), "ship_date": day.set_num_format("yyyy-mm-dd")}
+        rustpy_xlsxwriter.write_worksheet(_floats(files), str(out), "Orders", column_formats=formats, **styles)
+
+    return make
+
+
+def _jetxl() -> Make:
+    import jetxl
+
+    pl.DataFrame().to_arrow()  # imports pyarrow
+
+    def make(files: list[Path], out: Path) -> None:
+        formats = {"created_at": "datetime", "ship_date": "date", "amount": "decimal2"}
+        table = _floats(files).to_arrow()
+        jetxl.write_sheet_arrow(table, str(out), "Orders", freeze_rows=1, styled_headers=True, column_formats=formats)
+
+    return make
+
+
+def _polars_parquet() -> Make:
+    def make(files: list[Path], out: Path) -> None:
+        pl.scan_parquet(files).sink_parquet(out, compression="zstd")
+
+    return make
+
+
+def _pyarrow_parquet() -> Make:
+    import pyarrow as pa
+    import pyarrow.dataset  # read_table imports it
+    import pyarrow.parquet as pq
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+    def make(files: list[Path], out: Path) -> None:
+        with pq.ParquetWriter(out, pq.read_schema(files[0]), compression="zstd") as writer:
+            for file in files:
+                writer.write_table(pq.read_table(file, use_threads=False))
+
+    return make
+
+
+def _options(name: str) -> dict[str, Any]:
+    """Like is compared with like: nobody else makes text safe for spreadsheets."""
+    return {"spreadsheet_safe": False} if "spreadsheet_safe" in FORMATS[name].options_schema["properties"] else {}
+
+
+def _has_titles(name: str) -> bool:
+    return bool(resolve_options(name, {}).get("header_style", "title") == "title")
+
+
+_NULL = frozenset({"null"})
+CONTESTANTS = {
+    **{
+        name: Contestant(name, partial(_ours, name, **_options(name)), f"ours, {name}", titles=_has_titles(name))
+        for name in FORMATS
+    },
+    "csv safe": Contestant(
+        "csv", partial(_ours, "csv", spreadsheet_safe=True), "ours, csv with spreadsheet_safe", titles=True, safe=True
+    ),
+    "parquet assembly": Contestant("parquet", _parquet_assembly, "ours, parts put together", after="parquet"),
+    "read": Contestant("", _read, "only reading the orders"),
+    "polars sink_csv": Contestant("csv", _polars_csv, "polars sink_csv"),
+    "csv module": Contestant(
+        "csv", partial(_csv_module, _pyarrow_rows), "csv module, rows from pyarrow", "pyarrow", forgets=_NULL
+    ),
+    "csv module, polars": Contestant(
+        "csv", partial(_csv_module, _polars_rows), "csv module, rows from polars", "pyarrow", forgets=_NULL
+    ),
+    "gzip": Contestant(
+        "csv.gz",
+        partial(_csv_module_gzip, _pyarrow_rows),
+        "csv module and gzip 6, rows from pyarrow",
+        "pyarrow",
+        forgets=_NULL,
+    ),
+    "gzip, polars": Contestant(
+        "csv.gz",
+        partial(_csv_module_gzip, _polars_rows),
+        "csv module and gzip 6, rows from polars",
+        "pyarrow",
+        forgets=_NULL,
+    ),
+    "xlsxwriter": Contestant("xlsx", _xlsxwriter, "xlsxwriter, constant_memory, typed cells", "xlsxwriter"),
+    "rustpy-xlsxwriter": Contestant(
+        "xlsx",
+        _rustpy_xlsxwriter,
+        "rustpy-xlsxwriter, from polars",
+        "rustpy_xlsxwriter",
+        forgets=frozenset({"fraction"}),
+    ),
+    "jetxl": Contestant("xlsx", _jetxl, "jetxl, from Arrow", "jetxl", forgets=frozenset({"control", "fraction"})),
+    "polars sink_parquet": Contestant("parquet", _polars_parquet, "re-encoding by polars"),
+    "pyarrow": Contestant("parquet", _pyarrow_parquet, "re-encoding by pyarrow"),
+}
+"""By name. Other Rust bindings that were tried: rvgsrust-xlsxwriter, fastxlsxio and kyrax are slower; rustypyxl turns
+text that begins with ``=`` into formulas, so that its file does not hold the data."""
+
+
+def main(name: str, out: Path, files: list[Path]) -> None:
+    """See the module."""
+    make = CONTESTANTS[name].load()
+    before, processor, clock = _resident("VmRSS"), _processor(), time.perf_counter()
+    make(files, out)
+    used = {"cpu": _processor() - processor, "wall": time.perf_counter() - clock}
+    print(json.dumps(used | {"peak": _resident("VmHWM"), "before": before}))
+
+
+def remove(out: Path) -> None:
+    """The file, and its parts."""
+    out.unlink(missing_ok=True)
+    shutil.rmtree(parts_folder(out), ignore_errors=True)
+
+
+def _processor() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _resident(which: str) -> int:
+    """Bytes; getrusage would count what the process that started this one held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(rf"{which}:\s+(\d+) kB", status.read_text())
+        return int(found[1]) * 1024 if found else 0
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), [Path(file) for file in sys.argv[3:]])

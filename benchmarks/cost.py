@@ -1,0 +1,163 @@
+"""What an export costs on AWS, from measured figures and public prices, beside other ways to the same rows.
+
+Prices are of us-east-1, without free tiers and discounts; :data:`PRICES` says from which page each is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shared import planning
+from shared.work import Extent
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for one ``unit``, and the title of the AWS page that says so."""
+
+    dollars: float
+    unit: str
+    page: str
+
+
+PRICES = {
+    "lambda x86": Price(0.0000166667, "GB-second", "AWS Lambda Pricing"),
+    "lambda arm": Price(0.0000133334, "GB-second", "AWS Lambda Pricing"),
+    "lambda request": Price(0.20 / 1e6, "request", "AWS Lambda Pricing"),
+    "transition": Price(0.025 / 1e3, "state transition, STANDARD", "AWS Step Functions Pricing"),
+    "s3 put": Price(0.005 / 1e3, "PUT, COPY, POST or LIST request", "Amazon S3 pricing"),
+    "s3 get": Price(0.0004 / 1e3, "GET or HEAD request", "Amazon S3 pricing"),
+    "s3 storage": Price(0.023, "GB-month, S3 Standard", "Amazon S3 pricing"),
+    "dynamodb write": Price(
+        0.625 / 1e6, "write request unit, on demand", "Amazon DynamoDB pricing for on-demand capacity"
+    ),
+    "dynamodb read": Price(
+        0.125 / 1e6, "read request unit, on demand", "Amazon DynamoDB pricing for on-demand capacity"
+    ),
+    "api request": Price(3.50 / 1e6, "REST API request", "Amazon API Gateway pricing"),
+    "athena": Price(5.00, "TB scanned, at least 10 MB a query", "Amazon Athena pricing"),
+    "glue": Price(0.44, "DPU-hour, at least a minute", "AWS Glue pricing"),
+}
+MEMORY = 1769 / 1024
+"""GB of PlanParts and GeneratePart: one processor ("Configure Lambda function memory")."""
+ASSEMBLER_MEMORY = 1.0
+SLOWER = 1.5
+"""Assumed: how many seconds Lambda's processor takes for one of the measured machine's."""
+WAITING = 1.5
+"""Assumed: seconds of a part that are not processor time: start, S3's first bytes."""
+ASSEMBLER_SECONDS = 5.0
+COPY_SECONDS = 0.02
+"""Assumed, of AssembleFile: how long in all, but for this much a part."""
+LIBRARY_FUNCTION_SECONDS = 900
+"""Lambda's longest run: a library that writes one file alone must be done by then ("Lambda quotas")."""
+GLUE_DPU, GLUE_ROWS_PER_SECOND, GLUE_START = 2, 400_000, 40.0
+"""Assumed of Glue: the least workers, their rows a second, and the seconds before the first."""
+# Of a child: its start, which is charged to the parent ("Transitions in Distributed Map state"), and GeneratePart.
+_PARENT_TRANSITIONS, _CHILD_TRANSITIONS = 6, 2
+_POLLS = 10  # requests of a user that watches
+_KEPT = 7 / 30  # months that the file and the parts are kept
+_WORKERS = 20  # the default of MapConcurrency
+_FILE_ROWS = 62_500
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of a way to write a million orders: seconds of one processor, bytes of the file."""
+
+    cpu: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Dollars of one export, by what is paid for."""
+
+    compute: float
+    transitions: float = 0.0
+    requests: float = 0.0
+    storage: float = 0.0
+    remark: str = ""
+
+    @property
+    def making(self) -> float:
+        """All of it but what keeping the files costs."""
+        return self.compute + self.transitions + self.requests
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.making + self.storage
+
+
+def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> Cost:
+    """An export by this project.
+
+    Args:
+        rows: of the export.
+        measured: of its format.
+        source_bytes: of the Parquet source, a row.
+        processor: ``x86`` or ``arm``.
+    """
+    count = parts(rows, source_bytes)
+    seconds = count * WAITING + measured.cpu * SLOWER * rows / 1e6
+    price = PRICES[f"lambda {processor}"].dollars
+    assembling = ASSEMBLER_SECONDS + count * COPY_SECONDS
+    compute = (seconds * MEMORY + 5 * MEMORY + assembling * ASSEMBLER_MEMORY) * price
+    compute += (count + 2 + 1 + _POLLS) * PRICES["lambda request"].dollars
+    written = count * 2 + 2 + count + 2  # part and receipt; plan.json, parts.json; the copy of each part; begin and end
+    read = count * 6 + math.ceil(rows / _FILE_ROWS)  # plan, receipts, pages of the source
+    size = measured.size * rows / 1e6 / 1e9
+    return Cost(
+        compute,
+        (_PARENT_TRANSITIONS + count * _CHILD_TRANSITIONS) * PRICES["transition"].dollars,
+        written * PRICES["s3 put"].dollars
+        + read * PRICES["s3 get"].dollars
+        + 10 * PRICES["dynamodb write"].dollars
+        + (10 + _POLLS) * PRICES["dynamodb read"].dollars
+        + (1 + _POLLS) * PRICES["api request"].dollars,
+        2 * size * _KEPT * PRICES["s3 storage"].dollars,
+        f"{count} parts",
+    )
+
+
+def parts(rows: int, source_bytes: float) -> int:
+    """How many parts the planner makes."""
+    extents: list[Extent] = [
+        {
+            "key": f"{number}",
+            "etag": "",
+            "offset": 0,
+            "rows": min(_FILE_ROWS, rows - start),
+            "bytes": int(_FILE_ROWS * source_bytes),
+        }
+        for number, start in enumerate(range(0, rows, _FILE_ROWS))
+    ]
+    return len(planning.divide(extents, _WORKERS))
+
+
+def library(rows: int, measured: Measured, processor: str) -> Cost:
+    """One Lambda function that writes the file with a library; where it takes too long, what it would have cost."""
+    seconds = WAITING + measured.cpu * SLOWER * rows / 1e6
+    size = measured.size * rows / 1e6 / 1e9
+    return Cost(
+        seconds * MEMORY * PRICES[f"lambda {processor}"].dollars,
+        storage=size * _KEPT * PRICES["s3 storage"].dollars,
+        remark="" if seconds <= LIBRARY_FUNCTION_SECONDS else f"cannot: {seconds / 60:,.0f} of 15 minutes",
+    )
+
+
+def athena(rows: int, measured: Measured, source_bytes: float) -> Cost:
+    """UNLOAD: many files, no xlsx."""
+    scanned = max(rows * source_bytes, 10e6)
+    size = measured.size * rows / 1e6 / 1e9
+    storage = size * _KEPT * PRICES["s3 storage"].dollars
+    return Cost(scanned / 1e12 * PRICES["athena"].dollars, storage=storage, remark="many files")
+
+
+def glue(rows: int, measured: Measured) -> Cost:
+    """A Spark job: many files, no xlsx."""
+    seconds = max(60.0, GLUE_START + rows / GLUE_ROWS_PER_SECOND)
+    size = measured.size * rows / 1e6 / 1e9
+    storage = size * _KEPT * PRICES["s3 storage"].dollars
+    return Cost(seconds / 3600 * GLUE_DPU * PRICES["glue"].dollars, storage=storage, remark="many files")

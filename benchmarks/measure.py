@@ -1,0 +1,129 @@
+"""Measurements: each in a process of its own, on one thread, contestants taking turns, every file read back."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import round_trip
+from benchmarks.contestants import CONTESTANTS, Contestant, remove
+
+ROOT = Path(__file__).parents[1]
+ONE_THREAD = dict.fromkeys(("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_IO_THREADS"), "1")
+_PACKAGES = [
+    *("polars", "isal", "xlsxwriter", "rustpy-xlsxwriter", "jetxl", "pyarrow"),
+    *("python-calamine", "numpy", "boto3"),
+]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One file made: seconds of processor and clock, most resident bytes, resident bytes before, bytes of the file."""
+
+    cpu: float
+    wall: float
+    peak: int
+    before: int
+    size: int
+
+
+def run(name: str, files: list[Path], out: Path) -> Sample:
+    """Has a contestant make the file.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    command = [sys.executable, "-m", "benchmarks.contestants", name, str(out), *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{name} failed:\n{done.stderr[-2000:]}")
+    return Sample(**json.loads(done.stdout.splitlines()[-1]), size=out.stat().st_size)
+
+
+def take_turns(
+    names: list[str], files: list[Path], repetitions: int, folder: Path, say: Callable[[str], None]
+) -> dict[str, list[dict[str, Any]]]:
+    """Samples of each contestant that is here, in the order they were taken: the n-th of each belong together.
+
+    Raises:
+        benchmarks.round_trip.Mismatch: a file does not hold the orders.
+        RuntimeError: see :func:`run`.
+    """
+    taken: dict[str, list[dict[str, Any]]] = {}
+    proven: set[tuple[str, str]] = set()
+    for turn in range(repetitions):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            contestant = CONTESTANTS.get(name)
+            if contestant is None or not contestant.is_here:
+                why = "there is no such format yet" if contestant is None else f"{contestant.needs} is not installed"
+                say(f"{name}: not measured, {why}")
+                continue
+            sample, proof = _take(name, contestant, files, folder, proven)
+            taken.setdefault(name, []).append(asdict(sample))
+            say(f"{name}: {sample.cpu:.3f} s of processor, {sample.peak / 1e6:.0f} MB{proof}")
+    return taken
+
+
+def _take(
+    name: str, contestant: Contestant, files: list[Path], folder: Path, proven: set[tuple[str, str]]
+) -> tuple[Sample, str]:
+    out = folder / f"orders.{contestant.kind or 'txt'}"
+    remove(out)
+    try:
+        if contestant.after:
+            run(contestant.after, files, out)
+        sample = run(name, files, out)
+        if not contestant.kind:
+            return sample, ""
+        digest = _digest(out)
+        if (name, digest) in proven:  # the very bytes that were read back before
+            return sample, ""
+        rows = round_trip.check(contestant, out, files)
+        proven.add((name, digest))
+        return sample, f", {rows} rows read back"
+    finally:
+        remove(out)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def machine() -> dict[str, str]:
+    """What the figures are of."""
+    described = {"processor": _processor(), "cores": str(os.cpu_count()), "memory": _memory()}
+    described |= {"system": f"{platform.system()} {platform.release()}", "Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            described[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            described[package] = "not installed"
+    described["load before"] = f"{os.getloadavg()[0]:.1f}"
+    return described
+
+
+def now() -> str:
+    """The date and time, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _memory() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"

@@ -1,0 +1,406 @@
+"""docs/performance.md, as far as it is of measurements, and its plots."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cost, svg
+from benchmarks.claims import SCALED, SIZES, Figure, Results, Verdict, missed, verdicts
+from benchmarks.contestants import CONTESTANTS
+
+FULL_ROWS = 1_000_000
+BEGIN, END = "<!-- measured: begin (make bench writes what is between) -->", "<!-- measured: end -->"
+RIVALS = ("xlsxwriter", "rustpy-xlsxwriter", "jetxl", "csv module", "gzip", "polars sink_csv")
+"""Plotted beside ours; measured at a tenth of the rows too."""
+_COSTED = {"csv": "csv module", "csv.gz": "gzip", "xlsx": "xlsxwriter", "parquet": ""}
+
+
+def render(results: Results, machine: dict[str, str], rows: int, plots: str) -> str:
+    """The measured part of the page, as Markdown.
+
+    Args:
+        results: see :mod:`benchmarks.claims`.
+        machine: what they are of.
+        rows: what ``make bench`` was told to measure with.
+        plots: the plots' folder, as the page links to it.
+    """
+    found = verdicts(results)
+    blocks = [
+        _warning(found, rows),
+        _claims(found, results),
+        _plots(results, plots),
+        _contestants(results),
+        _spent(results),
+        _profile(results),
+        _scale(results),
+        _assembler(results),
+        _service(results),
+        _sizes(results),
+        _costs(results),
+        _machine(results, machine, rows),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def write(results: Results, machine: dict[str, str], rows: int, page: Path) -> None:
+    """Puts the measured part between the markers of the page, which is made if there is none, and draws the plots."""
+    folder = page.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    measured = render(results, machine, rows, folder.name)
+    text = page.read_text() if page.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{page} must have each of these lines once:\n{BEGIN}\n{END}")
+    head, rest = text.split(BEGIN)
+    page.write_text(f"{head}{BEGIN}\n\n{measured}\n\n{END}{rest.split(END)[1]}")
+    for name, drawn in draw(results).items():
+        (folder / name).write_text(drawn)
+
+
+def draw(results: Results) -> dict[str, str]:
+    """The plots that there are measurements for, by file name."""
+    drawn = {}
+    if series := _time_against_rows(results):
+        drawn["time.svg"] = svg.lines(
+            "Processor time against rows (one thread)", "rows", "seconds of processor", series
+        )
+    ratios = [
+        (_short(f"{verdict.claim.work} : {verdict.claim.against}"), *_values(verdict.figure), verdict.claim.must)
+        for verdict in verdicts(results)
+        if verdict.figure and verdict.claim.unit == "×" and verdict.claim.at_least
+    ]
+    if ratios:
+        drawn["ratios.svg"] = svg.bars("How many times faster; the dashed line is the must", ratios)
+    return drawn
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= 46 else f"{words[:45]}…"
+
+
+def summary(results: Results) -> str:
+    """The claims, for a terminal."""
+    lines = []
+    for verdict in verdicts(results):
+        if verdict.figure:
+            figure, claim = _shown(verdict), verdict.claim
+            words, must = verdict.words.strip("*"), claim.bound(claim.must)
+            lines.append(f"{words:12}  {claim.work} : {claim.against}: {figure} (must {must})")
+    return "\n".join(lines)
+
+
+def _warning(found: list[Verdict], rows: int) -> str:
+    lines = []
+    if rows != FULL_ROWS:
+        lines.append(f"> **A trial of {rows:,} rows, no proof of anything:** the claims are of {FULL_ROWS:,}.")
+    if lost := missed(found):
+        lines.append(f"> # ⚠ {len(lost)} MUST{'S' if len(lost) > 1 else ''} MISSED")
+        lines += [
+            f"> - **{verdict.claim.work}** against {verdict.claim.against}: {_shown(verdict)}; "
+            f"the must is {verdict.claim.bound(verdict.claim.must)}"
+            for verdict in lost
+        ]
+    if unknown := [verdict for verdict in found if verdict.figure is None]:
+        names = "; ".join(f"{verdict.claim.work} ({verdict.claim.against})" for verdict in unknown)
+        lines.append(f">\n> **Not measured:** {names}.")
+    return "\n".join(lines)
+
+
+def _claims(found: list[Verdict], results: Results) -> str:
+    rows = [
+        [
+            verdict.claim.work,
+            verdict.claim.against + (f" ({verdict.figure.note})" if verdict.figure and verdict.figure.note else ""),
+            _shown(verdict),
+            verdict.claim.bound(verdict.claim.must),
+            verdict.claim.bound(verdict.claim.goal),
+            verdict.words,
+            f"{results[verdict.claim.group]['date']}" if verdict.figure else "–",
+        ]
+        for verdict in found
+    ]
+    head = ["work", "against", "measured: median (least–most)", "must", "goal", "verdict", "when (UTC)"]
+    return f"## The claims\n\n{_table(head, rows)}"
+
+
+def _shown(verdict: Verdict) -> str:
+    if verdict.figure is None:
+        return "–"
+    return _figure(verdict.figure, verdict.claim.unit)
+
+
+def _figure(figure: Figure, unit: str = "") -> str:
+    if figure.low == figure.high:
+        return f"{figure.median:.3g}{unit}"
+    return f"{figure.median:.3g}{unit} ({figure.low:.3g}–{figure.high:.3g})"
+
+
+def _values(figure: Figure | None) -> tuple[float, float, float]:
+    assert figure
+    return figure.median, figure.low, figure.high
+
+
+def _plots(results: Results, folder: str) -> str:
+    titles = {"time.svg": "Processor time against rows", "ratios.svg": "How many times faster"}
+    return "\n\n".join(f"![{titles[name]}]({folder}/{name})" for name in draw(results))
+
+
+def _contestants(results: Results) -> str:
+    rows = []
+    for group in ("csv", "csv.gz", "xlsx", "parquet"):
+        for name, samples in results.get(group, {}).get("samples", {}).items():
+            cpu, wall = (Figure.of(each[key] for each in samples) for key in ("cpu", "wall"))
+            peak, size = (statistics.median(each[key] for each in samples) / 1e6 for key in ("peak", "size"))
+            about = CONTESTANTS[name].about if name in CONTESTANTS else name
+            gives_up = ", ".join(sorted(CONTESTANTS[name].forgets)) if name in CONTESTANTS else ""
+            rows.append(
+                [
+                    group,
+                    about,
+                    _figure(cpu),
+                    _figure(wall),
+                    f"{peak:.0f}",
+                    f"{size:.1f}",
+                    str(len(samples)),
+                    gives_up or "–",
+                ]
+            )
+    if not rows:
+        return ""
+    count = next(result["rows"] for result in results.values() if "samples" in result)
+    head = ["measured", "who", "CPU s", "wall s", "peak MB", "file MB", "runs", "does not keep"]
+    explained = (
+        "Medians (least–most) of one thread. Every file was read back by a reader of another make, every cell "
+        "compared; "
+        "*does not keep* says what could not be compared, because the file cannot tell it: `null` from empty text, the "
+        "`fraction` of seconds, `control` characters."
+    )
+    return f"## Side by side: {count:,} rows × 12 columns\n\n{explained}\n\n{_table(head, rows)}"
+
+
+def _spent(results: Results) -> str:
+    """Where the processor time goes: what a format adds to what it is made of."""
+    samples = results.get("scale", {}).get("samples", {})
+    cpu = {
+        name.removesuffix(" whole"): statistics.median(each["cpu"] for each in taken)
+        for name, taken in samples.items()
+        if name.endswith(" whole")
+    }
+    if "read" not in cpu:
+        return ""
+    rows = []
+    for name, value in cpu.items():
+        if name != "read":
+            rest = value - cpu["read"]
+            base = name.removesuffix(".gz")
+            parted = (
+                f"text {cpu[base] - cpu['read']:.2f} s, deflate and CRC {value - cpu[base]:.2f} s"
+                if base != name
+                else "–"
+            )
+            rows.append([name, f"{value:.2f}", f"{cpu['read'] / value:.0%}", f"{rest:.2f}", parted])
+    head = ["format", "CPU s", "of it reading Parquet", "formatting and writing, s", "which is"]
+    floor = (
+        f"The floor is reading: {cpu['read']:.2f} s of processor to decode the orders and do nothing with them. What a "
+        "format takes beyond that is what a better writer could save."
+    )
+    return f"## Where the time goes\n\n{floor}\n\n{_table(head, rows)}"
+
+
+def _profile(results: Results) -> str:
+    facts = results.get("profile", {}).get("facts", {})
+    if not facts:
+        return ""
+    rows = [
+        [name, ", ".join(f"{function} {share:.0%}" for function, share in shares)] for name, shares in facts.items()
+    ]
+    explained = (
+        "The calls that the time itself is spent in, by cProfile; `PyLazyFrame.collect` is polars at work, on "
+        "reading as well as on formatting."
+    )
+    return f"{explained}\n\n{_table(['format', 'share of the time'], rows)}"
+
+
+def _scale(results: Results) -> str:
+    scale = results.get("scale", {})
+    if not scale:
+        return ""
+    counts = scale["facts"]["rows"]
+    names = sorted({name.rsplit(" ", 1)[0] for name in scale["samples"]})
+    rows = []
+    for name in names:
+        taken = [scale["samples"].get(f"{name} {size}", []) for size in SIZES]
+        micro = [
+            f"{statistics.median(each['cpu'] for each in some) / counts[size] * 1e6:.2f}" if some else "–"
+            for size, some in zip(SIZES, taken, strict=True)
+        ]
+        peaks = [f"{statistics.median(each['peak'] for each in some) / 1e6:.0f}" if some else "–" for some in taken]
+        rows.append([name, *micro, *peaks])
+    head = [
+        "format",
+        *(f"{counts[size]:,}: µs a row" for size in SIZES),
+        *(f"{counts[size]:,}: peak MB" for size in SIZES),
+    ]
+    explained = "One worker makes all the parts, one after the other; the interpreter and the engine are in the memory."
+    return f"## Rows and memory\n\n{explained}\n\n{_table(head, rows)}"
+
+
+def _assembler(results: Results) -> str:
+    facts = results.get("assembler", {}).get("facts", {})
+    rows = [
+        [
+            name,
+            f"{fact['rows']:,}",
+            f"{fact['parts']:,}",
+            f"{fact['bytes'] / 1e6:,.1f}",
+            f"{fact['fetched'] / 1e6:,.2f} ({fact['percent']:.3g} %)",
+            f"{fact['literal'] / 1e3:,.1f}",
+            f"{fact['seconds'] * 1e3:,.1f}",
+        ]
+        for name, fact in facts.items()
+    ]
+    if not rows:
+        return ""
+    head = ["file", "rows", "parts", "MB", "MB through the assembler", "kB that it makes", "ms to plan"]
+    explained = (
+        "Computed from real parts of the sizes that the planner makes with the default of MapConcurrency, 20. S3 "
+        "copies "
+        "the rest; a part of an upload must be at least 5 MiB, so that what is smaller must be joined by the assembler."
+    )
+    return f"## What goes through the assembler\n\n{explained}\n\n{_table(head, rows)}"
+
+
+def _service(results: Results) -> str:
+    facts = results.get("service", {}).get("facts", {})
+    if not facts:
+        return ""
+    whole = facts["runs"]
+    seconds, engine = (Figure.of(run[key] for run in whole) for key in ("seconds", "engine"))
+    names = list(dict.fromkeys(name for spent in facts["ten_rows"]["spent"] for name in spent))
+    rows = [
+        [
+            name,
+            f"{statistics.median(spent.get(name, 0) for spent in facts['ten_rows']['spent']) * 1e3:,.0f}",
+            f"{statistics.median(run['spent'].get(name, 0) for run in whole) * 1e3:,.0f}",
+        ]
+        for name in names
+    ]
+    head = ["where", "ten rows, ms", f"{facts['rows']:,} rows, ms"]
+    explained = (
+        f"{facts['rows']:,} rows as csv: {_figure(seconds)} s from POST to SUCCEEDED, {_figure(engine)} s by the "
+        "bare engine "
+        f"in two processes. Ten rows, warm: {_figure(Figure.of(facts['ten_rows']['seconds']))} s. The emulator "
+        "serves the "
+        "API, DynamoDB, S3 and Step Functions on the same two cores; AWS does not."
+    )
+    return f"## The service on the emulator\n\n{explained}\n\n{_table(head, rows)}"
+
+
+def _sizes(results: Results) -> str:
+    facts = results.get("sizes", {}).get("facts", {})
+    if not facts:
+        return ""
+    imports = [
+        [
+            name,
+            f"{statistics.median(fact['seconds']) * 1e3:.0f} ({min(fact['seconds']) * 1e3:.0f})",
+            "yes" if fact["engine"] else "no",
+        ]
+        for name, fact in facts["imports"].items()
+    ]
+    text = f"## Import time\n\n{_table(['function', 'ms: median (least)', 'loads the engine'], imports)}"
+    packages = results.get("service", {}).get("facts", {}).get("packages") or facts["packages"]
+    if packages:
+        rows = [[name, f"{size / 1e6:,.1f}"] for name, size in packages.items()]
+        text += f"\n\n## Sizes\n\nUnzipped, as `sam build` makes them.\n\n{_table(['what', 'MB'], rows)}"
+    return text
+
+
+def _costs(results: Results) -> str:
+    source = results.get("scale", {}).get("facts", {}).get("source_bytes_a_row")
+    if not source:
+        return ""
+    rows = []
+    for count in (1_000_000, 100_000_000, 1_000_000_000):
+        for name, rival in _COSTED.items():
+            measured = _per_million(results, "scale", f"{name} whole")
+            if not measured:
+                continue
+            theirs = _per_million(results, name, rival) if rival else None
+            ways = {
+                "ours, arm": cost.ours(count, measured, source, "arm"),
+                "ours, x86": cost.ours(count, measured, source, "x86"),
+                "library": cost.library(count, theirs, "arm") if theirs else None,
+                "Athena": None if name == "xlsx" else cost.athena(count, measured, source),
+                "Glue": None if name == "xlsx" else cost.glue(count, measured),
+            }
+            able = {way: each for way, each in ways.items() if each and not each.remark.startswith("cannot")}
+            cheapest = min(able, key=lambda way: able[way].total)
+            kept = f"{able['ours, arm'].storage:.4f} / {able['ours, arm'].storage / 2:.4f}"
+            rows.append([f"{count // 1_000_000:,}M", name, *map(_dollars, ways.values()), rival or "–", kept, cheapest])
+    head = ["rows", "format", "ours, arm", "ours, x86", "one Lambda with a library", "Athena UNLOAD", "Glue"]
+    head += ["library", "to keep: ours / theirs", "cheapest in all"]
+    prices = [[f"{price.dollars:.10f}".rstrip("0"), price.unit, price.page] for price in cost.PRICES.values()]
+    explained = (
+        "Dollars to make one export, and to keep it seven days: with its parts for ours, the file alone for theirs. "
+        "Measured: processor time and bytes; assumed: Lambda's processor takes "
+        f"{cost.SLOWER}× the seconds of this machine's, {cost.WAITING} s a part for start and S3, "
+        f"{cost.ASSEMBLER_SECONDS:g} s and {cost.COPY_SECONDS} s a part for AssembleFile; Glue: {cost.GLUE_DPU} DPU, "
+        f"{cost.GLUE_ROWS_PER_SECOND:,} rows a second after {cost.GLUE_START:g} s. Athena and Glue leave many files "
+        "and know no xlsx; they have no API, progress, retry or privacy of rows. Where only the rows in S3 "
+        "are wanted, in "
+        "many files, Athena is the cheaper way. A library's `cannot` is the time that it would take of the 15 minutes "
+        "that Lambda gives."
+    )
+    return (
+        f"## What it costs\n\n{explained}\n\n{_table(head, rows)}\n\n"
+        f"Prices of us-east-1, without free tiers:\n\n{_table(['US $', 'for one', 'AWS page'], prices)}"
+    )
+
+
+def _per_million(results: Results, group: str, name: str) -> cost.Measured | None:
+    samples = results.get(group, {}).get("samples", {}).get(name, [])
+    if not samples:
+        return None
+    rows = results["scale"]["facts"]["rows"]["whole"] if group == "scale" else results[group]["rows"]
+    cpu, size = (statistics.median(each[key] for each in samples) / rows * 1e6 for key in ("cpu", "size"))
+    return cost.Measured(cpu, round(size))
+
+
+def _dollars(way: cost.Cost | None) -> str:
+    if way is None:
+        return "–"
+    return f"{way.making:.4f}" + (f" ({way.remark})" if way.remark.startswith("cannot") else "")
+
+
+def _machine(results: Results, machine: dict[str, str], rows: int) -> str:
+    dates = sorted(result["date"] for result in results.values())
+    when = f"{dates[0]} to {dates[-1]} UTC" if dates else "–"
+    table = _table(["what", "which"], [["rows", f"{rows:,}"], ["measured", when], *map(list, machine.items())])
+    return f"## Machine and versions\n\n{table}"
+
+
+def _time_against_rows(results: Results) -> dict[str, list[tuple[float, float]]]:
+    scale = results.get("scale", {})
+    series: dict[str, list[tuple[float, float]]] = {}
+
+    def add(name: str, rows: int, samples: list[dict[str, Any]]) -> None:
+        shown = "csv module, gzip" if name == "gzip" else name
+        series.setdefault(shown, []).append((rows, statistics.median(each["cpu"] for each in samples)))
+
+    for key, samples in scale.get("samples", {}).items():
+        name, size = key.rsplit(" ", 1)
+        if name in SCALED + RIVALS:
+            add(name, scale["facts"]["rows"][size], samples)
+    for group in ("csv", "csv.gz", "xlsx"):
+        for name, samples in results.get(group, {}).get("samples", {}).items():
+            if name in RIVALS:
+                add(name, results[group]["rows"], samples)
+    return {name: points for name, points in series.items() if all(x > 0 and y > 0 for x, y in points)}
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '∣') for cell in line)} |" for line in lines)

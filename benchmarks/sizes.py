@@ -1,0 +1,59 @@
+"""Import time of every function, and how large what is deployed is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = ROOT / "functions"
+_IMPORT = """
+import json, sys, time
+begun = time.perf_counter()
+import {module}
+print(json.dumps({{"seconds": time.perf_counter() - begun, "engine": "polars" in sys.modules}}))
+"""
+
+
+def imports(repetitions: int) -> dict[str, Any]:
+    """Per function: ``seconds`` that importing takes, one for each repetition, and whether it loads an ``engine``."""
+    environment = json.loads((ROOT / "events" / "environment.json").read_text())
+    found: dict[str, Any] = {}
+    for _ in range(repetitions):
+        for folder in sorted(each.parent.name for each in FUNCTIONS.glob("*/app.py")):
+            name = "".join(word.capitalize() for word in folder.split("_"))
+            variables = os.environ | environment.get(name, {}) | _AWS | {"PYTHONPATH": str(FUNCTIONS)}
+            command = [sys.executable, "-c", _IMPORT.format(module=f"{folder}.app")]
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+            told = json.loads(done.stdout.splitlines()[-1])
+            found.setdefault(name, {"seconds": [], "engine": told["engine"]})["seconds"].append(told["seconds"])
+    return found
+
+
+_AWS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "benchmark",
+    "POWERTOOLS_SERVICE_NAME": "benchmark",
+}
+
+
+def packages(build: Path) -> dict[str, int]:
+    """Unzipped bytes of what ``sam build`` made: the functions' package, the engine layer, its largest packages."""
+    folders = {
+        "functions": build / "RequestExport",
+        "engine layer": build / "EngineLayer",
+        "reports layer": ROOT / "reports",
+    }
+    sizes = {name: _size(folder) for name, folder in folders.items() if folder.exists()}
+    if "engine layer" in sizes and "functions" in sizes:
+        sizes["together, of 262,144,000 allowed"] = sum(sizes.values())
+    return sizes
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
