@@ -356,6 +356,8 @@ class Cloud:
         machine = json.loads(self.template.definition())
         ways = [way for run in self._map_runs for way in paths_of_children(machine, run.get_event_history())]
         for each in self.stepfunctions.list_executions(stateMachineArn=self.machine_arn)["executions"]:
+            if each["status"] == "ABORTED":  # moto may have noted nonsense, which it cannot answer with
+                continue
             history = self.stepfunctions.get_execution_history(executionArn=each["executionArn"])["events"]
             ways.append(path(machine, history))
         for way in ways:
