@@ -136,10 +136,15 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
 
 def measure(segments: Iterable[Segment]) -> tuple[int, int]:
     """Bytes and CRC-32 of the segments put together."""
+    return joined_crc32((segment.size, segment.crc32) for segment in segments)
+
+
+def joined_crc32(pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Size and CRC-32 of pieces of known (size, CRC-32), one after the other."""
     size = crc32 = 0
-    for segment in segments:
-        crc32 = combine_crc32(crc32, segment.crc32, segment.size)
-        size += segment.size
+    for piece_size, piece_crc32 in pieces:
+        crc32 = combine_crc32(crc32, piece_crc32, piece_size)
+        size += piece_size
     return size, crc32
 
 

@@ -10,6 +10,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from moto import mock_aws
 
+from tests.unit.lake import BUCKET, Lake
 from tests.unit.support import (
     REGION,
     REPORTS,
@@ -55,6 +56,16 @@ def forget() -> None:
     for cached in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A data bucket in memory, which sources read instead of S3."""
+    found = Lake()
+    monkeypatch.setenv("DATA_BUCKET", BUCKET)
+    monkeypatch.setenv("DATA_PREFIX", "data")
+    monkeypatch.setattr(aws, "s3", lambda: found)
+    return found
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared import aws
 from shared.errors import (
     ColumnMismatch,
     RowGroupTooLarge,
@@ -27,19 +26,10 @@ from shared.errors import (
 from shared.query import Query
 from shared.sources import parquet, parquet_footer, parquet_rows
 from shared.sources.parquet_footer import Excerpt, Pages
-from tests.unit.lake import BUCKET, Lake, query, refused, scan
+from tests.unit.lake import Lake, query, refused, scan
 
 AMOUNT = {"least": {"type": "integer", "filter": {"column": "n", "operator": ">="}}}
 MONTH = {"month": {"type": "integer", "filter": {"column": "month", "operator": "=="}}}
-
-
-@pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch) -> Lake:
-    found = Lake()
-    monkeypatch.setenv("DATA_BUCKET", BUCKET)
-    monkeypatch.setenv("DATA_PREFIX", "data")
-    monkeypatch.setattr(aws, "s3", lambda: found)
-    return found
 
 
 def content(numbers: range, group: int = 10_000, **more: Any) -> bytes:

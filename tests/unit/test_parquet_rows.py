@@ -38,15 +38,6 @@ from tests.unit.lake import BUCKET, Lake, extent, query, refused, scan
 MIB = 1024**2
 
 
-@pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch) -> Lake:
-    found = Lake()
-    monkeypatch.setenv("DATA_BUCKET", BUCKET)
-    monkeypatch.setenv("DATA_PREFIX", "data")
-    monkeypatch.setattr(aws, "s3", lambda: found)
-    return found
-
-
 @contextlib.contextmanager
 def limits(**changes: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:

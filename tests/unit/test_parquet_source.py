@@ -57,7 +57,6 @@ def s3(server: str) -> Iterator[Any]:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": server,
-            "AWS_ALLOW_HTTP": "true",
             "DATA_BUCKET": BUCKET,
             "DATA_PREFIX": "data",
         }.items():

@@ -62,15 +62,6 @@ def source(kind: str) -> Source:
     return EVERY[kind][0]
 
 
-@pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch) -> Lake:
-    found = Lake()
-    monkeypatch.setenv("DATA_BUCKET", BUCKET)
-    monkeypatch.setenv("DATA_PREFIX", "data")
-    monkeypatch.setattr(aws, "s3", lambda: found)
-    return found
-
-
 def sales(start: int, count: int) -> pl.DataFrame:
     """Rows of two tenants, numbered, all of them text."""
     numbers = range(start, start + count)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from shared.assembly import Literal, Segment, combine_crc32
+from shared.assembly import Literal, Segment
 
 _STORED, _DEFLATED = 0, 8
 _UTF8 = 0x0800
@@ -123,12 +123,3 @@ def _directory_entry(name: bytes, content: Content, offset: int) -> bytes:
         + name
         + extra
     )
-
-
-def joined_crc32(pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Size and CRC-32 of pieces of known (size, CRC-32), one after the other."""
-    size = crc32 = 0
-    for piece_size, piece_crc32 in pieces:
-        crc32 = combine_crc32(crc32, piece_crc32, piece_size)
-        size += piece_size
-    return size, crc32

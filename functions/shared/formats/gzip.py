@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-from shared.assembly import Literal, Range, Segment, combine_crc32
+from shared.assembly import Literal, Range, Segment, joined_crc32
 from shared.formats import deflate
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ class Gzip:
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
         """See :class:`shared.formats.Format`."""
         head = self._text.head(plan)
-        crc32, size = zlib.crc32(head), len(head)
-        for fragment in (receipt["fragment"] for receipt in receipts):
-            crc32 = combine_crc32(crc32, fragment["text_crc32"], fragment["text_bytes"])
-            size += fragment["text_bytes"]
+        fragments = ((receipt["fragment"]["text_bytes"], receipt["fragment"]["text_crc32"]) for receipt in receipts)
+        size, crc32 = joined_crc32([(len(head), zlib.crc32(head)), *fragments])
         parts = (Range.of(work, receipt) for receipt in receipts if receipt["bytes"])
         return [
             Literal(_HEADER + deflate.stored(head)),

@@ -12,9 +12,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from shared.assembly import Literal, Range, Segment
+from shared.assembly import Literal, Range, Segment, joined_crc32
 from shared.formats import deflate, options, workbook
-from shared.formats.archive import Archive, Content, joined_crc32
+from shared.formats.archive import Archive, Content
 
 if TYPE_CHECKING:
     import polars as pl
