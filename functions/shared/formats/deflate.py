@@ -18,7 +18,7 @@ def stored(data: bytes) -> bytes:
     return b"".join(struct.pack("<BHH", 0, len(piece), len(piece) ^ _MAX_STORED) + piece for piece in pieces)
 
 
-def block(data: bytes) -> bytes:
+def block(data: bytes | memoryview) -> bytes:
     """Compressed bytes. Only workers call it: it needs the engine's compressor."""
     from isal import isal_zlib
 

@@ -1,8 +1,9 @@
 """Rows as cells of a spreadsheet, by expressions of the engine. Only workers import this module.
 
 ECMA-376, part 1, section 18.3.1: ``row`` and ``c`` without their references, so that rows do not know where they stand;
-texts are inline (``inlineStr``), so none is ever a formula. What a value becomes depends on that value alone, however
-the rows are divided:
+texts are inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what
+separates them is the ``>`` that each ends in, and what it writes for a null is an empty cell. What a value becomes
+depends on that value alone, however the rows are divided:
 
 - a number that Excel would change becomes text: of more than 15 digits, or beyond what it can hold;
 - a day before 1900-03-01, which Excel counts wrongly, becomes ISO 8601 text;
@@ -11,7 +12,7 @@ the rows are divided:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
 from typing import Any
 
 import polars as pl
@@ -31,16 +32,18 @@ _DAY_MS, _DAY_NS = 86_400_000, 86_400_000_000_000
 _FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe", "\uffff"]
 _SPECIAL = ["&", "<", ">", *_FORBIDDEN]
 _WRITTEN = ["&amp;", "&lt;", "&gt;", *(f"_x{ord(each):04X}_" for each in _FORBIDDEN)]
-_NEEDS_CARE = [*_SPECIAL, "_x", "\t", "\n", "  "]
 _LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4}_)"
 _WHITE = r"^\s|\s$|[\t\n]|  "
-_TEXT, _KEPT, _TEXT_END = '<c t="inlineStr"><is><t>', '<c t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>"
-_EMPTY = "<c/>"
-_FEW, _SAMPLE = 8_192, 512
-_NESTED_WIDTH = 40
-
-Piece = str | pl.Expr
-"""Of a row: the same in every row, or one for each."""
+_CARE = rf"[\x00-\x1f&<>\x{{fffe}}\x{{ffff}}]|_x|{_WHITE}"
+_CARE_BYTES = bytes([*range(32), *b"&<>"])
+_BETWEEN = "\x7f"
+# Cells but for their last character.
+_TEXT, _KEPT, _TEXT_END = '<c t="inlineStr"><is><t>', '<c t="inlineStr"><is><t xml:space="preserve">', "</t></is></c"
+_NUMBER_END, _EMPTY = "</v></c", "<c/"
+_BOOLEANS = ('<c t="b"><v>0</v></c', '<c t="b"><v>1</v></c')
+_ROW, _ROW_END = "<row>", "></row>"
+_FEW, _SAMPLE = 8_192, 4_096
+_WIDTH_ROWS, _NESTED_WIDTH = 4_096, 40
 
 
 class Rows:
@@ -48,26 +51,33 @@ class Rows:
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
+        self._into = io.BytesIO(_ROW.encode())  # written again and again: new memory costs time
         self._texts: dict[str, _Texts] = {}
 
-    def xml(self, rows: pl.DataFrame) -> bytes:
-        """The rows as ``<row>…</row>``, one after the other.
+    def xml(self, rows: pl.DataFrame) -> memoryview:
+        """The rows as ``<row>…</row>``, one after the other. To be released before more rows are given.
 
         Raises:
             TextTooLong: a text does not fit in a cell.
         """
-        if not rows.height:
-            return b""
-        pieces = ["<row>", *(piece for column in rows for piece in self._cells(column)), "</row>"]
-        text = rows.select(_concat(pieces).str.join("").cast(pl.Binary))
-        return text.item()  # type: ignore[no-any-return]
+        cells = rows.select(self._cells(column).alias(column.name) for column in rows)
+        self._into.seek(len(_ROW))
+        cells.write_csv(
+            self._into,
+            include_header=False,
+            separator=">",
+            null_value=_EMPTY,
+            quote_style="never",
+            line_terminator=_ROW_END + _ROW,
+        )
+        return self._into.getbuffer()[: self._into.tell() - len(_ROW)]  # no row begins after the last
 
     def widths(self, rows: pl.DataFrame) -> list[int]:
-        """Characters of the longest value of each column."""
-        return [_width(column) for column in rows]
+        """Characters of the longest value of each column, among the first thousands of rows."""
+        return [_width(column) for column in rows.head(_WIDTH_ROWS)]
 
-    def _cells(self, column: pl.Series) -> list[Piece]:
-        """The cells of a column."""
+    def _cells(self, column: pl.Series) -> pl.Expr:
+        """The cells of a column, null where they are empty, without the ``>`` at their end."""
         dtype, cell = column.dtype, pl.col(column.name)
         if dtype.is_nested():
             text = pl.when(cell.is_not_null()).then(cells.json_text(cell, dtype, self._zone))
@@ -75,28 +85,24 @@ class Rows:
         if dtype in (pl.String, pl.Categorical, pl.Enum):
             return self._text(column.cast(pl.String))
         if dtype == pl.Boolean:
-            return [_looked_up(column.cast(pl.UInt32), pl.Series(['<c t="b"><v>0</v></c>', '<c t="b"><v>1</v></c>']))]
+            return pl.when(cell).then(pl.lit(_BOOLEANS[1])).when(~cell).then(pl.lit(_BOOLEANS[0]))
         if dtype == pl.Date:
             return _days(column)
         if dtype == pl.Datetime:
             return _timestamps(column, self._zone)
         if dtype == pl.Time:
-            return _or_empty(column, _number(cell.to_physical() / _DAY_NS, TIME))
+            return _number(cell.to_physical() / _DAY_NS, TIME)
         if dtype.is_integer():
             return _integers(column)
         if dtype.is_decimal():
             return _decimals(column)
         return _floats(column)
 
-    def _text(self, column: pl.Series) -> list[Piece]:
+    def _text(self, column: pl.Series) -> pl.Expr:
         texts = self._texts.setdefault(column.name, _Texts(column))
         if (codes := texts.codes(column)) is not None:
-            return [_looked_up(codes, texts.cells)]
-        _require_short(column)
-        text = pl.lit(column)
-        if column.str.contains_any(_NEEDS_CARE).any() or _has_space_at_an_end(column):
-            return _or_empty(column, _text(text))
-        return _or_empty(column, [_TEXT, text, _TEXT_END])
+            return pl.lit(texts.cells.gather(codes))
+        return pl.lit(_texts(column))
 
 
 class _Texts:
@@ -104,7 +110,7 @@ class _Texts:
 
     def __init__(self, column: pl.Series) -> None:
         sample = column.head(_SAMPLE)
-        self._few = sample.n_unique() * 2 <= sample.len()
+        self._few = sample.n_unique() * 4 <= sample.len()
         self._values = pl.Series(dtype=pl.String)
         self.cells = pl.Series(dtype=pl.String)
 
@@ -118,98 +124,111 @@ class _Texts:
             self._few = self._values.len() + new.len() <= _FEW
             if not self._few:
                 return None
-            _require_short(new)
             self._values = pl.concat([self._values, new], rechunk=True)
-            self.cells = pl.concat([self.cells, pl.select(_concat(_text(pl.lit(new)))).to_series()], rechunk=True)
+            self.cells = pl.concat([self.cells, _texts(new)], rechunk=True)
             codes = column.cast(pl.Enum(self._values))
         return codes.to_physical()
 
 
-def _integers(column: pl.Series) -> list[Piece]:
+def _integers(column: pl.Series) -> pl.Expr:
     cell, limit = pl.col(column.name), 10**_DIGITS
     low, high = _bounds(column)
     if -limit < low and high < limit:
         if high - low < column.len() // 4:
-            return [_looked_up(column.cast(pl.Int64) - low, _table(low, high, GENERAL))]
-        return _or_empty(column, _number(cell))
-    return _either(column, cell.is_between(1 - limit, limit - 1), _number(cell), cell.cast(pl.String))
+            return _looked_up(column, low, high, GENERAL)
+        return _number(cell)
+    return _either(cell.is_between(1 - limit, limit - 1), _number(cell), cell.cast(pl.String))
 
 
-def _decimals(column: pl.Series) -> list[Piece]:
+def _decimals(column: pl.Series) -> pl.Expr:
     scale = column.dtype.scale  # type: ignore[attr-defined]
     cell, style = pl.col(column.name), decimal_style(scale)
-    digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
-    digits = digits.str.strip_chars_start("0").str.len_bytes()
     low, high = _bounds(column)
     limit = 10 ** (_DIGITS - scale)
     if -limit < low and high < limit:
-        return _or_empty(column, _number(cell, style))
-    return _either(column, digits <= _DIGITS, _number(cell, style), cell.cast(pl.String))
+        return _number(cell, style)
+    digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
+    digits = digits.str.strip_chars_start("0").str.len_bytes()
+    return _either(digits <= _DIGITS, _number(cell, style), cell.cast(pl.String))
 
 
-def _floats(column: pl.Series) -> list[Piece]:
+def _floats(column: pl.Series) -> pl.Expr:
     cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
-    words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
-    text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
     fits = (cell == 0) | size.is_between(_SMALLEST, _LARGEST)
     if column.to_frame().select(fits.all()).item():
-        return _or_empty(column, _number(cell))
-    return _either(column, fits, _number(cell), text)
+        return _number(cell)
+    words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
+    text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
+    return _either(fits, _number(cell), text)
 
 
-def _days(column: pl.Series) -> list[Piece]:
+def _days(column: pl.Series) -> pl.Expr:
     days = column.to_physical().cast(pl.Int64) + _EPOCH
     low, high = _bounds(days)
     if low >= _FIRST and high <= _LAST:
         if high - low < column.len() // 4:
-            return [_looked_up(days - low, _table(low, high, DATE))]
-        return _or_empty(column, _number(pl.lit(days), DATE))
+            return _looked_up(days, low, high, DATE)
+        return _number(pl.lit(days), DATE)
     fits = pl.lit(days).is_between(_FIRST, _LAST)
-    return _either(column, fits, _number(pl.lit(days), DATE), pl.col(column.name).dt.strftime("%Y-%m-%d"))
+    return _either(fits, _number(pl.lit(days), DATE), pl.col(column.name).dt.strftime("%Y-%m-%d"))
 
 
-def _timestamps(column: pl.Series, zone: str) -> list[Piece]:
+def _timestamps(column: pl.Series, zone: str) -> pl.Expr:
     cell = pl.col(column.name)
     known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
     local = cell.dt.convert_time_zone(zone).dt.replace_time_zone(None) if known else cell
     serial = column.to_frame().select(local.dt.epoch("ms") / _DAY_MS + _EPOCH).to_series()
     low, high = _bounds(serial)
     if low >= _FIRST and high < _LAST + 1:
-        return _or_empty(column, _number(pl.lit(serial), TIMESTAMP))
+        return _number(pl.lit(serial), TIMESTAMP)
     fits = pl.lit(serial).is_between(_FIRST, _LAST + 1, closed="left")
-    return _either(column, fits, _number(pl.lit(serial), TIMESTAMP), cells.timestamp(cell, column.dtype, zone))
+    return _either(fits, _number(pl.lit(serial), TIMESTAMP), cells.timestamp(cell, column.dtype, zone))
 
 
-def _number(value: pl.Expr, style: int = GENERAL) -> list[Piece]:
-    return [f'<c s="{style}"><v>' if style else "<c><v>", value, "</v></c>"]
+def _number_start(style: int) -> str:
+    return f'<c s="{style}"><v>' if style else "<c><v>"
 
 
-def _text(value: pl.Expr) -> list[Piece]:
-    """The cells of any texts."""
-    written = value.str.replace_all(_LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
-    return [pl.when(value.str.contains(_WHITE)).then(pl.lit(_KEPT)).otherwise(pl.lit(_TEXT)), written, _TEXT_END]
+def _number(value: pl.Expr, style: int = GENERAL) -> pl.Expr:
+    return _around(_number_start(style), value, _NUMBER_END)
 
 
-def _either(column: pl.Series, fits: pl.Expr, number: list[Piece], text: pl.Expr) -> list[Piece]:
+def _looked_up(column: pl.Series, low: int, high: int, style: int) -> pl.Expr:
+    """The cells of integers of a narrow range, each cell made once."""
+    start = _number_start(style)
+    table = pl.Series([f"{start}{number}{_NUMBER_END}" for number in range(low, high + 1)], dtype=pl.String)
+    return pl.lit(table.gather(column.cast(pl.Int64) - low))
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    """The cells of any texts.
+
+    Raises:
+        TextTooLong: a text does not fit in a cell.
+    """
+    _require_short(column)
+    text = pl.col(column.name)
+    simple = column.to_frame().select(_around(_TEXT, text, _TEXT_END)).to_series()
+    if not _may_need_care(column):
+        return simple
+    careful = column.str.contains(_CARE).arg_true()
+    written = text.str.replace_all(_LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
+    plain, kept = (_around(start, written, _TEXT_END) for start in (_TEXT, _KEPT))
+    cells = pl.when(text.str.contains(_WHITE)).then(kept).otherwise(plain)
+    return simple.scatter(careful, column.gather(careful).to_frame().select(cells).to_series())
+
+
+def _may_need_care(column: pl.Series) -> bool:
+    """Whether a text may have what XML or a spreadsheet reads otherwise. Quick, for texts of numbers and letters."""
+    joined = f"{_BETWEEN}{column.str.join(_BETWEEN).item()}{_BETWEEN}"
+    if not joined.isascii() or "_" in joined or len(joined.encode().translate(None, _CARE_BYTES)) < len(joined):
+        return True
+    return " " in joined and any(each in joined for each in ("  ", f"{_BETWEEN} ", f" {_BETWEEN}"))
+
+
+def _either(fits: pl.Expr, number: pl.Expr, text: pl.Expr) -> pl.Expr:
     """Each value as a number where it fits, as text where it does not."""
-    return _or_empty(column, [pl.when(fits).then(_concat(number)).otherwise(_concat([_TEXT, text, _TEXT_END]))])
-
-
-def _or_empty(column: pl.Series, pieces: list[Piece]) -> list[Piece]:
-    return [_concat(pieces).fill_null(_EMPTY)] if column.null_count() else pieces
-
-
-def _table(low: int, high: int, style: int) -> pl.Series:
-    """The cells of the numbers from low to high."""
-    opening = f'<c s="{style}"><v>' if style else "<c><v>"
-    return pl.Series([f"{opening}{number}</v></c>" for number in range(low, high + 1)], dtype=pl.String)
-
-
-def _looked_up(codes: pl.Series, table: pl.Series) -> pl.Expr:
-    if codes.null_count():
-        codes = codes.cast(pl.Int64).fill_null(table.len())
-        table = pl.concat([table, pl.Series([_EMPTY])], rechunk=True)
-    return pl.lit(table.gather(codes))
+    return pl.when(fits).then(number).otherwise(_around(_TEXT, text, _TEXT_END))
 
 
 def _bounds(column: pl.Series) -> tuple[Any, Any]:
@@ -218,19 +237,9 @@ def _bounds(column: pl.Series) -> tuple[Any, Any]:
     return (0, -1) if low is None else (low, high)
 
 
-def _concat(pieces: Iterable[Piece]) -> pl.Expr:
-    """Pieces put together; neighbours that are the same in every row become one."""
-    merged: list[Piece] = []
-    for piece in pieces:
-        if merged and isinstance(piece, str) and isinstance(merged[-1], str):
-            merged[-1] += piece
-        else:
-            merged.append(piece)
-    return pl.concat_str([pl.lit(piece) if isinstance(piece, str) else piece for piece in merged])
-
-
-def _has_space_at_an_end(column: pl.Series) -> bool:
-    return bool((column.str.starts_with(" ") | column.str.ends_with(" ")).any())
+def _around(before: str, value: pl.Expr, after: str) -> pl.Expr:
+    """Null where the value is."""
+    return pl.format(f"{before}{{}}{after}", value)
 
 
 def _require_short(column: pl.Series) -> None:

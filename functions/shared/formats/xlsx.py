@@ -147,7 +147,7 @@ class _Blocks:
 
         if not self._widths:
             self._widths = self._rows.widths(rows)
-        xml = self._rows.xml(rows)
-        packed = deflate.block(xml)
+        with self._rows.xml(rows) as xml:
+            packed = deflate.block(xml)
+            self._blocks.append((rows.height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
         self._into.write(packed)
-        self._blocks.append((rows.height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
