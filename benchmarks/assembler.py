@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,10 @@ def facts(folder: Path) -> dict[str, Any]:
 
 def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
     """What of a file of so many orders goes through the assembler."""
-    parts = planning.divide(_extents(rows, folder), WORKERS)
-    made: dict[int, Receipt] = {}
-    for part in parts:
-        if part["rows"] not in made:
-            made[part["rows"]] = _receipt(name, part["rows"], folder)
-    receipts: list[Receipt] = [made[part["rows"]] | {"part": part["part"]} for part in parts]
+    parts = planning.divide(_extents(rows, folder), WORKERS, FORMATS[name].growth)
+    make = cache(lambda number, rows: _receipt(name, number, rows, folder))
+    # Parts of the same rows are the same, but for the first.
+    receipts: list[Receipt] = [make(min(part["part"], 1), part["rows"]) | {"part": part["part"]} for part in parts]
     begun = time.perf_counter()
     segments = FORMATS[name].layout(plan(name, rows), WORK, receipts)
     uploads = plan_upload(segments)
@@ -66,7 +65,7 @@ def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
 
 def _rows_of(name: str, size: int, folder: Path) -> int:
     """So many rows that the file is of about this size, in whole files of orders."""
-    receipt = _receipt(name, orders.FILE_ROWS, folder)
+    receipt = _receipt(name, 1, orders.FILE_ROWS, folder)
     return round(size / receipt["bytes"]) * orders.FILE_ROWS
 
 
@@ -85,10 +84,10 @@ def _extents(rows: int, folder: Path) -> list[Extent]:
     ]
 
 
-def _receipt(name: str, rows: int, folder: Path) -> Receipt:
+def _receipt(name: str, number: int, rows: int, folder: Path) -> Receipt:
     """Of a real part of so many orders."""
     with tempfile.TemporaryDirectory() as scratch:
-        return write_part(plan(name), 0, _batches(rows, folder), Path(scratch) / "part")
+        return write_part(plan(name), number, _batches(rows, folder), Path(scratch) / "part")
 
 
 def _batches(rows: int, folder: Path) -> Iterator[pl.DataFrame]:

@@ -91,7 +91,7 @@ def write_part(wanted: Plan, number: int, batches: Iterator[pl.DataFrame], into:
     """A part's fragment in a file, as GeneratePart writes it, and its receipt, as it travels: as JSON."""
     rows = crc32 = 0
     with into.open("wb+") as fragment:
-        writer = FORMATS[wanted["format"]].writer(wanted, fragment)
+        writer = FORMATS[wanted["format"]].writer(wanted, fragment, first=number == 0)
         for batch in batches:
             writer.write(batch)
             rows += batch.height
@@ -155,7 +155,7 @@ def _ours(name: str, **options: Any) -> Make:
         put_together(layout(wanted, WORK, receipts), parts, out)
 
     # Engines and compressors are loaded before the time begins.
-    warm = FORMATS[name].writer(wanted, io.BytesIO())
+    warm = FORMATS[name].writer(wanted, io.BytesIO(), first=True)
     warm.write(orders(0, 1))
     warm.close()
     return make

@@ -99,7 +99,7 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
         source_bytes: of the Parquet source, a row.
         processor: ``x86`` or ``arm``.
     """
-    count = parts(rows, source_bytes)
+    count = parts(rows, source_bytes, measured.size / 1e6 / source_bytes)
     seconds = count * WAITING + measured.cpu * SLOWER * rows / 1e6
     price = PRICES[f"lambda {processor}"].dollars
     assembling = ASSEMBLER_SECONDS + count * COPY_SECONDS
@@ -121,7 +121,7 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
     )
 
 
-def parts(rows: int, source_bytes: float) -> int:
+def parts(rows: int, source_bytes: float, growth: float) -> int:
     """How many parts the planner makes."""
     extents: list[Extent] = [
         {
@@ -133,7 +133,7 @@ def parts(rows: int, source_bytes: float) -> int:
         }
         for number, start in enumerate(range(0, rows, _FILE_ROWS))
     ]
-    return len(planning.divide(extents, _WORKERS))
+    return len(planning.divide(extents, _WORKERS, growth))
 
 
 def library(rows: int, measured: Measured, processor: str) -> Cost:

@@ -44,7 +44,7 @@ def main() -> None:
             query = Query.of(DEFINITION, {}, "acme")
             schema, extents = parquet.plan(query)
             planned = time.perf_counter()
-            parts = planning.divide(extents, 20)
+            parts = planning.divide(extents, 20, 1)
             ended, used = time.perf_counter(), time.process_time() - processor
             types = {name: str(dtype) for name, dtype in schema.items()}
             rows = sum(frame.height for frame in parquet.scan(query, types, parts[0]["sources"]))

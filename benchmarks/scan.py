@@ -50,7 +50,7 @@ def main() -> None:
         print(f"{rows} rows in one row group, {file.stat().st_size / 1e6:.0f} MB")
         with stub_s3.serving(Path(folder), 0.02):
             schema, extents = parquet.plan(Query.of(DEFINITION, {}, "acme"))
-            parts = planning.divide(extents, 20)
+            parts = planning.divide(extents, 20, 1)
             print(f"{len(parts)} parts")
             for part in (parts[0], parts[len(parts) // 2], parts[-1]):
                 _apart(_scan, {name: str(dtype) for name, dtype in schema.items()}, part)

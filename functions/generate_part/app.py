@@ -68,7 +68,7 @@ def _finished(files: Work, part: int) -> Receipt | None:
 def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
     query = Query.planned(plan)
     source = SOURCES[plan["definition"]["source"]["type"]]
-    writer = FORMATS[plan["format"]].writer(plan, fragment)
+    writer = FORMATS[plan["format"]].writer(plan, fragment, first=part["part"] == 0)
     rows_read = rows_written = 0
     fetched: Counter[str] = Counter()
     # Closed at once when a writer fails: a scan fetches ahead.

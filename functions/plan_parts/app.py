@@ -6,6 +6,7 @@ from typing import Any
 
 from shared import attempts, catalogue, contract, planning, work
 from shared.errors import ParametersRefused, TooManyRows
+from shared.formats import FORMATS
 from shared.function import Event, function
 from shared.query import Query
 from shared.records import Record
@@ -45,7 +46,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     definition = report.definition
     source = SOURCES[definition["source"]["type"]]
     schema, extents = source.plan(Query.of(definition, parameters, tenant))
-    parts = planning.divide(extents, concurrency)
+    parts = planning.divide(extents, concurrency, FORMATS[record["format"]].growth)
     rows = sum(part["rows"] for part in parts)
     if rows > (limit := int(os.environ["MAX_ROWS_PER_EXPORT"])):
         raise TooManyRows(f"{rows} rows would be read; MaxRowsPerExport is {limit}")

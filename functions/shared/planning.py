@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 
+from shared.assembly import MIN_PART
 from shared.errors import TooManyParts
 from shared.work import Extent, Part
 
@@ -12,6 +13,10 @@ MIN_ROWS = 10_000
 MAX_ROWS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
 """Compressed source bytes of one part. With the rows they bound its time; its memory is bounded by the scan."""
+THROUGH_BYTES = 32 * 1024 * 1024
+"""Bytes of a file that may go through the assembler; those of a larger one are to be copied by S3."""
+COPIED_BYTES = MIN_PART * 5 // 4
+"""Bytes of a fragment that S3 will copy, with room for an estimate that is too high and for the slack."""
 SLACK = 0.125
 """How far a part's end may lie from where it would be even, as a share of a part, to stand between two row groups."""
 MAX_PARTS = 5_000
@@ -24,7 +29,7 @@ _ITEM_BYTES = 22_000  # what a part aims at: it may end later by twice the slack
 _ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
 
 
-def divide(extents: list[Extent], workers: int) -> list[Part]:
+def divide(extents: list[Extent], workers: int, growth: float) -> list[Part]:
     """Parts of about equal size that together hold every row of ``extents`` once, in order.
 
     The size of a part is the largest of its shares: of the rows, of the bytes, of the length of its item. Each part but
@@ -33,6 +38,7 @@ def divide(extents: list[Extent], workers: int) -> list[Part]:
     Args:
         extents: row groups in the order of the file, each with ``rows`` ≥ 1.
         workers: how many parts may run at once (MapConcurrency); small exports are divided among them.
+        growth: bytes of a fragment for each byte of its source, about: see :class:`shared.formats.Format`.
 
     Returns:
         At least one part; the only one has no sources when there are no extents.
@@ -40,8 +46,11 @@ def divide(extents: list[Extent], workers: int) -> list[Part]:
     Raises:
         TooManyParts: more than MAX_PARTS, however large.
     """
-    rows = sum(extent["rows"] for extent in extents)
-    target = min(max(math.ceil(rows / max(workers, 1)), MIN_ROWS), MAX_ROWS)
+    rows, size = (sum(extent[counted] for extent in extents) for counted in ("rows", "bytes"))
+    target = max(math.ceil(rows / max(workers, 1)), MIN_ROWS)
+    if size * growth > THROUGH_BYTES:
+        target = max(target, math.ceil(rows * COPIED_BYTES / (size * growth)))
+    target = min(target, MAX_ROWS)
     for times in range(1, LARGEST + 1):
         drafts = _fill(extents, _Scale(target * times, MAX_BYTES * times))
         if len(drafts) <= MAX_PARTS:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from shared import aws
 from shared.errors import EngineChanged
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 
 

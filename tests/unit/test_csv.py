@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.assembly import Literal, Range
+from shared.assembly import Range
 from shared.formats.csv import Csv
 from tests.unit.formats.support import (
     DANGEROUS,
@@ -33,7 +33,6 @@ from tests.unit.formats.support import (
     frame,
     make,
     plan,
-    receipt,
     splits,
     utc,
     whole,
@@ -278,12 +277,13 @@ def test_clock_times_and_booleans() -> None:
 
 
 @pytest.mark.parametrize(("bom", "start"), [(False, b""), (True, b"\xef\xbb\xbf")])
-def test_the_file_is_the_header_once_and_then_the_parts(bom: bool, start: bytes) -> None:
-    wanted = plan("csv", {"a": "string", "b": "integer"}, bom=bom, header_style="name")
-    receipts = [receipt(number, content, 1, {}) for number, content in enumerate([b"1", b"", b"23"])]
-    head, *parts = Csv().layout(wanted, WORK, receipts)
-    assert head == Literal(start + b"a,b\n")
-    assert parts == [Range.of(WORK, receipts[0]), Range.of(WORK, receipts[2])]
+def test_the_header_stands_once_at_the_start_of_the_first_part_and_parts_are_copied_as_they_are(
+    bom: bool, start: bytes
+) -> None:
+    rows = pl.DataFrame({"a": [1]})
+    file = make("csv", [[rows], [], [rows]], {"a": "integer"}, bom=bom, header_style="name")
+    assert file.content == start + b"a\n1\n1\n"
+    assert file.segments == [Range.of(WORK, file.receipts[0]), Range.of(WORK, file.receipts[2])]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,9 @@ def test_no_rows_are_a_header() -> None:
 
 def test_a_plan_of_before_an_option_was_there_gets_its_default() -> None:
     old = plan("csv", {"a": "integer"}) | {"options": {"spreadsheet_safe": True, "bom": False}}
-    assert Csv().head(old) == b'"Title, ""a"""\n'
+    into = io.BytesIO()
+    Csv().writer(old, into, first=True)
+    assert into.getvalue() == b'"Title, ""a"""\n'
 
 
 def test_floats_that_are_no_numbers_are_words() -> None:

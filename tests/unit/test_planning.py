@@ -1,13 +1,16 @@
 """Planning: every row in exactly one part, in order, and no part larger than a worker bears."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import planning
+from shared.assembly import MIN_PART
 from shared.errors import TooManyParts
+from shared.formats import FORMATS
 from shared.work import Extent, Part
 
 FILES = st.lists(
@@ -72,14 +75,14 @@ def item(part: Part) -> int:
 
 @given(EXTENTS, st.integers(1, 1000))
 def test_every_row_is_in_exactly_one_part_and_in_order(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers)
+    parts = planning.divide(given_extents, workers, 1)
     whole: list[Part] = [{"part": 0, "sources": given_extents, "rows": 0}]
     assert runs(parts) == runs(whole)
 
 
 @given(EXTENTS, st.integers(1, 1000))
 def test_a_part_says_how_many_rows_it_holds(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers)
+    parts = planning.divide(given_extents, workers, 1)
     assert [part["rows"] for part in parts] == [sum(s["rows"] for s in part["sources"]) for part in parts]
     assert [part["part"] for part in parts] == list(range(len(parts)))
     assert all(part["rows"] for part in parts) or not given_extents
@@ -87,14 +90,14 @@ def test_a_part_says_how_many_rows_it_holds(given_extents: list[Extent], workers
 
 @given(EXTENTS, st.integers(1, 1000))
 def test_no_byte_is_counted_twice_or_not_at_all(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers)
+    parts = planning.divide(given_extents, workers, 1)
     counted = sum(source["bytes"] for part in parts for source in part["sources"])
     assert counted == sum(extent["bytes"] for extent in given_extents)
 
 
 @given(EXTENTS, st.integers(1, 1000))
 def test_no_part_is_larger_than_a_worker_bears(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers)
+    parts = planning.divide(given_extents, workers, 1)
     most = 1 + 2 * planning.SLACK
     for part in parts:
         assert part["rows"] <= planning.MAX_ROWS * most + 1
@@ -111,10 +114,11 @@ def test_no_part_is_larger_than_a_worker_bears(given_extents: list[Extent], work
 def test_parts_are_even(groups: list[tuple[int, int]], workers: int) -> None:
     """A part is at most twice the slack larger or smaller than the mean, but for a row on either side."""
     files = laid_out([("k", 1, [(rows, size, True)]) for rows, size in groups])
-    rows = sum(extent["rows"] for extent in files)
-    target = min(max(-(-rows // workers), planning.MIN_ROWS), planning.MAX_ROWS)
+    rows, size = (sum(extent[counted] for extent in files) for counted in ("rows", "bytes"))
+    copied = math.ceil(rows * planning.COPIED_BYTES / size) if size > planning.THROUGH_BYTES else 0
+    target = min(max(-(-rows // workers), planning.MIN_ROWS, copied), planning.MAX_ROWS)
     scale = planning._Scale(target, planning.MAX_BYTES)
-    parts = planning.divide(files, workers)
+    parts = planning.divide(files, workers, 1)
     sizes = [sum(scale.size(source, 0) for source in part["sources"]) for part in parts]
     mean = sum(sizes) / len(parts)
     row = max(scale.size(extent, 0) / extent["rows"] for extent in files)
@@ -124,11 +128,11 @@ def test_parts_are_even(groups: list[tuple[int, int]], workers: int) -> None:
 
 @given(EXTENTS, st.integers(1, 1000))
 def test_the_same_rows_are_always_divided_alike(given_extents: list[Extent], workers: int) -> None:
-    assert planning.divide(given_extents, workers) == planning.divide(given_extents, workers)
+    assert planning.divide(given_extents, workers, 1) == planning.divide(given_extents, workers, 1)
 
 
 def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
-    assert planning.divide([], 20) == [{"part": 0, "sources": [], "rows": 0}]
+    assert planning.divide([], 20, 1) == [{"part": 0, "sources": [], "rows": 0}]
 
 
 @pytest.mark.parametrize(
@@ -136,30 +140,44 @@ def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
 )
 def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: int, workers: int, parts: int) -> None:
     group = Extent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=rows)
-    assert len(planning.divide([group], workers)) == parts
+    assert len(planning.divide([group], workers, 1)) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "parts"),
+    [("xlsx", 500_000, 20), ("xlsx", 1_000_000, 10), ("csv", 1_000_000, 17), ("parquet", 1_500_000, 7)],
+)
+def test_parts_of_a_large_file_are_large_enough_to_be_copied_by_s3(name: str, rows: int, parts: int) -> None:
+    """Rows of 36 bytes; 20 workers stand ready, but what they make must not all go through the assembler."""
+    group = Extent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=36 * rows)
+    growth = FORMATS[name].growth
+    divided = planning.divide([group], 20, growth)
+    assert len(divided) == parts
+    fragment = min(part["rows"] for part in divided) * 36 * growth
+    assert (fragment > MIN_PART) == (rows > 500_000)
 
 
 def test_there_are_no_more_parts_than_workers_where_row_groups_do_not_fit_evenly() -> None:
     """Twelve months for twenty workers: one wave, not two."""
     months = laid_out([(letter, 1, [(27_000, 500_000, True)]) for letter in "abcdefghijkl"])
-    assert len(planning.divide(months, 20)) == 20
+    assert len(planning.divide(months, 20, 1)) == 20
 
 
 def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
     groups = laid_out([("k", 1, [(95_000, 0, True), (105_000, 0, True), (104_000, 0, True), (96_000, 0, True)])])
-    parts = planning.divide(groups, 4)
+    parts = planning.divide(groups, 4, 1)
     assert [part["rows"] for part in parts] == [95_000, 105_000, 104_000, 96_000]
 
 
 def test_one_huge_row_group_is_cut_into_even_runs() -> None:
     group = Extent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
-    parts = planning.divide([group], 1)
+    parts = planning.divide([group], 1, 1)
     assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 4), (14, 3)]
 
 
 def test_parts_grow_rather_than_become_too_many() -> None:
     rows = 2 * planning.MAX_PARTS * planning.MAX_ROWS
-    parts = planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20)
+    parts = planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)
     assert planning.MAX_PARTS / 2 < len(parts) <= planning.MAX_PARTS
     assert max(part["rows"] for part in parts) <= 2 * planning.MAX_ROWS * (1 + 2 * planning.SLACK)
 
@@ -168,4 +186,4 @@ def test_more_parts_than_an_upload_holds_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(planning, "MAX_PARTS", 10)
     rows = 10 * planning.LARGEST * planning.MAX_ROWS + planning.MAX_ROWS * planning.LARGEST
     with pytest.raises(TooManyParts, match="22000000 rows in 1 files take 11 parts; 10 are allowed"):
-        planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20)
+        planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)

@@ -105,7 +105,7 @@ def test_however_rows_are_divided_each_is_read_once_and_in_order(kind: str, size
         for number, size in enumerate(sizes):
             store(lake, kind, str(number), sales(100 * number, size))
         _, extents = source.plan(query())
-        divided = planning.divide(extents, parts)
+        divided = planning.divide(extents, parts, 1)
         frames = [frame for part in divided for frame in scanned(source, part["sources"])]
     assert [part["rows"] for part in divided] == [sum(e["rows"] for e in part["sources"]) for part in divided]
     rows = [100 * number + row for number, size in enumerate(sizes) for row in range(size)]

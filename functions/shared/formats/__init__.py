@@ -1,8 +1,9 @@
 """The formats of the file. A format is one module with a :class:`Format` in it.
 
-Workers write **position-independent** fragments, which the assembler puts together in the order of the parts, with
-what belongs before, between and after them. API functions and AssembleFile read names, options and layouts only: this
-package imports no engine at its top. What each format guarantees stands in docs/formats.md.
+Workers write fragments that do not depend on their place, but that the first begins with what the file begins with. The
+assembler has them put together in the order of the parts, with what belongs between and after them. API functions and
+AssembleFile read names, options and layouts only: this package imports no engine at its top. What each format
+guarantees stands in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -55,11 +56,23 @@ class Format(Protocol):
         """The file's ``Content-Type``. There is never a ``Content-Encoding``: what is saved is the file itself."""
 
     @property
+    def growth(self) -> float:
+        """Bytes of a fragment for each byte of Parquet that it is made of, rather too few than too many.
+
+        By it parts are planned that are large enough to be copied by S3.
+        """
+
+    @property
     def options_schema(self) -> dict[str, Any]:
         """JSON Schema of ``options`` in a request, closed, each option with its default."""
 
-    def writer(self, plan: Plan, into: IO[bytes]) -> Writer:
-        """Begins the fragment of a part. Only workers call it: it may import the engine."""
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
+        """Begins the fragment of a part. Only workers call it: it may import the engine.
+
+        Args:
+            first: whether it is the first part, whose fragment begins as the file does: then S3 can copy it whole,
+                where a head would have to be joined with 5 MiB of it.
+        """
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
         """The file as a sequence of bytes and of parts. Needs no engine.

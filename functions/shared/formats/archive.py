@@ -1,6 +1,7 @@
 """A zip archive (APPNOTE.TXT 6.3.10) as segments: what is known is written, what lies in parts is referred to.
 
-Sizes and checksums are known before anything is copied, so that no entry needs a data descriptor. No time is in it.
+Sizes and checksum of an entry stand before it, or after it where its beginning is written before they are known.
+No time is in it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from shared.assembly import Literal, Segment
 
 _STORED, _DEFLATED = 0, 8
-_UTF8 = 0x0800
+_UTF8, _FOLLOWS = 0x0800, 0x0008  # general purpose bits 11 and 3
 _FIRST_DAY = 0x0021  # 1980-01-01, the earliest date there is
 _VERSION, _VERSION_64 = 20, 45
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
@@ -47,30 +48,37 @@ class Archive:
     _size: int = 0
     _directory: list[bytes] = field(default_factory=list)
 
-    def add(self, path: str, content: Content) -> None:
-        """Appends an entry (4.3.7)."""
+    def add(self, path: str, content: Content, *, follows: bool = False) -> None:
+        """Appends an entry (4.3.7).
+
+        Args:
+            follows: whether sizes and checksum stand after the content (4.3.9): the header is then the same for every
+                content, unless that is of 4 GiB or more, which says so in the header.
+        """
         name, sizes = path.encode(), (content.size, content.packed_size)
         offset = self._size
         large = any(size >= _MAX_32 for size in sizes)
+        follows = follows and not large
+        flags = _UTF8 | _FOLLOWS * follows
+        proof = (content.crc32, content.packed_size, content.size)
         extra = struct.pack("<HHQQ", 1, 16, *sizes) if large else b""
-        shown = (_MAX_32, _MAX_32) if large else sizes
+        shown = (0, 0, 0) if follows else (content.crc32, _MAX_32, _MAX_32) if large else proof
         version = _VERSION_64 if large else _VERSION
         header = struct.pack(
             "<IHHHHHIIIHH",
             0x04034B50,
             version,
-            _UTF8,
+            flags,
             content.method,
             0,
             _FIRST_DAY,
-            content.crc32,
-            shown[1],
-            shown[0],
+            *shown,
             len(name),
             len(extra),
         )
-        self._append([Literal(header + name + extra), *content.segments])
-        self._directory.append(_directory_entry(name, content, offset))
+        descriptor = [Literal(struct.pack("<IIII", 0x08074B50, *proof))] if follows else []
+        self._append([Literal(header + name + extra), *content.segments, *descriptor])
+        self._directory.append(_directory_entry(name, content, offset, flags))
 
     def close(self) -> list[Segment]:
         """Appends the directory (4.3.12 to 4.3.16); all segments."""
@@ -93,7 +101,7 @@ class Archive:
             self._size += segment.size
 
 
-def _directory_entry(name: bytes, content: Content, offset: int) -> bytes:
+def _directory_entry(name: bytes, content: Content, offset: int, flags: int) -> bytes:
     values = (content.size, content.packed_size, offset)
     large = [value for value in values if value >= _MAX_32]
     extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
@@ -105,7 +113,7 @@ def _directory_entry(name: bytes, content: Content, offset: int) -> bytes:
             0x02014B50,
             version,
             version,
-            _UTF8,
+            flags,
             content.method,
             0,
             _FIRST_DAY,

@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from shared.assembly import Literal, Range, Segment
+from shared.assembly import Range, Segment
 from shared.formats import options
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Csv:
     name = "csv"
     extension = "csv"
     content_type = "text/csv; charset=utf-8"
+    growth = 3
     options_schema = options.closed(
         spreadsheet_safe=options.SPREADSHEET_SAFE,
         bom=options.BOM,
@@ -38,25 +39,24 @@ class Csv:
         timezone=options.TIMEZONE,
     )
 
-    def writer(self, plan: Plan, into: IO[bytes]) -> _Lines:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Lines:
         """See :class:`shared.formats.Format`."""
-        return _Lines(self._options(plan), into)
+        asked = options.resolve(self.options_schema, plan["options"])
+        if first:
+            into.write(self._head(plan, asked))
+        return _Lines(asked, into)
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.formats.Format`: the header, then every part as it is."""
-        return [Literal(self.head(plan)), *(Range.of(work, receipt) for receipt in receipts if receipt["bytes"])]
+        """See :class:`shared.formats.Format`: every part as it is."""
+        return [Range.of(work, receipt) for receipt in receipts if receipt["bytes"]]
 
-    def head(self, plan: Plan) -> bytes:
+    def _head(self, plan: Plan, asked: dict[str, Any]) -> bytes:
         """What stands before the first row."""
-        asked = self._options(plan)
         head = io.StringIO()
         if asked["header_style"] != "none":
             names = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
             csv.writer(head, delimiter=asked["delimiter"], lineterminator="\n").writerow(names)
         return (_BYTE_ORDER_MARK if asked["bom"] else b"") + head.getvalue().encode()
-
-    def _options(self, plan: Plan) -> dict[str, Any]:
-        return options.resolve(self.options_schema, plan["options"])
 
 
 class _Lines:

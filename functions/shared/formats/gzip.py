@@ -1,8 +1,8 @@
 """Formats ``csv.gz`` and ``jsonl.gz``: a text format in **one** gzip member (RFC 1952); browsers stop after the first.
 
-A fragment is a piece of raw deflate (:mod:`.deflate`): pieces can follow each other. The assembler adds the member's
-header, an empty last block, and the CRC-32 and length of the text, computed from those of the fragments. No time and no
-name is in it: the same text gives the same bytes.
+A fragment is a piece of raw deflate (:mod:`.deflate`): pieces can follow each other. The first begins with the member's
+header; the assembler adds an empty last block, and the CRC-32 and length of the text, computed from those of the
+fragments. No time and no name is in it: the same text gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from shared.work import Plan, Receipt, Work
 
 _BLOCK = 1024 * 1024
+_SMALLER = 0.3  # orders take 38 % of their csv and 22 % of their jsonl, flights 27 % and 15 %
 # RFC 1952, 2.3: magic, deflate, no flags, no time, no hint of the level, no operating system.
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _MODULUS = 2**32
 
 
 class Text(Protocol):
-    """A format whose file is a head and then the fragments, as they are."""
+    """A format whose file is its fragments, as they are."""
 
     @property
     def name(self) -> str:
@@ -39,13 +40,14 @@ class Text(Protocol):
         """See :class:`shared.formats.Format`."""
 
     @property
+    def growth(self) -> float:
+        """See :class:`shared.formats.Format`."""
+
+    @property
     def options_schema(self) -> dict[str, Any]:
         """See :class:`shared.formats.Format`."""
 
-    def head(self, plan: Plan) -> bytes:
-        """What stands before the first fragment."""
-
-    def writer(self, plan: Plan, into: IO[bytes]) -> Writer:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
         """See :class:`shared.formats.Format`."""
 
 
@@ -58,24 +60,22 @@ class Gzip:
         self._text = text
         self.name = f"{text.name}.gz"
         self.extension = f"{text.extension}.gz"
+        self.growth = text.growth * _SMALLER
         self.options_schema = text.options_schema
 
-    def writer(self, plan: Plan, into: IO[bytes]) -> _Compressed:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Compressed:
         """See :class:`shared.formats.Format`."""
+        if first:
+            into.write(_HEADER)
         deflated = _Deflated(into)
-        return _Compressed(self._text.writer(plan, cast(IO[bytes], deflated)), deflated)
+        return _Compressed(self._text.writer(plan, cast(IO[bytes], deflated), first=first), deflated)
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
         """See :class:`shared.formats.Format`."""
-        head = self._text.head(plan)
         fragments = ((receipt["fragment"]["text_bytes"], receipt["fragment"]["text_crc32"]) for receipt in receipts)
-        size, crc32 = joined_crc32([(len(head), zlib.crc32(head)), *fragments])
+        size, crc32 = joined_crc32(fragments)
         parts = (Range.of(work, receipt) for receipt in receipts if receipt["bytes"])
-        return [
-            Literal(_HEADER + deflate.stored(head)),
-            *parts,
-            Literal(deflate.LAST_BLOCK + struct.pack("<II", crc32, size % _MODULUS)),
-        ]
+        return [*parts, Literal(deflate.LAST_BLOCK + struct.pack("<II", crc32, size % _MODULUS))]
 
 
 class _Compressed:

@@ -23,20 +23,18 @@ class Jsonl:
     name = "jsonl"
     extension = "jsonl"
     content_type = "application/jsonl"  # "JSON Lines", MIME type; not registered
+    growth = 5
     options_schema = options.closed(header_style=options.header_style("name", "title"), timezone=options.TIMEZONE)
 
-    def writer(self, plan: Plan, into: IO[bytes]) -> _Objects:
-        """See :class:`shared.formats.Format`."""
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Objects:
+        """See :class:`shared.formats.Format`: nothing stands before the first row."""
+        del first
         asked = options.resolve(self.options_schema, plan["options"])
         return _Objects(plan["definition"]["columns"], asked, into)
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
         """See :class:`shared.formats.Format`: every part as it is."""
         return [Range.of(work, receipt) for receipt in receipts if receipt["bytes"]]
-
-    def head(self, plan: Plan) -> bytes:
-        """What stands before the first row: nothing."""
-        return b""
 
 
 class _Objects:

@@ -1,8 +1,8 @@
 """Format ``parquet``: Apache Parquet (github.com/apache/parquet-format), version 1 pages, zstd, one footer.
 
-A fragment is row groups and nothing else. Their metadata is in the receipt, as the footer will hold it but for the
-positions in the file: the assembler fills those in, and writes the magic, the one footer, and what lies before and
-after it. It knows no more of Thrift than how an integer and a list begin.
+A fragment is row groups, and the first begins with the magic. Their metadata is in the receipt, as the footer will hold
+it but for the positions in the file: the assembler fills those in, and writes the one footer and what lies after it. It
+knows no more of Thrift than how an integer and a list begin.
 """
 
 from __future__ import annotations
@@ -49,21 +49,23 @@ class Parquet:
     name = "parquet"
     extension = "parquet"
     content_type = "application/vnd.apache.parquet"
+    growth = 0.8
     options_schema = options.closed(header_style=options.header_style("name", "title"))
 
-    def writer(self, plan: Plan, into: IO[bytes]) -> _RowGroups:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _RowGroups:
         """See :class:`shared.formats.Format`."""
         asked = options.resolve(self.options_schema, plan["options"])
-        return _RowGroups(plan["definition"]["columns"], asked["header_style"], into)
+        written = into.write(_MAGIC) if first else 0
+        return _RowGroups(plan["definition"]["columns"], asked["header_style"], into, written)
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.formats.Format`: the magic, the row groups, the footer.
+        """See :class:`shared.formats.Format`: the row groups, the footer.
 
         Raises:
             SourceSchemaMismatch: two parts have other columns.
         """
         held = [receipt for receipt in receipts if receipt["bytes"]]
-        groups, count, base = [], 0, len(_MAGIC)
+        groups, count, base = [], 0, 0
         for receipt in held:
             fragment = receipt["fragment"]
             where = zip(fragment["positions"], fragment["offsets"], strict=True)
@@ -84,7 +86,7 @@ class Parquet:
             ]
         )
         end = footer + struct.pack("<I", len(footer)) + _MAGIC
-        return [Literal(_MAGIC), *(Range.of(work, receipt) for receipt in held), Literal(end)]
+        return [*(Range.of(work, receipt) for receipt in held), Literal(end)]
 
 
 def _of_all(receipts: Sequence[Receipt]) -> dict[str, str]:
@@ -99,10 +101,10 @@ def _of_all(receipts: Sequence[Receipt]) -> dict[str, str]:
 class _RowGroups:
     """Rows as row groups, gathered until one is worth it."""
 
-    def __init__(self, columns: list[dict[str, Any]], style: str, into: IO[bytes]) -> None:
+    def __init__(self, columns: list[dict[str, Any]], style: str, into: IO[bytes], written: int) -> None:
         self._columns, self._style, self._into = columns, style, into
         self._waiting: list[pl.DataFrame] = []
-        self._written = 0
+        self._written = written
         self._schema: pl.Schema | None = None
         self._groups: list[Template] = []
 

@@ -48,7 +48,7 @@ def make(name: str, parts: Sequence[Sequence[pl.DataFrame]], types: dict[str, st
     wanted, fragments, receipts = plan(name, types, **options), {}, []
     for number, batches in enumerate(parts):
         into = io.BytesIO()
-        writer = FORMATS[name].writer(wanted, into)
+        writer = FORMATS[name].writer(wanted, into, first=number == 0)
         for batch in batches:
             writer.write(batch)
         # The receipt travels as JSON.

@@ -24,7 +24,7 @@ from python_calamine import CalamineWorkbook
 
 from shared.assembly import Literal, Range, measure
 from shared.errors import TextTooLong
-from shared.formats import FORMATS, archive, workbook
+from shared.formats import FORMATS, archive, workbook, xlsx
 from tests.unit.formats.support import KINDS, ROWS, TYPES, WORK, frame, make, plan, same, splits, whole
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def test_columns_have_room_for_what_is_in_them() -> None:
 
 def fragment_of(*blocks: int) -> dict[str, Any]:
     """The facts of a fragment whose blocks have so many rows, all of them the same few bytes."""
-    return {"blocks": [[rows, 100, 7, 10, 9] for rows in blocks], "widths": [5]}
+    return {"head": {"bytes": 0, "crc32": 0}, "blocks": [[rows, 100, 7, 10, 9] for rows in blocks], "widths": [5]}
 
 
 def laid_out(*parts: dict[str, Any]) -> list[Any]:
@@ -298,6 +298,32 @@ def test_a_part_is_copied_whole_where_no_sheet_ends_in_it() -> None:
     ]
 
 
+def test_the_first_part_begins_as_the_file_does_so_that_s3_copies_it_whole() -> None:
+    rows = pl.DataFrame({"s": ["a", "bc"]})
+    file = make("xlsx", [[rows], [rows]], {"s": "string"})
+    first, second, *rest = file.segments
+    assert [first, second] == [Range.of(WORK, each) for each in file.receipts]
+    assert all(isinstance(each, Literal) for each in rest)
+    assert sum(each.size for each in rest) < 600, "the directory"
+    assert [each[0].text for each in only_sheet(file.content)] == ["a", "bc"] * 2
+
+
+def test_where_the_file_begins_otherwise_the_first_part_gives_its_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its head was made for one sheet, and as wide as its own rows are."""
+    none, rows = pl.DataFrame({"s": []}, schema={"s": pl.String}), pl.DataFrame({"s": ["x" * 30]})
+    file = make("xlsx", [[none], [rows]], {"s": "string"})
+    assert [each.key for each in file.segments if isinstance(each, Range)] == [WORK.part_key(1)]
+    assert openpyxl.load_workbook(io.BytesIO(file.content)).active.column_dimensions["A"].width == 32
+    assert only_sheet(file.content) == [[Cell("text", "x" * 30)]]
+
+    monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
+    file = make("xlsx", [[rows], [rows], [rows]], {"s": "string"})
+    found = [each for each in file.segments if isinstance(each, Range)]
+    head = file.receipts[0]["fragment"]["head"]["bytes"]
+    assert [(each.key, each.start) for each in found] == [(WORK.part_key(at), head * (at == 0)) for at in range(3)]
+    assert [len(each) for each in sheets(file.content).values()] == [3, 2]
+
+
 @pytest.mark.parametrize(
     ("title", "names"),
     [
@@ -328,12 +354,13 @@ def test_any_title_becomes_a_name(title: str, sheets: int) -> None:
 # The archive
 
 
-def test_an_archive_beyond_4_gib_says_so_in_zip64() -> None:
+@pytest.mark.parametrize("follows", [False, True], ids=["sizes before", "sizes after, but for the large"])
+def test_an_archive_beyond_4_gib_says_so_in_zip64(follows: bool) -> None:
     """Only its ends are made: python's zipfile reads the directory and the local headers of a file with holes."""
     size = 5 * 1024**3
     made = archive.Archive()
     hole = Range("part", "e", 0, size, size, 5)
-    made.add("large", archive.Content((hole,), 2 * size, 99))
+    made.add("large", archive.Content((hole,), 2 * size, 99), follows=follows)
     made.add("small", archive.Content.stored(b"abc"))
     made.add("larger", archive.Content((hole,), 10, 98))
     segments = made.close()
@@ -383,15 +410,19 @@ class Sparse(io.RawIOBase):
 
 @given(
     st.lists(
-        st.tuples(st.text(min_size=1, max_size=5), st.binary(max_size=50)), max_size=4, unique_by=lambda each: each[0]
+        st.tuples(
+            st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=5),
+            st.binary(max_size=50),
+        ),
+        max_size=4,
+        unique_by=lambda each: each[0],
     )
 )
 def test_an_archive_holds_what_was_put_in_it(entries: list[tuple[str, bytes]]) -> None:
     made = archive.Archive()
-    for path, data in entries:
-        made.add(path, archive.Content.stored(data))
+    for number, (path, data) in enumerate(entries):
+        made.add(path, archive.Content.stored(data), follows=bool(number % 2))
     content = b"".join(segment.data for segment in made.close() if isinstance(segment, Literal))
     with zipfile.ZipFile(io.BytesIO(content)) as opened:
         assert opened.testzip() is None
-        found = [(each.filename, opened.read(each)) for each in opened.infolist() if "\0" not in each.filename]
-    assert found == [each for each in entries if "\0" not in each[0]]
+        assert [(each.filename, opened.read(each)) for each in opened.infolist()] == entries
