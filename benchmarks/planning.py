@@ -5,8 +5,7 @@
 Plans a report over so many files of twenty columns and a thousand rows, all with one schema, from an S3 of ours that
 answers after 20 ms (benchmarks/stub_s3.py), prints where the seconds went, and scans the first part.
 
-On two cores that others used too, November 2026: 41 s, 35 of the processor. Of a file 1.1 ms are boto3's, 0.4 ms
-the footer's, the rest goes to switching threads. A part of 132 files is scanned in 0.8 s; in 7.8 s when polars read S3.
+boto3 alone took 2.7 times the processor of obstore and the footers together, November 2026.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
+from tests.support import quick_lane
 from tests.support.edges import definition
 from tests.support.edges_walked import EdgesWalked
 
@@ -19,6 +20,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(EdgesWalked(definition()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def boto3_alone() -> Iterator[None]:
+    """No test asks AWS."""
+    with quick_lane.closed():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from shared.errors import (
     SourceUnreadable,
 )
 from shared.query import Query
-from shared.sources import parquet, parquet_rows
+from shared.sources import objects, parquet, parquet_rows
 from shared.work import Extent
+from tests.support import quick_lane
 
 BUCKET = "lake"
 DEFINITION: dict[str, Any] = {
@@ -63,7 +64,8 @@ def s3(server: str) -> Iterator[Any]:
             patched.setenv(name, value)
         aws.s3.cache_clear()
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield aws.s3()
+        with quick_lane.opened():
+            yield aws.s3()
         aws.s3.cache_clear()
 
 
@@ -109,6 +111,46 @@ def test_rows_of_every_file_are_read_in_the_order_of_the_partitions(s3: Any) -> 
     for month in (10, 2, 1):
         store(s3, f"year=2020/month={month}/a.parquet", sales(amount=[month, month * 100]))
     assert [row["amount"] for row in read(query())] == [1, 100, 2, 200, 10, 1000]
+
+
+def test_of_many_files_only_the_footers_are_asked_for_and_not_by_boto3(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        store(s3, f"year=2020/month=1/{number:03}.parquet", sales(amount=[number] * 3))
+    store(s3, "year=2020/month=1/wide.parquet", sales(place=["x" * 20] * 5_000), row_group_size=5)
+    asked: list[Any] = []
+    monkeypatch.setattr(objects, "tail", lambda *what: asked.append(what))
+    assert planned(query()) == [
+        *(
+            (f"year=2020/month=1/{number:03}.parquet", at, rows)
+            for number in range(100)
+            for at, rows in ((0, 2), (2, 1))
+        ),
+        *(("year=2020/month=1/wide.parquet", at, 5) for at in range(0, 5_000, 5)),
+    ]
+    assert asked == []
+
+
+def test_what_obstore_does_not_get_boto3_names(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its path has no empty folders, and its errors no codes."""
+    store(s3, "year=2020/month=1//a%20b.parquet", sales(amount=[5]))
+    assert [row["amount"] for row in read(query())] == [5]
+    listed = objects.found
+    for change, meaning in (
+        (lambda key: s3.delete_object(Bucket=BUCKET, Key=key), "is gone"),
+        (replace, "was replaced"),
+    ):
+        store(s3, "year=2020/month=1//a%20b.parquet", sales(amount=[5]))
+        found = list(listed("sales"))
+        monkeypatch.setattr(objects, "found", lambda _, found=found: iter(found))
+        change(found[0].key)
+        with pytest.raises(SourceChanged, match=meaning):
+            parquet.plan(query())
+
+
+def replace(key: str) -> None:
+    aws.s3().put_object(Bucket=BUCKET, Key=key, Body=b"another")
 
 
 def test_partition_columns_are_columns_like_any_other(s3: Any) -> None:

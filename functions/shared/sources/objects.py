@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
 from shared import aws
 from shared.errors import ServiceUnavailable, SourceChanged, SourceUnavailable, SourceUnreadable
 from shared.work import is_missing, is_replaced
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _BLOCK = 1024 * 1024
 
@@ -51,6 +58,42 @@ def tail(key: str, etag: str, size: int) -> Answer:
     data = b"".join(body)
     place, _, whole = headers.get("content-range", "").removeprefix("bytes ").partition("/")
     return Answer(data, int(place.split("-")[0] or 0), int(whole or len(data)))
+
+
+async def quick_tail(key: str, etag: str, size: int) -> Answer:
+    """As :func:`tail`, for many objects at once: obstore takes a third of boto3's time for each.
+
+    What obstore does not get is asked of boto3, which says what is wrong.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    try:
+        answer = await obstore.get_async(store(), key, options={"range": {"suffix": size}, "if_match": etag})
+        data = bytes(await answer.bytes_async())
+    except (BaseError, ValueError):  # a path that it does not take is a ValueError
+        return await asyncio.to_thread(tail, key, etag, size)
+    return Answer(data, answer.range[0], answer.meta["size"])
+
+
+@cache
+def store() -> S3Store:
+    """The data bucket, as obstore takes it: at the address and with the credentials of boto3."""
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
+
+    known = aws.s3().meta
+    return S3Store(
+        _bucket(),
+        endpoint=known.endpoint_url,
+        region=known.region_name,
+        credential_provider=Boto3CredentialProvider(),
+        client_options={"allow_http": known.endpoint_url.startswith("http:"), "timeout": _LONGEST},
+        retry_config={"max_retries": 3, "retry_timeout": _LONGEST},
+    )
+
+
+_LONGEST = datetime.timedelta(seconds=20)
 
 
 def blocks(key: str, etag: str, start: int, end: int) -> Iterator[bytes]:

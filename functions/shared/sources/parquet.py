@@ -6,9 +6,9 @@ columns (``year=2013/month=1/``) are integers where every value is one, text oth
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -18,7 +18,7 @@ from shared.query import Query
 from shared.sources import objects, parquet_footer, partitions
 from shared.sources.objects import Found
 from shared.sources.parquet_footer import Footer, RowGroup
-from shared.sources.parquet_rows import NARROW, read_footer, require_within, scan, unreadable
+from shared.sources.parquet_rows import FOOTER_GUESS, NARROW, quick_footer, require_within, scan, unreadable
 from shared.work import Extent
 
 __all__ = ["plan", "scan"]
@@ -26,7 +26,9 @@ __all__ = ["plan", "scan"]
 MAX_GROUP_BYTES = 2 * 1024**3
 """Compressed bytes of a row group's needed columns. A worker's disk holds four: a part may cut the first and the last
 of a file, and those of the next file are fetched meanwhile."""
-_THREADS = 32
+_LEAST_GUESS = 4096
+_AT_ONCE = 64
+"""Footers that are waited for at the same time: S3 takes some tens of milliseconds for each."""
 # CompressionCodec of parquet.thrift, but LZO.
 _CODECS = {0: "none", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 5: "LZ4", 6: "ZSTD", 7: "LZ4_RAW"}
 Bounds = tuple[bytes | None, bytes | None]
@@ -72,9 +74,7 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
     if not candidates:
         return pl.Schema(), []
-    reader = _Footers(query)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        planned = list(pool.map(reader.read, candidates))
+    planned = asyncio.run(_Footers(query).read(candidates))
     schema = pl.Schema(planned[0].schema | types)
     query.check(pl.Schema({name: _wide(dtype) for name, dtype in schema.items()}))
     _require_equal_schemas(query, candidates, planned)
@@ -110,9 +110,20 @@ class _Footers:
         self._filtered = _filtered(query)
         self._schemas: dict[tuple[bytes, ...], pl.Schema] = {}
 
-    def read(self, file: _File) -> _Planned:
-        """One file's."""
-        _, content, _ = read_footer(file.key, file.found.etag)
+    async def read(self, files: list[_File]) -> list[_Planned]:
+        """What is kept of each file."""
+        limit = asyncio.Semaphore(_AT_ONCE)
+        first = await quick_footer(files[0].key, files[0].found.etag, FOOTER_GUESS)
+        guess = min(max(2 * len(first), _LEAST_GUESS), FOOTER_GUESS)  # the files of a dataset are much alike
+
+        async def read(file: _File) -> _Planned:
+            async with limit:
+                content = await quick_footer(file.key, file.found.etag, guess)
+            return self._of(file, content)
+
+        return [self._of(files[0], first), *await asyncio.gather(*map(read, files[1:]))]
+
+    def _of(self, file: _File, content: bytes) -> _Planned:
         try:
             footer = parquet_footer.read(content)
             schema = self._schema(footer, content)

@@ -1,0 +1,35 @@
+"""obstore asks S3 itself, so that moto's stand-in for boto3, or a data bucket in memory, would not be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from shared.sources import objects
+
+_quick_tail = objects.quick_tail
+
+
+async def _tail(key: str, etag: str, size: int) -> objects.Answer:
+    return await asyncio.to_thread(objects.tail, key, etag, size)
+
+
+@contextlib.contextmanager
+def closed() -> Iterator[None]:
+    """Sources ask boto3 alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(objects, "quick_tail", _tail)
+        yield
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[None]:
+    """Sources ask as they do when deployed: there is an S3 to ask over HTTP."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(objects, "quick_tail", _quick_tail)
+        objects.store.cache_clear()
+        yield
+        objects.store.cache_clear()
