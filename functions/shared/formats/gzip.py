@@ -106,20 +106,28 @@ class _Deflated:
 
     def write(self, data: bytes) -> int:
         """Takes bytes in; they are compressed in blocks of one size, however they come."""
-        self._waiting += data
-        while len(self._waiting) >= _BLOCK:
-            self._compress(bytes(self._waiting[:_BLOCK]))
-            del self._waiting[:_BLOCK]
+        rest = memoryview(data)
+        if self._waiting:
+            lacking = _BLOCK - len(self._waiting)
+            self._waiting += rest[:lacking]
+            rest = rest[lacking:]
+            if len(self._waiting) == _BLOCK:
+                self._compress(self._waiting)
+                self._waiting.clear()
+        while len(rest) >= _BLOCK:
+            self._compress(rest[:_BLOCK])
+            rest = rest[_BLOCK:]
+        self._waiting += rest
         return len(data)
 
     def finish(self) -> None:
         """Compresses the rest, up to a whole byte; where there was nothing, nothing is written."""
-        self._compress(bytes(self._waiting))
+        self._compress(self._waiting)
         self._waiting.clear()
         if self.size:
             self._into.write(self._compressor.flush(self._zlib.Z_FULL_FLUSH))
 
-    def _compress(self, block: bytes) -> None:
+    def _compress(self, block: bytearray | memoryview) -> None:
         self.size += len(block)
         self.crc32 = self._zlib.crc32(block, self.crc32)
         self._into.write(self._compressor.compress(block))
