@@ -1,6 +1,5 @@
 """GET /exports, /exports/{id}, /exports/{id}/file and /limits: what a caller may know of the caller's own exports."""
 
-import base64
 import datetime
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +7,10 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from shared import aws, clock, contract, records, work
+from shared import aws, clock, contract, cursors, problems, records, work
 from shared.busy import busy_when_aws_is
 from shared.contract import Fault
-from shared.exports import EXPIRED, STATUSES, Progress, find, is_id, progress_of, represent, status
+from shared.exports import EXPIRED, STATUSES, Progress, find, progress_of, represent, status
 from shared.function import Event, function
 from shared.http import Answer, Problem, Request, invalid, serve
 from shared.records import ACTIVE, Record
@@ -38,13 +37,13 @@ def handler(event: Event) -> Any:
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
     owner = request.identify().owner
-    wanted, limit, before = _page(request.query)
+    wanted, limit, before = _page(request.query, owner)
     found = records.newest_first(owner, before)
     page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
     with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
         progress = list(pool.map(_progress, page[:limit]))
     shown = [represent(request, record, known) for record, known in zip(page, progress, strict=False)]
-    cursor = _cursor(page[limit - 1]["export_id"]) if len(page) > limit else None
+    cursor = cursors.write(page[limit - 1]["export_id"], owner, wanted) if len(page) > limit else None
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
 
@@ -63,10 +62,10 @@ def hand_out_file(request: Request) -> Answer:
     shown = status(record)
     if shown == EXPIRED:
         detail = f"The file expired at {record['expires_at']}. Request the export again."
-        raise Problem(HTTPStatus.GONE, "expired", "The file has expired", detail)
+        raise Problem(problems.EXPIRED, detail)
     if shown != "SUCCEEDED":
         detail = f"The export is {shown}; there is a file only when it is SUCCEEDED."
-        raise Problem(HTTPStatus.CONFLICT, "not-ready", "There is no file", detail)
+        raise Problem(problems.NOT_READY, detail)
     lifetime = min(datetime.timedelta(seconds=_URL_SECONDS), clock.parse(record["expires_at"]) - clock.now())
     expires = clock.now() + lifetime
     url = aws.s3().generate_presigned_url(
@@ -108,7 +107,7 @@ def _progress(record: Record) -> Progress:
     return {"parts_done": done, "parts_total": plan["parts_total"]}
 
 
-def _page(query: dict[str, str]) -> tuple[str | None, int, str | None]:
+def _page(query: dict[str, str], owner: str) -> tuple[str | None, int, str | None]:
     schema = {
         "type": "object",
         "additionalProperties": False,
@@ -119,24 +118,12 @@ def _page(query: dict[str, str]) -> tuple[str | None, int, str | None]:
         },
     }
     found = contract.faults(schema, query)
-    before = None
+    status, before = query.get("status"), None
     if "cursor" in query and not found:
-        before = _export_of(query["cursor"])
+        before = cursors.read(query["cursor"], owner, status)
         if before is None:
-            found = [Fault(pointer="/cursor", detail="is not a cursor", allowed="the cursor of the page before")]
+            allowed = "the cursor of the page before, unchanged, asked for by the same caller with the same status"
+            found = [Fault(pointer="/cursor", detail="is not a cursor of this list", allowed=allowed)]
     if found:
         raise invalid(found)
-    return query.get("status"), int(query.get("limit", _PAGE)), before
-
-
-def _cursor(export_id: str) -> str:
-    """The last export of a page. The owner is never in it: a foreign cursor opens nothing."""
-    return base64.urlsafe_b64encode(export_id.encode()).decode()
-
-
-def _export_of(cursor: str) -> str | None:
-    try:
-        export_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii")
-    except ValueError:
-        return None
-    return export_id if is_id(export_id) else None
+    return status, int(query.get("limit", _PAGE)), before

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import math
-from http import HTTPStatus
 from typing import Any
 
 import uuid_utils.compat as uuid
 
-from shared import attempts, aws, catalogue, clock, contract, records
+from shared import attempts, aws, catalogue, clock, contract, problems, records
 from shared.busy import busy, busy_when_aws_is
 from shared.contract import Fault
 from shared.exports import accepted, delete_after, refuse_when_too_many
@@ -172,7 +171,7 @@ def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempoten
 
 
 def _key_reused(detail: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The key was used before", detail)
+    return Problem(problems.IDEMPOTENCY_KEY_REUSED, detail)
 
 
 def _epoch() -> int:

@@ -1,9 +1,8 @@
 """POST /exports/{id}/retry: makes another attempt at an export that failed or was cancelled."""
 
-from http import HTTPStatus
 from typing import Any
 
-from shared import attempts, aws, clock, records
+from shared import attempts, aws, clock, problems, records
 from shared.busy import busy_when_aws_is
 from shared.contract import Fault
 from shared.exports import accepted, delete_after, find, refuse_when_too_many, status
@@ -57,7 +56,7 @@ def _record(request: Request, owner: str) -> Record:
 
 def _not_retryable(record: Record) -> Problem:
     detail = f"The export is {status(record)}; only one that is FAILED or CANCELLED can be retried."
-    return Problem(HTTPStatus.CONFLICT, "not-retryable", "The export cannot be retried", detail)
+    return Problem(problems.NOT_RETRYABLE, detail)
 
 
 def _start(record: Record) -> None:

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 
+from shared import problems
 from shared.aws import FAILS, is_throttled, is_transient
 from shared.http import Problem
-
-_RETRY_SECONDS = "5"
 
 
 def busy(detail: str) -> Problem:
     """The problem 503 ``busy``."""
-    headers = {"Retry-After": _RETRY_SECONDS}
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The service is busy", detail, headers)
+    return Problem(problems.BUSY, detail)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import re
 from http import HTTPStatus
 from typing import Any, TypedDict, get_args
 
-from shared import clock, records
+from shared import clock, problems, records
 from shared.errors import explain
 from shared.http import Answer, Problem, Request
 from shared.records import Record, Status
@@ -34,8 +34,7 @@ def find(request: Request) -> Record:
     owner, export_id = request.identify().owner, request.path["id"]
     record = records.get(owner, export_id) if is_id(export_id) else None
     if record is None:
-        detail = "You have no export of this id."
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-export", "There is no such export", detail)
+        raise Problem(problems.NO_SUCH_EXPORT, "You have no export of this id.")
     follow(export_id)
     return record
 
@@ -49,8 +48,7 @@ def refuse_when_too_many(owner: str) -> None:
     limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(owner)
     if active >= limit:
         detail = f"{active} exports are queued or running; {limit} may be at once. Wait until one has ended."
-        headers = {"Retry-After": "30"}
-        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-active", "Too many active exports", detail, headers)
+        raise Problem(problems.TOO_MANY_ACTIVE, detail)
 
 
 def delete_after(now: datetime.datetime) -> int:

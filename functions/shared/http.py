@@ -11,31 +11,28 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from shared import contract
+from shared import contract, problems
 from shared.contract import Fault
+from shared.problems import ProblemType
 from shared.telemetry import logger
 
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USER = re.compile(r"[A-Za-z0-9-]{1,128}")
-_PROBLEM = "urn:report-exports:problem:"
 _MOST_FAULTS = 100
 
 
 class Problem(Exception):
-    """An answer that is an error (RFC 9457, section 3.1); ``more`` are extension members."""
+    """An answer that is an error (RFC 9457, section 3.1), of a type that a function knows the status of.
 
-    def __init__(
-        self,
-        status: HTTPStatus,
-        name: str,
-        title: str,
-        detail: str,
-        headers: Mapping[str, str] | None = None,
-        **more: Any,
-    ) -> None:
-        super().__init__(f"{name}: {detail}")
-        self.status, self.headers = status, dict(headers or {})
-        self.body = {"type": _PROBLEM + name, "title": title, "status": int(status), "detail": detail, **more}
+    Args:
+        detail: what happened this time.
+        more: extension members.
+    """
+
+    def __init__(self, of: ProblemType, detail: str, **more: Any) -> None:
+        super().__init__(f"{of.name}: {detail}")
+        self.status, self.headers = HTTPStatus(int(of.status)), dict(of.headers)
+        self.body = {"type": of.type, "title": of.title, "status": int(self.status), "detail": detail, **more}
 
 
 def invalid(faults: list[Fault]) -> Problem:
@@ -44,7 +41,7 @@ def invalid(faults: list[Fault]) -> Problem:
     count += f", the first {_MOST_FAULTS} are" if len(faults) > _MOST_FAULTS else ""
     faults = faults[:_MOST_FAULTS]
     detail = f"The request has {count}: " + "; ".join(contract.sentence(fault) for fault in faults)
-    return Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The request is not valid", detail, errors=faults)
+    return Problem(problems.INVALID_REQUEST, detail, errors=faults)
 
 
 @dataclass(frozen=True)
@@ -116,19 +113,16 @@ class Request:
         claims = (self.event["requestContext"].get("authorizer") or {}).get("claims")
         if claims is None:
             detail = "Send a valid Cognito ID token of this API's client as the Authorization header."
-            headers = {"WWW-Authenticate": "Bearer"}
-            raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "Sign in first", detail, headers)
+            raise Problem(problems.UNAUTHORIZED, detail)
         if claims.get("token_use") != "id" or claims.get("aud") != os.environ["USER_POOL_CLIENT_ID"]:
-            detail = "The token is not an ID token issued to this API's client."
-            title, headers = "The token is not meant for this API", {"WWW-Authenticate": "Bearer"}
-            raise Problem(HTTPStatus.UNAUTHORIZED, "foreign-token", title, detail, headers)
+            raise Problem(problems.FOREIGN_TOKEN, "The token is not an ID token issued to this API's client.")
         claim = os.environ["TENANT_CLAIM"]
         tenant, user = claims.get(claim), claims.get("sub")
         if not (
             isinstance(tenant, str) and _TENANT.fullmatch(tenant) and isinstance(user, str) and _USER.fullmatch(user)
         ):
             detail = f"The ID token needs {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
-            raise Problem(HTTPStatus.FORBIDDEN, "identity-incomplete", "The identity is incomplete", detail)
+            raise Problem(problems.IDENTITY_INCOMPLETE, detail)
         return Caller(tenant, user)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.api import Caller, Followed
+    from tests.integration.deployed import Deployed
 
 
 @pytest.mark.parametrize("tenant", ["DL", "UA"], ids=["another tenant", "another user of the tenant"])
@@ -51,9 +51,10 @@ def test_a_tenant_cannot_be_asked_for(caller: Caller) -> None:
     assert [fault["pointer"] for fault in problem["errors"]] == ["/parameters/carrier", "/parameters/tenant"]
 
 
-def test_a_cursor_of_another_opens_nothing(united: Followed, caller: Caller) -> None:
-    later = "f" + united.end["id"][1:]
-    cursor = base64.urlsafe_b64encode(later.encode()).decode()
-    answer = caller.get(f"/exports?cursor={cursor}")
-    assert answer.status == 200
-    assert answer.json == {"exports": [], "cursor": None}
+def test_a_cursor_of_another_opens_nothing(sign_up: Callable[[str], Caller], deployed: Deployed) -> None:
+    one, other = sign_up("UA"), sign_up("UA")
+    for _ in range(2):
+        deployed.fabricate(one.owner, "CANCELLED")
+    cursor = one.get("/exports?limit=1").json["cursor"]
+    problem = other.get(f"/exports?cursor={cursor}").problem(400, "invalid-request")
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/cursor"]

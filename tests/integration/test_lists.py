@@ -85,6 +85,15 @@ def test_a_status_selects(status: str, limit: int, collector: tuple[Caller, list
     assert len(found) == (len(expected) if limit == 1 else 1)
 
 
+def test_a_cursor_is_of_its_list_only(collector: tuple[Caller, list[str]]) -> None:
+    caller, ids = collector
+    cursor = caller.get("/exports?limit=3").json["cursor"]
+    assert caller.get(f"/exports?limit=1&cursor={cursor}").json["exports"][0]["id"] == ids[3]
+    for query in (f"cursor={cursor}&status=FAILED", f"cursor={'B' + cursor[1:]}", f"cursor={cursor}="):
+        problem = caller.get(f"/exports?{query}").problem(400, "invalid-request")
+        assert [fault["pointer"] for fault in problem["errors"]] == ["/cursor"]
+
+
 def test_nothing_is_an_empty_list(caller: Caller) -> None:
     assert caller.get("/exports").json == {"exports": [], "cursor": None}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared import problems
 from shared.http import Answer, Caller, Problem, Request, serve
 from tests.unit.support import EXPORT_ID, OWNER, event
 
@@ -172,18 +173,16 @@ def test_an_empty_body_is_a_body(body: object) -> None:
 @pytest.mark.usefixtures("_origin")
 def test_a_problem_is_answered_as_rfc_9457_has_it() -> None:
     def refuse(_: Request) -> Answer:
-        raise Problem(
-            HTTPStatus.CONFLICT, "not-ready", "There is no file", "It is QUEUED.", {"Retry-After": "1"}, part=3
-        )
+        raise Problem(problems.TOO_MANY_ACTIVE, "5 are.", part=3)
 
     returned = serve({"GET /limits": refuse}, CALL)
-    assert returned["statusCode"] == 409
-    assert returned["headers"] == COMMON | {"Content-Type": "application/problem+json", "Retry-After": "1"}
+    assert returned["statusCode"] == 429
+    assert returned["headers"] == COMMON | {"Content-Type": "application/problem+json", "Retry-After": "30"}
     assert json.loads(returned["body"]) == {
-        "type": "urn:report-exports:problem:not-ready",
-        "title": "There is no file",
-        "status": 409,
-        "detail": "It is QUEUED.",
+        "type": "urn:report-exports:problem:too-many-active",
+        "title": "Too many active exports",
+        "status": 429,
+        "detail": "5 are.",
         "part": 3,
     }
 

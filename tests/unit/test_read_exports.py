@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import aws
+from shared import aws, cursors
 from tests.unit.support import (
     CREATED,
     EXPORT_ID,
@@ -574,10 +574,36 @@ def test_a_narrowed_list_has_full_pages(get: Get, cloud: Cloud) -> None:
     assert (ids(second), second.body["cursor"]) == ([number(0)], None)
 
 
-def test_a_cursor_of_somebody_else_opens_nothing(get: Get, cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("query", "claims"),
+    [
+        ({}, {"sub": "someone-else"}),
+        ({}, {"custom:tenant_id": "DL"}),
+        ({"status": "SUCCEEDED"}, {}),
+        ({"status": "RUNNING"}, {"sub": "someone-else"}),
+    ],
+)
+def test_a_cursor_of_another_list_is_refused(
+    query: dict[str, str], claims: dict[str, str], get: Get, cloud: Cloud, calls: Calls
+) -> None:
     cloud.write(*[succeeded(number(index)) for index in range(3)])
     cursor = get("list", query={"limit": "1"}).body["cursor"]
-    assert ids(get("list", query={"cursor": cursor}, claims={"sub": "someone-else"})) == []
+    calls.made.clear()
+    assert get("list", query=query | {"cursor": cursor}, claims=claims).body["errors"] == NO_CURSOR
+    assert calls.made == []
+
+
+def test_a_cursor_of_a_narrowed_list_does_not_lead_through_the_whole(get: Get, cloud: Cloud) -> None:
+    cloud.write(*[succeeded(number(index)) for index in range(3)])
+    cursor = get("list", query={"limit": "1", "status": "SUCCEEDED"}).body["cursor"]
+    assert get("list", query={"cursor": cursor}).body["errors"] == NO_CURSOR
+    assert ids(get("list", query={"cursor": cursor, "status": "SUCCEEDED"})) == [number(1), number(0)]
+
+
+def test_the_size_of_a_page_may_change_on_the_way(get: Get, cloud: Cloud) -> None:
+    cloud.write(*[succeeded(number(index)) for index in range(4)])
+    cursor = get("list", query={"limit": "1"}).body["cursor"]
+    assert ids(get("list", query={"cursor": cursor, "limit": "2"})) == [number(2), number(1)]
 
 
 def test_a_cursor_still_leads_on_when_its_export_is_gone(get: Get, cloud: Cloud) -> None:
@@ -591,6 +617,14 @@ def test_a_cursor_still_leads_on_when_its_export_is_gone(get: Get, cloud: Cloud)
 def encoded(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
+
+NO_CURSOR = [
+    {
+        "pointer": "/cursor",
+        "detail": "is not a cursor of this list",
+        "allowed": "the cursor of the page before, unchanged, asked for by the same caller with the same status",
+    }
+]
 
 STATUSES = 'one of "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"'
 LIMITS = "a value of type string, text matching ^([1-9][0-9]?|100)$"
@@ -621,16 +655,17 @@ def test_a_bad_query_is_refused(
     assert calls.made == []
 
 
+CURSOR = cursors.write(EXPORT_ID, OWNER, None)
+
+
 @pytest.mark.parametrize(
     "cursor",
-    ["", "x", "ü", encoded("x"), encoded(OWNER), encoded("key#" + "0" * 64), encoded(EXPORT_ID) + "\n", "A" * 200],
+    ["", "x", "ü", encoded("x"), encoded(EXPORT_ID), encoded("key#" + "0" * 28), CURSOR + "=", CURSOR + "\n", "A" * 43],
 )
 def test_a_cursor_that_is_none_is_refused(cursor: str, get: Get, calls: Calls) -> None:
     answered = get("list", query={"cursor": cursor})
     assert (answered.status, kind(answered)) == (400, "invalid-request")
-    assert answered.body["errors"] == [
-        {"pointer": "/cursor", "detail": "is not a cursor", "allowed": "the cursor of the page before"}
-    ]
+    assert answered.body["errors"] == NO_CURSOR
     assert calls.made == []
 
 
