@@ -9,7 +9,7 @@ IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup demo test test-sam-local test-stack faults bench check up down invoke deploy lock clean python
+.PHONY: help setup demo test test-sam-local test-stack faults bench check docs up down invoke deploy lock clean python
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## l
 	@.venv/bin/mypy
 	@.venv/bin/python -m checks
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
+
+docs: .venv/ready-$(VERSION)  ## make functions/list_reports/openapi.json and docs/problems.md of the code anew
+	@.venv/bin/python -m documents
 
 up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"

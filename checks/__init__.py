@@ -1,4 +1,4 @@
-"""The gate of `make check`: reports, workflow and template are read, and each fault says where it is and what to do."""
+"""The gate of `make check`: it reads reports, workflow, documents, template; each fault says where, and what to do."""
 
 import sys
 from pathlib import Path

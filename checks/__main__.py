@@ -2,16 +2,16 @@
 
 import sys
 
-from checks import reports, template, workflow
+from checks import documents, reports, template, workflow
 
 
 def main() -> int:
     """Runs every check."""
-    faults = [*reports.faults(reports.FOLDER), *workflow.faults(), *template.faults()]
+    faults = [*reports.faults(reports.FOLDER), *workflow.faults(), *documents.faults(), *template.faults()]
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:
-        print("Reports, workflow and template hold what they promise.")
+        print("Reports, workflow, documents and template hold what they promise.")
     return 1 if faults else 0
 
 

@@ -1,9 +1,12 @@
-"""GET /reports: what can be exported."""
+"""GET /reports: what can be exported; GET /openapi.json: how."""
 
+import json
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-from shared import catalogue
+from shared import body, catalogue
 from shared.catalogue import Report
 from shared.formats import FORMATS
 from shared.function import Event, function
@@ -13,13 +16,27 @@ from shared.http import Answer, Request, serve
 @function(__file__)
 def handler(event: Event) -> Any:
     """Answers 200, or a problem."""
-    return serve({"GET /reports": list_reports}, event)
+    return serve({"GET /reports": list_reports, "GET /openapi.json": describe_api}, event)
 
 
 def list_reports(request: Request) -> Answer:
     """Every report of this deployment: id, title, columns, formats with their options, parameters as JSON Schema."""
     request.identify()
     return Answer(HTTPStatus.OK, {"reports": [_represent(report) for report in catalogue.deployed().values()]})
+
+
+def describe_api(request: Request) -> Answer:
+    """The API as OpenAPI describes it, with this deployment's address and reports. Nobody needs to sign in for it."""
+    document = _document()
+    described = document | {"servers": [{"url": request.base_url}]}
+    schemas = document["components"]["schemas"] | {"ExportRequest": body.whole(catalogue.deployed())}
+    return Answer(HTTPStatus.OK, described | {"components": document["components"] | {"schemas": schemas}})
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """openapi.json as it was built (`make docs`)."""
+    return json.loads((Path(__file__).parent / "openapi.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
 
 def _represent(report: Report) -> dict[str, Any]:

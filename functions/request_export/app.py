@@ -8,6 +8,7 @@ from typing import Any
 import uuid_utils.compat as uuid
 
 from shared import attempts, aws, catalogue, clock, contract, problems, records
+from shared.body import schema as body_schema
 from shared.busy import busy, busy_when_aws_is
 from shared.contract import Fault
 from shared.exports import accepted, delete_after, refuse_when_too_many
@@ -78,18 +79,7 @@ def _refuse_number(text: str) -> Any:
 
 def _faults(body: Any) -> list[Fault]:
     reports = catalogue.deployed()
-    schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["report", "format"],
-        "properties": {
-            "report": {"enum": list(reports)},
-            "format": {"enum": list(FORMATS)},
-            "parameters": {"type": "object"},
-            "options": {"type": "object"},
-        },
-    }
-    found = contract.faults(schema, body)
+    found = contract.faults(body_schema(reports), body)
     wrong = {fault["pointer"] for fault in found}
     if "" in wrong:
         return found

@@ -106,7 +106,7 @@ class Explanation(NamedTuple):
 
 
 _OPERATOR = "Tell the operators: the execution in the Step Functions console shows the failing state."
-_EXPLANATIONS = {
+EXPLANATIONS = {
     "UnknownReport": Explanation("The report is gone", False, "Request one of the reports that GET /reports lists."),
     "ParametersRefused": Explanation(
         "The report has changed", False, "Request the export again, with the parameters that GET /reports lists."
@@ -196,7 +196,7 @@ def explain(failure: Failure) -> dict[str, Any]:
     """
     name = failure["type"]
     service = name.split(".")[0] in {"Lambda", "DynamoDB", "SQS", "S3", "States"}
-    known = _EXPLANATIONS.get(name) or (_SERVICE if service else _UNEXPECTED)
+    known = EXPLANATIONS.get(name) or (_SERVICE if service else _UNEXPECTED)
     return {
         "type": name,
         "title": known.title,

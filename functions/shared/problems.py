@@ -28,6 +28,11 @@ class ProblemType(NamedTuple):
         """The problem's ``type``, a URI that identifies it and leads nowhere."""
         return URN + self.name
 
+    @property
+    def code(self) -> str:
+        """The status as OpenAPI names it: ``404``, ``4XX``."""
+        return self.status if isinstance(self.status, str) else str(int(self.status))
+
 
 INVALID_REQUEST = ProblemType(
     "invalid-request",
