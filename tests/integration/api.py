@@ -1,4 +1,4 @@
-"""The API as its callers see it: HTTP and JSON, and nothing of the product's code."""
+"""The API as its callers see it: HTTP and JSON, and nothing of the product's code but its description."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import urllib3
+
+from tests.support.description import breaches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,12 +73,18 @@ class Caller:
         return f"{self.tenant}#{self.claims['sub']}"
 
     def call(self, method: str, where: str, body: Any = None, **headers: str) -> Answer:
-        """Calls a path of the API or an absolute link; a body that is not bytes is sent as JSON."""
+        """Calls a path of the API or an absolute link; a body that is not bytes is sent as JSON.
+
+        The answer must be as openapi.json says.
+        """
         url = where if where.startswith("http") else self.api_url + where
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} if content is not None else {}
         sent |= {"Authorization": self.token} if self.token else {}
-        return http(method, url, content, sent | {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = http(method, url, content, sent | {name.replace("_", "-"): value for name, value in headers.items()})
+        path = url.removeprefix(self.api_url).partition("?")[0]
+        assert breaches(method, path, answer.status, answer.headers, answer.content) == []
+        return answer
 
     def get(self, where: str, **headers: str) -> Answer:
         return self.call("GET", where, **headers)

@@ -10,6 +10,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from moto import mock_aws
 
+from tests.support.description import breaches
 from tests.unit.lake import BUCKET, Lake
 from tests.unit.support import (
     REGION,
@@ -96,11 +97,15 @@ def handler(alone: None) -> Callable[[str], Callable[[Any], Any]]:
 
 @pytest.fixture
 def api(configure: Callable[[str], None], handler: Callable[[str], Any]) -> Callable[[str, Any], Answer]:
-    """Calls an API function as API Gateway would: ``api("ReadExports", event)``."""
+    """Calls an API function as API Gateway would, ``api("ReadExports", event)``; openapi.json must hold its answer."""
 
     def api(function: str, given: Any) -> Answer:
         configure(function)
-        return answer(handler(function)(given))
+        returned = handler(function)(given)
+        path = given["resource"].replace("{id}", "id")
+        answered = returned["statusCode"], returned["headers"], returned["body"]
+        assert breaches(given["httpMethod"], path, *answered) == []
+        return answer(returned)
 
     return api
 

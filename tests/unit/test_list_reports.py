@@ -13,7 +13,7 @@ from shared.errors import InvalidDefinition
 from shared.formats import FORMATS
 from tests.unit.support import REPORTS, Answer, event
 
-OUTCOMES = {"custom_domain": 200, "other_client": 401, "typical": 200}
+OUTCOMES = {"custom_domain": 200, "openapi": 200, "other_client": 401, "typical": 200}
 
 pytestmark = pytest.mark.usefixtures("no_aws")
 

@@ -1,0 +1,203 @@
+"""openapi.json says what the API does, and one catalogue what its problems are."""
+
+import ast
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from documents import openapi
+from documents.problems import text as problems_page
+from shared import body, catalogue, contract, problems
+from shared.errors import EXPLANATIONS
+from shared.formats import FORMATS
+from tests.support.description import breaches, description
+from tests.unit.support import FUNCTIONS, REPORTS, Answer, event, template
+
+RESPONSES = template()["Resources"]["Api"]["Properties"]["GatewayResponses"]
+
+
+# ── The description ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert description()["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(description()).validate()
+
+
+def test_it_has_every_route_of_the_template_and_no_other() -> None:
+    described = {(method.upper(), path) for path, each in description()["paths"].items() for method in each}
+    assert described == {(route.method, route.path) for route in openapi.routes()}
+    assert len(described) == 9
+
+
+def test_only_the_description_itself_needs_no_token() -> None:
+    assert [route.path for route in openapi.routes() if route.open] == ["/openapi.json"]
+    for path, operations in description()["paths"].items():
+        for operation in operations.values():
+            assert operation.get("security") == ([] if path == "/openapi.json" else None)
+            assert ("401" in operation["responses"]) == (path != "/openapi.json")
+
+
+def examples() -> list[Any]:
+    found = []
+    for operations in openapi.document()["paths"].values():
+        for operation in operations.values():
+            holders = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in [kind for holder in holders for kind in holder.get("content", {}).values()]:
+                for name, example in content.get("examples", {}).items():
+                    where = f"{operation['operationId']} {name}"
+                    found.append(pytest.param(content["schema"], example["value"], id=where))
+            for parameter in operation.get("parameters", []):
+                if "example" in parameter:
+                    where = f"{operation['operationId']} {parameter['name']}"
+                    found.append(pytest.param(parameter["schema"], parameter["example"], id=where))
+    return found
+
+
+@pytest.mark.parametrize(("schema", "example"), examples())
+def test_an_example_is_one(schema: dict[str, Any], example: Any) -> None:
+    whole = {"allOf": [schema], "components": {"schemas": openapi.schemas()}}
+    assert list(contract.validator(whole).iter_errors(example)) == []
+
+
+def test_a_route_that_nobody_described_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = openapi.routes()
+    monkeypatch.setattr(openapi, "routes", lambda: [*known, openapi.Route("GET", "/history", "ShowHistory", False)])
+    with pytest.raises(ValueError, match=r"operations\.yaml: GET /history$"):
+        openapi.document()
+
+
+def test_it_is_served_with_the_deployments_address_and_reports(api: Callable[[str, Any], Answer]) -> None:
+    served = api("ListReports", event("list_reports/openapi"))
+    assert served.status == 200
+    assert served.body["servers"] == [{"url": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1"}]
+    request = served.body["components"]["schemas"].pop("ExportRequest")
+    assert request == body.whole(catalogue.load(REPORTS))
+    assert request["properties"]["report"]["enum"] == sorted(path.stem for path in REPORTS.glob("*.yaml"))
+    OpenAPIV31SpecValidator(served.body | {"components": description()["components"]}).validate()
+    committed = json.loads(json.dumps(description()))
+    del committed["components"]["schemas"]["ExportRequest"]
+    assert served.body == committed | {"servers": served.body["servers"]}
+
+
+# ── The request's body ──────────────────────────────────────────────────────────────────────────────────────────────
+
+DAY = {"from": "2013-01-01", "to": "2013-01-01"}
+FLIGHTS: dict[str, Any] = {"report": "flights", "format": "csv", "parameters": DAY}
+BODIES = [
+    FLIGHTS,
+    FLIGHTS | {"options": {}},
+    *(FLIGHTS | {"format": name} for name in FORMATS),
+    *(FLIGHTS | {"format": name, "options": {"bom": True}} for name in FORMATS),
+    *(FLIGHTS | {"format": name, "options": {"spreadsheet_safe": 1}} for name in FORMATS),
+    FLIGHTS | {"report": "trains"},
+    FLIGHTS | {"format": "doc"},
+    FLIGHTS | {"colour": "red"},
+    FLIGHTS | {"parameters": {}},
+    FLIGHTS | {"parameters": {"from": "2013-01-01", "to": "soon"}},
+    FLIGHTS | {"parameters": DAY | {"origin": "jfk"}},
+    {"report": "flights", "format": "csv"},
+    {"report": "flights"},
+    {},
+    [],
+]
+
+
+@pytest.mark.parametrize("given", BODIES, ids=json.dumps)
+def test_what_the_schema_allows_is_what_the_function_accepts(
+    given: Any, configure: Callable[[str], None], cloud: Any, api: Callable[[str, Any], Answer]
+) -> None:
+    described = contract.validator(body.whole(catalogue.load(REPORTS)))
+    answered = api("RequestExport", event("request_export/typical") | {"body": json.dumps(given)})
+    assert described.is_valid(given) == (answered.status == 202)
+
+
+def test_the_schema_without_reports_allows_any() -> None:
+    schema = body.whole(None)
+    Draft202012Validator.check_schema(schema)
+    assert contract.validator(schema).is_valid({"report": "trains", "format": "csv", "parameters": {"x": 1}})
+    assert not contract.validator(schema).is_valid({"report": "trains", "format": "csv", "options": {"x": 1}})
+
+
+# ── The catalogue of problems ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def raised() -> set[str]:
+    """The problems that the functions name, by the names of their constants."""
+    found = set()
+    for path in FUNCTIONS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "problems":
+                found.add(node.attr)
+    return found - {"CATALOGUE", "URN"}
+
+
+def test_every_problem_is_answered_by_a_function_or_by_the_gateway() -> None:
+    named = {getattr(problems, name).type for name in raised()}
+    for response in RESPONSES.values():
+        text = response["ResponseTemplates"]["application/json"]
+        named.add(json.loads(text.replace("$context.error.messageString", '""'))["type"])
+    assert named == {problem.type for problem in problems.CATALOGUE}
+
+
+def test_the_catalogue_is_whole_and_in_order() -> None:
+    constants = [value for value in vars(problems).values() if isinstance(value, problems.ProblemType)]
+    assert constants == list(problems.CATALOGUE)
+    assert len({problem.name for problem in problems.CATALOGUE}) == len(problems.CATALOGUE)
+    codes = [problem.code.replace("XX", "99") for problem in problems.CATALOGUE if problem.name != "refused"]
+    assert codes == sorted(codes)
+
+
+def test_every_problem_but_no_such_resource_is_described_of_some_route() -> None:
+    described = {each.name for route in openapi.routes() for each in openapi.problems_of(route)}
+    assert {each.name for each in problems.CATALOGUE} - described == {"no-such-resource"}
+
+
+def test_the_page_explains_every_problem_and_every_error_of_an_export() -> None:
+    page = problems_page()
+    for problem in problems.CATALOGUE:
+        assert f"\n### {problem.name}\n\n{problem.code} {problem.title}." in page
+        assert problem.when in page
+        assert problem.remedy in page
+    for name, explanation in EXPLANATIONS.items():
+        assert f"| `{name}` | {explanation.title} |" in page
+
+
+# ── The yardstick of all other tests ────────────────────────────────────────────────────────────────────────────────
+
+EXPORT = description()["paths"]["/exports/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
+SUCCEEDED = EXPORT["succeeded"]["value"]
+JSON, PROBLEM = {"Content-Type": "application/json"}, {"Content-Type": "application/problem+json"}
+GONE = {"type": problems.URN + "expired", "title": "The file has expired", "status": 410, "detail": "It has."}
+
+
+def test_an_answer_as_described_breaches_nothing() -> None:
+    assert breaches("GET", "/exports/x", 200, JSON | {"Retry-After": "1"}, json.dumps(SUCCEEDED)) == []
+    assert breaches("GET", "/exports/x/file", 410, PROBLEM, json.dumps(GONE)) == []
+    assert breaches("GET", "/exports/x/file", 302, {"Location": "https://s3"}, "") == []
+    assert breaches("DELETE", "/exports/x", 204, {}, "") == []
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "headers", "answer"),
+    [
+        ("GET /exports/x", 200, JSON, SUCCEEDED | {"colour": "red"}),
+        ("GET /exports/x", 200, JSON, SUCCEEDED | {"links": SUCCEEDED["links"] | {"next": "https://x"}}),
+        ("GET /exports/x", 200, JSON, SUCCEEDED | {"status": "DONE"}),
+        ("GET /exports/x", 200, JSON, {name: value for name, value in SUCCEEDED.items() if name != "rows"}),
+        ("GET /exports/x", 200, JSON | {"Location": "https://x"}, SUCCEEDED),
+        ("GET /exports/x", 200, PROBLEM, SUCCEEDED),
+        ("GET /exports/x", 202, JSON, SUCCEEDED),
+        ("GET /exports/x", 410, PROBLEM, GONE),
+        ("GET /exports/x/file", 409, PROBLEM, GONE),
+        ("GET /exports/x/file", 410, PROBLEM, GONE | {"colour": "red"}),
+        ("DELETE /exports/x", 204, {}, {}),
+        ("GET /history", 200, JSON, {}),
+    ],
+)
+def test_an_answer_that_is_otherwise_is_a_breach(call: str, status: int, headers: dict[str, str], answer: Any) -> None:
+    assert len(breaches(*call.split(), status, headers, json.dumps(answer))) == 1
