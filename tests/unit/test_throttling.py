@@ -1,0 +1,76 @@
+"""Whatever AWS throttles on the way of a request, on any route: its caller is told to come back, or need not know."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from documents import openapi
+from tests.unit.support import EXPORT_ID, PLAN, Answer, Calls, Cloud, Frozen, busy, event, failed, running, succeeded
+
+ROUTES: dict[str, list[tuple[str, str, list[dict[str, Any]]]]] = {
+    "POST /exports": [("RequestExport", "request_export/typical", [])],
+    "GET /exports": [("ReadExports", "read_exports/list", [running(), succeeded()])],
+    "GET /exports/{id}": [("ReadExports", "read_exports/typical", [running()])],
+    "GET /exports/{id}/file": [("ReadExports", "read_exports/file", [succeeded()])],
+    "DELETE /exports/{id}": [
+        ("DeleteExport", "delete_export/typical", [running()]),
+        ("DeleteExport", "delete_export/typical", [succeeded()]),
+    ],
+    "POST /exports/{id}/retry": [("RetryExport", "retry_export/typical", [failed()])],
+    "GET /limits": [("ReadExports", "read_exports/limits", [running()])],
+    "GET /reports": [("ListReports", "list_reports/typical", [])],
+    "GET /openapi.json": [("ListReports", "list_reports/openapi", [])],
+}
+"""Of each route the calls, and the records that they find."""
+MADE_GOOD = {("POST /exports/{id}/retry", "StartExecution"), ("DELETE /exports/{id}", "StopExecution")}
+"""What ReconcileExports does when it could not be done: the record says so already, and the caller is told that."""
+WITHOUT_AWS = {"GET /reports", "GET /openapi.json"}
+
+
+def test_every_route_is_here() -> None:
+    assert set(ROUTES) == {f"{route.method} {route.path}" for route in openapi.routes()}
+
+
+@pytest.mark.parametrize(
+    ("route", "function", "case", "records"),
+    [
+        pytest.param(route, *call, id=f"{route} {index}")
+        for route, several in ROUTES.items()
+        for index, call in enumerate(several)
+    ],
+)
+def test_a_call_that_is_throttled_is_503_or_made_good_later(
+    route: str,
+    function: str,
+    case: str,
+    records: list[dict[str, Any]],
+    api: Callable[[str, Any], Answer],
+    cloud: Cloud,
+    calls: Calls,
+    time: Frozen,
+) -> None:
+    def ask() -> Answer:
+        for item in cloud.items():
+            cloud.dynamodb.delete_item(
+                TableName=cloud.table, Key={name: {"S": item[name]} for name in ("owner", "export_id")}
+            )
+        cloud.write(*copy.deepcopy(records))
+        cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 3})
+        calls.made.clear()
+        if throttled:
+            calls.fail(throttled, "ThrottlingException")
+        return api(function, event(case))
+
+    throttled = ""
+    assert ask().status < 400
+    made = set(calls.made)
+    assert (made == set()) == (route in WITHOUT_AWS)
+    for throttled in sorted(made):
+        answered = ask()
+        calls.heal()
+        if (route, throttled) in MADE_GOOD:
+            assert answered.status == 202
+        else:
+            assert busy(answered), throttled
