@@ -144,12 +144,18 @@ def _refusals(route: Route) -> Iterator[tuple[str, list[ProblemType]]]:
 def _refusal(several: list[ProblemType], said: dict[str, Any]) -> dict[str, Any]:
     schema: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
     schema |= {"properties": {"type": {"enum": [problem.type for problem in several]}}}
+    examples = {problem.name: {"value": _example(problem, said["refusals"])} for problem in several}
     answer: dict[str, Any] = {
         "description": "\n".join(f"`{problem.name}`: {problem.when} {problem.remedy}" for problem in several),
-        "content": {_PROBLEM: {"schema": schema}},
+        "content": {_PROBLEM: {"schema": schema, "examples": examples}},
     }
     headers = {name: said["headers"][name] for problem in several for name in problem.headers}
     return answer | ({"headers": headers} if headers else {})
+
+
+def _example(problem: ProblemType, refusals: dict[str, Any]) -> dict[str, Any]:
+    status = {} if isinstance(problem.status, str) else {"status": int(problem.status)}
+    return {"type": problem.type, "title": problem.title, **status, **refusals[problem.name]}
 
 
 def _yaml(name: str) -> Any:
