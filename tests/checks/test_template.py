@@ -494,9 +494,9 @@ PLANTS = [
         "Say why in a comment",
     ),
     Plant(
-        "an API without an authorizer",
-        "        DefaultAuthorizer: Users\n",
-        "",
+        "a route of an API that SAM makes, without an authorizer",
+        "ShowLimits: {Type: Api, Properties: {RestApiId: !Ref Api, ",
+        "ShowLimits: {Type: Api, Properties: {",
         "ReadExports",
         "ShowLimits:",
         "ShowLimits is open to everybody",
