@@ -15,6 +15,7 @@ IN_ORDER = (
     "pipe_to_event_bus",
     "loopback_is_tls",
     "denial_names_resource",
+    "mail_has_a_sender",
     "missing_key_is_403",
     "entity_too_small",
     "full_object_checksums",

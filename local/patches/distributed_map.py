@@ -99,23 +99,12 @@ def new_map_run(state: dict[str, Any], effective: Any, parent: dict[str, Any], c
     count, percentage = field("ToleratedFailureCount"), field("ToleratedFailurePercentage")
     thresholds = [count, None if percentage is None else percentage / 100 * total]
     machine = f"{parent['stateMachineArn']}/{state.get('Label') or sfn.new_uuid()}"
-    run = {
-        "mapRunArn": f"{machine.replace(':stateMachine:', ':mapRun:')}:{sfn.new_uuid()}",
-        "status": "RUNNING",
-    }
-    return run | {
-        "executionArn": parent["executionArn"],
-        "startDate": sfn.now_iso(),
-        "maxConcurrency": int(field("MaxConcurrency") or 0),
-        "toleratedFailurePercentage": percentage or 0.0,
-        "toleratedFailureCount": int(count or 0),
-        "redriveCount": 0,
-        "_stateMachineArn": machine,
-        "_children": [],
-        "_total": total,
-        "_written": 0,
-        "_tolerated": min((each for each in thresholds if each is not None), default=0),
-    }
+    arn, tolerated = machine.replace(":stateMachine:", ":mapRun:"), [each for each in thresholds if each is not None]
+    run = {"mapRunArn": f"{arn}:{sfn.new_uuid()}", "status": "RUNNING", "executionArn": parent["executionArn"]}
+    run |= {"startDate": sfn.now_iso(), "redriveCount": 0, "maxConcurrency": int(field("MaxConcurrency") or 0)}
+    run |= {"toleratedFailurePercentage": percentage or 0.0, "toleratedFailureCount": int(count or 0)}
+    run |= {"_stateMachineArn": machine, "_children": [], "_total": total, "_written": 0}
+    return run | {"_tolerated": min(tolerated, default=0)}
 
 
 def run_children(run: dict[str, Any], inputs: list[Any], parent: dict[str, Any]) -> None:

@@ -114,12 +114,8 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]  # MiniStack h
             return super().invoke(event, request_id, **details)
         except RuntimeError as failure:
             late = isinstance(failure, runtime.ProvidedInitTimeout)
-            payload = {
-                "errorType": "Sandbox.Timedout" if late else "Runtime.ExitError",
-                "errorMessage": str(failure),
-            }
-            if isinstance(self._init_error, dict):
-                payload = self._init_error
+            payload = {"errorType": "Sandbox.Timedout" if late else "Runtime.ExitError", "errorMessage": str(failure)}
+            payload = self._init_error if isinstance(self._init_error, dict) else payload
             return {"status": "error", "error_payload": payload, "log": self._drain_stderr()}
 
     def _spawn(self, init_timeout: float | None = None) -> None:

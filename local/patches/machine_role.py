@@ -17,13 +17,9 @@ from ministack.core import iam_evaluator as iam
 from ministack.services import stepfunctions as sfn
 from ministack.services import sts
 
-EXCEPTIONS = {
-    "lambda": "Lambda.AWSLambdaException",
-    "dynamodb": "DynamoDB.AmazonDynamoDBException",
-    "sqs": "SQS.AmazonSQSException",
-    "events": "EventBridge.AmazonEventBridgeException",
-    "states": "StepFunctions.AWSStepFunctionsException",
-}
+EXCEPTIONS = {"lambda": "Lambda.AWSLambdaException", "dynamodb": "DynamoDB.AmazonDynamoDBException"}
+EXCEPTIONS |= {"sqs": "SQS.AmazonSQSException", "events": "EventBridge.AmazonEventBridgeException"}
+EXCEPTIONS |= {"states": "StepFunctions.AWSStepFunctionsException"}
 _role: ContextVar[tuple[str, str] | None] = ContextVar("state_machine_role", default=None)
 
 
@@ -49,10 +45,8 @@ def apply() -> None:
         return read_object(bucket, key)
 
     sfn._run_execution, sfn._s3_object_text = run_with_role, checked_read
-    sfn._invoke_resource, sfn._invoke_with_callback = (
-        checked(sfn._invoke_resource),
-        checked(sfn._invoke_with_callback),
-    )
+    sfn._invoke_resource = checked(sfn._invoke_resource)
+    sfn._invoke_with_callback = checked(sfn._invoke_with_callback)
 
 
 def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
@@ -66,10 +60,8 @@ def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
         prefix = sfn._prefix_sdk_error(service, "").partition(".")[0]
         exception = f"{prefix}.{prefix}Exception"
         service = {"sfn": "states", "eventbridge": "events"}.get(service, service)
-    function, bus = (
-        str(data.get("FunctionName")),
-        (data.get("Entries") or [{}])[0].get("EventBusName", "default"),
-    )
+    function, entries = str(data.get("FunctionName")), data.get("Entries") or [{}]
+    bus = entries[0].get("EventBusName", "default")
     target = {
         "lambda": function if function.startswith("arn:") else f"function:{function}",
         "dynamodb": f"table/{data.get('TableName')}",
@@ -99,8 +91,7 @@ def refusal(role: str, session: str, action: str, resource: str) -> str | None:
     key = f"ASIA{hashlib.sha256(caller.encode()).hexdigest()[:16].upper()}"
     details = {"Arn": caller, "UserId": f"{name}:{session}", "SecretAccessKey": key, "SessionToken": key}
     sts.register_session(key, details)
-    denied = iam.enforce(key, action, action.partition(":")[0], sfn.get_region(), resource_arn=resource)
-    if denied is None:
+    if (denied := iam.enforce(key, action, action.partition(":")[0], sfn.get_region(), resource_arn=resource)) is None:
         return None
     explicit = getattr(denied, "decision", "") == "Deny"
     reason = "of an explicit deny" if explicit else f"no identity-based policy allows the {action} action"

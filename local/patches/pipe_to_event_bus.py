@@ -99,8 +99,6 @@ def render(template: str, record: dict[str, Any]) -> str:
             quoted ^= token.group() == '"'
             return token.group()
         value = record if token.group(1) == "aws.pipes.event" else at(token.group(1), record)
-        if quoted:
-            return value if isinstance(value, str) else json.dumps(value)
-        return json.dumps(value)
+        return value if quoted and isinstance(value, str) else json.dumps(value)
 
     return TOKEN.sub(replace, template)

@@ -40,10 +40,7 @@ def apply() -> None:
         return leads_somewhere(*where) is rule["IsPresent"]
 
     def error_matches(names: list[str], error: str) -> Any:
-        uncatchable = {
-            "States.Runtime": False,
-            "States.DataLimitExceeded": "States.DataLimitExceeded" in names,
-        }
+        uncatchable = {"States.Runtime": False, "States.DataLimitExceeded": "States.DataLimitExceeded" in names}
         return uncatchable[error] if error in uncatchable else matches(names, error)
 
     def retrier(retriers: list[dict[str, Any]], error: str, counts: dict[int, int]) -> tuple[Any, int]:
