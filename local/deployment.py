@@ -99,6 +99,8 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "event_bus": outputs["EventBusName"],
         "state_machine_arn": outputs["StateMachineArn"],
         "retention_days": int(parameters["RetentionDays"]),
+        "sender_email": parameters["SenderEmail"],
+        "page_url": parameters["PageUrl"],
     }
 
 
@@ -108,6 +110,8 @@ def fill(description: dict[str, Any]) -> dict[str, Any]:
     s3 = client("s3", description)
     for file in sample_data.write(sample_data.FOLDER):
         s3.upload_file(str(file), bucket, prefix + file.relative_to(sample_data.FOLDER).as_posix())
+    if description["endpoint_url"] and description["sender_email"]:  # on AWS its owner verifies it
+        client("sesv2", description).create_email_identity(EmailIdentity=description["sender_email"])
     users = {
         airline: create_user(description, f"{airline.lower()}@example.com", airline)
         for airline in sample_data.airlines()

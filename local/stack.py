@@ -30,6 +30,7 @@ LAMBDA_LIMIT = 262_144_000
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
+PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
 # What decides the emulator, and what is deployed on it.
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
 _PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/stack.py"]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from shared import body, catalogue
+from shared import body, catalogue, notification
 from shared.catalogue import Report
 from shared.formats import FORMATS
 from shared.function import Event, function
@@ -29,7 +29,9 @@ def describe_api(request: Request) -> Answer:
     """The API as OpenAPI describes it, with this deployment's address and reports. Nobody needs to sign in for it."""
     document = _document()
     described = document | {"servers": [{"url": request.base_url}]}
-    schemas = document["components"]["schemas"] | {"ExportRequest": body.whole(catalogue.deployed())}
+    schemas = document["components"]["schemas"] | {
+        "ExportRequest": body.whole(catalogue.deployed(), can_notify=notification.is_offered())
+    }
     return Answer(HTTPStatus.OK, described | {"components": document["components"] | {"schemas": schemas}})
 
 
@@ -40,12 +42,12 @@ def _document() -> dict[str, Any]:
 
 
 def _represent(report: Report) -> dict[str, Any]:
-    columns = report.definition["columns"]
+    columns, options = report.definition["columns"], notification.with_option if notification.is_offered() else dict
     return {
         "id": report.id,
         "title": report.definition["title"],
         "description": report.definition.get("description"),
         "columns": [{key: column[key] for key in ("name", "title", "type")} for column in columns],
-        "formats": [{"name": each.name, "options": each.options_schema} for each in FORMATS.values()],
+        "formats": [{"name": each.name, "options": options(each.options_schema)} for each in FORMATS.values()],
         "parameters": report.parameters_schema,
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import uuid_utils.compat as uuid
 
-from shared import attempts, aws, catalogue, clock, contract, problems, records
+from shared import attempts, aws, catalogue, clock, contract, notification, problems, records
 from shared.body import schema as body_schema
 from shared.busy import busy, busy_when_aws_is
 from shared.contract import Fault
@@ -29,7 +29,7 @@ def handler(event: Event) -> Any:
 def request_export(request: Request) -> Answer:
     """Checks everything, records the export, starts it; or answers with the export that the key already stands for."""
     caller = request.identify()
-    body = _parse(request.event.get("body"), request.event.get("isBase64Encoded", False))
+    body = _parse(request.event.get("body"), request.event.get("isBase64Encoded", False), caller)
     idempotency = _idempotency(request.header("Idempotency-Key"), body)
     try:
         if idempotency and (first := records.find_first(caller.owner, idempotency, _epoch())):
@@ -46,7 +46,7 @@ def request_export(request: Request) -> Answer:
     return accepted(request, record)
 
 
-def _parse(body: str | None, encoded: bool) -> dict[str, Any]:
+def _parse(body: str | None, encoded: bool, caller: Caller) -> dict[str, Any]:
     """The request body: ``{report, format, parameters, options}`` without a fault."""
     if encoded:
         raise invalid([Fault(pointer="", detail="the body is binary", allowed="JSON text")])
@@ -62,7 +62,7 @@ def _parse(body: str | None, encoded: bool) -> dict[str, Any]:
     except ValueError as error:
         detail = f"the body is not JSON: {error}" if body else "the body is empty"
         raise invalid([Fault(pointer="", detail=detail, allowed="a JSON object")]) from error
-    if faults := _faults(parsed):
+    if faults := _faults(parsed, caller):
         raise invalid(faults)
     return {"parameters": {}, "options": {}} | parsed  # type: ignore[no-any-return]
 
@@ -77,7 +77,7 @@ def _refuse_number(text: str) -> Any:
     raise ValueError(f"{text} is not a finite number")
 
 
-def _faults(body: Any) -> list[Fault]:
+def _faults(body: Any, caller: Caller) -> list[Fault]:
     reports = catalogue.deployed()
     found = contract.faults(body_schema(reports), body)
     wrong = {fault["pointer"] for fault in found}
@@ -87,7 +87,8 @@ def _faults(body: Any) -> list[Fault]:
         report_faults = reports[body["report"]].faults(body.get("parameters", {}))
         found += [Fault(**fault | {"pointer": "/parameters" + fault["pointer"]}) for fault in report_faults]
     if "/format" not in wrong and "/options" not in wrong:
-        of_options = option_faults(body["format"], body.get("options", {}))
+        options = body.get("options", {})
+        of_options = option_faults(body["format"], options) or notification.faults(options, caller.email)
         found += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in of_options]
     return found
 
@@ -109,7 +110,7 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
     now = clock.now()
     export_id = str(uuid.uuid7())
     report, file_format = catalogue.report(body["report"]), FORMATS[body["format"]]
-    return {
+    record: Record = {
         "owner": caller.owner,
         "active_owner": caller.owner,
         "export_id": export_id,
@@ -124,6 +125,9 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
         "file_name": f"{report.id}-{caller.tenant}-{now:%Y%m%d}-{export_id[-8:]}.{file_format.extension}",
         "delete_after": delete_after(now),
     }
+    if caller.email and notification.is_wanted(body["options"]):
+        record["notify"] = caller.email
+    return record
 
 
 def _start(record: Record, idempotency: Idempotency | None) -> None:

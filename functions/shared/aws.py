@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore import exceptions
@@ -13,12 +13,15 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 # A call of the API must be answered, or given up, well within its function's 15 seconds.
 _PROMPT = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
+# A mail is sent once, whatever comes of it: SES knows no idempotency token.
+_ONCE = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
 # Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
 _S3 = Config(
     signature_version="s3v4",
@@ -81,3 +84,17 @@ def stepfunctions() -> SFNClient:
 def sqs() -> SQSClient:
     """Client of SQS."""
     return boto3.client("sqs", config=_PROMPT)
+
+
+@cache
+def ses() -> SESV2Client:
+    """Client of SES that never tries a call again, and whose errors name no address."""
+    client = boto3.client("sesv2", config=_ONCE)
+    client.meta.events.register("after-call.sesv2", _forget_message)
+    return client
+
+
+def _forget_message(parsed: dict[str, Any], **_: Any) -> None:
+    """SES says in its refusals whom a mail was for: neither a log nor a trace may hold that. The code stays."""
+    if "Error" in parsed:
+        parsed["Error"]["Message"] = "SES's own words are left out, for they may name addresses"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared import notification
 from shared.catalogue import Report
 from shared.formats import FORMATS
 
@@ -22,13 +23,14 @@ def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
     }
 
 
-def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
+def whole(reports: Mapping[str, Report] | None, *, can_notify: bool = True) -> dict[str, Any]:
     """The body with the parameters of each report and the options of each format, for whoever reads or sends one.
 
     What a schema cannot say is left out: which dates make a span, which names are time zones.
 
     Args:
         reports: those of a deployment; None when it is not known which there are.
+        can_notify: whether it sends mail.
     """
     described = schema(reports or {})
     fields = described["properties"]
@@ -40,9 +42,10 @@ def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
     fields["options"]["description"] = "How the file is to be written; each has a default."
     offered: list[tuple[dict[str, Any], list[str]]] = []
     for name, each in FORMATS.items():
-        same = next((names for options, names in offered if options == each.options_schema), None)
+        known = notification.with_option(each.options_schema) if can_notify else each.options_schema
+        same = next((names for options, names in offered if options == known), None)
         if same is None:
-            offered.append((each.options_schema, [name]))
+            offered.append((known, [name]))
         else:
             same.append(name)
     rules = [_when("format", names, {"properties": {"options": options}}) for options, names in offered]

@@ -18,6 +18,8 @@ from shared.telemetry import logger
 
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USER = re.compile(r"[A-Za-z0-9-]{1,128}")
+# One address, in ASCII as SES wants it ("SendEmail"): what HTML calls a valid e-mail address, which quotes nothing.
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _MOST_FAULTS = 100
 
 
@@ -59,6 +61,8 @@ class Caller:
 
     tenant: str
     user: str
+    email: str | None = field(default=None, repr=False)
+    """The address, where the pool has verified it."""
 
     @property
     def owner(self) -> str:
@@ -123,7 +127,14 @@ class Request:
         ):
             detail = f"The ID token needs {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
             raise Problem(problems.IDENTITY_INCOMPLETE, detail)
-        return Caller(tenant, user)
+        return Caller(tenant, user, _verified_email(claims))
+
+
+def _verified_email(claims: Mapping[str, Any]) -> str | None:
+    """The claim ``email``. API Gateway hands every claim on as text, a boolean too."""
+    email, verified = claims.get("email"), claims.get("email_verified")
+    is_verified = verified is True or verified == "true"
+    return email if is_verified and isinstance(email, str) and _EMAIL.fullmatch(email) else None
 
 
 Route = Callable[[Request], Answer]

@@ -68,6 +68,10 @@ class Record(TypedDict, total=False):
     letter: Literal["due"]  # a dead letter is to be sent for the attempt
     letter_claimed_at: str  # somebody is sending it since then
     adopted: bool  # a repeated request with the same Idempotency-Key answers for it
+    notify: str  # the verified address that is mailed when the export has ended; for NotifyOwner's eyes only
+    mailing: str  # <attempt>/<status> that somebody began to mail
+    mailing_since: str
+    mailed: str  # <attempt>/<status> that was mailed
 
 
 class AlreadyRequested(Exception):
@@ -246,6 +250,33 @@ def settled(record: Record) -> bool:
         "REMOVE active_owner",
         "attempt = :attempt AND active_owner = :settling AND attribute_not_exists(letter)",
         {":settling": SETTLING},
+    )
+
+
+def mail_id(record: Record) -> str:
+    """What is mailed once: ``<attempt>/<status>`` of an export."""
+    return f"{record['attempt']}/{record['status']}"
+
+
+def claim_mail(record: Record, now: datetime.datetime) -> bool:
+    """Whether the caller may mail that the export ended so: it has, and nobody did, nor began to within two minutes."""
+    return _update(
+        record,
+        "SET mailing = :mail, mailing_since = :now",
+        "attempt = :attempt AND #status = :status AND (attribute_not_exists(mailed) OR mailed <> :mail)"
+        " AND (attribute_not_exists(mailing) OR mailing <> :mail OR mailing_since < :gone)",
+        {":mail": mail_id(record), ":status": record["status"]}
+        | {":now": clock.stamp(now), ":gone": clock.stamp(now - _CLAIM)},
+    )
+
+
+def note_mailed(record: Record) -> bool:
+    """Notes that the mail was sent; False when the export has moved on, and there is nothing to note."""
+    return _update(
+        record,
+        "SET mailed = :mail REMOVE mailing, mailing_since",
+        "attempt = :attempt AND #status = :status",
+        {":mail": mail_id(record), ":status": record["status"]},
     )
 
 

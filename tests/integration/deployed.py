@@ -14,7 +14,7 @@ import uuid_utils.compat
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from local import deployment
-from tests.integration.api import PATIENCE_SECONDS, Caller
+from tests.integration.api import PATIENCE_SECONDS, Caller, http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -261,6 +261,16 @@ class Deployed:
 
         until(heard, "the rule on the event bus to work")
         announcements.received.clear()
+
+    # Mail
+
+    def mails(self, to: str) -> list[dict[str, Any]]:
+        """The mails that the emulator's SES has sent to an address, in order; on AWS nobody can read them back."""
+        assert self.emulated
+        answer = http("GET", f"{self['endpoint_url']}/_ministack/ses/messages")
+        sent = [mail for mails in answer.json["messages"].values() for mail in mails if mail["To"] == [to]]
+        names = {"from": "Source", "to": "To", "subject": "Subject", "text": "BodyText", "html": "BodyHtml"}
+        return [{ours: mail[theirs] for ours, theirs in names.items()} for mail in sent]
 
     # Logs
 

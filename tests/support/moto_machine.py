@@ -40,6 +40,7 @@ from moto.core.models import botocore_stubber
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
 from moto.s3.models import S3Backend
+from moto.sesv2.responses import SESV2Response
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
 from moto.stepfunctions.parser.asl.component.common.catch.catch_outcome import CatchOutcome
@@ -243,6 +244,8 @@ class Cloud:
     """Seconds that retries would have waited."""
     written: list[str] = field(default_factory=list)
     """Keys of the objects that were put, in order, whole files that were uploaded in parts left out."""
+    mails: list[dict[str, Any]] = field(default_factory=list)
+    """What SES was asked to send and took, in order."""
     _refusals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _lost_answers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _before: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
@@ -255,8 +258,8 @@ class Cloud:
     _one_at_a_time: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        services = ("s3", "dynamodb", "dynamodbstreams", "sqs", "stepfunctions")
-        self.s3, self.dynamodb, self.streams, self.sqs, self.stepfunctions = map(_client, services)
+        services = ("s3", "dynamodb", "dynamodbstreams", "sesv2", "sqs", "stepfunctions")
+        self.s3, self.dynamodb, self.streams, self.ses, self.sqs, self.stepfunctions = map(_client, services)
         self.table, self.bucket = self.template.name("ExportsTable"), self.template.name("ExportsBucket")
         self.dead_letters_url = self.template.resolve({"Ref": "DeadLetters"})
         self._make_resources()
@@ -269,6 +272,8 @@ class Cloud:
             TableName=self.table, StreamSpecification=stream, **{key: table[key] for key in described}
         )
         self.stream_arn = made["TableDescription"]["LatestStreamArn"]
+        if self.template.parameters["SenderEmail"]:
+            self.ses.create_email_identity(EmailIdentity=self.template.parameters["SenderEmail"])
         self.s3.create_bucket(Bucket=self.bucket)
         self.sqs.create_queue(QueueName=queue["QueueName"])
         self.machine_arn = self.stepfunctions.create_state_machine(
@@ -728,6 +733,20 @@ def noting_what_is_written(cloud: Cloud) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def keeping_the_mails(cloud: Cloud) -> Iterator[None]:
+    """Keeps each mail whole; of one with text and HTML moto keeps the HTML only."""
+    stock = SESV2Response.send_email
+
+    def send(response: SESV2Response) -> str:
+        answer = stock(response)
+        cloud.mails.append(json.loads(response.body))
+        return answer
+
+    with mock.patch.object(SESV2Response, "send_email", send):
+        yield
+
+
+@contextlib.contextmanager
 def histories_of_children(cloud: Cloud) -> Iterator[None]:
     """Keeps what the children of a Map did; moto throws it away, on AWS each child has a history of its own."""
     stock = DistributedIterationComponent._map_run
@@ -834,6 +853,7 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         stack.enter_context(mock.patch.object(RetryQuota, "acquire", return_value=True))
         stack.enter_context(writes_of_the_table_one_at_a_time())
         stack.enter_context(noting_what_is_written(cloud))
+        stack.enter_context(keeping_the_mails(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())
         stack.enter_context(result_writer_reads_the_states_input())
@@ -854,6 +874,6 @@ def _invoke(cloud: Cloud) -> Callable[..., bytes]:
 
 def _forget() -> None:
     """Drops what a function's process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()

@@ -54,7 +54,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
 

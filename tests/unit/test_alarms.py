@@ -53,7 +53,7 @@ def test_queues_executions_map_runs_and_the_api_are_watched() -> None:
     assert len(watched("AWS/ApiGateway", "5XXError")) == 1
     queues = [
         [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
-        for queue in ("Unannounced", "DeadLetters", "Unreconciled")
+        for queue in ("Unannounced", "DeadLetters", "Unreconciled", "Unmailed")
     ]
     assert watched("AWS/SQS", "ApproximateNumberOfMessagesVisible") == queues
     assert watched("AWS/SQS", "ApproximateAgeOfOldestMessage") == queues

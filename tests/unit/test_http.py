@@ -100,7 +100,7 @@ def calling(**claims: Any) -> Request:
 def test_the_caller_is_the_tenant_and_the_user_of_the_token() -> None:
     caller = calling().identify()
     assert caller.owner == OWNER
-    assert caller == Caller(*OWNER.split("#"))
+    assert caller == Caller(*OWNER.split("#"), "dana@example.com")
 
 
 @pytest.mark.usefixtures("_identity")

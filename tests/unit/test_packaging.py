@@ -10,7 +10,9 @@ import pytest
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
 PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}
-LAZY = {f"mypy_boto3_{service}" for service in ("dynamodb", "s3", "sqs", "stepfunctions")}  # for the types alone
+LAZY = {
+    f"mypy_boto3_{service}" for service in ("dynamodb", "s3", "sesv2", "sqs", "stepfunctions")
+}  # for the types alone
 
 REQUIREMENTS = [
     *sorted(ROOT.glob("requirements/*.txt")),

@@ -150,6 +150,8 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "claim_letter": lambda record: records.claim_letter(record, MOMENT),
     "letter_sent": records.letter_sent,
     "settled": records.settled,
+    "claim_mail": lambda record: records.claim_mail(record, MOMENT),
+    "note_mailed": records.note_mailed,
     "remove": records.remove,
 }
 STATES = {
@@ -170,6 +172,8 @@ ALLOWED = {
     "claim_letter": {"FAILED, a letter due"},
     "letter_sent": {"FAILED, a letter due"},
     "settled": {"FAILED", "CANCELLED"},
+    "claim_mail": set(STATES),  # whoever mails says of what status
+    "note_mailed": set(STATES),
     "remove": set(STATES),  # whoever removes says of what status
 }
 
@@ -282,6 +286,24 @@ def test_a_letter_is_claimed_for_two_minutes(seconds: int, free: bool, cloud: Cl
     assert records.claim_letter(due, MOMENT)
     assert cloud.records() == [due | {"letter_claimed_at": "2026-11-23T09:12:31.482Z"}]
     assert records.claim_letter(due, MOMENT + datetime.timedelta(seconds=seconds)) is free
+
+
+def test_a_mail_is_claimed_for_two_minutes_by_attempt_and_status(cloud: Cloud) -> None:
+    ready: Any = succeeded()
+    cloud.write(ready | {"mailing": "1/FAILED", "mailing_since": LATER, "mailed": "1/FAILED"})
+    assert records.claim_mail(ready, MOMENT)
+    assert cloud.records()[0]["mailing"] == "1/SUCCEEDED"
+    assert not records.claim_mail(ready, MOMENT + datetime.timedelta(seconds=120))
+    assert records.claim_mail(ready, MOMENT + datetime.timedelta(seconds=121))
+
+
+def test_a_mail_that_is_noted_is_claimed_no_more(cloud: Cloud) -> None:
+    ready: Any = succeeded()
+    cloud.write(ready)
+    assert records.claim_mail(ready, MOMENT)
+    assert records.note_mailed(ready)
+    assert cloud.records() == [ready | {"mailed": "1/SUCCEEDED"}]
+    assert not records.claim_mail(ready, MOMENT + datetime.timedelta(days=1))
 
 
 def test_a_letter_that_was_sent_is_due_no_longer(cloud: Cloud) -> None:

@@ -242,11 +242,11 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     ),
     "an unknown option": (
         LEAST | {"options": {"colour": "red"}},
-        [("/options/colour", "is not known here", "bom, delimiter, header_style, spreadsheet_safe, timezone")],
+        [("/options/colour", "is not known here", "bom, delimiter, header_style, notify, spreadsheet_safe, timezone")],
     ),
     "an option of another format": (
         LEAST | {"format": "jsonl", "options": {"delimiter": ";"}},
-        [("/options/delimiter", "is not known here", "header_style, timezone")],
+        [("/options/delimiter", "is not known here", "header_style, notify, timezone")],
     ),
     "a time zone that is none": (
         LEAST | {"options": {"timezone": "Mars/Olympus"}},

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from shared import contract
+from shared import contract, notification
 from shared.assembly import Segment
 from shared.contract import Fault
 from shared.formats import options
@@ -89,11 +89,12 @@ FORMATS = {each.name: each for each in _ALL}
 
 
 def resolve_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """A request's options with the format's defaults filled in."""
-    return options.resolve(FORMATS[name].options_schema, given)
+    """What of a request's options the file depends on, with the format's defaults filled in: all but ``notify``."""
+    of_file = {option: value for option, value in given.items() if option != "notify"}
+    return options.resolve(FORMATS[name].options_schema, of_file)
 
 
 def option_faults(name: str, given: object) -> list[Fault]:
     """Every fault of a request's options; pointers start at the options' own root."""
-    schema = FORMATS[name].options_schema
+    schema = notification.with_option(FORMATS[name].options_schema)
     return contract.faults(schema, given) or options.zone_faults(schema, given)

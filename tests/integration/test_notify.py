@@ -1,0 +1,202 @@
+"""An owner who asked for it is mailed once how the export ended; the address is told to nobody else."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.deployment import PASSWORD
+from shared import contract
+from tests.integration.api import flights
+from tests.integration.deployed import until
+from tests.integration.source import parquet, with_damaged_footer
+from tests.unit.support import FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.api import Caller
+    from tests.integration.deployed import Announcements, Deployed
+
+ANNOUNCEMENT = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
+DAY = {"first": "2013-01-01", "last": "2013-01-02"}
+reads_mail = pytest.mark.emulator_only("what SES has sent on AWS lies in the owner's mailbox")
+FUNCTION_NAMES = ("request-export", "read-exports", "plan-parts", "generate-part", "assemble-file", "notify-owner")
+
+
+@pytest.fixture(autouse=True)
+def _mail_is_sent(deployed: Deployed) -> None:
+    if not deployed["sender_email"]:
+        pytest.skip("the stack was deployed without SenderEmail")
+
+
+def ask(caller: Caller, **parameters: Any) -> dict[str, Any]:
+    """Requests flights, and to be mailed."""
+    answer = caller.post(flights(**parameters) | {"options": {"notify": True}})
+    assert answer.status == 202, answer
+    assert answer.json["options"]["notify"] is True
+    assert caller.email not in answer.content.decode()
+    return dict(answer.json)
+
+
+def mailed(deployed: Deployed, caller: Caller, number: int = 1) -> list[dict[str, Any]]:
+    """The mails to a caller, as soon as there are so many."""
+    return until(
+        lambda: found if len(found := deployed.mails(caller.email)) >= number else [], f"{number} mails to a caller"
+    )
+
+
+def said(deployed: Deployed, export: dict[str, Any], words: str) -> list[dict[str, Any]]:
+    """The lines of NotifyOwner with these words on an export, as soon as there is one."""
+
+    def lines() -> list[dict[str, Any]]:
+        every = deployed.log_lines("notify-owner", export["created_at"])
+        return [line for line in every if (line.get("correlation_id"), line["message"]) == (export["id"], words)]
+
+    return until(lines, f"NotifyOwner to log {words!r} of {export['id']}")
+
+
+def link(deployed: Deployed, export: dict[str, Any]) -> str:
+    return f"{deployed['page_url']}?export={export['id']}"
+
+
+@reads_mail
+def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
+    caller: Caller, deployed: Deployed
+) -> None:
+    with deployed.listening(caller.owner) as announcements:
+        export = caller.follow(ask(caller, **DAY)).end
+        [announced] = announcements.of(export)
+    assert export["status"] == "SUCCEEDED"
+    [mail] = mailed(deployed, caller)
+    assert (mail["from"], mail["to"]) == (deployed["sender_email"], [caller.email])
+    assert mail["subject"] == "Your report is ready: flights"
+    file_name = caller.signed(export)["file_name"]
+    for part in (mail["text"], mail["html"]):
+        assert file_name in part
+        assert f"{export['rows']:,} rows" in part
+        assert export["expires_at"][:16].replace("T", " ") in part
+        assert link(deployed, export) in part
+        assert not any(sign in part for sign in ("X-Amz", "Signature", deployed["bucket"], deployed["api_url"]))
+    assert mail["html"].startswith("<!DOCTYPE html>")
+    assert "<" not in mail["text"]
+
+    entry = {
+        "Source": announced["source"],
+        "DetailType": announced["detail-type"],
+        "EventBusName": deployed["event_bus"],
+    }
+    deployed.client("events").put_events(Entries=[entry | {"Detail": json.dumps(announced["detail"])}])
+    said(deployed, export, "mailed before")
+    assert deployed.mails(caller.email) == [mail]
+    [record] = deployed.records(caller.owner)
+    assert (record["mailed"], "mailing" in record) == ("1/SUCCEEDED", False)
+
+
+@reads_mail
+def test_a_report_that_failed_is_mailed_with_what_to_do_and_the_address_stays_where_it_is(
+    deployed: Deployed, sign_up: Callable[[str], Caller]
+) -> None:
+    caller = sign_up(f"test-{uuid.uuid4().hex[:12]}")
+    path, content = f"flights/year=2085/month=1/{uuid.uuid4().hex}.parquet", with_damaged_footer(parquet(caller.tenant))
+    with deployed.listening(caller.owner) as announcements, deployed.source_file(path, content) as key:
+        export = caller.follow(ask(caller, first="2085-01-01", last="2085-01-31")).end
+        announced = announcements.of(export)
+    assert export["status"] == "FAILED"
+    [mail] = mailed(deployed, caller)
+    assert mail["subject"] == "Your report could not be made: flights"
+    for part in (mail["text"], mail["html"]):
+        assert export["error"]["title"] in part
+        assert export["error"]["remedy"] in part
+        assert link(deployed, export) in part
+        assert key not in part  # the detail is for who signs in
+
+    execution, letter = deployed.execution(export), deployed.letter(export["id"])
+    logged = [deployed.log_lines(name, export["created_at"]) for name in FUNCTION_NAMES]
+    assert said(deployed, export, "mailed")
+    # Its name is the address in front of the @; nobody but the record and SES have heard of it.
+    told = str([announced, execution["input"], execution.get("output"), execution["cause"], letter, logged, export])
+    assert export["id"] in told
+    assert caller.email.partition("@")[0] not in told
+    [record] = deployed.records(caller.owner)
+    assert record["notify"] == caller.email
+
+
+@reads_mail
+def test_who_did_not_ask_is_not_mailed(caller: Caller, deployed: Deployed) -> None:
+    export = caller.make(**DAY)
+    said(deployed, export, "nobody waits for it")
+    assert "notify" not in export["options"]
+    assert deployed.mails(caller.email) == []
+
+
+@reads_mail
+def test_who_cancels_is_not_mailed_but_of_the_next_attempt(
+    deployed: Deployed, sign_up: Callable[[str], Caller]
+) -> None:
+    caller = sign_up("HA")
+    with deployed.listening(caller.owner) as announcements:
+        export = caller.get(f"/exports/{deployed.fabricate(caller.owner, 'RUNNING', notify=caller.email)}").json
+        assert caller.delete(export).status == 202
+        assert [each["detail-type"] for each in announcements.of(export)] == ["Export Cancelled"]
+    assert caller.retry(export).status == 202
+    again = caller.follow(export).end
+    assert (again["attempt"], again["status"]) == (2, "SUCCEEDED")
+    [mail] = mailed(deployed, caller)
+    assert mail["subject"].startswith("Your report is ready")
+
+
+@reads_mail
+def test_the_file_is_the_same_whether_mail_was_asked_for_or_not(caller: Caller, deployed: Deployed) -> None:
+    silent, loud = caller.make(**DAY), caller.follow(ask(caller, **DAY)).end
+    assert loud["crc32"] == silent["crc32"]
+    first, second = (record["plan"] for record in deployed.records(caller.owner))
+    assert first == second
+
+
+def test_what_the_pipe_announces_keeps_the_published_schema(
+    deployed: Deployed, sign_up: Callable[[str], Caller]
+) -> None:
+    caller = sign_up("HA")
+
+    def announced(announcements: Announcements, export: dict[str, Any]) -> dict[str, Any]:
+        [event] = announcements.of(export)
+        assert contract.faults(ANNOUNCEMENT, event) == []
+        return event
+
+    def ended(status: str) -> dict[str, Any]:
+        """An export that ends so under the Pipe's eyes, whoever writes it."""
+        failure = {"state": "GeneratePart", "type": "SourceChanged", "error": "{}", "part": "3"}
+        export_id = deployed.fabricate(caller.owner, "RUNNING")
+        for name, value in {"failure": failure, "finished_at": "2026-11-23T09:12:40.700Z"}.items():
+            if name != "failure" or status == "FAILED":
+                deployed.update(caller.owner, export_id, name, value)
+        deployed.update(caller.owner, export_id, "detail_type", f"Export {status.capitalize()}")
+        deployed.update(caller.owner, export_id, "status", status)
+        return {"id": export_id}
+
+    with deployed.listening(caller.owner) as announcements:
+        made = announced(announcements, caller.make(**DAY))
+        failed = announced(announcements, ended("FAILED"))
+        cancelled = announced(announcements, ended("CANCELLED"))
+    assert [each["detail"]["status"] for each in (made, failed, cancelled)] == ["SUCCEEDED", "FAILED", "CANCELLED"]
+    assert failed["detail"]["failure"] == {"state": "GeneratePart", "type": "SourceChanged", "part": "3"}
+    assert made["detail"]["failure"] == cancelled["detail"]["failure"] == {"state": "", "type": "", "part": ""}
+
+
+def test_an_address_that_the_pool_has_not_verified_is_refused(deployed: Deployed) -> None:
+    caller = deployed.sign_up("HA")
+    deployed.client("cognito-idp").admin_update_user_attributes(
+        UserPoolId=deployed["user_pool_id"],
+        Username=caller.email,
+        UserAttributes=[{"Name": "email_verified", "Value": "false"}],
+    )
+    doubtful = deployed.caller({"email": caller.email, "password": PASSWORD})
+    problem = doubtful.post(flights(**DAY) | {"options": {"notify": True}}).problem(400, "invalid-request")
+    [fault] = problem["errors"]
+    assert fault["pointer"] == "/options/notify"
+    assert "email_verified" in fault["allowed"]
+    assert caller.exports() == []

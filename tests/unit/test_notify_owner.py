@@ -1,0 +1,372 @@
+"""NotifyOwner: one mail for each end that its owner asked to be told of, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import copy
+import html
+import io
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notify_owner import mail
+from shared import aws, contract, telemetry
+from tests.unit.support import (
+    EXPORT_ID,
+    FUNCTIONS,
+    NO_ANSWER,
+    OWNER,
+    cancelled,
+    event,
+    failed,
+    queued,
+    running,
+    succeeded,
+    template,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.support import Calls, Cloud, Frozen
+
+    Deliver = Callable[..., Any]
+
+ANN, SENDER = "ann@example.com", "reports@example.com"
+TYPICAL = event("notify_owner/typical")
+MESSAGE = TYPICAL["Records"][0]["messageId"]
+DONE: dict[str, Any] = {"batchItemFailures": []}
+AGAIN = {"batchItemFailures": [{"itemIdentifier": MESSAGE}]}
+SCHEMA = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def deliver(cloud: Cloud, calls: Calls, time: Frozen, configure: Callable[[str], None], handler: Any) -> Deliver:
+    """Delivers messages of the queue, the typical one by default; what is to come again."""
+    configure("NotifyOwner")
+    aws.ses().create_email_identity(EmailIdentity=SENDER)
+    calls.made.clear()
+    return lambda given=TYPICAL: handler("NotifyOwner")(copy.deepcopy(given))
+
+
+def mails(calls: Calls) -> int:
+    """How many mails were given to SES."""
+    return calls.made.count("SendEmail")
+
+
+def ready(**more: Any) -> dict[str, Any]:
+    return succeeded(**{"notify": ANN} | more)
+
+
+# ── Once ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_mail_is_claimed_then_sent_then_noted(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(ready())
+    assert deliver() == DONE
+    assert calls.made == ["PutItem", "GetItem", "UpdateItem", "SendEmail", "UpdateItem"]
+    assert cloud.records() == [ready(mailed="1/SUCCEEDED")]
+
+
+def test_a_second_delivery_sends_nothing(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(ready())
+    assert [deliver(), deliver()] == [DONE, DONE]
+    assert mails(calls) == 1
+
+
+def test_both_deliveries_in_one_batch_are_one_mail(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(ready())
+    assert deliver({"Records": TYPICAL["Records"] + event("notify_owner/duplicate")["Records"]}) == DONE
+    assert mails(calls) == 1
+
+
+def test_the_next_attempt_is_mailed_too(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(ready(mailed="1/FAILED", attempt=2))
+    second = json.loads(json.dumps(TYPICAL).replace(f"{EXPORT_ID}/1/", f"{EXPORT_ID}/2/"))
+    second["Records"][0]["body"] = second["Records"][0]["body"].replace('"attempt":"1"', '"attempt":"2"')
+    assert deliver(second) == DONE
+    assert mails(calls) == 1
+    assert cloud.records()[0]["mailed"] == "2/SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        queued(notify=ANN, attempt=2),
+        running(notify=ANN),
+        failed() | {"notify": ANN},
+        cancelled(notify=ANN),
+        succeeded(),
+        ready(attempt=2),
+        ready(mailed="1/SUCCEEDED"),
+        ready(expires_at="2026-11-23T09:12:31.482Z"),
+    ],
+    ids=["removed", "retried", "running", "failed", "cancelled", "nobody asked", "again", "mailed", "expired"],
+)
+def test_what_the_record_does_not_say_is_not_mailed(record: Any, deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    if record:
+        cloud.write(record)
+    assert deliver() == DONE
+    assert calls.made[-1] == "GetItem"
+    assert {"UpdateItem", "SendEmail"}.isdisjoint(calls.made)
+
+
+# ── When something breaks ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("failure", ["TooManyRequestsException", "MessageRejected", NO_ANSWER], ids=str)
+def test_a_mail_that_ses_does_not_take_is_tried_again_once_its_claim_is_over(
+    failure: Any, deliver: Deliver, cloud: Cloud, calls: Calls, time: Frozen
+) -> None:
+    cloud.write(ready())
+    calls.fail("SendEmail", failure)
+    assert deliver() == AGAIN
+    assert "mailed" not in cloud.records()[0]
+    calls.heal()
+    assert deliver() == AGAIN  # another delivery while the first may still be at it
+    time.pass_by(seconds=visibility())
+    assert deliver() == DONE
+    assert mails(calls) == 2
+    assert cloud.records() == [ready(mailed="1/SUCCEEDED")]
+
+
+def test_who_dies_after_sending_leaves_a_mail_that_comes_twice_rather_than_never(
+    deliver: Deliver, cloud: Cloud, calls: Calls, time: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.write(ready())
+
+    def die(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr("notify_owner.app._note", die)
+        with pytest.raises(KeyboardInterrupt):
+            deliver()
+    assert deliver() == AGAIN
+    time.pass_by(seconds=visibility())
+    assert deliver() == DONE
+    assert mails(calls) == 2
+
+
+def test_a_mail_that_is_out_is_done_though_it_cannot_be_noted(
+    deliver: Deliver, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.write(ready())
+    send = aws.ses().send_email
+
+    def send_then_fail(**mail: Any) -> Any:
+        answer = send(**mail)
+        calls.fail("UpdateItem", NO_ANSWER)
+        return answer
+
+    monkeypatch.setattr(aws.ses(), "send_email", send_then_fail)
+    assert deliver() == DONE
+    assert mails(calls) == 1
+
+
+def test_one_that_fails_keeps_no_other_back(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(ready())
+    returned = deliver(event("notify_owner/one_unreadable"))
+    assert [each["itemIdentifier"][:8] for each in returned["batchItemFailures"]] == ["9c8b7a6d", "8b7a6d5e"]
+    assert mails(calls) == 1
+
+
+def test_the_sdk_never_tries_a_mail_again_by_itself(deliver: Deliver) -> None:
+    assert aws.ses().meta.config.retries == {"total_max_attempts": 1, "mode": "legacy"}
+
+
+# ── The address ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_no_log_line_holds_the_address(
+    verified: bool, deliver: Deliver, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SES names addresses in a refusal, and so does moto."""
+    stream = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
+    if not verified:
+        aws.ses().delete_email_identity(EmailIdentity=SENDER)
+    cloud.write(ready(notify=SENDER))
+    assert deliver() == (DONE if verified else AGAIN)
+    lines = stream.getvalue()
+    assert ("mailed" if verified else "MessageRejected") in lines
+    assert EXPORT_ID in lines
+    assert SENDER not in lines
+
+
+# ── The queue ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def properties(name: str) -> dict[str, Any]:
+    resource = template()["Resources"][name]
+    assert resource["Condition"] == "SendsMail"
+    return resource["Properties"]  # type: ignore[no-any-return]
+
+
+def visibility() -> int:
+    """Seconds until a message that failed comes again."""
+    return int(properties("Notifications")["VisibilityTimeout"])
+
+
+def test_the_queue_waits_six_times_as_long_as_the_function_may_take_and_gives_up_some_time() -> None:
+    assert visibility() >= 6 * properties("NotifyOwner")["Timeout"]
+    assert visibility() > 120  # a claim is over before its message comes again
+    redrive = properties("Notifications")["RedrivePolicy"]
+    assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["Unmailed", "Arn"]}, "maxReceiveCount": 5}
+
+
+def test_only_the_rule_may_send_and_only_messages_that_failed_come_again() -> None:
+    for queue in ("Notifications", "Unmailed"):
+        policy = properties(f"{queue}Policy")
+        assert policy["Queues"] == [{"Ref": queue}]
+        [statement] = policy["PolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["NotifyRule", "Arn"]}}}
+    source = properties("NotifyOwner")["Events"]["Ended"]["Properties"]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_who_cancels_is_not_told() -> None:
+    assert properties("NotifyRule")["EventPattern"]["detail"] == {"status": ["SUCCEEDED", "FAILED"]}
+
+
+# ── What is announced ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def announced(record: dict[str, Any]) -> dict[str, Any]:
+    """What the Pipe's template makes of a record; a path that leads nowhere is empty."""
+
+    def value(path: re.Match[str]) -> str:
+        found: Any = record
+        for name in [name for name in path[1].split(".") if name not in ("S", "N", "M")]:
+            found = found.get(name, {})
+        return "" if found == {} else str(found)
+
+    parameters = template()["Resources"]["AnnouncePipe"]["Properties"]["TargetParameters"]
+    detail = re.sub(r"<\$\.dynamodb\.NewImage\.([\w.]+)>", value, parameters["InputTemplate"])
+    source = parameters["EventBridgeEventBusParameters"]["Source"]
+    return {"source": source, "detail-type": record["detail_type"], "detail": json.loads(detail)}
+
+
+PART_FAILED = failed(state="GeneratePart", type="SourceChanged", part="3")
+
+
+@pytest.mark.parametrize(
+    "record", [ready(), PART_FAILED | {"notify": ANN}, cancelled(notify=ANN)], ids=lambda record: record["status"]
+)
+def test_what_the_pipe_announces_keeps_the_published_schema_and_holds_no_address(record: dict[str, Any]) -> None:
+    event = announced(record)
+    assert contract.faults(SCHEMA, event) == []
+    assert event["detail"]["owner"] == OWNER
+    assert ANN not in str(event)
+    assert contract.faults(SCHEMA, event | {"time": "2026-11-23T09:12:41Z", "new-from-aws": 1}) == []
+
+
+@pytest.mark.parametrize("name", SCHEMA["properties"]["detail"]["required"])
+def test_an_announcement_that_lacks_a_field_or_has_another_breaks_the_schema(name: str) -> None:
+    event = announced(ready())
+    del event["detail"][name]
+    assert f"/detail/{name}" in {fault["pointer"] for fault in contract.faults(SCHEMA, event)}
+    assert contract.faults(SCHEMA, announced(ready()) | {"detail": event["detail"] | {name: "", "more": ""}})
+
+
+def test_status_and_detail_type_agree() -> None:
+    assert contract.faults(SCHEMA, announced(ready()) | {"detail-type": "Export Failed"})
+
+
+# ── The mail ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PAGE = "https://app.example.com/exports"
+
+
+class Shown(HTMLParser):
+    """The text of a page as a browser shows it, and where its links lead."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.links = "", list[str]()
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"html", "head", "meta", "title", "body", "h1", "p", "a"}, tag
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+
+def test_a_mail_says_what_is_ready_and_until_when() -> None:
+    subject, text, page = mail.compose(ready(), PAGE)  # type: ignore[arg-type]
+    assert subject == "Your report is ready: flights"
+    for line in (
+        f"File: flights-UA-20261123-{EXPORT_ID[-8:]}.csv",
+        "It holds 58,665 rows, 5.1 MB, and can be downloaded until 2026-11-30 09:12 UTC.",
+    ):
+        assert line in text
+        assert line in Shown(page).text
+    assert f"{PAGE}?export={EXPORT_ID}" in text
+    assert Shown(page).links == [f"{PAGE}?export={EXPORT_ID}"]
+
+
+def test_a_mail_of_a_failure_says_why_and_what_to_do_but_no_detail() -> None:
+    error = json.dumps(
+        {"Error": "SourceUnreadable", "Cause": json.dumps({"errorMessage": "s3://secret/key is broken"})}
+    )
+    subject, text, page = mail.compose(failed(type="SourceUnreadable", error=error) | {"notify": ANN}, PAGE)  # type: ignore[arg-type]
+    assert subject == "Your report could not be made: flights"
+    for line in (
+        "Why: A source file cannot be read.",
+        "What to do: Replace the file that the detail names with a valid one, then retry.",
+    ):
+        assert line in text
+        assert line in Shown(page).text
+    assert "secret" not in text + page
+
+
+def test_without_a_page_a_mail_says_where_to_look() -> None:
+    _, text, page = mail.compose(ready(), "")  # type: ignore[arg-type]
+    where = f"Look for export {EXPORT_ID} where you asked for it."
+    assert where in text
+    assert where in Shown(page).text
+    assert "http" not in text
+    assert Shown(page).links == []
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (5_123_456, "5.1 MB"), (2_400_000_000_000_000, "2400.0 TB")],
+)
+def test_a_size_is_said_as_people_say_it(size: int, said: str) -> None:
+    assert said in mail.compose(ready(bytes=size), "").text  # type: ignore[arg-type]
+
+
+def test_one_row_is_one_row() -> None:
+    assert "It holds 1 row, " in mail.compose(ready(rows=1), "").text  # type: ignore[arg-type]
+
+
+@given(words=st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
+def test_whatever_is_in_a_name_is_text_in_the_page(words: str) -> None:
+    page = Shown(mail.compose(ready(file_name=words), PAGE).html)  # type: ignore[arg-type]
+    assert f"File: {words}\n" in page.text
+    assert len(page.links) == 1
+
+
+@given(
+    query=st.lists(st.tuples(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text(max_size=8))),
+    fragment=st.from_regex(r"(#[a-z/]{0,9})?", fullmatch=True),
+)
+def test_the_link_keeps_what_is_in_the_pages_address(query: list[tuple[str, str]], fragment: str) -> None:
+    address = f"https://app.example.com/a/b{'?' * bool(query)}{urlencode(query)}{fragment}"
+    parts = urlsplit(mail.link_to(address, EXPORT_ID))
+    assert parse_qsl(parts.query, keep_blank_values=True) == [*query, ("export", EXPORT_ID)]
+    assert (parts.scheme, parts.netloc, parts.path) == ("https", "app.example.com", "/a/b")
+    assert parts.fragment == fragment.removeprefix("#")
+    assert html.escape(mail.link_to(address, EXPORT_ID)) in mail.compose(ready(), address).html  # type: ignore[arg-type]
