@@ -98,3 +98,4 @@ def _forget_message(parsed: dict[str, Any], **_: Any) -> None:
     """SES says in its refusals whom a mail was for: neither a log nor a trace may hold that. The code stays."""
     if "Error" in parsed:
         parsed["Error"]["Message"] = "SES's own words are left out, for they may name addresses"
+        parsed.pop("message", None)  # the same words again

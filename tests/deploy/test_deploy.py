@@ -53,7 +53,7 @@ def test_enter_enter_enter_deploys(guided: tuple[Deployed, str]) -> None:
 
 
 def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Project) -> None:
-    second = project.deploy("second", AlertEmail="ops@example.com")
+    second = project.deploy("second", AlertEmail="ops@example.com", SenderEmail="reports@example.com")
     assert set(resources(first).values()) & set(resources(second).values()) == {"v1"}  # the stage of each API
     export = first.sign_up("HA").make(**JANUARY)
     assert second.keys("exports/") == second.keys("work/") == []
@@ -67,14 +67,34 @@ def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Projec
     assert told(first) == []
 
 
+def test_mail_is_there_with_a_sender_and_nothing_of_it_without(first: Deployed, project: Project) -> None:
+    written = template()["Resources"]
+    of_mail = {name for name, resource in written.items() if resource.get("Condition") == "SendsMail"}
+    assert {"NotifyRule", "Notifications", "Unmailed", "NotifyOwner", "NotifyOwnerRole"} < of_mail
+    assert not of_mail & set(resources(first))
+    body = {"report": "flights", "format": "csv", "parameters": JANUARY, "options": {"notify": True}}
+    [fault] = first.sign_up("HA").post(body).problem(400, "invalid-request")["errors"]
+    assert (fault["pointer"], fault["allowed"]) == ("/options/notify", "false")
+
+    mailing = project.deploy("mailing", SenderEmail="reports@example.com")
+    assert of_mail < set(resources(mailing))
+    mailing.client("sesv2").create_email_identity(EmailIdentity="reports@example.com")
+    caller = mailing.sign_up("HA")
+    export = caller.post(body).json
+    assert export["options"]["notify"] is True
+    assert caller.follow(export).end["status"] == "FAILED"  # it has no data
+    [mail] = until(lambda: mailing.mails(caller.email), "a mail")
+    assert f"Look for export {export['id']} where you asked for it." in mail["text"]  # there is no PageUrl
+
+
 def told(deployed: Deployed) -> list[str]:
     """Whom the stack's alarms tell."""
     pages = deployed.client("cloudwatch").get_paginator("describe_alarms")
     found = [alarm for page in pages.paginate() for alarm in page["MetricAlarms"]]
     own = [alarm for alarm in found if alarm["AlarmName"].startswith(f"{deployed['stack']}-")]
-    assert len(own) == sum(
-        resource["Type"] == "AWS::CloudWatch::Alarm" for resource in template()["Resources"].values()
-    )
+    described, mails = template()["Resources"].values(), bool(deployed["sender_email"])
+    alarms = [resource for resource in described if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(own) == sum(mails or "Condition" not in alarm for alarm in alarms)
     return sorted({action for alarm in own for action in alarm["AlarmActions"]})
 
 

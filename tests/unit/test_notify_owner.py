@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,6 +201,19 @@ def test_no_log_line_holds_the_address(
     assert ("mailed" if verified else "MessageRejected") in lines
     assert EXPORT_ID in lines
     assert SENDER not in lines
+
+
+def test_an_error_of_ses_holds_its_code_and_no_address(deliver: Deliver) -> None:
+    aws.ses().delete_email_identity(EmailIdentity=SENDER)
+    part = {"Data": "text"}
+    with pytest.raises(ClientError) as refused:
+        aws.ses().send_email(
+            FromEmailAddress=SENDER,
+            Destination={"ToAddresses": [ANN]},
+            Content={"Simple": {"Subject": part, "Body": {"Text": part}}},  # type: ignore[typeddict-item]
+        )
+    assert refused.value.response["Error"]["Code"] == "MessageRejected"
+    assert "example.com" not in str(refused.value) + str(refused.value.response)
 
 
 # ── The queue ───────────────────────────────────────────────────────────────────────────────────────────────────────
