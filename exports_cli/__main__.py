@@ -1,0 +1,12 @@
+"""What the command `exports` runs."""
+
+from exports_cli.commands import exports
+
+
+def main() -> None:
+    """Runs one command, and ends the process with its status."""
+    exports.main(prog_name="exports")
+
+
+if __name__ == "__main__":
+    main()

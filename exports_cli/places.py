@@ -1,0 +1,80 @@
+"""Where a stack is: said by the user, found by its CloudFormation outputs, or in .local/stack.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from exports_cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from exports_cli.session import Place
+
+_GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+def said(api_url: str, client_id: str, region: str | None) -> Place:
+    """A stack whose addresses are known; the Region is that of the API's host where that says it.
+
+    Raises:
+        Trouble: an address that a token must not be sent to, or a Region that nobody named.
+    """
+    address = urlsplit(api_url)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise Trouble(f"{api_url} is no address for a token: it must begin with https://.")
+    if not region:
+        found = _GATEWAY.fullmatch(address.hostname or "")
+        if not found:
+            raise Trouble(f"{address.hostname} does not say the Region of its user pool: add --region.")
+        region = found[1]
+    return {"api_url": api_url.rstrip("/"), "client_id": client_id, "cognito_url": cognito_url(region)}
+
+
+def cognito_url(region: str) -> str:
+    """The address of a Region's user pools."""
+    return f"https://cognito-idp.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}/"
+
+
+def of_stack(name: str, region: str | None) -> Place:
+    """A stack of the environment's AWS account, by the outputs that CloudFormation tells of it.
+
+    Raises:
+        Trouble: there is none, it is none of Report Exports, or there is no way to ask.
+    """
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError as error:
+        remedy = "pip install 'report-exports[aws]', or say --api-url and --client-id"
+        raise Trouble(f"Finding a stack by its name needs boto3: {remedy}.") from error
+    try:
+        client: Any = boto3.session.Session(region_name=region).client("cloudformation")
+        found = client.describe_stacks(StackName=name)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        raise Trouble(f"The stack {name} cannot be read: {error}") from error
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    if not {"ApiUrl", "UserPoolClientId"} <= outputs.keys():
+        raise Trouble(f"The stack {name} ({found['StackStatus']}) is none of Report Exports: it has no such outputs.")
+    return said(outputs["ApiUrl"], outputs["UserPoolClientId"], client.meta.region_name)
+
+
+def local() -> tuple[Place, dict[str, dict[str, str]]]:
+    """The stack of the nearest .local/stack.json, and its users by tenant: ``{email, password}``.
+
+    Raises:
+        Trouble: there is none.
+    """
+    folders = [Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent]
+    found = next((file for folder in folders if (file := folder / ".local" / "stack.json").is_file()), None)
+    if found is None:
+        raise Trouble("No emulator is running: there is no .local/stack.json here. Start it in the project: make up")
+    described: dict[str, Any] = json.loads(found.read_text("utf-8"))
+    place: Place = {
+        "api_url": described["api_url"],
+        "client_id": described["user_pool_client_id"],
+        "cognito_url": described["endpoint_url"] or cognito_url(described["region"]),
+    }
+    return place, described.get("users", {})
