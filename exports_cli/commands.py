@@ -14,10 +14,22 @@ import click
 from exports_cli import cognito, download, follow, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
 from exports_cli.parameters import given, typed
-from exports_cli.session import Session
+from exports_cli.session import Place, Session
 from exports_cli.trouble import NoFile, Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+_STATUS = """\b
+Exit status:
+  0    done
+  1    refused, or could not be done
+  2    called wrongly
+  3    the export has ended without a file
+  4    sign in (again)
+  5    busy or out of reach: try again later
+  130  interrupted
+"""
 
 
 class Interrupted(Trouble):
@@ -46,8 +58,7 @@ class Command(click.Command):
             ctx.exit(1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="report-exports", message="%(version)s")
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_STATUS)
 @click.option(
     "--profile",
     metavar="NAME",
@@ -59,15 +70,10 @@ class Command(click.Command):
 )
 @click.pass_context
 def exports(context: click.Context, profile: str) -> None:
-    r"""Exports reports to files: request, watch, download.
+    """Exports reports to files: request, watch, download.
 
-    Sign in once; then `exports run REPORT` requests an export, waits for it and saves the file.
-
-    \b
-    Exit status: 0 done; 1 refused, or could not be done; 2 called wrongly; 3 the export
-    has ended without a file; 4 sign in (again); 5 busy or out of reach, try again later;
-    130 interrupted. With --json, standard output is JSON, and so is an error on standard
-    error.
+    Sign in once; then `exports run REPORT` requests an export, waits for it and saves the file. With --json, standard
+    output is JSON, and so is an error on standard error.
     """
     context.obj = profile
 
@@ -152,7 +158,7 @@ def sign_in(
     elif api_url and client_id:
         place = places.said(api_url, client_id, region)
     elif before := session.load(profile):
-        place = {key: before[key] for key in ("api_url", "client_id", "cognito_url")}
+        place = Place(api_url=before["api_url"], client_id=before["client_id"], cognito_url=before["cognito_url"])
     else:
         raise click.UsageError("Say which stack: --stack, --api-url with --client-id, or --emulator.")
     email = email or str(click.prompt("E-mail", default=before["email"] if before else None, err=True))

@@ -18,12 +18,9 @@ def line(text: str) -> str:
 
 def console(*, stderr: bool = False) -> Console:
     """Where to write: in colour and as wide as the terminal, or plainly into a pipe."""
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    return (
-        made
-        if made.is_terminal
-        else Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPED_WIDTH)
-    )
+    plainly: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
+    made = Console(**plainly, soft_wrap=True)
+    return made if made.is_terminal else Console(**plainly, width=_PIPED_WIDTH)
 
 
 def table(head: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> Table:
