@@ -2,9 +2,17 @@
 
 import click
 
-from admin import dead_letters, fixture, replay, show
+from admin import dead_letters, erase, fixture, replay, seed, show, token
 
-COMMANDS: list[click.Command] = [show.command, fixture.command, dead_letters.command, replay.command]
+COMMANDS: list[click.Command] = [
+    token.command,
+    seed.command,
+    show.command,
+    fixture.command,
+    dead_letters.command,
+    replay.command,
+    erase.command,
+]
 
 
 @click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

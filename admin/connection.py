@@ -1,6 +1,7 @@
 """The stack that a command operates."""
 
 import os
+from typing import Any
 
 import boto3
 import click
@@ -25,8 +26,11 @@ export_argument = click.argument("export_id", metavar="EXPORT", callback=_id)
 """The one export that a command is about."""
 
 
-def connect(name: str) -> None:
+def connect(name: str) -> dict[str, Any]:
     """From here on the product's code works on this stack: it finds the variables that the stack gives its functions.
+
+    Returns:
+        What :func:`local.deployment.find` says of it.
 
     Raises:
         Trouble: there is no such stack, or no way to it.
@@ -37,10 +41,12 @@ def connect(name: str) -> None:
     os.environ |= {
         "AWS_DEFAULT_REGION": found["region"],
         "DEAD_LETTERS_URL": found["dead_letters_url"],
+        "EXPORTS_BUCKET": found["bucket"],
         "EXPORTS_TABLE": found["table"],
         "RETENTION_DAYS": str(found["retention_days"]),
         "STATE_MACHINE_ARN": found["state_machine_arn"],
     }
+    return found
 
 
 def _aws_is_set_up() -> bool:

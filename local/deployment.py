@@ -52,9 +52,9 @@ def find_own(stack: str) -> dict[str, Any]:
     with _readable(description):
         described = client("cloudformation", description).describe_stack_resources(StackName=stack)
     if "UserPool" not in {resource["LogicalResourceId"] for resource in described["StackResources"]}:
-        raise Trouble(f"The users of {stack} are in a pool that is not its own. Test a stack without UserPoolId.")
+        raise Trouble(f"The users of {stack} are in a pool that is not its own. Fill a stack without UserPoolId.")
     if not description["data_location"].startswith(f"s3://{description['bucket']}/"):
-        raise Trouble(f"{stack} reads {description['data_location']}, not its own. Test a stack without DataBucket.")
+        raise Trouble(f"{stack} reads {description['data_location']}, not its own. Fill a stack without DataBucket.")
     return description
 
 

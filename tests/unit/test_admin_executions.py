@@ -220,6 +220,7 @@ def in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StepFunctions:
     described = {
         "region": REGION,
         "dead_letters_url": names["DEAD_LETTERS_URL"],
+        "bucket": "report-exports-local",
         "table": names["EXPORTS_TABLE"],
         "state_machine_arn": MACHINE,
         "retention_days": 7,

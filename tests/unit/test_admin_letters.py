@@ -64,6 +64,7 @@ def queue(cloud: Cloud, time: Frozen, monkeypatch: pytest.MonkeyPatch) -> Queue:
     described = {
         "region": REGION,
         "dead_letters_url": QUEUE,
+        "bucket": "report-exports-local",
         "table": names["EXPORTS_TABLE"],
         "state_machine_arn": names["STATE_MACHINE_ARN"],
         "retention_days": 7,
