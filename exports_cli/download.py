@@ -83,22 +83,23 @@ def save(api: Api, export: Export, output: Path | None, show: Show, *, force: bo
 
 def _receive(api: Api, export: Export, target: Path, show: Show) -> Path:
     """The partial file, once it is as long as the export."""
-    tries, partial = 0, max(_partials(target), key=lambda path: path.stat().st_mtime, default=None)
+    tries, why = 0, ""
+    partial = max(_partials(target), key=lambda path: path.stat().st_mtime, default=None)
     while True:
         have = partial.stat().st_size if partial else 0
+        if partial and have > export["bytes"]:
+            partial.unlink()
+            partial, have, why = None, 0, "it is longer than the export"
         show(have)
         if partial and have == export["bytes"]:
             return partial
-        if partial and have > export["bytes"]:
-            partial.unlink()
-            partial, have = None, 0
-        before, (partial, why) = have, _connect(api.file(export["id"])["url"], target, partial, have, show)
-        have = partial.stat().st_size if partial else 0
-        tries = 0 if have > before else tries + 1
         if tries >= _TRIES:
             raise TryAgain(f"The file does not come ({why}); {have:,} bytes of {export['bytes']:,} are kept.")
         if tries:
             time.sleep(2 ** (tries - 1) / 2)
+        partial, why = _connect(api.file(export["id"])["url"], target, partial, have, show)
+        came = partial is not None and have < partial.stat().st_size <= export["bytes"]
+        tries = 0 if came else tries + 1
 
 
 def _connect(url: str, target: Path, partial: Path | None, have: int, show: Show) -> tuple[Path | None, str]:

@@ -1,0 +1,233 @@
+"""A stack as `exports` meets it, on this machine: the API by its contract, Cognito, and S3's signed addresses."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+EXPORT_ID = "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7"
+REPORTS = [
+    {
+        "id": "flights",
+        "title": "Flights",
+        "description": "Every departure.",
+        "columns": [{"name": "dest", "title": "Destination", "type": "string"}],
+        "formats": [
+            {
+                "name": "csv",
+                "options": {
+                    "properties": {"bom": {"type": "boolean", "default": False}, "delimiter": {"enum": [",", "\t"]}}
+                },
+            }
+        ],
+        "parameters": {
+            "properties": {
+                "from": {"title": "From", "type": "string", "format": "date"},
+                "minimum_delay": {"title": "Minimum delay", "type": "integer", "default": 0},
+                "share": {"title": "Share", "type": "number"},
+                "late": {"title": "Late", "type": "boolean"},
+            },
+            "required": ["from"],
+        },
+    }
+]
+
+
+class Said(NamedTuple):
+    """An answer that a test has put in the place of the usual one."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Asked(NamedTuple):
+    """A request that arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+def export(status: str = "SUCCEEDED", content: bytes = b"", **more: Any) -> dict[str, Any]:
+    """An export as the API shows it, whose file is this content."""
+    done = status == "SUCCEEDED"
+    return {
+        "id": EXPORT_ID,
+        "report": "flights",
+        "format": "csv",
+        "parameters": {"from": "2013-01-01"},
+        "options": {"bom": False},
+        "status": status,
+        "progress": {"parts_done": 12 if done else 3, "parts_total": None if status == "QUEUED" else 12},
+        "created_at": "2026-11-23T09:12:31.482Z",
+        "started_at": None if status == "QUEUED" else "2026-11-23T09:12:32.100Z",
+        "finished_at": "2026-11-23T09:12:40.700Z" if done else None,
+        "expires_at": "2026-11-30T09:12:40.000Z" if done else None,
+        "rows": 2 if done else None,
+        "bytes": len(content) if done else None,
+        "crc32": f"{zlib.crc32(content):08x}" if done else None,
+        "attempt": 1,
+        "error": None,
+        "links": {},
+    } | more
+
+
+class Stack:
+    """Answers as the real one does, unless a test says otherwise; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.content, self.etag, self.file_name = b"flight,dest\r\n1,JFK\r\n", '"0123abc-2"', "flights-UA.csv"
+        self.asked: list[Asked] = []
+        self.cuts: list[int] = []  # after how many bytes the next connections to S3 break off
+        self.goes = ["QUEUED", "RUNNING", "SUCCEEDED"]  # what the export is, the last for good
+        self.error: dict[str, Any] | None = None
+        self.tokens = 0  # given so far
+        self._instead: dict[str, list[Said]] = defaultdict(list)
+        self._refused: set[str] = set()
+        self._signed = 0
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, what: str, *said: Said) -> None:
+        """Gives these answers first, as in ``answer("GET /reports", Said(503))``."""
+        self._instead[what] += said
+
+    def refuse_token(self) -> None:
+        """The token that was given last is good no more."""
+        self._refused.add(f"id-{self.tokens}")
+
+    def calls(self, what: str) -> list[Asked]:
+        """The requests of this method and path, its query aside."""
+        return [each for each in self.asked if f"{each.method} {each.path.split('?')[0]}" == what]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        stack = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except ConnectionError:
+                    self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def _serve(self) -> None:
+                text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = json.loads(text) if text else None
+                asked = Asked(self.command, self.path, dict(self.headers), body)
+                stack.asked.append(asked)
+                if self.path.startswith("/s3/"):
+                    self._file(asked)
+                    return
+                said = stack._said(asked)
+                content = b"" if said.body is None else json.dumps(said.body).encode()
+                self.send_response(said.status)
+                for name, value in ({"Content-Length": str(len(content))} | dict(said.headers)).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+
+            def _file(self, asked: Asked) -> None:
+                status, first = stack._range(asked)
+                if status >= 400:
+                    self.send_response(status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                content = stack.content[first:]
+                self.send_response(status)
+                self.send_header("ETag", stack.etag)
+                self.send_header("Content-Length", str(len(content)))
+                if status == 206:
+                    end = len(stack.content) - 1
+                    self.send_header("Content-Range", f"bytes {first}-{end}/{len(stack.content)}")
+                self.end_headers()
+                cut = stack.cuts.pop(0) if stack.cuts else None
+                self.wfile.write(content[:cut])
+                if cut is not None:
+                    self.close_connection = True
+
+        return Handler
+
+    def _range(self, asked: Asked) -> tuple[int, int]:
+        """As S3 answers to Range and If-Match; an address is good for one use, as if it expired at once."""
+        if self._instead["S3"]:
+            return self._instead["S3"].pop(0).status, 0
+        if asked.path != f"/s3/{self._signed}":
+            return 403, 0
+        self._signed += 1
+        if asked.headers.get("If-Match", self.etag) != self.etag:
+            return 412, 0
+        given = asked.headers.get("Range")
+        return (206, int(given.removeprefix("bytes=").rstrip("-"))) if given else (200, 0)
+
+    def _said(self, asked: Asked) -> Said:
+        path = asked.path.split("?")[0]
+        if self._instead[f"{asked.method} {path}"]:
+            return self._instead[f"{asked.method} {path}"].pop(0)
+        if path == "/":
+            return self._cognito(asked)
+        if asked.headers.get("Authorization") in {None, *self._refused}:
+            return Said(401, problem(401, "unauthorized", "Sign in first", "Send a valid Cognito ID token."))
+        here = f"/v1/exports/{EXPORT_ID}"
+        match f"{asked.method} {path}":
+            case "GET /v1/reports":
+                return Said(200, {"reports": REPORTS})
+            case "POST /v1/exports":
+                return Said(202, self._now(), {"Retry-After": "1"})
+            case "GET /v1/exports":
+                return Said(200, {"exports": [self._now()], "cursor": None})
+            case each if each == f"GET {here}":
+                return Said(200, self._now())
+            case each if each == f"GET {here}/file":
+                return Said(200, {"url": f"{self.url}/s3/{self._signed}", "file_name": self.file_name})
+            case each if each in (f"DELETE {here}", f"POST {here}/retry"):
+                return Said(202, self._now())
+        return Said(404, problem(404, "no-such-export", "There is no such export", "You have no export of this id."))
+
+    def _now(self) -> dict[str, Any]:
+        status = self.goes.pop(0) if len(self.goes) > 1 else self.goes[0]
+        return export(status, self.content, error=self.error if status == "FAILED" else None)
+
+    def _cognito(self, asked: Asked) -> Said:
+        operation = asked.headers["X-Amz-Target"].removeprefix("AWSCognitoIdentityProviderService.")
+        if operation == "RevokeToken":
+            return Said(200, {})
+        self.tokens += 1
+        result = {"IdToken": f"id-{self.tokens}", "ExpiresIn": 3600, "AccessToken": "access"}
+        if asked.body.get("AuthFlow") != "REFRESH_TOKEN_AUTH":
+            result["RefreshToken"] = "refresh"
+        return Said(200, {"AuthenticationResult": result})
+
+
+def problem(status: int, name: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
+    """An answer that is an error (RFC 9457)."""
+    return {"type": f"urn:report-exports:problem:{name}", "title": title, "status": status, "detail": detail} | more
+
+
+def running() -> Iterator[Stack]:
+    """One for a test."""
+    made = Stack()
+    yield made
+    made.close()

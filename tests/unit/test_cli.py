@@ -1,0 +1,578 @@
+"""exports: what it asks of a stack, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import subprocess
+import sys
+import time
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import pytest
+
+from exports_cli import places, session
+from exports_cli.commands import exports
+from exports_cli.parameters import typed
+from tests.unit import cli_stack
+from tests.unit.cli_stack import EXPORT_ID, REPORTS, Said, Stack, export, problem
+from tests.unit.support import ROOT
+from tests.unit.test_packaging import imported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Cli = Callable[..., "Run"]
+
+stack = pytest.fixture(cli_stack.running)
+
+
+class Run(NamedTuple):
+    """What a command ended with and wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Runs `exports` in this process, in a folder and with a configuration of the test's own."""
+    for name in ("EXPORTS_TOKEN", "EXPORTS_API_URL", "EXPORTS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*words: str, typed: str = "") -> Run:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            exports.main(list(words), prog_name="exports")
+        out, err = capsys.readouterr()
+        return Run(int(ended.value.code or 0), out, err)
+
+    yield run
+
+
+cli = pytest.fixture(command_line)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it waited; nobody does."""
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    return waits
+
+
+def signed_in(stack: Stack) -> None:
+    """A session of this stack, as sign-in leaves it."""
+    place = session.Place(api_url=f"{stack.url}/v1", client_id="client", cognito_url=f"{stack.url}/")
+    stack.tokens += 1
+    tokens: Any = {"id_token": f"id-{stack.tokens}", "refresh_token": "refresh", "seconds": 3600}
+    session.save("default", session.begun(place, "ann@example.com", tokens))
+
+
+@pytest.fixture
+def signed(cli: Cli, stack: Stack, slept: list[float]) -> Cli:
+    """A command line whose user is signed in."""
+    signed_in(stack)
+    return cli
+
+
+@pytest.fixture
+def emulator(stack: Stack, cli: Cli) -> Path:
+    """A stack that runs here: its .local/stack.json lies above the folder one works in."""
+    file = session.folder().parent.parent / ".local" / "stack.json"
+    file.parent.mkdir(parents=True)
+    users = {"UA": {"email": "ua@example.com", "password": "secret"}}
+    described = {
+        "api_url": f"{stack.url}/v1",
+        "user_pool_client_id": "client",
+        "endpoint_url": f"{stack.url}/",
+        "region": "us-east-1",
+        "users": users,
+    }
+    file.write_text(json.dumps(described))
+    return file
+
+
+# ── Signing in ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_signs_in_leaves_a_session_that_nobody_else_can_read(cli: Cli, stack: Stack, emulator: Path) -> None:
+    ran = cli("sign-in", "--emulator", "--email", "ann@example.com", "--password-stdin", typed="pass word\n")
+    kept = session.file("default")
+    assert (ran.code, ran.out) == (0, "")
+    assert str(kept) in ran.err
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert "pass word" not in kept.read_text()
+    (asked,) = stack.asked
+    assert asked.body == {
+        "ClientId": "client",
+        "AuthFlow": "USER_PASSWORD_AUTH",
+        "AuthParameters": {"USERNAME": "ann@example.com", "PASSWORD": "pass word"},
+    }
+    assert asked.headers["Content-Type"] == "application/x-amz-json-1.1"
+    assert "Authorization" not in asked.headers
+
+
+def test_a_tenants_user_of_the_emulator_needs_no_password(cli: Cli, stack: Stack, emulator: Path) -> None:
+    assert cli("sign-in", "--emulator", "--tenant", "UA").code == 0
+    assert stack.asked[0].body["AuthParameters"] == {"USERNAME": "ua@example.com", "PASSWORD": "secret"}
+    assert cli("sign-in", "--emulator", "--tenant", "XX").err.endswith(
+        "There is no user of XX; there are users of UA.\n"
+    )
+
+
+def test_who_signs_in_again_need_not_say_where(cli: Cli, stack: Stack, emulator: Path) -> None:
+    signed_in(stack)
+    emulator.unlink()
+    assert cli("sign-in", "--email", "bob@example.com", "--password-stdin", typed="x\n").code == 0
+    assert stack.asked[0].body["AuthParameters"]["USERNAME"] == "bob@example.com"
+    found = session.load("default")
+    assert found
+    assert found["email"] == "bob@example.com"
+
+
+def test_a_temporary_password_is_replaced_by_ones_own(
+    cli: Cli, stack: Stack, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = {
+        "ChallengeName": "NEW_PASSWORD_REQUIRED",
+        "Session": "s",
+        "ChallengeParameters": {"USER_ID_FOR_SRP": "id"},
+    }
+    stack.answer("POST /", Said(200, challenge))
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: "my own")
+    ran = cli("sign-in", "--emulator", "--email", "ann@example.com", "--password-stdin", typed="temporary\n")
+    assert (ran.code, "Choose your own" in ran.err) == (0, True)
+    answered = stack.asked[1]
+    assert answered.headers["X-Amz-Target"].endswith(".RespondToAuthChallenge")
+    assert answered.body == {
+        "ClientId": "client",
+        "ChallengeName": "NEW_PASSWORD_REQUIRED",
+        "Session": "s",
+        "ChallengeResponses": {"USERNAME": "id", "NEW_PASSWORD": "my own"},
+    }
+
+
+def test_a_second_factor_is_asked_for(cli: Cli, stack: Stack, emulator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.answer("POST /", Said(200, {"ChallengeName": "SOFTWARE_TOKEN_MFA", "Session": "s"}))
+    monkeypatch.setattr(click, "prompt", lambda *_, **__: "123456")
+    assert cli("sign-in", "--emulator", "--email", "a@b.c", "--password-stdin", typed="x\n").code == 0
+    assert stack.asked[1].body["ChallengeResponses"] == {"USERNAME": "a@b.c", "SOFTWARE_TOKEN_MFA_CODE": "123456"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (Said(400, {"__type": "NotAuthorizedException", "message": "Incorrect username or password."}), 4, "Incorrect"),
+        (
+            Said(400, {"__type": "x#InvalidParameterException", "message": "USER_PASSWORD_AUTH flow not enabled"}),
+            1,
+            "must allow ALLOW_USER_PASSWORD_AUTH; or set EXPORTS_TOKEN",
+        ),
+        (Said(400, {"__type": "TooManyRequestsException", "message": "Rate exceeded"}), 5, "Rate exceeded"),
+        (Said(200, {"ChallengeName": "WEB_AUTHN"}), 1, "Cognito asks for WEB_AUTHN, which this program cannot answer"),
+        (Said(418), 1, "Cognito: 418"),
+    ],
+)
+def test_who_may_not_sign_in_is_told_why(
+    said: Said, code: int, words: str, cli: Cli, stack: Stack, emulator: Path
+) -> None:
+    stack.answer("POST /", said)
+    ran = cli("sign-in", "--emulator", "--email", "ann@example.com", "--password-stdin", typed="x\n")
+    assert ran.code == code
+    assert words in ran.err
+    assert not session.file("default").exists()
+
+
+def test_who_signs_out_leaves_nothing(signed: Cli, stack: Stack) -> None:
+    assert signed("sign-out").err == "Signed out ann@example.com.\n"
+    assert list(session.folder().iterdir()) == []
+    assert stack.asked[0].body == {"ClientId": "client", "Token": "refresh"}
+    assert signed("sign-out").err == "Nobody was signed in.\n"
+
+
+def test_a_session_goes_even_where_it_cannot_be_revoked(signed: Cli, stack: Stack) -> None:
+    stack.answer("POST /", Said(400, {"__type": "UnsupportedOperationException", "message": "Revocation is off"}))
+    ran = signed("sign-out")
+    assert (ran.code, session.file("default").exists()) == (1, False)
+    assert "removed here, but is not revoked. Cognito: Revocation is off" in ran.err
+
+
+def test_profiles_do_not_know_of_each_other(signed: Cli) -> None:
+    assert signed("--profile", "other", "list").code == 4
+    assert signed("--profile", "../x", "list").code == 2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_session_that_cannot_be_read_is_said_to_be_so(content: str, signed: Cli) -> None:
+    session.file("default").write_text(content)
+    ran = signed("list")
+    assert (ran.code, "Sign in again" in ran.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--api-url", "https://a"],
+        ["--client-id", "c"],
+        ["--emulator", "--stack", "s"],
+        ["--tenant", "UA"],
+        ["--emulator", "--tenant", "UA", "--email", "a@b.c"],
+    ],
+)
+def test_it_must_be_said_which_stack(words: list[str], cli: Cli) -> None:
+    assert cli("sign-in", *words).code == 2
+
+
+@pytest.mark.parametrize(
+    ("api_url", "region", "cognito"),
+    [
+        ("https://a1.execute-api.eu-west-1.amazonaws.com/v1", None, "https://cognito-idp.eu-west-1.amazonaws.com/"),
+        (
+            "https://a1.execute-api.cn-north-1.amazonaws.com.cn/v1/",
+            None,
+            "https://cognito-idp.cn-north-1.amazonaws.com.cn/",
+        ),
+        ("https://exports.example.com", "us-east-2", "https://cognito-idp.us-east-2.amazonaws.com/"),
+    ],
+)
+def test_the_pools_region_is_that_of_the_api(api_url: str, region: str | None, cognito: str) -> None:
+    assert places.said(api_url, "c", region) == {
+        "api_url": api_url.rstrip("/"),
+        "client_id": "c",
+        "cognito_url": cognito,
+    }
+
+
+def test_a_token_is_sent_over_tls_alone(cli: Cli) -> None:
+    ran = cli("sign-in", "--api-url", "http://exports.example.com", "--client-id", "c", "--region", "eu-west-1")
+    assert (ran.code, "must begin with https://" in ran.err) == (1, True)
+    ran = cli("sign-in", "--api-url", "https://exports.example.com", "--client-id", "c")
+    assert (ran.code, "add --region" in ran.err) == (1, True)
+
+
+# ── Calling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_is_told_to_sign_in_first(cli: Cli) -> None:
+    assert cli("list") == Run(4, "", "exports: Nobody is signed in. Sign in first: exports sign-in --help\n")
+
+
+def test_a_token_that_has_run_out_is_made_anew_and_kept(signed: Cli, stack: Stack) -> None:
+    found = session.load("default")
+    assert found
+    session.save("default", {**found, "expires_at": int(time.time()) + 30})
+    assert signed("list").code == 0
+    assert stack.asked[0].body["AuthFlow"] == "REFRESH_TOKEN_AUTH"
+    assert stack.asked[1].headers["Authorization"] == "id-2"
+    assert signed("list").code == 0
+    assert len(stack.calls("POST /")) == 1
+    assert stat.S_IMODE(session.file("default").stat().st_mode) == 0o600
+
+
+def test_a_token_that_the_api_refuses_is_made_anew_once(signed: Cli, stack: Stack) -> None:
+    stack.refuse_token()
+    assert signed("list").code == 0
+    assert [each.headers["Authorization"] for each in stack.calls("GET /v1/exports")] == ["id-1", "id-2"]
+    stack.answer("GET /v1/exports", *[Said(401, problem(401, "foreign-token", "Not meant for this API", "x"))] * 2)
+    assert signed("list") == Run(4, "", "exports: Not meant for this API (401 foreign-token): x\n")
+
+
+def test_a_session_that_has_ended_says_so(signed: Cli, stack: Stack) -> None:
+    stack.refuse_token()
+    stack.answer("POST /", Said(400, {"__type": "NotAuthorizedException", "message": "Refresh Token has expired"}))
+    ran = signed("list")
+    assert (ran.code, "The session has ended. Sign in again" in ran.err) == (4, True)
+
+
+def test_a_machine_brings_a_token_of_its_own(cli: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTS_TOKEN", "mine")
+    assert "set EXPORTS_API_URL" in cli("list").err
+    monkeypatch.setenv("EXPORTS_API_URL", f"{stack.url}/v1/")
+    assert cli("list").code == 0
+    assert stack.asked[-1].headers["Authorization"] == "mine"
+    stack.answer("GET /v1/exports", Said(401))
+    ran = cli("list")
+    assert (ran.code, "refuses the token in EXPORTS_TOKEN" in ran.err) == (4, True)
+
+
+def test_a_busy_api_is_asked_again_when_it_says(signed: Cli, stack: Stack, slept: list[float]) -> None:
+    busy = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling."), {"Retry-After": "5"})
+    stack.answer("GET /v1/reports", busy, busy)
+    ran = signed("reports", "--json")
+    assert (ran.code, json.loads(ran.out)) == (0, REPORTS)
+    assert slept == [5, 5]
+    assert ran.err == "The API is busy (503); trying again in 5 s.\n" * 2
+
+
+def test_an_api_that_stays_busy_is_given_up(signed: Cli, stack: Stack, slept: list[float]) -> None:
+    busy = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling."), {"Retry-After": "1"})
+    stack.answer("GET /v1/reports", *[busy] * 6)
+    assert signed("reports") == Run(5, "", "exports: The service is busy (503 busy): AWS is throttling.\n")
+    assert len(stack.asked) == 6
+
+
+def test_an_api_out_of_reach_is_named_without_what_is_secret(signed: Cli, stack: Stack) -> None:
+    stack.close()
+    ran = signed("list")
+    assert (ran.code, ran.out) == (5, "")
+    assert ran.err.startswith(f"exports: {stack.url} does not answer: ")
+
+
+def test_every_fault_is_shown_with_its_pointer(signed: Cli, stack: Stack) -> None:
+    faults = [
+        {"pointer": "/parameters/from", "detail": "is required", "allowed": "a date"},
+        {"pointer": "", "detail": "says \x1b[31mred", "allowed": "an object"},
+    ]
+    body = problem(400, "invalid-request", "The request is not valid", "The request has 2 faults: …", errors=faults)
+    stack.answer("POST /v1/exports", Said(400, body))
+    ran = signed("run", "flights", "-f", "csv")
+    assert ran == Run(
+        1,
+        "",
+        "exports: The request is not valid (400 invalid-request)\n"
+        "  /parameters/from  is required\n"
+        "      allowed: a date\n"
+        "  (the whole)  says \N{REPLACEMENT CHARACTER}[31mred\n"
+        "      allowed: an object\n",
+    )
+    stack.answer("POST /v1/exports", Said(400, body))
+    ran = signed("run", "flights", "-f", "csv", "--json")
+    assert (ran.code, ran.out, json.loads(ran.err)) == (1, "", body)
+
+
+def test_an_answer_that_is_no_json_is_no_answer(signed: Cli, stack: Stack) -> None:
+    stack.answer("GET /v1/reports", Said(200), Said(403, {"message": "Forbidden"}))
+    assert "The API answered 200, and no JSON" in signed("reports").err
+    assert signed("reports").err == "exports: The API answered 403 (403): Forbidden\n"
+
+
+# ── Requesting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_requests_waits_and_saves(signed: Cli, stack: Stack, tmp_path: Path) -> None:
+    ran = signed(
+        "run", "flights", "--format", "csv", "-p", "from=2013-01-01", "-p", "minimum_delay=60", "--option", "bom=true"
+    )
+    saved = tmp_path / "here" / "flights-UA.csv"
+    assert ran.code == 0
+    assert saved.read_bytes() == stack.content
+    assert ran.out.startswith(f"flights-UA.csv: 2 rows, {len(stack.content)} bytes, CRC-32 ")
+    assert ran.err == f"{EXPORT_ID} QUEUED\n{EXPORT_ID} RUNNING\n"
+    (asked,) = stack.calls("POST /v1/exports")
+    assert asked.body == {
+        "report": "flights",
+        "format": "csv",
+        "parameters": {"from": "2013-01-01", "minimum_delay": 60},
+        "options": {"bom": True},
+    }
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_every_run_has_a_key_so_that_it_is_one_export_even_when_sent_twice(signed: Cli, stack: Stack) -> None:
+    stack.answer("POST /v1/exports", Said(503, problem(503, "busy", "Busy", "x"), {"Retry-After": "1"}))
+    for _ in range(2):
+        assert signed("run", "flights", "-f", "csv", "--no-wait").code == 0
+    keys = [each.headers["Idempotency-Key"] for each in stack.calls("POST /v1/exports")]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_key_of_ones_own_is_sent_and_a_replay_is_told(signed: Cli, stack: Stack) -> None:
+    stack.answer("POST /v1/exports", Said(202, export("QUEUED"), {"Idempotent-Replayed": "true"}))
+    ran = signed("run", "flights", "-f", "csv", "--idempotency-key", "monday", "--no-wait")
+    assert stack.calls("POST /v1/exports")[0].headers["Idempotency-Key"] == "monday"
+    assert "An earlier run with this key has requested it already." in ran.err
+
+
+def test_who_does_not_wait_gets_the_id(signed: Cli, stack: Stack) -> None:
+    ran = signed("run", "flights", "-f", "csv", "--no-wait")
+    assert ran == Run(0, f"{EXPORT_ID}\n", f"It is QUEUED. To wait for its file: exports download {EXPORT_ID}\n")
+    ran = signed("run", "flights", "-f", "csv", "--no-wait", "--json")
+    assert json.loads(ran.out)["id"] == EXPORT_ID
+    assert signed("run", "flights", "-f", "csv", "--no-wait", "-o", "x").code == 2
+
+
+def test_a_script_gets_the_export_and_where_its_file_is(signed: Cli, stack: Stack) -> None:
+    stack.goes = ["SUCCEEDED"]
+    said = json.loads(signed("run", "flights", "-f", "csv", "-o", "mine.csv", "--json").out)
+    assert said == export(content=stack.content) | {"file": "mine.csv"}
+
+
+def test_waiting_asks_no_sooner_than_it_may_and_more_rarely_with_time(
+    signed: Cli, stack: Stack, slept: list[float]
+) -> None:
+    stack.goes = ["RUNNING"] * 30 + ["SUCCEEDED"]
+    stack.answer("POST /v1/exports", Said(202, export("QUEUED"), {"Retry-After": "3"}))
+    assert signed("run", "flights", "-f", "csv").code == 0
+    assert slept[0] == 3
+    assert slept[1:] == sorted(slept[1:])
+    assert slept[-1] == 5
+
+
+@pytest.mark.parametrize(("status", "retryable"), [("FAILED", True), ("FAILED", False), ("CANCELLED", None)])
+def test_an_export_without_a_file_says_why_and_ends_with_3(
+    status: str, retryable: bool | None, signed: Cli, stack: Stack
+) -> None:
+    stack.goes = ["RUNNING", status]
+    if retryable is not None:
+        stack.error = {
+            "type": "SourceUnreadable",
+            "title": "A source file cannot be read",
+            "detail": "s3://b/x.parquet",
+            "state": "GeneratePart",
+            "part": 7,
+            "retryable": retryable,
+            "remedy": "Replace the file.",
+        }
+    ran = signed("run", "flights", "-f", "csv")
+    assert (ran.code, ran.out) == (3, "")
+    assert f"{EXPORT_ID} is {status}." in ran.err
+    assert ("GeneratePart, part 7" in ran.err) == (status == "FAILED")
+    if retryable is not None:
+        assert ("helps" if retryable else "fails again unless the cause is corrected") in ran.err
+        assert "Replace the file." in ran.err
+
+
+def test_ctrl_c_leaves_the_export_running_and_says_how_to_go_on(
+    signed: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    ran = signed("run", "flights", "-f", "csv", "-o", "june.csv")
+    assert (ran.code, ran.out) == (130, "")
+    assert f"goes on without you. To stop it: exports cancel {EXPORT_ID}" in ran.err
+    assert ran.err.endswith(f"To go on: exports download {EXPORT_ID} -o june.csv\n")
+    assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
+
+
+def test_words_are_sent_as_what_they_are_to_be() -> None:
+    schema: Any = REPORTS[0]["parameters"]
+    given = {"from": "2013", "minimum_delay": "-5", "share": "0.5", "late": "true", "new": "1"}
+    assert typed(given, schema) == {"from": "2013", "minimum_delay": -5, "share": 0.5, "late": True, "new": "1"}
+    wrong = {"minimum_delay": "many", "share": "true", "late": "1"}  # the API says what is wrong with them
+    assert typed(wrong, schema) == wrong
+
+
+@pytest.mark.parametrize("words", [["-p", "from"], ["-p", "=x"], ["-p", "a=1", "-p", "a=2"], ["--option", "x"]])
+def test_a_parameter_is_a_name_and_a_value(words: list[str], signed: Cli) -> None:
+    assert signed("run", "flights", "-f", "csv", *words).code == 2
+
+
+# ── Looking, cancelling, retrying ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_reports_are_listed_and_explained(signed: Cli) -> None:
+    assert "flights  Flights  csv" in signed("reports").out
+    said = signed("reports", "flights").out
+    for words in (
+        "from           date     required",
+        "integer  default 0",
+        'delimiter (, | "\\t", optional)',
+        "Destination",
+    ):
+        assert words in said, said
+    ran = signed("reports", "nothing")
+    assert (ran.code, ran.err) == (1, "exports: There is no report 'nothing'; there are flights.\n")
+
+
+def test_exports_are_listed_page_by_page(signed: Cli, stack: Stack) -> None:
+    first = Said(200, {"exports": [export("RUNNING")] * 2, "cursor": "next=1"})
+    stack.answer("GET /v1/exports", first)
+    ran = signed("list", "--status", "running", "-n", "3", "--json")
+    assert len(json.loads(ran.out)) == 3
+    asked = [each.path for each in stack.calls("GET /v1/exports")]
+    assert asked == ["/v1/exports?limit=100&status=RUNNING", "/v1/exports?limit=100&status=RUNNING&cursor=next%3D1"]
+    stack.answer("GET /v1/exports", Said(200, {"exports": [], "cursor": None}))
+    assert signed("list").out == "There are no such exports.\n"
+
+
+def test_an_id_is_never_cut(signed: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert EXPORT_ID in signed("list").out
+
+
+def test_an_export_is_shown(signed: Cli, stack: Stack) -> None:
+    stack.goes = ["SUCCEEDED"]
+    said = signed("show", EXPORT_ID).out
+    assert "status     SUCCEEDED" in said
+    assert "parameters from=2013-01-01" in said
+    assert "options    bom=false" in said
+    assert json.loads(signed("show", EXPORT_ID, "--json").out)["status"] == "SUCCEEDED"
+    ran = signed("show", "a/../b")
+    assert (ran.code, stack.asked[-1].path) == (1, "/v1/exports/a%2F..%2Fb")
+
+
+def test_only_what_is_active_is_cancelled_so_that_no_file_is_removed(signed: Cli, stack: Stack) -> None:
+    stack.goes = ["SUCCEEDED"]
+    assert signed("cancel", EXPORT_ID).err == "exports: The export is SUCCEEDED: there is nothing to cancel.\n"
+    assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
+    stack.goes = ["RUNNING", "CANCELLED"]
+    assert signed("cancel", EXPORT_ID) == Run(0, f"{EXPORT_ID} is CANCELLED.\n", "")
+    stack.goes = ["RUNNING"]
+    stack.answer(f"DELETE /v1/exports/{EXPORT_ID}", Said(204))
+    assert signed("cancel", EXPORT_ID).code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [(["cancel"], f"DELETE /v1/exports/{EXPORT_ID}"), (["retry", "--no-wait"], f"POST /v1/exports/{EXPORT_ID}/retry")],
+)
+def test_what_must_not_be_done_twice_is_repeated_only_where_it_was_not_begun(
+    words: list[str], call: str, signed: Cli, stack: Stack
+) -> None:
+    stack.goes = ["RUNNING"]
+    stack.answer(call, Said(503, problem(503, "busy", "Busy", "Look first."), {"Retry-After": "1"}))
+    assert signed(words[0], EXPORT_ID, *words[1:]).code == 5
+    assert len(stack.calls(call)) == 1
+    stack.answer(call, Said(429, {"message": "Too Many Requests"}, {"Retry-After": "1"}))
+    assert signed(words[0], EXPORT_ID, *words[1:]).code == 0
+    assert len(stack.calls(call)) == 3
+
+
+def test_retry_waits_for_the_file_too(signed: Cli, stack: Stack, tmp_path: Path) -> None:
+    assert signed("retry", EXPORT_ID, "-o", "again.csv").code == 0
+    assert (tmp_path / "here" / "again.csv").read_bytes() == stack.content
+    stack.answer(f"POST /v1/exports/{EXPORT_ID}/retry", Said(409, problem(409, "not-retryable", "No", "It runs.")))
+    assert signed("retry", EXPORT_ID).code == 1
+
+
+# ── The package ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_package_is_installed_with_what_it_imports() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["scripts"] == {"exports": "exports_cli.__main__:main"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["exports_cli"]
+    given = {word.split(">")[0] for word in project["project"]["dependencies"]}
+    optional = {"boto3", "botocore"}
+    files = (ROOT / "exports_cli").glob("*.py")
+    assert set().union(*map(imported, files)) - set(sys.stdlib_module_names) - optional == given | {"exports_cli"}
+
+
+def test_it_runs_without_aws_libraries_and_from_any_folder(tmp_path: Path) -> None:
+    linked = tmp_path / "exports"
+    linked.symlink_to(ROOT / "bin" / "exports")
+    ran = subprocess.run([str(linked), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "Exit status:" in ran.stdout
+    code = "import exports_cli.commands, sys; print([m for m in sys.modules if m.startswith(('boto', 'shared'))])"
+    environment = {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+def test_without_boto3_a_stack_is_named_by_its_addresses(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    ran = cli("sign-in", "--stack", "report-exports")
+    assert (ran.code, "pip install 'report-exports[aws]'" in ran.err) == (1, True)

@@ -1,0 +1,259 @@
+"""exports download: the file is whole and proven, or is not there; what has come is never fetched twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exports_cli import download
+from exports_cli.api import Api
+from exports_cli.session import Given
+from exports_cli.trouble import Trouble, TryAgain
+from tests.unit import cli_stack
+from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export, problem
+from tests.unit.test_cli import command_line, signed, slept
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.test_cli import Cli
+
+__all__ = ["signed", "slept"]
+
+stack = pytest.fixture(cli_stack.running)
+cli = pytest.fixture(command_line)
+LONG = bytes(range(256)) * 4096  # a mebibyte
+
+
+@pytest.fixture
+def ready(stack: Stack) -> Stack:
+    """A stack whose export has succeeded."""
+    stack.goes, stack.content = ["SUCCEEDED"], LONG
+    return stack
+
+
+@pytest.fixture
+def here(tmp_path: Path, cli: Cli) -> Path:
+    return tmp_path / "here"
+
+
+def partials(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".*.part"))
+
+
+def ranges(stack: Stack) -> list[str | None]:
+    """What was asked of S3."""
+    return [each.headers.get("Range") for each in stack.asked if each.path.startswith("/s3/")]
+
+
+def test_the_file_is_saved_under_the_exports_own_name(signed: Cli, ready: Stack, here: Path) -> None:
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+    assert partials(here) == []
+
+
+def test_the_token_goes_to_the_api_and_nowhere_else(signed: Cli, ready: Stack) -> None:
+    assert signed("download", EXPORT_ID).code == 0
+    assert [each.headers.get("Authorization") for each in ready.asked if each.path.startswith("/s3/")] == [None]
+
+
+def test_a_folder_may_be_named_instead_of_a_file(signed: Cli, ready: Stack, here: Path) -> None:
+    (here / "out").mkdir()
+    assert signed("download", EXPORT_ID, "-o", "out").code == 0
+    assert (here / "out" / "flights-UA.csv").read_bytes() == LONG
+    ran = signed("download", EXPORT_ID, "-o", "absent/x.csv")
+    assert (ran.code, "absent" in ran.err, "Traceback" in ran.err) == (1, True, False)
+
+
+@pytest.mark.parametrize("name", ["../../evil.csv", "/etc/evil.csv", "..\\evil.csv", "..", ".", ".bashrc", "", "a\nb"])
+def test_the_api_does_not_decide_where_a_file_goes(name: str, signed: Cli, ready: Stack, here: Path) -> None:
+    ready.file_name = name
+    assert signed("download", EXPORT_ID).code == 0
+    (saved,) = here.iterdir()
+    assert saved.name in ("evil.csv", f"export-{EXPORT_ID}")
+
+
+def test_a_file_of_no_bytes_is_a_file(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.content = b""
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == b""
+
+
+def test_a_broken_connection_goes_on_where_it_was_with_an_address_signed_anew(
+    signed: Cli, ready: Stack, here: Path
+) -> None:
+    ready.cuts = [300_000, 100, 0, 500_000]
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+    asked = [int(each.removeprefix("bytes=").rstrip("-")) for each in ranges(ready) if each]
+    assert asked == sorted(asked)
+    assert asked[0] == 300_000
+    assert len(ready.calls(f"GET /v1/exports/{EXPORT_ID}/file")) == 1 + len(ranges(ready))  # the first gave the name
+    assert {each.headers.get("If-Match") for each in ready.asked if "Range" in each.headers} == {'"0123abc-2"'}
+
+
+def test_a_download_that_was_given_up_goes_on_later(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.cuts = [400_000, *[0] * 5]
+    ran = signed("download", EXPORT_ID)
+    assert ran.code == 5
+    assert "400,000 bytes of 1,048,576 are kept" in ran.err
+    assert not (here / "flights-UA.csv").exists()
+    (partial,) = partials(here)
+    assert partial.read_bytes() == LONG[:400_000]
+    ready.asked.clear()
+    assert signed("download", EXPORT_ID).code == 0
+    assert ranges(ready) == ["bytes=400000-"]
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+    assert partials(here) == []
+
+
+def test_an_address_that_has_expired_is_asked_for_again(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.answer("S3", Said(403), Said(403))
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+    ready.answer("S3", *[Said(403)] * 5)
+    ran = signed("download", EXPORT_ID, "-o", "other.csv")
+    assert (ran.code, "The file does not come (S3 answered 403)" in ran.err) == (5, True)
+
+
+def test_nothing_of_another_object_is_kept(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.cuts = [400_000, *[0] * 5]
+    ready.content = LONG[::-1]
+    assert signed("download", EXPORT_ID).code == 5
+    ready.content, ready.etag = LONG, '"f.f/f"'
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+    assert partials(here) == []
+
+
+def test_a_server_that_ignores_if_match_is_not_believed(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.cuts = [400_000, *[0] * 5]
+    signed("download", EXPORT_ID)
+    ready.etag = '"another"'
+    original = ready._range
+    ready._range = lambda asked: original(asked._replace(headers=asked.headers | {"If-Match": '"another"'}))  # type: ignore[method-assign]
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+
+
+def test_a_server_that_ignores_range_begins_anew(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.cuts = [400_000]
+    original = ready._range
+    ready._range = lambda asked: (200, 0) if "Range" in asked.headers else original(asked)  # type: ignore[method-assign]
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == LONG
+
+
+@pytest.mark.parametrize("came", [LONG[:-1] + b"x", LONG[:-1], LONG + b"x"], ids=["other", "short", "long"])
+def test_what_is_not_the_export_never_gets_its_name(
+    came: bytes, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.content = came
+    monkeypatch.setattr(ready, "_now", lambda: export(content=LONG))
+    ran = signed("download", EXPORT_ID)
+    assert ran.code == (1 if len(came) == len(LONG) else 5)
+    assert not (here / "flights-UA.csv").exists()
+    if ran.code == 1:
+        assert "What came is not the export" in ran.err
+        assert partials(here) == []
+
+
+def test_a_damaged_part_is_found_out(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.cuts = [400_000, *[0] * 5]
+    signed("download", EXPORT_ID)
+    (partial,) = partials(here)
+    partial.write_bytes(b"x" * 400_000)
+    assert signed("download", EXPORT_ID).code == 1
+    assert list(here.iterdir()) == []
+    assert signed("download", EXPORT_ID).code == 0
+
+
+def test_a_file_that_is_there_is_not_fetched_again(signed: Cli, ready: Stack, here: Path) -> None:
+    (here / "mine.csv").write_bytes(LONG)
+    ran = signed("download", EXPORT_ID, "-o", "mine.csv")
+    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    assert ranges(ready) == []
+
+
+def test_another_file_is_replaced_only_when_told_to(signed: Cli, ready: Stack, here: Path) -> None:
+    (here / "mine.csv").write_bytes(b"mine")
+    ran = signed("download", EXPORT_ID, "-o", "mine.csv")
+    assert (ran.code, "Say --force" in ran.err) == (1, True)
+    assert (here / "mine.csv").read_bytes() == b"mine"
+    assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0
+    assert (here / "mine.csv").read_bytes() == LONG
+
+
+def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
+    ready.answer(f"GET /v1/exports/{EXPORT_ID}", Said(200, export("EXPIRED")))
+    assert signed("download", EXPORT_ID).code == 3
+    gone = Said(410, problem(410, "expired", "The file has expired", "Request it again."))
+    ready.answer(f"GET /v1/exports/{EXPORT_ID}/file", gone)
+    ran = signed("download", EXPORT_ID)
+    assert ran == (1, "", "exports: The file has expired (410 expired): Request it again.\n")
+    assert list(here.iterdir()) == []
+
+
+def test_download_waits_for_what_is_not_finished_unless_told_not_to(signed: Cli, stack: Stack, here: Path) -> None:
+    stack.goes = ["RUNNING"]
+    ran = signed("download", EXPORT_ID, "--no-wait")
+    assert (ran.code, "there is no file yet" in ran.err) == (3, True)
+    stack.goes = ["RUNNING", "RUNNING", "SUCCEEDED"]
+    assert signed("download", EXPORT_ID).code == 0
+    assert (here / "flights-UA.csv").read_bytes() == stack.content
+
+
+def test_ctrl_c_keeps_what_has_come(signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = download._append
+
+    def interrupted(*given: Any) -> str:
+        append(*given)
+        raise KeyboardInterrupt
+
+    ready.cuts = [400_000]
+    monkeypatch.setattr(download, "_append", interrupted)
+    ran = signed("download", EXPORT_ID)
+    assert (ran.code, "What has come is kept." in ran.err) == (130, True)
+    assert f"To go on: exports download {EXPORT_ID}" in ran.err
+    assert [each.stat().st_size for each in partials(here)] == [400_000]
+
+
+def test_a_full_disk_is_no_traceback(signed: Cli, ready: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    ran = signed("download", EXPORT_ID)
+    assert (ran.code, ran.err) == (1, "exports: [Errno 28] No space left on device\n")
+
+
+@given(content=st.binary(max_size=2000), cuts=st.lists(st.integers(0, 600), max_size=12))
+def test_however_often_it_breaks_off_there_is_the_file_or_none(
+    content: bytes, cuts: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Every start but the last may be given up; the bytes that came are never other than the file's."""
+    target = tmp_path_factory.mktemp("any") / "file"
+    made = Stack()
+    made.content, made.cuts = content, list(cuts)
+    api, shown = Api(Given(f"{made.url}/v1", "mine")), list[int]()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("time.sleep", lambda _: None)
+        patched.setenv("NO_PROXY", "*")
+        try:
+            for _ in range(len(cuts) + 1):
+                try:
+                    download.save(api, export(content=content), target, shown.append)
+                except TryAgain:
+                    assert not target.exists()
+                    for partial in partials(target.parent):
+                        assert content.startswith(partial.read_bytes())
+        finally:
+            made.close()
+    assert target.read_bytes() == content
+    assert list(target.parent.iterdir()) == [target]
+    assert max(shown) == len(content)
+    with pytest.raises(Trouble, match="is not this export"):
+        download.save(api, export(content=content + b"x"), target, shown.append)
