@@ -27,11 +27,7 @@ def command(stack: str, *, email: str | None, tenant: str | None, password_stdin
     if tenant:
         users = (emulator.describe() or {}).get("users", {}) if found["endpoint_url"] else {}
         if tenant not in users:
-            known = (
-                f"there are users of {', '.join(users)}"
-                if users
-                else "only the emulator's users are known; say --email"
-            )
+            known = f"there are users of {', '.join(users)}" if users else "only the emulator's are known; say --email"
             raise Trouble(f"There is no user of {tenant}: {known}.")
         email, password = users[tenant]["email"], users[tenant]["password"]
     elif password_stdin:

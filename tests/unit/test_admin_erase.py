@@ -1,0 +1,329 @@
+"""exports-admin erase: what goes, what stays, and that it can be repeated, broken off, and met by others."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from admin import belongings, erase, letters
+from local import deployment
+from shared import attempts, records, work
+from tests.unit.support import (
+    EXPORT_ID,
+    NO_ANSWER,
+    OWNER,
+    TENANT,
+    USER,
+    Calls,
+    Cloud,
+    Frozen,
+    cancelled,
+    event,
+    failed,
+    file_key,
+    number,
+    queued,
+    running,
+    succeeded,
+    template,
+)
+from tests.unit.test_admin import Admin, command_line
+from tests.unit.test_admin_letters import Queue, queue
+
+__all__ = ["queue"]
+
+admin = pytest.fixture(command_line)
+OTHERS = ["UA#7c1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60", "UA2#u", "U#u"]
+MEMORY = {"owner": OWNER, "export_id": "key#abc", "first_export_id": EXPORT_ID, "body_hash": "x", "delete_after": 1}
+
+
+@pytest.fixture(autouse=True)
+def everything(cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner who has something of everything, beside others who have too."""
+    monkeypatch.setattr(work, "bucket", lambda: cloud.bucket)
+    cloud.write(
+        queued(number(0)),
+        running(number(1)),
+        succeeded(number(2)),
+        failed(number(3)),
+        cancelled(number(4)),
+        MEMORY,
+        *({**succeeded(number(5 + index)), "owner": owner} for index, owner in enumerate(OTHERS)),
+        {**MEMORY, "owner": OTHERS[1]},
+    )
+    cloud.start(running(number(1)))
+    for index in range(5):
+        cloud.put(f"work/{number(index)}/0123456789abcdef/parts/000000", "part")
+    cloud.put(file_key(number(2)), "file")
+    cloud.put(file_key(number(9)), "a file whose record has gone")
+    cloud.put(f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", "of a user whose id begins the same")
+    cloud.put(f"work/{number(5)}/0123456789abcdef/plan.json", "other")
+    cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=file_key(number(1)))
+    queue.send(number(3))
+    queue.send(number(9))
+
+
+STAYS = [f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", f"work/{number(5)}/0123456789abcdef/plan.json"]
+
+
+def uploads(cloud: Cloud) -> list[str]:
+    return [each["Key"] for each in cloud.s3.list_multipart_uploads(Bucket=cloud.bucket).get("Uploads", [])]
+
+
+def work_of(cloud: Cloud) -> list[str]:
+    keys = cloud.keys()
+    return [key for key in keys if key.startswith("work/")]
+
+
+def owners(cloud: Cloud) -> list[str]:
+    return sorted({item["owner"] for item in cloud.items()})
+
+
+def test_everything_of_an_owner_goes_and_nothing_of_anybody_else(admin: Admin, cloud: Cloud, queue: Queue) -> None:
+    ran = admin("erase", "--owner", OWNER, "--yes")
+    assert ran.code == 0, ran.err
+    assert owners(cloud) == sorted(OTHERS)
+    assert sorted(cloud.keys()) == sorted(STAYS)
+    assert uploads(cloud) == []
+    assert queue.count() == 0
+    assert cloud.stands() == {f"{number(1)}-1": "ABORTED"}
+    counted = "5 exports (2 active), 1 idempotency keys, 2 files, 5 work files, 1 unfinished uploads, 2 dead letters"
+    assert ran.out.splitlines()[0] == f"Gone of {OWNER}: {counted}."
+
+
+def test_everything_of_a_tenant_goes_and_nothing_of_one_that_begins_the_same(admin: Admin, cloud: Cloud) -> None:
+    assert admin("erase", "--tenant", TENANT, "--yes").code == 0
+    assert owners(cloud) == ["U#u", "UA2#u"]
+    assert cloud.keys() == []  # the other user's file, and the work of an export of UA
+
+
+def test_it_may_be_repeated(admin: Admin, cloud: Cloud) -> None:
+    admin("erase", "--owner", OWNER, "--yes")
+    before = cloud.items(), cloud.keys()
+    said = json.loads(admin("erase", "--owner", OWNER, "--yes", "--json").out)
+    assert set(said["gone"].values()) == {0}
+    assert (cloud.items(), cloud.keys()) == before
+
+
+def test_a_dry_run_says_what_would_go_and_changes_nothing(
+    admin: Admin, cloud: Cloud, calls: Calls, queue: Queue
+) -> None:
+    before = cloud.items(), cloud.keys(), cloud.stands()
+    ran = admin("erase", "--owner", OWNER, "--dry-run", "--json")
+    said = json.loads(ran.out)
+    expected = {"exports": 5, "active": 2, "keys": 1, "files": 2, "work_files": 5, "uploads": 1, "letters": 2}
+    assert said["would_go"] == expected
+    assert (said["done"], "gone" in said) == (False, False)
+    assert (cloud.items(), cloud.keys(), cloud.stands()) == before
+    assert len(uploads(cloud)) == 1
+    assert queue.count() == 2
+    assert {each for each in calls.made if re.match("Delete|Update|Put|Stop|Abort", each)} == set()
+
+
+def test_it_asks_first(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cloud.items(), cloud.keys()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    ran = admin("erase", "--owner", OWNER)
+    assert (ran.code, f"{OWNER} has 5 exports" in ran.out) == (1, True)
+    assert (cloud.items(), cloud.keys()) == before
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # a script that forgot --yes
+    assert admin("erase", "--owner", OWNER).code == 1
+    assert (cloud.items(), cloud.keys()) == before
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert admin("erase", "--owner", OWNER).code == 0
+    assert owners(cloud) == sorted(OTHERS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--owner", OWNER, "--tenant", "UA"],
+        ["--owner", "UA"],
+        ["--owner", "UA#a#b"],
+        ["--owner", "U A#b"],
+        ["--tenant", "UA#"],
+        ["--tenant", ""],
+        ["--tenant", "a" * 65],
+    ],
+)
+def test_whose_is_said_exactly(words: list[str], admin: Admin, cloud: Cloud) -> None:
+    before = cloud.items()
+    assert admin("erase", "--yes", *words).code == 2
+    assert cloud.items() == before
+
+
+BREAKS = ["GetItem", "Query", "UpdateItem", "StopExecution", "ListObjectsV2", "DeleteObjects", "AbortMultipartUpload"]
+BREAKS += ["ListMultipartUploads", "DeleteItem", "ReceiveMessage", "DeleteMessage"]
+
+
+@pytest.mark.parametrize("operation", BREAKS)
+def test_wherever_it_breaks_off_the_same_command_goes_on(
+    operation: str, admin: Admin, cloud: Cloud, calls: Calls, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of the operation fails in turn: every run gets one call further than the one before."""
+    make, runs = type(cloud.s3)._make_api_call, 0
+    allowed = 0
+
+    def nth(client: Any, name: str, parameters: dict[str, Any]) -> Any:
+        nonlocal allowed
+        if name == operation:
+            if allowed == 0:
+                raise NO_ANSWER.with_traceback(None)
+            allowed -= 1
+        return make(client, name, parameters)
+
+    monkeypatch.setattr(type(cloud.s3).__mro__[1], "_make_api_call", nth)
+    while True:
+        allowed = runs
+        ran = admin("erase", "--owner", OWNER, "--yes")
+        allowed = 1_000_000  # the test looks, too
+        if ran.code == 0:
+            break
+        assert "Traceback" not in ran.err
+        left = [key for key in work_of(cloud) if key not in STAYS]
+        ids = {record["export_id"] for record in cloud.records()}
+        assert {key.split("/")[1] for key in left} <= ids  # by its record it can still be found
+        runs += 1
+        assert runs < 60
+    assert runs
+    assert owners(cloud) == sorted(OTHERS)
+    assert sorted(cloud.keys()) == sorted(STAYS)
+    assert uploads(cloud) == []
+    assert queue.count() == 0
+
+
+def test_one_who_retries_meanwhile_is_cancelled_again(
+    admin: Admin, cloud: Cloud, time: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, empty = [number(3)], belongings.empty
+
+    def retried(prefix: str) -> tuple[int, int]:
+        if once and once[0] in prefix:
+            record = records.get(OWNER, once.pop())
+            assert record
+            again = records.retry(record, "2026-11-23T09:13:00.000Z", 1798621951)
+            assert again
+            attempts.start(again)
+        return empty(prefix)
+
+    monkeypatch.setattr(belongings, "empty", retried)
+    assert admin("erase", "--owner", OWNER, "--yes").code == 0
+    assert not once
+    assert owners(cloud) == sorted(OTHERS)
+    assert cloud.stands()[f"{number(3)}-2"] == "ABORTED"
+
+
+def test_one_that_keeps_changing_is_given_up_and_keeps_its_record(
+    admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "remove", lambda _record: False)
+    ran = admin("erase", "--owner", OWNER, "--yes")
+    assert (ran.code, f"{number(0)} of {OWNER} keeps changing" in ran.err) == (1, True)
+    assert number(0) in {record["export_id"] for record in cloud.records()}
+
+
+def test_an_owner_who_removes_an_export_meanwhile_is_no_matter(
+    admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = belongings.items
+
+    def and_then_gone(whose: belongings.Whose) -> list[belongings.Item]:
+        items = found(whose)
+        if items:
+            belongings.forget(items[0])
+        return items
+
+    monkeypatch.setattr(belongings, "items", and_then_gone)
+    assert admin("erase", "--owner", OWNER, "--yes").code == 0
+    assert not [key for key in work_of(cloud) if number(0) in key]
+
+
+def test_what_comes_meanwhile_is_told(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = letters.held
+
+    def and_one_comes() -> Any:
+        cloud.write(queued(number(8)))
+        return done()
+
+    monkeypatch.setattr(letters, "held", and_one_comes)
+    ran = admin("erase", "--owner", OWNER, "--yes")
+    assert (ran.code, "1 items have come meanwhile" in ran.err) == (1, True)
+
+
+def test_a_late_worker_finds_what_it_left_swept(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part and a file that are written after the record went, by a worker that nobody can stop."""
+    remove = records.remove
+
+    def and_a_worker_writes(record: Any) -> bool:
+        done = remove(record)
+        if record["export_id"] == number(1):
+            cloud.put(f"work/{number(1)}/0123456789abcdef/parts/000001", "late")
+            cloud.put(file_key(number(1)), "late")
+        return done
+
+    monkeypatch.setattr(records, "remove", and_a_worker_writes)
+    assert admin("erase", "--owner", OWNER, "--yes").code == 0
+    assert sorted(cloud.keys()) == sorted(STAYS)
+
+
+def test_what_s3_keeps_is_told(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = {"Errors": [{"Key": "work/x", "Code": "AccessDenied", "Message": "Access Denied"}]}
+    monkeypatch.setattr(cloud.s3, "delete_objects", lambda **_: refused)
+    ran = admin("erase", "--owner", OWNER, "--yes")
+    assert (ran.code, "1 objects were not removed, the first work/x: Access Denied" in ran.err) == (1, True)
+    assert len([record for record in cloud.records() if record["owner"] == OWNER]) == 5
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@given(count=st.integers(0, 2500))
+def test_any_number_of_files_goes_a_thousand_at_a_time(count: int) -> None:
+    batches = list(belongings._batches(str(index) for index in range(count)))
+    assert [each for batch in batches for each in batch] == [str(index) for index in range(count)]
+    assert all(1 <= len(batch) <= 1000 for batch in batches)
+
+
+# ── What remains ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_remains_is_named_with_the_day_until_when(admin: Admin, time: Frozen) -> None:
+    said = json.loads(admin("erase", "--owner", OWNER, "--yes", "--json").out)
+    until = {each["what"]: each["until"] for each in said["remains"]}
+    assert until["log lines"] == "2026-12-23"
+    assert until["execution histories"] == "2027-02-21"
+    assert until["copies of your own"] is None
+    assert until[erase.LATE.what] == "2026-11-30"
+    again = admin("erase", "--owner", OWNER, "--yes").out
+    assert erase.LATE.what not in again  # nothing was active
+    assert "the table as it was                until 2026-12-28" in again
+
+
+def test_the_days_are_those_of_the_template() -> None:
+    days = {each.what: each.days for each in (*erase.REMAINS, erase.LATE)}
+    resources = template()["Resources"]
+
+    def of(kind: str, name: str) -> set[int]:
+        return {r["Properties"][name] for r in resources.values() if r["Type"] == kind and name in r["Properties"]}
+
+    assert of("AWS::Logs::LogGroup", "RetentionInDays") == {days["log lines"]}
+    assert max(of("AWS::SQS::Queue", "MessageRetentionPeriod")) == days["messages in the stack's queues"] * 86_400
+    rules = resources["ExportsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert {rule["Id"]: rule.get("ExpirationInDays") for rule in rules}["work"] == days[erase.LATE.what]
+    recovery = resources["ExportsTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    assert recovery == {"PointInTimeRecoveryEnabled": True}  # 35 days, where RecoveryPeriodInDays says nothing else
+
+
+def test_the_stack_that_is_meant_is_the_one_that_is_named(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    found: Any = deployment.find
+    monkeypatch.setattr(deployment, "find", lambda name: asked.append(name) or found(name))
+    assert admin("erase", "--owner", OWNER, "--yes", "--stack", "exports-staging").code == 0
+    assert asked == ["exports-staging"]
+    assert event("environment")["ReadExports"]["EXPORTS_BUCKET"] == "report-exports-local"
