@@ -37,12 +37,12 @@ def without_aws() -> Environment:
 
 
 def run(
-    deployed: Deployed, *arguments: str, environment: Environment | None = None
+    deployed: Deployed, *arguments: str, environment: Environment | None = None, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Runs the program as an operator would."""
     given = environment or (without_aws() if deployed.emulated else dict(os.environ))
     command = [str(ROOT / "bin" / "exports-admin"), *arguments, "--stack", deployed["stack"]]
-    return subprocess.run(command, cwd="/", env=given, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd="/", env=given, input=typed, capture_output=True, text=True, timeout=120)
 
 
 def listed(deployed: Deployed, export_id: str, environment: Environment | None = None) -> dict[str, Any]:
@@ -80,6 +80,9 @@ class Operator:
             "the stack": f"arn:aws:cloudformation:{region}:{account}:stack/{deployed['stack']}/*",
             "the queue `STACK-dead-letters`": f"arn:aws:sqs:{region}:{account}:{deployed['stack']}-dead-letters",
             "the table": f"arn:aws:dynamodb:{region}:{account}:table/{deployed['table']}",
+            "the bucket": f"arn:aws:s3:::{deployed['bucket']}",
+            "its objects": f"arn:aws:s3:::{deployed['bucket']}/*",
+            "the pool": f"arn:aws:cognito-idp:{region}:{account}:userpool/{deployed['user_pool_id']}",
             "the state machine": deployed["state_machine_arn"],
             "its executions": f"{deployed['state_machine_arn'].replace(':stateMachine:', ':execution:')}:*",
             "those of its parts": f"{deployed['state_machine_arn'].replace(':stateMachine:', ':execution:')}/Parts:*",
