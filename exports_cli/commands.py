@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from itertools import islice
@@ -185,11 +186,13 @@ def sign_out(profile: str) -> None:
 
     An ID token that somebody has copied stays good until it expires, within the hour.
     """
-    found = session.load(profile)
+    try:
+        found = session.load(profile)
+    finally:  # also one that cannot be read
+        session.forget(profile)
     if found is None:
         click.echo("Nobody was signed in.", err=True)
         return
-    session.forget(profile)
     try:
         cognito.revoke(found, found["refresh_token"])
     except Trouble as trouble:
@@ -434,7 +437,7 @@ _OF_A_FAILURE = ("failed in", "error", "detail", "retry", "remedy")
 
 
 def _interrupted(export: Export, what: str, output: Path | None) -> NoReturn:
-    where = f" -o {output}" if output else ""
+    where = f" -o {shlex.quote(str(output))}" if output else ""
     raise Interrupted(f"{what}\nTo go on: exports download {export['id']}{where}") from None
 
 

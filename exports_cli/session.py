@@ -70,11 +70,9 @@ def save(profile: str, session: Session) -> Path:
     return file(profile)
 
 
-def forget(profile: str) -> bool:
-    """Removes the session of a profile; whether there was one."""
-    there = file(profile).exists()
+def forget(profile: str) -> None:
+    """Removes the session of a profile, where there is one."""
     file(profile).unlink(missing_ok=True)
-    return there
 
 
 def begun(place: Place, email: str, tokens: cognito.Tokens) -> Session:

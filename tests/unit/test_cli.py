@@ -217,6 +217,8 @@ def test_a_session_that_cannot_be_read_is_said_to_be_so(content: str, signed: Cl
     session.file("default").write_text(content)
     ran = signed("list")
     assert (ran.code, "Sign in again" in ran.err) == (4, True)
+    signed("sign-out")
+    assert not session.file("default").exists()
 
 
 @pytest.mark.parametrize(
@@ -450,10 +452,10 @@ def test_ctrl_c_leaves_the_export_running_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)
-    ran = signed("run", "flights", "-f", "csv", "-o", "june.csv")
+    ran = signed("run", "flights", "-f", "csv", "-o", "my june.csv")
     assert (ran.code, ran.out) == (130, "")
     assert f"goes on without you. To stop it: exports cancel {EXPORT_ID}" in ran.err
-    assert ran.err.endswith(f"To go on: exports download {EXPORT_ID} -o june.csv\n")
+    assert ran.err.endswith(f"To go on: exports download {EXPORT_ID} -o 'my june.csv'\n")
     assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
 
 
