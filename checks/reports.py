@@ -1,27 +1,70 @@
-"""Each report is read as the functions read it."""
+"""Each report is read as the functions read it, and held against the columns that it says its source has."""
 
+import datetime
 from pathlib import Path
+from typing import Any
 
-from checks.source import ROOT
-from shared import catalogue
-from shared.errors import ExportError, InvalidDefinition
+import yaml
+
+from checks import Fault
+from checks.source import ROOT, Document
+from shared import catalogue, contract, source_columns
+from shared.errors import ColumnMismatch, ExportError
 from shared.query import Query
 
 FOLDER = ROOT / "reports"
+# A value of each type of parameter: what is compared with what is known from it.
+_SAMPLES = {"string": "", "integer": 0, "number": 0.5, "boolean": False, "date": datetime.date(2000, 1, 1).isoformat()}
 
 
-def faults(folder: Path) -> list[str]:
-    """One sentence for each report that could not be exported, naming its file."""
-    found = []
-    for file in sorted(folder.glob("*.y*ml")):
+def faults(folder: Path) -> list[Fault]:
+    """Whatever would keep a report from being exported, with its file and line."""
+    return [fault for file in sorted(folder.glob("*.y*ml")) for fault in _faults(file)]
+
+
+def _faults(file: Path) -> list[Fault]:
+    name, text = f"reports/{file.name}", file.read_text("utf-8")
+    if file.suffix != ".yaml":
+        return [Fault(name, 1, "the file's name", "a report's file ends in .yaml", "Rename it")]
+    try:
+        _check(catalogue.parse(file.stem, text).definition)
+    except ExportError as error:
+        if not error.faults:
+            return [_unplaced(name, file, error)]
+        document = Document(text, name)
+        return [
+            Fault(name, _line(document, found["pointer"]), found["pointer"] or "the whole", found["detail"], remedy)
+            for found in error.faults
+            for remedy in [f"Allowed: {found['allowed']}"]
+        ]
+    return []
+
+
+def _check(definition: dict[str, Any]) -> None:
+    parameters = definition.get("parameters", {})
+    query = Query.of(definition, {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}, "tenant")
+    if query.declared and (found := query.misfits(source_columns.schema(query.declared))):
+        raise ColumnMismatch("", found)
+
+
+def _line(document: Document, pointer: str) -> int:
+    """Line of what a pointer names, or of the nearest thing around it."""
+    path: list[str | int] = []
+    here = document.data
+    for token in contract.tokens(pointer):
+        step = int(token) if isinstance(here, list) else token
         try:
-            if file.suffix != ".yaml":
-                raise InvalidDefinition(f"{file.name}: a report's file ends in .yaml")
-            report = catalogue.parse(file.stem, file.read_text("utf-8"))
-            parameters = report.definition.get("parameters", {})
-            samples = {name: "2000-01-01" for name, rule in parameters.items() if rule["type"] == "date"}
-            Query.of(report.definition, dict.fromkeys(parameters, 0) | samples, "tenant")
-        except ExportError as error:
-            message = str(error)
-            found.append(f"reports/{message if message.startswith(file.name) else f'{file.name}: {message}'}")
-    return found
+            here = here[step]
+        except (LookupError, TypeError):
+            break
+        path.append(step)
+    return document.line(*path)
+
+
+def _unplaced(name: str, file: Path, error: ExportError) -> Fault:
+    """A file whose name is wrong, or that is not YAML: there the parser says where."""
+    cause, line = error.__cause__, 1
+    if isinstance(cause, yaml.MarkedYAMLError) and (mark := cause.problem_mark or cause.context_mark):
+        line = mark.line + 1
+        return Fault(name, line, "the file", f"is not YAML: {cause.problem or cause.context}", "Correct the line")
+    return Fault(name, line, "the file", str(error).removeprefix(f"{file.name}: "), "Correct it")

@@ -186,7 +186,7 @@ def _require_free(port: int) -> None:
 def _check_reports() -> None:
     """A report that cannot be read would make every function that reads the catalogue fail."""
     if found := reports.faults(reports.FOLDER):
-        raise Trouble("\n".join(found))
+        raise Trouble("\n".join(map(str, found)))
 
 
 def _build(digest: str) -> None:

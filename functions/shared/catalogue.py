@@ -75,10 +75,11 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuses a key given twice; merged keys (``<<``) may be overridden."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
         for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+            if key.value in [each.value for each in keys[:index]]:
+                message = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -109,7 +110,7 @@ def parse(report: str, text: str) -> Report:
         raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
     found = faults(_SCHEMA, definition) or _contradictions(definition)
     if found:
-        raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found))
+        raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
     return Report(report, definition)
 
 
@@ -161,6 +162,16 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             where = pointer("source", "bounds", name)
             found.append(
                 Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
+            )
+    for name, declared in definition["source"].get("columns", {}).items():
+        precision, scale = (int(digits) for digits in re.findall(r"\d+", declared)) if "decimal" in declared else (0, 0)
+        if scale > precision:
+            where, detail = (
+                pointer("source", "columns", name),
+                f"{declared} has more digits behind the point than digits",
+            )
+            found.append(
+                Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
             )
     places = {pointer("columns", index): column for index, column in enumerate(definition["columns"])}
     places |= {pointer("parameters", name, "filter"): parameter["filter"] for name, parameter in parameters.items()}

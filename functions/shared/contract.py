@@ -76,6 +76,11 @@ def pointer(*tokens: object) -> str:
     return "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
+def tokens(where: str) -> list[str]:
+    """The path of a pointer: ``tokens("/a/0")`` is ``["a", "0"]``."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in where.split("/")[1:]]
+
+
 def _describe(error: ValidationError, root: dict[str, Any]) -> Iterator[Fault]:
     where, value = list(error.absolute_path), cast(Any, error.validator_value)
     schema, instance = cast(Any, error.schema), cast(Any, error.instance)

@@ -7,14 +7,23 @@ ReadExports turns both into the ``error`` a person reads, with what to do about 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from shared.contract import Fault
     from shared.records import Failure
 
 
 class ExportError(Exception):
-    """Base of every error of our own. Its message says what was wrong, where, and what is allowed."""
+    """Base of every error of our own. Its message says what was wrong, where, and what is allowed.
+
+    ``faults`` are the same with their places, where a definition is at fault.
+    """
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
 
 
 class InvalidEvent(ExportError):

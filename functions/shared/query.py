@@ -6,11 +6,13 @@ import datetime
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, cast
 
 import polars as pl
 
+from shared import source_columns
+from shared.contract import Fault, pointer
 from shared.errors import ColumnMismatch, ExpressionFailed
 from shared.work import Plan
 
@@ -102,6 +104,8 @@ class Query:
 
     dataset: str
     tenant_column: str
+    declared: dict[str, str]
+    """The source's columns as the definition declares them, by name; none where it does not."""
     bounds: dict[str, tuple[int, int]]
     """Bounds of integer columns that hold for every row."""
     filters: list[Filter]
@@ -113,23 +117,32 @@ class Query:
         """The query of a report definition (report.schema.json) for resolved parameters.
 
         Raises:
-            ColumnMismatch: an expression is not SQL that polars knows.
+            ColumnMismatch: expressions are not SQL that polars knows.
         """
+        wrong: list[Fault] = []
         filters = [Filter("tenant", pl.col(definition["tenant"]), "==", tenant, monotonic=True)]
         for name, parameter in definition.get("parameters", {}).items():
             if name in parameters:
                 rule = parameter["filter"]
-                expression = pl.col(rule["column"]) if "column" in rule else _sql(name, rule["expression"])
+                expression = (
+                    pl.col(rule["column"])
+                    if "column" in rule
+                    else _sql(name, rule["expression"], pointer("parameters", name, "filter", "expression"), wrong)
+                )
                 monotonic = "column" in rule or rule.get("monotonic", False)
                 value = _value(parameter, parameters[name])
                 filters.append(Filter(name, expression, rule["operator"], value, monotonic))
         columns = []
-        for column in definition["columns"]:
+        for index, column in enumerate(definition["columns"]):
             name, sql = column["name"], column.get("expression")
-            columns.append((name, column["type"], _sql(name, sql) if sql else pl.col(name)))
+            where = pointer("columns", index, "expression")
+            columns.append((name, column["type"], _sql(name, sql, where, wrong) if sql else pl.col(name)))
+        if wrong:
+            raise ColumnMismatch("; ".join(fault["detail"] for fault in wrong), wrong)
         source = definition["source"]
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
-        return cls(source["dataset"], definition["tenant"], bounds, filters, columns)
+        declared = source.get("columns", {})
+        return cls(source["dataset"], definition["tenant"], declared, bounds, filters, columns)
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:
@@ -147,24 +160,39 @@ class Query:
         Raises:
             ColumnMismatch: a column is not in the source, has another type than declared, or a filter cannot compare.
         """
-        missing = [name for name in self.needs() if name not in schema]
-        if missing:
+        found = source_columns.faults(self.declared, schema)
+        if not found and (missing := [name for name in self.needs() if name not in schema]):
             raise ColumnMismatch(f"the source has no column {', '.join(missing)}; it has: {', '.join(schema)}")
+        if found := found or self.misfits(schema):
+            raise ColumnMismatch("; ".join(fault["detail"] for fault in found), found)
+
+    def misfits(self, schema: pl.Schema) -> list[Fault]:
+        """Whatever in the definition does not fit a schema, each with its place.
+
+        What computes with a column of unknown fields (an empty struct) is left to the data.
+        """
         empty = pl.LazyFrame(schema=schema)
-        for name, declared, expression in self.columns:
-            try:
-                found = empty.select(expression.alias(name)).collect_schema()[name]
-            except pl.exceptions.PolarsError as error:
-                raise ColumnMismatch(f"column {name}: {_first_line(error)}") from error
-            fits, meaning = _TYPES[declared]
-            if not fits(found):
-                raise ColumnMismatch(f"column {name} is declared {declared}: {meaning}; the source gives {found}")
-        for rule in self.filters:
-            try:
-                empty.filter(rule.predicate()).collect()
-            except pl.exceptions.PolarsError as error:
-                message = f"the filter of {rule.parameter} does not fit what it filters: {_first_line(error)}"
-                raise ColumnMismatch(message) from error
+        opaque = {name for name, dtype in schema.items() if dtype == pl.Struct([])}
+        found = []
+        for where, expression, judge in [
+            *((self._place(rule), rule.expression, partial(_compares, rule)) for rule in self.filters),
+            *(
+                (pointer("columns", index), expression, partial(_gives, name, declared))
+                for index, (name, declared, expression) in enumerate(self.columns)
+            ),
+        ]:
+            roots = expression.meta.root_names()
+            if missing := sorted({name for name in roots if name not in schema}):
+                detail, allowed = f"the source has no column {', '.join(missing)}", f"one of {', '.join(schema)}"
+                found.append(Fault(pointer=where, detail=detail, allowed=allowed))
+            elif expression.meta.is_column() or opaque.isdisjoint(roots):
+                wrong, allowed = judge(empty, expression)
+                if wrong:
+                    found.append(Fault(pointer=where, detail=wrong, allowed=allowed))
+        return found
+
+    def _place(self, rule: Filter) -> str:
+        return "/tenant" if rule is self.filters[0] else pointer("parameters", rule.parameter, "filter")
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The output rows of source rows, in their order.
@@ -199,11 +227,49 @@ class Query:
         return reduce(operator.and_, (rule.predicate() for rule in self.filters))
 
 
-def _sql(name: str, text: str) -> pl.Expr:
+def _sql(name: str, text: str, where: str, wrong: list[Fault]) -> pl.Expr:
     try:
         return pl.sql_expr(text)
     except pl.exceptions.PolarsError as error:
-        raise ColumnMismatch(f"{name}: {text!r} is not an expression: {_first_line(error)}") from error
+        detail = f"{name}: {text!r} is not an expression: {_first_line(error)}"
+        wrong.append(Fault(pointer=where, detail=detail, allowed="a scalar expression of polars SQL"))
+        return pl.lit(None)
+
+
+def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -> tuple[str, str]:
+    """What is wrong with a report's column, nothing when it is well, and what is allowed."""
+    fits, meaning = _TYPES[declared]
+    try:
+        found = empty.select(expression.alias(name)).collect().schema[name]
+    except pl.exceptions.PolarsError as error:
+        return f"column {name}: {_first_line(error)}", "an expression of the types that the source has"
+    if fits(found):
+        return "", ""
+    return f"column {name} is declared {declared}: {meaning}; the source gives {found}", "the type that it gives"
+
+
+def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
+    """What is wrong with a filter, nothing when it is well, and what is allowed."""
+    wrong = f"the filter of {rule.parameter} does not fit what it filters"
+    fits, meaning = _COMPARED[type(rule.value)]
+    try:
+        found = empty.select(rule.expression.alias("")).collect_schema()[""]
+        if not fits(found):
+            return f"{wrong}: {meaning} is compared with {found}", meaning
+        empty.filter(rule.predicate()).collect()
+    except pl.exceptions.PolarsError as error:
+        return f"{wrong}: {_first_line(error)}", meaning
+    return "", ""
+
+
+# What a parameter's value may be compared with. polars would compare more: a date with an integer, as days since 1970.
+_COMPARED: dict[type, tuple[Callable[[pl.DataType], bool], str]] = {
+    str: (_TYPES["string"][0], "text"),
+    bool: (_TYPES["boolean"][0], "a boolean"),
+    int: (lambda t: t.is_numeric(), "a number"),
+    float: (lambda t: t.is_numeric(), "a number"),
+    datetime.date: (lambda t: t in (pl.Date, pl.Datetime), "a date or a timestamp"),
+}
 
 
 def _value(parameter: dict[str, Any], value: Any) -> Any:

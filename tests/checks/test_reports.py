@@ -1,43 +1,125 @@
-"""A report that could not be exported is named, with its fault, before it is deployed."""
+"""A report that could not be exported is named, with the file, line and place of each fault, before it is deployed."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from checks import reports
 
+GOOD = """\
+title: Sales
+source:
+  type: parquet
+  dataset: sales
+  columns:
+    shop: string
+    day: date
+    at: timestamp(UTC)
+    amount: decimal(12,2)
+    pieces: integer
+    goods: json
+tenant: shop
+parameters:
+  from: {title: From, type: date, filter: {column: day, operator: ">="}}
+  least: {title: Least, type: number, filter: {expression: amount * 100, operator: ">="}}
+columns:
+  - {name: day, title: Day, type: date}
+  - {name: at, title: At, type: timestamp}
+  - {name: amount, title: Amount, type: decimal}
+  - {name: each, title: Each, type: number, expression: CAST(amount AS DOUBLE) / pieces}
+  - {name: goods, title: Goods, type: json}
+  - {name: first, title: First, type: string, expression: goods.name}
+"""
+
+
+def found(folder: Path, text: str, name: str = "sales.yaml") -> list[str]:
+    (folder / name).write_text(textwrap.dedent(text))
+    return [str(fault) for fault in reports.faults(folder)]
+
 
 def test_the_reports_of_this_project_are_valid() -> None:
     assert reports.faults(reports.FOLDER) == []
 
 
+def test_a_report_that_fits_the_columns_it_declares_is_valid(tmp_path: Path) -> None:
+    assert found(tmp_path, GOOD) == []
+
+
+def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None:
+    start, end = GOOD.index("  columns:\n    shop"), GOOD.index("tenant:")
+    assert found(tmp_path, GOOD[:start] + GOOD[end:].replace("{name: day,", "{name: dya,")) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("tenant: shop", "tenant: shpo", "12: /tenant: the source has no column shpo. Allowed: one of shop, day, at, "),
+        ("tenant: shop", "tenant: pieces", "12: /tenant: the filter of tenant does not fit what it filters: text is "),
+        ("{name: day,", "{name: dya,", "17: /columns/0: the source has no column dya. Allowed: one of shop, day, at, "),
+        ("column: day", "column: dya", "14: /parameters/from/filter: the source has no column dya. Allowed: one of "),
+        ("/ pieces", "/ pices", "20: /columns/3: the source has no column pices. Allowed: one of shop, day, at, "),
+        ("title: Day, type: date", "title: Day, type: integer", "17: /columns/0: column day is declared integer: "),
+        (
+            "column: day",
+            "column: pieces",
+            "14: /parameters/from/filter: the filter of from does not fit what it filters",
+        ),
+        ("column: day", "column: shop", "14: /parameters/from/filter: the filter of from does not fit what it filters"),
+        ("amount * 100", "shop", "15: /parameters/least/filter: the filter of least does not fit what it filters: "),
+        ("amount * 100", "amount *", "15: /parameters/least/filter/expression: least: 'amount *' is not an expression"),
+        (
+            "expression: goods.name",
+            "expression: day",
+            "22: /columns/5: column first is declared string: text; the source ",
+        ),
+        ("expression: goods.name", "expression: UPPER(pieces)", "22: /columns/5: column first: invalid series dtype: "),
+        ("(UTC)", "(Mars)", "8: /source/columns/at: timestamp(Mars) has no known time zone. Allowed: timestamp, "),
+        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
+        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value of type '),
+        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: a value of '),
+        ("tenant: shop\n", "", "1: /tenant: is missing. Allowed: a value of type string, text matching ^[A-Za-z_]"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_line(tmp_path: Path, was: str, now: str, said: str) -> None:
+    assert was in GOOD
+    (fault,) = found(tmp_path, GOOD.replace(was, now, 1))
+    assert fault.startswith(f"reports/sales.yaml:{said}")
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("{name: day,", "{name: dya,").replace("tenant: shop", "tenant: shpo").replace("/ pieces", "/ x")
+    assert [fault.split(": the source")[0] for fault in found(tmp_path, text)] == [
+        "reports/sales.yaml:12: /tenant",
+        "reports/sales.yaml:17: /columns/0",
+        "reports/sales.yaml:20: /columns/3",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("sales.yaml", "title: Sales", "sales.yaml: /columns: is missing"),
-        ("sales.yaml", "title: [", "sales.yaml is not YAML"),
-        ("Sales.yaml", "title: Sales", "Sales.yaml: a report's file name must match"),
-        ("sales.yml", "title: Sales", "sales.yml: a report's file ends in .yaml"),
+        ("sales.yaml", "title: Sales", "sales.yaml:1: /columns: is missing. "),
+        ("sales.yaml", "title: [", "sales.yaml:1: the file: is not YAML: "),
+        ("sales.yaml", "title: S\nsource: a: b\n", "sales.yaml:2: the file: is not YAML: mapping values are not "),
+        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: a report's file name must match "),
+        ("sales.yml", "title: Sales", "sales.yml:1: the file's name: a report's file ends in .yaml. "),
+        ("sales.yaml", "", "sales.yaml:1: the whole: null is not allowed. Allowed: a value of type object."),
         (
             "sales.yaml",
             "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
-            " columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
-            "sales.yaml: /columns/0/expression: NO_SUCH is not a function of the row alone",
+            "\n columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
+            "sales.yaml:2: /columns/0/expression: NO_SUCH is not a function of the row alone. ",
         ),
         (
             "sales.yaml",
             "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
-            " columns: [{name: a, title: A, type: integer, expression: a +}]}",
-            "sales.yaml: a: 'a +' is not an expression",
+            "\n columns: [{name: a, title: A, type: integer, expression: a +}]}",
+            "sales.yaml:2: /columns/0/expression: a: 'a +' is not an expression",
         ),
-        (
-            "sales.yaml",
-            "title: S\ntitle: T\n",
-            "sales.yaml is not YAML: the key 'title' is given twice",
-        ),
+        ("sales.yaml", "title: S\ntitle: T\n", "sales.yaml:2: the file: is not YAML: the key 'title' is given twice."),
     ],
 )
 def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:
-    (tmp_path / name).write_text(text)
-    (found,) = reports.faults(tmp_path)
-    assert found.startswith(f"reports/{said}")
+    faults = found(tmp_path, text, name)
+    assert any(fault.startswith(f"reports/{said}") for fault in faults), faults

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checks import reports
+from checks import Fault, reports
 from local import stack
 
 
@@ -106,8 +106,10 @@ def test_an_emulator_whose_start_was_broken_off_is_replaced(
 def test_a_broken_report_stops_before_anything_is_deployed(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "faults", lambda folder: ["reports/sales.yaml: /colour: is not known here"])
-    with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml: /colour"):
+    monkeypatch.setattr(
+        reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "is not known", "No")]
+    )
+    with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml:3: /colour: is not known"):
         stack.up(port)
     assert not (state / "emulator.pid").exists()
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from local import sample_data
-from shared import catalogue
+from shared import catalogue, source_columns
 from shared.errors import InvalidDefinition, UnknownReport
 from tests.unit.support import REPORTS
 
@@ -178,6 +178,13 @@ def test_flights_has_exactly_the_columns_of_its_source() -> None:
     columns = catalogue.load(REPORTS)["flights"].definition["columns"]
     assert [column["name"] for column in columns] == header
     assert len(header) == 19
+
+
+def test_flights_declares_the_types_of_its_source() -> None:
+    declared = catalogue.load(REPORTS)["flights"].definition["source"]["columns"]
+    schema = sample_data.read().schema
+    assert source_columns.faults(declared, schema) == []
+    assert [*declared] == [*schema]
 
 
 def test_flights_belongs_to_the_airline() -> None:

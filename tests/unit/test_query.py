@@ -54,6 +54,60 @@ def test_a_filter_that_cannot_compare_is_refused() -> None:
         query([column("name", "string")], filtered, p=1).check(SCHEMA)
 
 
+DAYS = pl.Schema({"tenant": pl.String, "day": pl.Date, "at": pl.Datetime("us", "UTC"), "number": pl.Int64})
+
+
+@pytest.mark.parametrize(
+    ("kind", "filtered", "value_as"),
+    [
+        ("date", "number", None),  # polars would compare it with days since 1970
+        ("date", "tenant", None),
+        ("date", "day", "yyyymmdd"),
+        ("boolean", "tenant", None),  # polars would compare it with the text "true"
+        ("integer", "day", None),
+        ("string", "number", None),
+    ],
+)
+def test_a_parameter_is_compared_with_its_own_kind_only(kind: str, filtered: str, value_as: str | None) -> None:
+    rule = {"column": filtered, "operator": "=="} | ({"value_as": value_as} if value_as else {})
+    value = {"date": "2026-01-01", "boolean": True, "integer": 1, "string": "x"}[kind]
+    with pytest.raises(ColumnMismatch, match="the filter of p does not fit what it filters"):
+        query([column("tenant", "string")], {"p": {"type": kind, "filter": rule}}, p=value).check(DAYS)
+
+
+@pytest.mark.parametrize("name", ["day", "at"])
+def test_a_date_is_compared_with_dates_and_timestamps(name: str) -> None:
+    rule = {"type": "date", "filter": {"column": name, "operator": "<="}}
+    query([column("tenant", "string")], {"p": rule}, p="2026-01-01").check(DAYS)
+
+
+def test_every_fault_is_named_at_once_with_its_place() -> None:
+    with pytest.raises(ColumnMismatch) as refused:
+        query([column("clock", "string"), column("price", "integer")]).check(SCHEMA)
+    assert [fault["pointer"] for fault in refused.value.faults] == ["/columns/0", "/columns/1"]
+    assert str(refused.value) == "; ".join(fault["detail"] for fault in refused.value.faults)
+    with pytest.raises(ColumnMismatch) as refused:
+        query([column("a", "string", "(("), column("b", "string", "name ||")])
+    assert [fault["pointer"] for fault in refused.value.faults] == ["/columns/0/expression", "/columns/1/expression"]
+
+
+def test_data_that_is_not_as_declared_is_named_column_by_column() -> None:
+    declared = {"tenant": "string", "clock": "number", "price": "number", "nothing": "date"}
+    definition = {
+        "source": {"type": "parquet", "dataset": "d", "columns": declared},
+        "tenant": "tenant",
+        "columns": [column("clock", "number")],
+    }
+    with pytest.raises(ColumnMismatch) as refused:
+        Query.of(definition, {}, "acme").check(SCHEMA)
+    assert str(refused.value) == (
+        "column clock is declared number; the source gives Int64; the source has no column nothing"
+    )
+    declared |= {"clock": "integer"}
+    del declared["nothing"]
+    Query.of(definition, {}, "acme").check(SCHEMA)  # which has a name that is not declared, too
+
+
 def test_an_expression_that_fails_on_a_value_says_so() -> None:
     rows = pl.DataFrame({"tenant": ["acme"], "name": ["x"]})
     with pytest.raises(ExpressionFailed, match="the expression of n fails on the data"):

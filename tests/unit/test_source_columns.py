@@ -1,0 +1,44 @@
+"""A source's columns in a definition's words: each type fits what it means, and nothing else."""
+
+import polars as pl
+import pytest
+
+from shared import source_columns
+from shared.errors import InvalidDefinition
+
+FITTING: dict[str, list[pl.DataType]] = {
+    "string": [pl.String(), pl.Categorical(), pl.Enum(["a"])],
+    "integer": [pl.Int8(), pl.UInt16(), pl.Int64()],
+    "number": [pl.Float32(), pl.Float64()],
+    "decimal(12,2)": [pl.Decimal(12, 2), pl.Decimal(38, 2)],
+    "decimal(12,0)": [pl.Decimal(12, 0)],
+    "boolean": [pl.Boolean()],
+    "date": [pl.Date()],
+    "time": [pl.Time()],
+    "timestamp": [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")],
+    "timestamp(UTC)": [pl.Datetime("us", "UTC")],
+    "timestamp(Europe/Paris)": [pl.Datetime("ms", "Europe/Paris")],
+    "json": [pl.List(pl.String), pl.Array(pl.Int64, 2), pl.Struct({"a": pl.Date})],
+}
+
+
+@pytest.mark.parametrize("declared", FITTING)
+@pytest.mark.parametrize("of", FITTING)
+def test_a_type_fits_its_own_and_no_other(declared: str, of: str) -> None:
+    for dtype in FITTING[of]:
+        found = source_columns.faults({"c": declared}, pl.Schema({"c": dtype, "other": pl.Int64}))
+        assert [fault["detail"] for fault in found] == (
+            [] if declared == of else [f"column c is declared {declared}; the source gives {dtype}"]
+        )
+
+
+@pytest.mark.parametrize("declared", FITTING)
+def test_the_schema_that_is_declared_fits_its_declaration(declared: str) -> None:
+    schema = source_columns.schema({"c": declared})
+    assert source_columns.faults({"c": declared}, schema) == []
+
+
+def test_a_time_zone_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(InvalidDefinition, match=r"timestamp\(Mars\) has no known time zone") as refused:
+        source_columns.schema({"a": "timestamp(UTC)", "b": "timestamp(Mars)"})
+    assert [fault["pointer"] for fault in refused.value.faults] == ["/source/columns/b"]
