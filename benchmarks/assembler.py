@@ -21,7 +21,7 @@ from shared import planning
 from shared.assembly import Copy, Literal, Range, plan_upload
 from shared.formats import FORMATS
 from shared.sources.parquet_rows import BATCH_ROWS
-from shared.work import Extent, Receipt
+from shared.work import ObjectExtent, Receipt
 
 GIGABYTE = 1_000_000_000
 ONE_SHEET = 1_048_575
@@ -69,7 +69,7 @@ def _rows_of(name: str, size: int, folder: Path) -> int:
     return round(size / receipt["bytes"]) * orders.FILE_ROWS
 
 
-def _extents(rows: int, folder: Path) -> list[Extent]:
+def _extents(rows: int, folder: Path) -> list[ObjectExtent]:
     """The row groups that the source would find."""
     size = orders.write(orders.FILE_ROWS, folder)[0].stat().st_size
     return [

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from shared import planning
-from shared.work import Extent
+from shared.work import ObjectExtent
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
 
 def parts(rows: int, source_bytes: float, growth: float) -> int:
     """How many parts the planner makes."""
-    extents: list[Extent] = [
+    extents: list[ObjectExtent] = [
         {
             "key": f"{number}",
             "etag": "",

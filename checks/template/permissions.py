@@ -55,9 +55,20 @@ def _statements(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]
     elif isinstance(value, dict):
         for key, each in value.items():
             if key == "Statement":
-                yield from (((*path, key, index), statement) for index, statement in enumerate(_list(each)))
+                for index, statement in enumerate(_list(each)):
+                    yield from _cases(statement, (*path, key, index))
             elif key != "AssumeRolePolicyDocument":
                 yield from _statements(each, (*path, key))
+
+
+def _cases(statement: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The statement, in both cases of a condition."""
+    match statement:
+        case {"Fn::If": [_, *cases]}:
+            for index, each in enumerate(cases, 1):
+                yield from _cases(each, (*path, index))
+        case _:
+            yield path, statement
 
 
 def _faults(stack: Stack, name: str, statement: dict[str, Any], path: Path) -> Iterator[Fault]:

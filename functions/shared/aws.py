@@ -22,6 +22,8 @@ _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 _PROMPT = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
 # A mail is sent once, whatever comes of it: SES knows no idempotency token.
 _ONCE = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+# A source's table may be throttled for a while; a part waits some seconds before it gives up and is tried again.
+_PATIENT = Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=32)
 # Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
 _S3 = Config(
     signature_version="s3v4",
@@ -66,6 +68,12 @@ def is_throttled(error: Exception) -> bool:
 def dynamodb() -> DynamoDBClient:
     """Client of DynamoDB."""
     return boto3.client("dynamodb", config=_PROMPT)
+
+
+@cache
+def tables() -> DynamoDBClient:
+    """Client of DynamoDB for tables that are sources."""
+    return boto3.client("dynamodb", config=_PATIENT)
 
 
 @cache

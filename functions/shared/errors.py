@@ -51,7 +51,7 @@ class ExpressionFailed(ExportError):
 
 
 class SourceMissing(ExportError):
-    """A dataset has no files at all."""
+    """A dataset has no files at all, or there is no such table."""
 
 
 class ServiceUnavailable(ExportError):
@@ -59,7 +59,7 @@ class ServiceUnavailable(ExportError):
 
 
 class SourceUnavailable(ExportError):
-    """S3 did not hand out a source object, though it may do so later or with another permission."""
+    """AWS did not hand out a source object or table, though it may do so later or with another permission."""
 
 
 class SourceUnreadable(ExportError):
@@ -67,7 +67,7 @@ class SourceUnreadable(ExportError):
 
 
 class SourceChanged(ExportError):
-    """A source object was replaced or removed after it was planned."""
+    """A source object was replaced or removed, or a table's items are more or fewer, after it was planned."""
 
 
 class SourceSchemaMismatch(ExportError):
@@ -128,10 +128,12 @@ EXPLANATIONS = {
         "An expression of the report fails on the data", False, "Correct the expression in reports/<report>.yaml."
     ),
     "SourceMissing": Explanation(
-        "The dataset has no files", False, "Put Parquet files under the folder that the detail names, then retry."
+        "The data is not there",
+        False,
+        "Put files under the folder, or make the table, that the detail names, then retry.",
     ),
     "SourceUnavailable": Explanation(
-        "A source file could not be fetched",
+        "The data could not be fetched",
         True,
         "Retry. If the detail speaks of permission, the role needs it first.",
     ),

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from shared.assembly import MIN_PART
 from shared.errors import TooManyParts
-from shared.work import Extent, Part
+from shared.work import Extent, ObjectExtent, Part
 
 MIN_ROWS = 10_000
 """Fewer rows than this are not worth an invocation of their own."""
@@ -29,14 +31,14 @@ _ITEM_BYTES = 22_000  # what a part aims at: it may end later by twice the slack
 _ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
 
 
-def divide(extents: list[Extent], workers: int, growth: float) -> list[Part]:
+def divide(extents: Sequence[Extent], workers: int, growth: float) -> list[Part]:
     """Parts of about equal size that together hold every row of ``extents`` once, in order.
 
     The size of a part is the largest of its shares: of the rows, of the bytes, of the length of its item. Each part but
-    one of a single row is within twice the slack of the others.
+    one of a single row, or of an extent that is not cut, is within twice the slack of the others.
 
     Args:
-        extents: row groups in the order of the file, each with ``rows`` ≥ 1.
+        extents: runs of rows in the order of the file, each with ``rows`` ≥ 1.
         workers: how many parts may run at once (MapConcurrency); small exports are divided among them.
         growth: bytes of a fragment for each byte of its source, about: see :class:`shared.formats.Format`.
 
@@ -56,8 +58,8 @@ def divide(extents: list[Extent], workers: int, growth: float) -> list[Part]:
         if len(drafts) <= MAX_PARTS:
             return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
     raise TooManyParts(
-        f"{rows} rows in {len({extent['key'] for extent in extents})} files take {len(drafts)} parts; {MAX_PARTS} are "
-        "allowed"
+        f"{rows} rows in {len({_holder(extent) for extent in extents})} files or tables take {len(drafts)} parts; "
+        f"{MAX_PARTS} are allowed"
     )
 
 
@@ -93,11 +95,13 @@ class _Draft:
         if last and _continues(extent, last):
             last["rows"] += extent["rows"]
             last["bytes"] += extent["bytes"]
+            if "until" in extent:
+                cast(dict[str, Any], last)["until"] = cast(dict[str, Any], extent)["until"]
         else:
             self.sources.append(extent.copy())
 
 
-def _fill(extents: list[Extent], scale: _Scale) -> list[_Draft]:
+def _fill(extents: Sequence[Extent], scale: _Scale) -> list[_Draft]:
     """Parts that end as close to even shares of the whole as row groups, or else rows, allow."""
     sizes = [
         scale.size(extent, _item_bytes(extent, before))
@@ -119,6 +123,11 @@ def _fill(extents: list[Extent], scale: _Scale) -> list[_Draft]:
                 at += 1
             room = at * share - done
             fits = at == shares or size <= room + slack
+            if not fits and not _is_cut(rest):
+                if drafts[-1].sources and room < size - room:  # the part ends nearer to its share without it
+                    drafts.append(_Draft())
+                    at += 1
+                fits = True
             rows = rest["rows"] if fits else max(1, round(rest["rows"] * room / size))
             left = size * (rest["rows"] - rows) / rest["rows"]
             first, rest = _cut(rest, rows)
@@ -127,16 +136,35 @@ def _fill(extents: list[Extent], scale: _Scale) -> list[_Draft]:
     return drafts
 
 
+def _is_cut(extent: Extent) -> bool:
+    """Whether any run of its rows can be read on its own."""
+    return "offset" in extent
+
+
+def _holder(extent: Extent) -> str:
+    """The object or the table."""
+    return str(extent.get("key") or extent.get("table"))
+
+
 def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
     """The first rows of an extent, and those that remain."""
-    size = extent["bytes"] * rows // extent["rows"]
-    first = extent | {"rows": rows, "bytes": size}
-    rest = {"offset": extent["offset"] + rows, "rows": extent["rows"] - rows, "bytes": extent["bytes"] - size}
-    return first, extent | rest  # type: ignore[return-value]
+    if rows == extent["rows"]:
+        return extent, extent
+    whole = cast(ObjectExtent, extent)
+    size = whole["bytes"] * rows // whole["rows"]
+    first = whole | {"rows": rows, "bytes": size}
+    rest = {"offset": whole["offset"] + rows, "rows": whole["rows"] - rows, "bytes": whole["bytes"] - size}
+    return first, whole | rest  # type: ignore[return-value]
 
 
 def _continues(extent: Extent, last: Extent) -> bool:
-    return extent["key"] == last["key"] and last["offset"] + last["rows"] == extent["offset"]
+    """Whether an extent begins where another ends."""
+    here, before = cast(dict[str, Any], extent), cast(dict[str, Any], last)
+    if "key" in here and "key" in before:
+        return bool(here["key"] == before["key"] and before["offset"] + before["rows"] == here["offset"])
+    if "after" in here and "until" in before:
+        return bool(here["table"] == before["table"] and here["after"] is not None and here["after"] == before["until"])
+    return False
 
 
 def _item_bytes(extent: Extent, last: Extent | None) -> int:

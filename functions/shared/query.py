@@ -103,6 +103,7 @@ class Query:
     """A report's definition with a caller's parameters and tenant put in."""
 
     dataset: str
+    """What the source calls it: a folder, a table."""
     tenant_column: str
     declared: dict[str, str]
     """The source's columns as the definition declares them, by name; none where it does not."""
@@ -142,7 +143,7 @@ class Query:
         source = definition["source"]
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
         declared = source.get("columns", {})
-        return cls(source["dataset"], definition["tenant"], declared, bounds, filters, columns)
+        return cls(source.get("dataset") or source["table"], definition["tenant"], declared, bounds, filters, columns)
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:

@@ -25,14 +25,52 @@ ENGINE_VERSION = "3"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 
 
+class SortKey(TypedDict):
+    """The sort key of an item: the attribute, S or N, and its value as DynamoDB writes it."""
+
+    name: str
+    type: str
+    value: str
+
+
 class Extent(TypedDict):
-    """A run of rows of one source object: ``rows`` rows from row ``offset`` on. ``bytes`` is their compressed size."""
+    """A run of ``rows`` rows of a source. ``bytes`` is what must be read for them; with rows it makes a part's size.
+
+    Each kind has its own pin, by which the rows are found again, and a change of them is noticed.
+    """
+
+    rows: int
+    bytes: int
+
+
+class ObjectExtent(Extent):
+    """Rows of one object from row ``offset`` on, pinned by its ETag. It may be cut anywhere."""
 
     key: str
     etag: str
     offset: int
-    rows: int
-    bytes: int
+
+
+class TableExtent(Extent):
+    """Items of a DynamoDB table, which has no versions: pinned by their count at a time. It is not cut."""
+
+    table: str
+    counted_at: str
+    """RFC 3339: two plans never share a part, though their counts be the same."""
+
+
+class SegmentExtent(TableExtent):
+    """The items of a segment of a parallel scan."""
+
+    segment: int
+    segments: int
+
+
+class RangeExtent(TableExtent):
+    """Items of one partition, from a sort key, exclusive, to another, inclusive; None is the partition's own end."""
+
+    after: SortKey | None
+    until: SortKey | None
 
 
 class Part(TypedDict):

@@ -310,6 +310,15 @@ PLANTS = [
         "Name what it applies to",
     ),
     Plant(
+        "in a statement that a condition adds, an action of another service",
+        "Action: dynamodb:DescribeTable",
+        "Action: s3:GetObject",
+        "PlanPartsRole",
+        "Resource: !Sub arn:${AWS::Partition}:dynamodb:",
+        "s3:GetObject on arn:aws:dynamodb:us-east-1:123456789012:table/SourceTable, to which it does not apply",
+        "Name what it applies to",
+    ),
+    Plant(
         "an action on a name instead of an ARN",
         LETTERS,
         "Resource: !Ref DeadLetters",

@@ -54,7 +54,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
+    clients = (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, aws.tables)
+    for cached in (*clients, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
 

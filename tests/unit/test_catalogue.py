@@ -221,7 +221,29 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "an unknown source": (
         at("source", "type", value="csv"),
-        '/source/type: "csv" is not allowed, allowed: one of "parquet"',
+        '/source/type: "csv" is not allowed, allowed: one of "dynamodb", "parquet"',
+    ),
+    "a folder of no dataset": (
+        without("source", "dataset"),
+        "/source/dataset: is missing, allowed: a value of type string, "
+        "text matching ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+    ),
+    "a table of files": (
+        at("source", "table", value="orders"),
+        "/source/table: is not known here, allowed: bounds, columns, dataset, type",
+    ),
+    "a table without its columns": (
+        at("source", value={"type": "dynamodb", "table": "orders"}),
+        "/source/columns: is missing, allowed: a value of type object",
+    ),
+    "a table in a folder": (
+        at("source", value={"type": "dynamodb", "table": "orders", "columns": {"a": "string"}, "dataset": "orders"}),
+        "/source/dataset: is not known here, allowed: columns, table, type",
+    ),
+    "a type that DynamoDB does not have": (
+        at("source", value={"type": "dynamodb", "table": "orders", "columns": {"day": "date"}}),
+        '/source/columns/day: "date" is not allowed, allowed: a value of type string, '
+        r"text matching ^(string|integer|number|boolean|decimal\(([1-9]|[12][0-9]|3[0-8]),([0-9]|[12][0-9]|3[0-8])\))$",
     ),
     "a dataset outside its folder": (
         at("source", "dataset", value="../other"),

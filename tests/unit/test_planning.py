@@ -11,7 +11,7 @@ from shared import planning
 from shared.assembly import MIN_PART
 from shared.errors import TooManyParts
 from shared.formats import FORMATS
-from shared.work import Extent, Part
+from shared.work import Extent, ObjectExtent, Part, SegmentExtent
 
 FILES = st.lists(
     st.tuples(
@@ -48,7 +48,7 @@ def laid_out(files: list[tuple[str, int, list[tuple[int, int, bool]]]]) -> list[
         key, offset = f"data/{letter * length}/{number}.parquet", 0
         for rows, size, kept in groups:
             if kept:
-                found.append(Extent(key=key, etag='"etag"', offset=offset, rows=rows, bytes=size))
+                found.append(ObjectExtent(key=key, etag='"etag"', offset=offset, rows=rows, bytes=size))
             offset += rows
     return found
 
@@ -185,5 +185,32 @@ def test_parts_grow_rather_than_become_too_many() -> None:
 def test_more_parts_than_an_upload_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MAX_PARTS", 10)
     rows = 10 * planning.LARGEST * planning.MAX_ROWS + planning.MAX_ROWS * planning.LARGEST
-    with pytest.raises(TooManyParts, match="22000000 rows in 1 files take 11 parts; 10 are allowed"):
+    with pytest.raises(TooManyParts, match="22000000 rows in 1 files or tables take 11 parts; 10 are allowed"):
         planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)
+
+
+SEGMENTS = st.lists(st.tuples(st.integers(1, 3_000_000), st.integers(0, 200_000_000)), max_size=60).map(
+    lambda sizes: [
+        SegmentExtent(table="orders", counted_at="", segment=n, segments=len(sizes), rows=rows, bytes=size)
+        for n, (rows, size) in enumerate(sizes)
+    ]
+)
+
+
+@given(SEGMENTS, st.integers(1, 1000))
+def test_what_is_not_cut_is_whole_in_exactly_one_part(segments: list[SegmentExtent], workers: int) -> None:
+    parts = planning.divide(segments, workers, 1)
+    assert [source for part in parts for source in part["sources"]] == segments
+    assert [part["rows"] for part in parts] == [sum(source["rows"] for source in part["sources"]) for part in parts]
+    assert all(part["sources"] for part in parts) or not segments
+
+
+@given(SEGMENTS.filter(bool), st.integers(1, 1000))
+def test_a_part_of_what_is_not_cut_is_larger_than_its_share_by_less_than_its_last(
+    segments: list[SegmentExtent], workers: int
+) -> None:
+    share = planning.MAX_ROWS * planning.LARGEST, planning.MAX_BYTES * planning.LARGEST
+    for part in planning.divide(segments, workers, 1):
+        *before, _ = part["sources"]
+        assert sum(source["rows"] for source in before) <= share[0]
+        assert sum(source["bytes"] for source in before) <= share[1]

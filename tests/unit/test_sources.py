@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import types
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto import mock_aws
 
-from shared import aws, planning, sources
+from shared import aws, clock, planning, sources
 from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnreadable
 from shared.query import Query
-from shared.sources import SOURCES, Source
+from shared.sources import SOURCES, Source, dynamodb
 from tests.unit.lake import BUCKET, Lake
+from tests.unit.support import NOW
+from tests.unit.tables import in_memory
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "add-a-source.md").read_text("utf-8")
@@ -46,20 +50,114 @@ def csv_file(rows: pl.DataFrame) -> bytes:
     return rows.write_csv().encode()
 
 
-EVERY: dict[str, tuple[Source, Callable[[pl.DataFrame], bytes]]] = {
+FILES: dict[str, tuple[Source, Callable[[pl.DataFrame], bytes]]] = {
     "csv": (of_the_page(), csv_file),
     "parquet": (SOURCES["parquet"], parquet_file),
 }
 
 
+class Files:
+    """A dataset of files, in a lake."""
+
+    definition: ClassVar = {"type": "any", "dataset": "sales"}
+    missing = "under s3://lake/data/sales/"
+
+    def __init__(self, kind: str, patched: pytest.MonkeyPatch) -> None:
+        self.kind, (self.source, self._written) = kind, FILES[kind]
+        self.lake = Lake()
+        patched.setenv("DATA_BUCKET", BUCKET)
+        patched.setenv("DATA_PREFIX", "data")
+        patched.setattr(aws, "s3", lambda: self.lake)
+
+    def put(self, name: str, rows: pl.DataFrame) -> str:
+        return self.lake.put(f"{name}.{self.kind}", self._written(rows))
+
+    @property
+    def sent(self) -> int:
+        return self.lake.bytes
+
+    def order(self, numbers: list[str]) -> list[str]:
+        """Numbers of the rows that were put, in the order in which they come: that of the files."""
+        return numbers
+
+    def without_data(self) -> None:
+        self.lake.put("notes.txt", b"x")
+
+
+class Table:
+    """A table whose partition key is the tenant."""
+
+    definition: ClassVar = {
+        "type": "dynamodb",
+        "table": "sales",
+        "columns": dict.fromkeys(("tenant", "n", "unused"), "string"),
+    }
+    missing = "there is no DynamoDB table sales"
+    source = SOURCES["dynamodb"]
+    key: tuple[str, ...] = ("tenant", "n")
+
+    def __init__(self, patched: pytest.MonkeyPatch) -> None:
+        self.tables = in_memory(patched, "sales")
+
+    def put(self, name: str, rows: pl.DataFrame) -> None:
+        if not self.tables.is_there:
+            self.tables.make(*self.key, kind="S")
+        for number, row in enumerate(rows.to_dicts()):
+            self.tables.put(**row, id=f"{name}-{number}")
+
+    @property
+    def sent(self) -> int:
+        return self.tables.sent
+
+    def order(self, numbers: list[str]) -> list[str]:
+        """That of the sort key."""
+        return sorted(numbers)
+
+    def without_data(self) -> None:
+        pass
+
+
+class Segments(Table):
+    """A table whose key does not hold the tenant: its items come in the order of their segments."""
+
+    key = ("id",)
+
+    def order(self, numbers: list[str]) -> list[str]:
+        client = self.tables.client
+        of = [
+            each["n"]["S"]
+            for segment in range(dynamodb.MIN_SEGMENTS)
+            for each in client.scan(TableName="sales", Segment=segment, TotalSegments=dynamodb.MIN_SEGMENTS)["Items"]
+        ]
+        return [number for number in of if number in numbers]
+
+
+Store = Files | Table
+EVERY = [*FILES, "dynamodb ranges", "dynamodb segments"]
+
+
+@contextlib.contextmanager
+def stored(kind: str) -> Iterator[Store]:
+    """A new and empty place for data of a kind. The time stands still: a table's plan holds it."""
+    with pytest.MonkeyPatch.context() as patched, mock_aws():
+        patched.setattr(clock, "now", lambda: NOW)
+        if kind in FILES:
+            yield Files(kind, patched)
+        else:
+            yield (Segments if kind.endswith("segments") else Table)(patched)
+
+
 @pytest.fixture(params=EVERY)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    with stored(request.param) as found:
+        yield found
 
 
-@pytest.fixture
-def source(kind: str) -> Source:
-    return EVERY[kind][0]
+@pytest.fixture(params=FILES)
+def files(request: pytest.FixtureRequest) -> Iterator[Files]:
+    with stored(request.param) as found:
+        assert isinstance(found, Files)
+        yield found
 
 
 def sales(start: int, count: int) -> pl.DataFrame:
@@ -75,105 +173,98 @@ def sales(start: int, count: int) -> pl.DataFrame:
     )
 
 
-def store(lake: Lake, kind: str, name: str, rows: pl.DataFrame) -> str:
-    return lake.put(f"{name}.{kind}", EVERY[kind][1](rows))
-
-
-def query(column: str = "n", declared: str = "string") -> Query:
+def query(store: Store, column: str = "n", declared: str = "string") -> Query:
     definition = {
-        "source": {"type": "any", "dataset": "sales"},
+        "source": store.definition,
         "tenant": "tenant",
         "columns": [{"name": column, "type": declared}],
     }
     return Query.of(definition, {}, "acme")
 
 
-def scanned(source: Source, extents: Any, fetched: Counter[str] | None = None) -> list[pl.DataFrame]:
-    return list(source.scan(query(), {"tenant": "String", "n": "String"}, extents, fetched))
+def scanned(store: Store, extents: Any, fetched: Counter[str] | None = None) -> list[pl.DataFrame]:
+    return list(store.source.scan(query(store), {"tenant": "String", "n": "String"}, extents, fetched))
 
 
 @settings(max_examples=30, deadline=None)
 @given(sizes=st.lists(st.integers(0, 20), min_size=1, max_size=5), parts=st.integers(1, 7))
 @pytest.mark.parametrize("kind", EVERY)
 def test_however_rows_are_divided_each_is_read_once_and_in_order(kind: str, sizes: list[int], parts: int) -> None:
-    source, lake = EVERY[kind][0], Lake()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("DATA_BUCKET", BUCKET)
-        patched.setenv("DATA_PREFIX", "data")
-        patched.setattr(aws, "s3", lambda: lake)
+    with pytest.MonkeyPatch.context() as patched, stored(kind) as store:
         patched.setattr(planning, "MIN_ROWS", 1)
         for number, size in enumerate(sizes):
-            store(lake, kind, str(number), sales(100 * number, size))
-        _, extents = source.plan(query())
+            store.put(str(number), sales(100 * number, size))
+        _, extents = store.source.plan(query(store))
         divided = planning.divide(extents, parts, 1)
-        frames = [frame for part in divided for frame in scanned(source, part["sources"])]
+        frames = [frame for part in divided for frame in scanned(store, part["sources"])]
+        rows = [100 * number + row for number, size in enumerate(sizes) for row in range(size)]
+        expected = store.order([str(row) for row in rows if row % 3])
     assert [part["rows"] for part in divided] == [sum(e["rows"] for e in part["sources"]) for part in divided]
-    rows = [100 * number + row for number, size in enumerate(sizes) for row in range(size)]
-    assert [n for frame in frames for n in query().apply(frame)["n"]] == [str(row) for row in rows if row % 3]
+    assert [n for frame in frames for n in query(store).apply(frame)["n"]] == expected
     assert all(frame.columns == ["n", "tenant"] for frame in frames)
 
 
-def test_the_same_dataset_is_planned_alike(lake: Lake, kind: str, source: Source) -> None:
+def test_the_same_dataset_is_planned_alike(store: Store) -> None:
     for number in (3, 1, 2):
-        store(lake, kind, str(number), sales(number, 5))
-    assert source.plan(query()) == source.plan(query())
+        store.put(str(number), sales(number, 5))
+    assert store.source.plan(query(store)) == store.source.plan(query(store))
 
 
-def test_what_is_fetched_is_counted(lake: Lake, kind: str, source: Source) -> None:
-    store(lake, kind, "1", sales(0, 9))
-    extents = source.plan(query())[1]
-    lake.asked.clear()
+def test_what_is_fetched_is_counted(store: Store) -> None:
+    store.put("1", sales(0, 9))
+    extents = store.source.plan(query(store))[1]
+    before = store.sent
     fetched: Counter[str] = Counter()
-    scanned(source, extents, fetched)
-    assert fetched["bytes"] == lake.bytes > 0
+    scanned(store, extents, fetched)
+    assert fetched["bytes"] == store.sent - before > 0
 
 
-def test_a_dataset_without_files_is_missing(lake: Lake, source: Source) -> None:
-    lake.put("notes.txt", b"x")
-    with pytest.raises(SourceMissing, match="under s3://lake/data/sales/"):
-        source.plan(query())
+def test_a_dataset_without_data_is_missing(store: Store) -> None:
+    store.without_data()
+    with pytest.raises(SourceMissing, match=store.missing):
+        store.source.plan(query(store))
 
 
-def test_files_with_other_columns_are_named(lake: Lake, kind: str, source: Source) -> None:
-    store(lake, kind, "1", sales(0, 5))
-    store(lake, kind, "2", sales(0, 5).rename({"n": "m"}))
-    with pytest.raises(SourceSchemaMismatch, match=rf"s3://lake/data/sales/2\.{kind}"):
-        source.plan(query())
-
-
-def test_a_column_that_is_not_there_is_named(lake: Lake, kind: str, source: Source) -> None:
-    store(lake, kind, "1", sales(0, 5))
+def test_a_column_that_is_not_there_is_named(store: Store) -> None:
+    store.put("1", sales(0, 5))
     with pytest.raises(ColumnMismatch, match="no column nothing; it has: tenant, n, unused"):
-        source.plan(query("nothing"))
+        store.source.plan(query(store, "nothing"))
 
 
-def test_a_column_of_another_type_is_named(lake: Lake, kind: str, source: Source) -> None:
-    store(lake, kind, "1", sales(0, 5))
+def test_a_column_of_another_type_is_named(store: Store) -> None:
+    store.put("1", sales(0, 5))
     with pytest.raises(ColumnMismatch, match="column n is declared integer"):
-        source.plan(query("n", "integer"))
+        store.source.plan(query(store, "n", "integer"))
 
 
-def test_an_empty_file_is_named(lake: Lake, kind: str, source: Source) -> None:
-    lake.put(f"1.{kind}", b"")
-    with pytest.raises(SourceUnreadable, match=rf"s3://lake/data/sales/1\.{kind} is not readable"):
-        source.plan(query())
+def test_files_with_other_columns_are_named(files: Files) -> None:
+    files.put("1", sales(0, 5))
+    files.put("2", sales(0, 5).rename({"n": "m"}))
+    with pytest.raises(SourceSchemaMismatch, match=rf"s3://lake/data/sales/2\.{files.kind}"):
+        files.source.plan(query(files))
+
+
+def test_an_empty_file_is_named(files: Files) -> None:
+    files.lake.put(f"1.{files.kind}", b"")
+    with pytest.raises(SourceUnreadable, match=rf"s3://lake/data/sales/1\.{files.kind} is not readable"):
+        files.source.plan(query(files))
 
 
 @pytest.mark.parametrize("when", ["planned", "read"])
 @pytest.mark.parametrize(("now", "said"), [("replaced", "was replaced"), ("removed", "is gone")])
-def test_a_file_that_changes_is_noticed(lake: Lake, kind: str, source: Source, when: str, now: str, said: str) -> None:
-    key = store(lake, kind, "1", sales(0, 5))
-    extents = source.plan(query())[1]
+def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str, said: str) -> None:
+    key = files.put("1", sales(0, 5))
+    extents = files.source.plan(query(files))[1]
 
     def change(_: str) -> None:
         if now == "removed":
-            lake.objects.pop(key, None)
+            files.lake.objects.pop(key, None)
         else:
-            store(lake, kind, "1", sales(0, 6))
+            files.put("1", sales(0, 6))
 
-    lake.before = change
-    with pytest.raises(SourceChanged, match=rf"s3://lake/data/sales/1\.{kind} {said}"):
-        source.plan(query()) if when == "planned" else scanned(source, extents)
+    files.lake.before = change
+    with pytest.raises(SourceChanged, match=rf"s3://lake/data/sales/1\.{files.kind} {said}"):
+        files.source.plan(query(files)) if when == "planned" else scanned(files, extents)
 
 
 def test_a_report_may_name_every_source_and_no_other() -> None:

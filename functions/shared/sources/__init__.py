@@ -9,7 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from shared.query import Query
-from shared.sources import parquet
+from shared.sources import dynamodb, parquet
 from shared.work import Extent
 
 
@@ -17,7 +17,7 @@ class Source(Protocol):
     """What a source module offers."""
 
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
-        """The source's schema and the runs of rows that may hold rows of the query, each pinned by its ETag.
+        """The source's schema and the runs of rows that may hold rows of the query, each pinned in its source's way.
 
         What cannot hold such rows is not opened; where nothing can, the schema is empty too.
 
@@ -36,9 +36,9 @@ class Source(Protocol):
             fetched: ``bytes`` grows by what is fetched from the source, footers and gaps included.
 
         Raises:
-            SourceUnreadable, SourceChanged, SourceUnavailable.
+            SourceUnreadable, SourceChanged, SourceUnavailable, ColumnMismatch.
         """
 
 
-SOURCES: dict[str, Source] = {"parquet": parquet}
+SOURCES: dict[str, Source] = {"dynamodb": dynamodb, "parquet": parquet}
 """The sources by the ``type`` that a definition gives."""

@@ -19,7 +19,7 @@ from shared.sources import objects, parquet_footer, partitions
 from shared.sources.objects import Found
 from shared.sources.parquet_footer import Footer, RowGroup
 from shared.sources.parquet_rows import FOOTER_GUESS, NARROW, quick_footer, require_within, scan, unreadable
-from shared.work import Extent
+from shared.work import Extent, ObjectExtent
 
 __all__ = ["plan", "scan"]
 
@@ -245,5 +245,5 @@ def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:
         offset = offset if group.file is file else 0
         file = group.file
         if kept:
-            yield Extent(key=file.key, etag=file.found.etag, offset=offset, rows=group.rows, bytes=group.bytes)
+            yield ObjectExtent(key=file.key, etag=file.found.etag, offset=offset, rows=group.rows, bytes=group.bytes)
         offset += group.rows

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from typing import cast
 
 import polars as pl
 
@@ -25,7 +26,7 @@ from shared.errors import RowGroupTooLarge, SourceUnreadable
 from shared.query import Query
 from shared.sources import objects, parquet_footer, partitions
 from shared.sources.parquet_footer import Chunk, Excerpt, Footer, Page, Pages, RowGroup
-from shared.work import Extent
+from shared.work import Extent, ObjectExtent
 
 BATCH_ROWS = 131_072
 """Rows that a scan holds in memory at once, at most."""
@@ -45,7 +46,8 @@ def scan(
     """See :class:`shared.sources.Source`."""
     needs = query.needs()
     count = Counter[str]() if fetched is None else fetched
-    files = [list(group) for _, group in groupby(extents, key=lambda extent: (extent["key"], extent["etag"]))]
+    objects_of = groupby(cast(list[ObjectExtent], extents), key=lambda extent: (extent["key"], extent["etag"]))
+    files = [list(group) for _, group in objects_of]
     with contextlib.ExitStack() as copies, _pool(_REQUESTS) as requests, _pool(_AHEAD_FILES) as ahead:
         for (extent, *_), local in _ahead(ahead, files, lambda file: _fetch(file, needs, requests, copies)):
             values = partitions.of(extent["key"])
@@ -237,10 +239,10 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, files: list[list[Extent]], fetch: Callable[[list[Extent]], _Local]
-) -> Iterator[tuple[list[Extent], _Local]]:
+    pool: ThreadPoolExecutor, files: list[list[ObjectExtent]], fetch: Callable[[list[ObjectExtent]], _Local]
+) -> Iterator[tuple[list[ObjectExtent], _Local]]:
     """Each file's extents with what was fetched of it; those that follow are fetched meanwhile."""
-    waiting: deque[tuple[list[Extent], Future[_Local]]] = deque()
+    waiting: deque[tuple[list[ObjectExtent], Future[_Local]]] = deque()
     for file in files:
         waiting.append((file, pool.submit(fetch, file)))
         while len(waiting) > _AHEAD_FILES or (len(waiting) > 1 and _bytes(waiting) > _AHEAD_BYTES):
@@ -251,11 +253,13 @@ def _ahead(
         yield first, future.result()
 
 
-def _bytes(waiting: Iterable[tuple[list[Extent], object]]) -> int:
+def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
     return sum(extent["bytes"] for file, _ in waiting for extent in file)
 
 
-def _fetch(file: list[Extent], needs: list[str], pool: ThreadPoolExecutor, copies: contextlib.ExitStack) -> _Local:
+def _fetch(
+    file: list[ObjectExtent], needs: list[str], pool: ThreadPoolExecutor, copies: contextlib.ExitStack
+) -> _Local:
     """What a file's extents need of its column chunks: all, or their pages where a row group is cut that has an index.
 
     Args:
@@ -306,7 +310,7 @@ def require_within(chunk: Chunk, end: int) -> None:
             raise ValueError(f"column {chunk.column} lies from byte {low} to {high}, outside of the data: it was cut")
 
 
-def _runs(footer: Footer, extent: Extent) -> Iterator[_Run]:
+def _runs(footer: Footer, extent: ObjectExtent) -> Iterator[_Run]:
     at = 0
     for group in footer.row_groups:
         low, high = extent["offset"] - at, extent["offset"] + extent["rows"] - at
@@ -321,7 +325,7 @@ class _Copy:
     An object that its first answer holds whole stays in memory.
     """
 
-    def __init__(self, extent: Extent, answer: objects.Answer, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, extent: ObjectExtent, answer: objects.Answer, pool: ThreadPoolExecutor) -> None:
         self._key, self._etag, self._answer, self._pool = extent["key"], extent["etag"], answer, pool
         self._file = tempfile.TemporaryFile() if answer.start else None  # noqa: SIM115 - see close
 
