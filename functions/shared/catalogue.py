@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import yaml
 
-from shared.contract import Fault, faults, pointer, sentence
+from shared.contract import Fault, faults, pointer, sentence, tokens
 from shared.errors import InvalidDefinition, UnknownReport
 from shared.expressions import FUNCTIONS, not_of_its_row
 
@@ -108,7 +108,7 @@ def parse(report: str, text: str) -> Report:
         definition = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
-    found = faults(_SCHEMA, definition) or _contradictions(definition)
+    found = [_hinted(definition, fault) for fault in faults(_SCHEMA, definition)] or _contradictions(definition)
     if found:
         raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
     return Report(report, definition)
@@ -144,6 +144,18 @@ def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
         if rule in parameter:
             schema[rule] = parameter[rule]
     return schema
+
+
+def _hinted(definition: Any, fault: Fault) -> Fault:
+    """A comma ends a value within braces: what stands behind it is no key, but the rest of an expression."""
+    path = tokens(fault["pointer"])
+    holder = definition
+    for token in path[:-1]:
+        holder = holder[int(token)] if isinstance(holder, list) else holder.get(token)
+    text = holder.get("expression") if isinstance(holder, dict) and "expression" not in path else None
+    if fault["detail"] == "is not known here" and isinstance(text, str) and text.count("(") > text.count(")"):
+        return fault | {"allowed": f"an expression with a comma stands in quotes; this one ends at {text!r}"}
+    return fault
 
 
 def _contradictions(definition: dict[str, Any]) -> list[Fault]:

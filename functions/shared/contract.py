@@ -133,6 +133,8 @@ def _allowed(schema: object, root: dict[str, Any]) -> str:
         return _short(schema["const"])
     if "enum" in schema:
         return "one of " + ", ".join(_short(value) for value in schema["enum"])
+    if "examples" in schema:  # they say more than a long pattern
+        return "one like " + ", ".join(_short(value) for value in schema["examples"])
     words = []
     for rule, phrase in _WORDS.items():
         if rule in schema:

@@ -257,6 +257,12 @@ def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
         found = empty.select(rule.expression.alias("")).collect_schema()[""]
         if not fits(found):
             return f"{wrong}: {meaning} is compared with {found}", meaning
+        if isinstance(rule.value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
+            # A date is its midnight there: "<=" would leave out all but the first moment of the last day.
+            return (
+                f"{wrong}: a timestamp is not compared with a date by {rule.operator}",
+                "CAST(… AS DATE), or >= and <",
+            )
         empty.filter(rule.predicate()).collect()
     except pl.exceptions.PolarsError as error:
         return f"{wrong}: {_first_line(error)}", meaning

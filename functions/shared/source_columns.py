@@ -75,9 +75,18 @@ def faults(columns: dict[str, str], found: pl.Schema) -> list[Fault]:
                 Fault(pointer=where, detail=f"the source has no column {name}", allowed=f"one of {', '.join(found)}")
             )
         elif not _fits(declared, found[name]):
-            detail = f"column {name} is declared {declared}; the source gives {found[name]}"
+            detail = f"column {name} is declared {declared}; the source gives {word(found[name])}"
             wrong.append(Fault(pointer=where, detail=detail, allowed="the type that the source has"))
     return wrong
+
+
+def word(found: pl.DataType) -> str:
+    """A type as a definition declares it; as polars does where a definition cannot."""
+    if isinstance(found, pl.Decimal):
+        return f"decimal({found.precision},{found.scale})"
+    if isinstance(found, pl.Datetime):
+        return f"timestamp({found.time_zone})" if found.time_zone else "timestamp"
+    return next((name for name, (_, fits) in _PLAIN.items() if fits(found)), str(found))
 
 
 def _fits(declared: str, found: pl.DataType) -> bool:

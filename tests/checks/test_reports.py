@@ -76,8 +76,13 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         ("expression: goods.name", "expression: UPPER(pieces)", "22: /columns/5: column first: invalid series dtype: "),
         ("(UTC)", "(Mars)", "8: /source/columns/at: timestamp(Mars) has no known time zone. Allowed: timestamp, "),
         ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
-        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value of type '),
-        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: a value of '),
+        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: one like '),
+        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: one like '),
+        (
+            "expression: goods.name",
+            "expression: CONCAT(shop, note)",
+            "22: /columns/5/note): is not known here. Allowed: an expression with a comma stands in quotes; this ",
+        ),
         ("tenant: shop\n", "", "1: /tenant: is missing. Allowed: a value of type string, text matching ^[A-Za-z_]"),
     ],
 )

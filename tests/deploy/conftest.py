@@ -27,8 +27,8 @@ class Project:
         self.folder, self.cloud, self.template = folder, cloud, template
 
     def use(self, resource: str, path: Path) -> None:
-        """Takes a function's code, or the state machine's definition, from this path."""
-        uri = rf"(^  {resource}:\n(?:    .*\n)*?      (?:CodeUri|DefinitionUri):).*\n(?:        .*\n)*"
+        """Takes a function's code, a layer, or the state machine's definition, from this path."""
+        uri = rf"(^  {resource}:\n(?:    .*\n)*?      (?:CodeUri|ContentUri|DefinitionUri):).*\n(?:        .*\n)*"
         self.template, found = re.subn(uri, rf"\g<1> {path}\n", self.template, flags=re.MULTILINE)
         assert found == 1, resource
 

@@ -75,10 +75,26 @@ def test_a_parameter_is_compared_with_its_own_kind_only(kind: str, filtered: str
         query([column("tenant", "string")], {"p": {"type": kind, "filter": rule}}, p=value).check(DAYS)
 
 
-@pytest.mark.parametrize("name", ["day", "at"])
-def test_a_date_is_compared_with_dates_and_timestamps(name: str) -> None:
-    rule = {"type": "date", "filter": {"column": name, "operator": "<="}}
+@pytest.mark.parametrize(
+    ("filtered", "operator"),
+    [
+        ({"column": "day"}, "<="),
+        ({"column": "at"}, ">="),
+        ({"column": "at"}, "<"),
+        ({"expression": "CAST(at AS DATE)"}, "<="),
+    ],
+)
+def test_a_date_is_compared_with_dates_and_timestamps(filtered: dict[str, str], operator: str) -> None:
+    rule = {"type": "date", "filter": filtered | {"operator": operator}}
     query([column("tenant", "string")], {"p": rule}, p="2026-01-01").check(DAYS)
+
+
+@pytest.mark.parametrize("operator", ["<=", ">", "==", "!="])
+def test_a_timestamp_is_not_compared_with_a_day_as_if_it_were_its_midnight(operator: str) -> None:
+    """At midnight "<=" would leave out the last day's rows without a word."""
+    rule = {"type": "date", "filter": {"column": "at", "operator": operator}}
+    with pytest.raises(ColumnMismatch, match=f"a timestamp is not compared with a date by {operator}"):
+        query([column("tenant", "string")], {"p": rule}, p="2026-01-01").check(DAYS)
 
 
 def test_every_fault_is_named_at_once_with_its_place() -> None:
@@ -101,7 +117,7 @@ def test_data_that_is_not_as_declared_is_named_column_by_column() -> None:
     with pytest.raises(ColumnMismatch) as refused:
         Query.of(definition, {}, "acme").check(SCHEMA)
     assert str(refused.value) == (
-        "column clock is declared number; the source gives Int64; the source has no column nothing"
+        "column clock is declared number; the source gives integer; the source has no column nothing"
     )
     declared |= {"clock": "integer"}
     del declared["nothing"]

@@ -28,8 +28,16 @@ def test_a_type_fits_its_own_and_no_other(declared: str, of: str) -> None:
     for dtype in FITTING[of]:
         found = source_columns.faults({"c": declared}, pl.Schema({"c": dtype, "other": pl.Int64}))
         assert [fault["detail"] for fault in found] == (
-            [] if declared == of else [f"column c is declared {declared}; the source gives {dtype}"]
+            []
+            if declared == of
+            else [f"column c is declared {declared}; the source gives {source_columns.word(dtype)}"]
         )
+
+
+@pytest.mark.parametrize("declared", FITTING)
+def test_a_type_is_named_in_a_definitions_words(declared: str) -> None:
+    assert source_columns.word(FITTING[declared][0]) == declared
+    assert source_columns.word(pl.Binary()) == "Binary"
 
 
 @pytest.mark.parametrize("declared", FITTING)

