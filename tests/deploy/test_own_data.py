@@ -83,7 +83,7 @@ def test_a_newcomers_reports_are_exported(own: Deployed, tmp_path: Path, monkeyp
         "Temperature (°C)",
         "Gusts (mph)",
     ]
-    assert [row[1] for row in rows] == ["" if hour["humid"] == "NA" else hour["humid"] for hour in hours]
+    assert [row[1] and float(row[1]) for row in rows] == [h["humid"] != "NA" and float(h["humid"]) for h in hours]
 
     # A table: by a range of the tenant's partition, and by segments where the tenant is not in the key.
     flights = put_flights(own)

@@ -108,6 +108,10 @@ def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
     assert report.resolve({"state": "open", "least": 5}) == {"state": "open", "least": 5}
 
 
+def test_a_dataset_may_be_a_folder_as_rds_names_it() -> None:
+    parse(changed(at("source", "dataset", value="export-1/shop/public.orders")))
+
+
 def test_a_report_needs_no_parameters() -> None:
     report = parse({name: GOOD[name] for name in ("title", "source", "tenant", "columns")})
     assert report.faults({}) == []
@@ -226,7 +230,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "a folder of no dataset": (
         without("source", "dataset"),
         "/source/dataset: is missing, allowed: a value of type string, "
-        "text matching ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        "text matching ^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$",
     ),
     "a table of files": (
         at("source", "table", value="orders"),
@@ -248,7 +252,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "a dataset outside its folder": (
         at("source", "dataset", value="../other"),
         '/source/dataset: "../other" is not allowed, '
-        "allowed: a value of type string, text matching ^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        "allowed: a value of type string, text matching ^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$",
     ),
     "bounds with one end": (
         at("source", "bounds", "month", value=[1]),

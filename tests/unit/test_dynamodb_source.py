@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import decimal
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from checks import reports
 from shared import aws, clock, contract, planning
 from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceUnavailable
 from shared.query import Query
 from shared.sources import dynamodb
-from tests.unit.support import FUNCTIONS, NOW
+from tests.unit.support import FUNCTIONS, NOW, ROOT
 from tests.unit.tables import Tables, in_memory
 
 TABLE = "orders"
@@ -298,6 +301,13 @@ def test_a_column_that_is_not_declared_is_named(laid_out: Tables) -> None:
     with pytest.raises(ColumnMismatch, match="the source has no column nothing; it has: tenant"):
         dynamodb.plan(Query.of(definition, {}, "acme"))
     assert laid_out.asked == []
+
+
+def test_the_pages_report_fits_the_columns_that_it_declares(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "dynamodb-source.md").read_text("utf-8")
+    (definition,) = re.findall(r"^```yaml\n(title: .*?)```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "departures.yaml").write_text(definition)
+    assert reports.faults(tmp_path) == []
 
 
 # ── What changes, and what AWS refuses ──────────────────────────────────────────────────────────────────────────────

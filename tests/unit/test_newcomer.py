@@ -90,7 +90,7 @@ def test_a_file_that_is_no_parquet_is_named(lake: Lake) -> None:
     assert isinstance(said, SourceMissing)
     assert str(said) == (
         "no Parquet file under s3://lake/data/weather/, but s3://lake/data/weather/weather.csv: "
-        "a file's name must end in .parquet"
+        "a file's name ends in .parquet, or has no ending"
     )
 
 

@@ -193,7 +193,7 @@ def test_nothing_in_range_is_a_plan_of_nothing(s3: Any) -> None:
 
 
 def test_names_that_start_with_a_dot_or_underscore_and_other_endings_are_not_data(s3: Any) -> None:
-    for name in ("_SUCCESS", "_tmp.parquet", ".hidden.parquet", "notes.txt"):
+    for name in ("_SUCCESS", "_tmp.parquet", ".hidden.parquet", "notes.txt", "", "x_$folder$"):
         s3.put_object(Bucket=BUCKET, Key=f"data/sales/year=2020/month=1/{name}", Body=b"x")
     store(s3, "year=2020/month=1/a.parquet", sales(amount=[5]))
     assert len(read(query())) == 1

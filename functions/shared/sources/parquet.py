@@ -1,7 +1,8 @@
 """Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
 
-Files whose names start with ``_`` or ``.`` or do not end in ``.parquet`` are not part of a dataset. Partition
-columns (``year=2013/month=1/``) are integers where every value is one, text otherwise; the tenant is always text.
+A file of a dataset has a name that ends in ``.parquet``, or that has no ending, as Athena writes them; names that start
+with ``_`` or ``.`` are not part of it. Partition columns (``year=2013/month=1/``) are integers where every value is
+one, text otherwise; the tenant is always text.
 """
 
 from __future__ import annotations
@@ -86,18 +87,27 @@ def _list(dataset: str) -> list[_File]:
     files: list[_File] = []
     others: list[str] = []
     for found in objects.found(dataset):
-        if found.key.endswith(".parquet") and not found.key.rsplit("/", 1)[-1].startswith(("_", ".")):
+        if _is_data(found.key):
             files.append(_File(found, partitions.of(found.key)))
         elif not others:
             others.append(objects.address(found.key))
     if not files:
-        instead = f", but {others[0]}: a file's name must end in .parquet" if others else ""
+        instead = f", but {others[0]}: a file's name ends in .parquet, or has no ending" if others else ""
         raise SourceMissing(f"no Parquet file under {objects.address(objects.folder(dataset))}{instead}")
     for file in files:
         if file.partitions.keys() != files[0].partitions.keys():
             names, expected = (", ".join(sorted(each.partitions)) or "nothing" for each in (file, files[0]))
             raise SourceSchemaMismatch(f"{file.address} is partitioned by {names}, {files[0].address} by {expected}")
     return files
+
+
+def _is_data(key: str) -> bool:
+    name = key.rsplit("/", 1)[-1]
+    if (
+        not name or name.startswith(("_", ".")) or name.endswith("_$folder$")
+    ):  # folders, as consoles and Hadoop mark them
+        return False
+    return name.endswith(".parquet") or "." not in name
 
 
 def _wide(dtype: pl.DataType) -> pl.DataType:
