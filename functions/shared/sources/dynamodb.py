@@ -150,25 +150,29 @@ def _is_segment(extent: SegmentExtent | RangeExtent) -> TypeGuard[SegmentExtent]
 
 def _asked(query: Query, extent: SegmentExtent | RangeExtent, select: str) -> dict[str, Any]:
     """Parameters of Scan or Query for the tenant's items of an extent: to count them, or to get what is needed."""
-    tenant = {"S": query.filters[0].value}
-    names, values = {"#tenant": query.tenant_column}, {":tenant": tenant}
+    tenant, values = {"S": query.filters[0].value}, {":tenant": {"S": query.filters[0].value}}
     asked: dict[str, Any] = {"TableName": extent["table"], "ConsistentRead": True, "Select": select}
+    names: dict[str, str] = {}
+
+    def named(attribute: str) -> str:
+        """What stands for an attribute in an expression: its name may be one of DynamoDB's own words."""
+        return names.setdefault(attribute, f"#a{len(names)}")
+
+    condition = f"{named(query.tenant_column)} = :tenant"
     if select != "COUNT":
-        needed = {f"#c{index}": name for index, name in enumerate(query.needs()) if name != query.tenant_column}
-        asked["ProjectionExpression"] = ", ".join(["#tenant", *needed])
-        names |= needed
+        asked["ProjectionExpression"] = ", ".join(named(name) for name in query.needs())
     if _is_segment(extent):
-        asked |= {"Segment": extent["segment"], "TotalSegments": extent["segments"]}
-        asked["FilterExpression"] = "#tenant = :tenant"
+        asked |= {"Segment": extent["segment"], "TotalSegments": extent["segments"], "FilterExpression": condition}
     else:
         part = cast(RangeExtent, extent)
-        asked["KeyConditionExpression"] = "#tenant = :tenant"
         if until := part["until"]:
-            names["#until"], values[":until"] = until["name"], {until["type"]: until["value"]}
-            asked["KeyConditionExpression"] += " AND #until <= :until"
+            condition += f" AND {named(until['name'])} <= :until"
+            values[":until"] = {until["type"]: until["value"]}
         if after := part["after"]:
             asked["ExclusiveStartKey"] = {query.tenant_column: tenant, after["name"]: {after["type"]: after["value"]}}
-    return asked | {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+        asked["KeyConditionExpression"] = condition
+    placeholders = {placeholder: name for name, placeholder in names.items()}
+    return asked | {"ExpressionAttributeNames": placeholders, "ExpressionAttributeValues": values}
 
 
 def _pages(table: str, asked: dict[str, Any], planned: bool = False) -> Iterator[dict[str, Any]]:
