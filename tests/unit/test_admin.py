@@ -67,7 +67,11 @@ def account(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def deploy(cloudformation: Any, name: str, outputs: dict[str, str]) -> None:
     """A stack that has these outputs."""
     body = {
-        "Parameters": {"RetentionDays": {"Type": "Number", "Default": 9}},
+        "Parameters": {
+            "RetentionDays": {"Type": "Number", "Default": 9},
+            "SenderEmail": {"Type": "String", "Default": ""},
+            "PageUrl": {"Type": "String", "Default": ""},
+        },
         "Resources": {"DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{name}-letters"}}},
         "Outputs": {key: {"Value": value} for key, value in outputs.items()},
     }

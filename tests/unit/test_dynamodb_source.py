@@ -91,7 +91,7 @@ def numbers(frames: list[pl.DataFrame]) -> list[int]:
 def test_every_item_of_the_tenant_is_read_once_and_none_of_another(laid_out: Tables) -> None:
     schema, extents = dynamodb.plan(NUMBERS)
     assert schema == {"tenant": pl.String, "number": pl.Int64}
-    parts = planning.divide(extents, 20)
+    parts = planning.divide(extents, 20, 1)
     frames = [frame for part in parts for frame in scanned(part["sources"])]
     assert sorted(numbers(frames)) == [number for number in range(40) if number % 3]
     assert {tenant for frame in frames for tenant in frame["tenant"]} == {"acme"}
@@ -103,7 +103,7 @@ def test_however_parts_are_made_they_hold_all_items(
     laid_out: Tables, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(planning, "MIN_ROWS", 1)
-    parts = planning.divide(dynamodb.plan(NUMBERS)[1], workers)
+    parts = planning.divide(dynamodb.plan(NUMBERS)[1], workers, 1)
     assert len(parts) > 1 or workers == 1
     assert sorted(n for part in parts for n in numbers(scanned(part["sources"]))) == [n for n in range(40) if n % 3]
 
@@ -123,7 +123,7 @@ def test_only_the_tenants_partition_is_read_in_the_order_of_the_sort_key(tables:
 
 def test_ranges_that_follow_each_other_become_one(tables: Tables) -> None:
     of_one_partition(tables)
-    ((source,),) = [part["sources"] for part in planning.divide(dynamodb.plan(NUMBERS)[1], 20)]
+    ((source,),) = [part["sources"] for part in planning.divide(dynamodb.plan(NUMBERS)[1], 20, 1)]
     assert (source["rows"], source["after"], source["until"]) == (26, None, None)  # type: ignore[typeddict-item]
 
 
@@ -156,7 +156,7 @@ def test_a_tenant_without_items_has_none(laid_out: Tables) -> None:
 def test_batches_are_bounded(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     of_one_partition(tables)
     monkeypatch.setattr(dynamodb, "BATCH_ROWS", 14)
-    assert [frame.height for frame in scanned(planning.divide(dynamodb.plan(NUMBERS)[1], 1)[0]["sources"])] == [14, 12]
+    assert [frame.height for frame in scanned(planning.divide(dynamodb.plan(NUMBERS)[1], 1, 1)[0]["sources"])] == [14, 12]
     monkeypatch.setattr(dynamodb, "BATCH_PAGES", 1)
     assert max(frame.height for frame in scanned(dynamodb.plan(NUMBERS)[1])) == 7
 
@@ -174,7 +174,7 @@ def test_the_larger_a_table_the_more_segments_and_always_the_same_until_it_has_d
 
 
 def test_what_a_plan_pins_is_what_a_part_may_be_given(laid_out: Tables) -> None:
-    for part in planning.divide(dynamodb.plan(NUMBERS)[1], 20):
+    for part in planning.divide(dynamodb.plan(NUMBERS)[1], 20, 1):
         event = {"owner": "acme#u", "export_id": "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7", "attempt": 1}
         assert contract.faults(PART, event | {"plan": "0" * 16, "part": part}) == []
 

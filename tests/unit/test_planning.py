@@ -139,7 +139,7 @@ def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
     ("rows", "workers", "parts"), [(5_000, 20, 1), (40_000, 4, 4), (400_000, 20, 20), (400_000, 4, 4)]
 )
 def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: int, workers: int, parts: int) -> None:
-    group = Extent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=rows)
+    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=rows)
     assert len(planning.divide([group], workers, 1)) == parts
 
 
@@ -149,7 +149,7 @@ def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: i
 )
 def test_parts_of_a_large_file_are_large_enough_to_be_copied_by_s3(name: str, rows: int, parts: int) -> None:
     """Rows of 36 bytes; 20 workers stand ready, but what they make must not all go through the assembler."""
-    group = Extent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=36 * rows)
+    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=36 * rows)
     growth = FORMATS[name].growth
     divided = planning.divide([group], 20, growth)
     assert len(divided) == parts
@@ -170,7 +170,7 @@ def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
 
 
 def test_one_huge_row_group_is_cut_into_even_runs() -> None:
-    group = Extent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
+    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
     parts = planning.divide([group], 1, 1)
     assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 4), (14, 3)]
 
