@@ -156,7 +156,8 @@ def test_a_tenant_without_items_has_none(laid_out: Tables) -> None:
 def test_batches_are_bounded(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     of_one_partition(tables)
     monkeypatch.setattr(dynamodb, "BATCH_ROWS", 14)
-    assert [frame.height for frame in scanned(planning.divide(dynamodb.plan(NUMBERS)[1], 1, 1)[0]["sources"])] == [14, 12]
+    [part] = planning.divide(dynamodb.plan(NUMBERS)[1], 1, 1)
+    assert [frame.height for frame in scanned(part["sources"])] == [14, 12]
     monkeypatch.setattr(dynamodb, "BATCH_PAGES", 1)
     assert max(frame.height for frame in scanned(dynamodb.plan(NUMBERS)[1])) == 7
 
