@@ -75,7 +75,7 @@ def test_more_parts_than_an_upload_holds(world: World, monkeypatch: pytest.Monke
     monkeypatch.setattr(planning, "MAX_ROWS", 1)
     monkeypatch.setattr(planning, "MAX_PARTS", 3)
     said = world.assert_failed(world.run(), "PlanParts", "TooManyParts")
-    assert "16 rows in 2 files take 4 parts; 3 are allowed" in said
+    assert "16 rows in 2 files or tables take 4 parts; 3 are allowed" in said
 
 
 def test_a_report_that_the_deployment_does_not_have(world: World) -> None:
