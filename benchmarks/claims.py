@@ -12,6 +12,8 @@ from typing import Any
 
 Results = dict[str, dict[str, Any]]
 RUST = ("rustpy-xlsxwriter", "jetxl")
+KEEPING = ("rustpy-xlsxwriter",)
+"""Of these, those that lose no character of the data: only a file that holds the data is one to compare with."""
 SCALED = ("csv", "csv.gz", "xlsx", "parquet")
 SIZES = ("tenth", "whole", "tenfold")
 _HEAD = 0.525
@@ -155,7 +157,17 @@ def _fact(group: str, *path: str) -> Callable[[Results], Figure | None]:
 
 CLAIMS = [
     Claim("xlsx", "xlsx", "xlsxwriter, constant_memory", True, 25, 40, "×", _faster("xlsx", "xlsx", "xlsxwriter")),
-    Claim("xlsx", "xlsx", "best Rust binding on PyPI", True, 3, 5, "×", _best_of("xlsx", "xlsx", RUST)),
+    Claim(
+        "xlsx",
+        "xlsx",
+        "best Rust binding that keeps every character",
+        True,
+        3,
+        5,
+        "×",
+        _best_of("xlsx", "xlsx", KEEPING),
+    ),
+    Claim("xlsx", "xlsx", "jetxl, which drops control characters", True, 1, 3, "×", _faster("xlsx", "xlsx", "jetxl")),
     Claim(
         "csv",
         "csv, spreadsheet_safe off",

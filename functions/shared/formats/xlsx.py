@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_048_576
 """Rows of a sheet, the header's among them ("Excel specifications and limits")."""
 _BLOCK_ROWS = 16_384
+_AT_ONCE = 4 * _BLOCK_ROWS
+"""Rows that become cells at once: each call of the engine costs, and the cells are held in memory."""
 _NARROWEST, _WIDEST, _ROOM = 8, 60, 2
 
 
@@ -163,10 +165,10 @@ class _Blocks:
         self._waiting.append(rows)
         height = sum(each.height for each in self._waiting)
         if height >= _BLOCK_ROWS:
-            whole = self._together()
-            for start in range(0, height - height % _BLOCK_ROWS, _BLOCK_ROWS):
-                self._write(whole.slice(start, _BLOCK_ROWS))
-            self._waiting = [whole.slice(height - height % _BLOCK_ROWS)]
+            whole, full = self._together(), height - height % _BLOCK_ROWS
+            for start in range(0, full, _AT_ONCE):
+                self._write(whole.slice(start, min(_AT_ONCE, full - start)))
+            self._waiting = [whole.slice(full)]
 
     def close(self) -> dict[str, Any]:
         if self._waiting and (rest := self._together()).height:
@@ -187,10 +189,11 @@ class _Blocks:
             self._widths = self._rows.widths(rows)
             if self._first:
                 self._begin()
-        with self._rows.xml(rows) as xml:
-            packed = deflate.block(xml)
-            self._blocks.append((rows.height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
-        self._into.write(packed)
+        for height, xml in self._rows.xml(rows, _BLOCK_ROWS):
+            with xml:
+                packed = deflate.block(xml)
+                self._blocks.append((height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
+            self._into.write(packed)
 
     def _begin(self) -> None:
         head = _head(self._plan, self._asked, self._widths)
