@@ -236,11 +236,20 @@ def test_a_claim_is_judged_by_the_median_of_the_turns(seconds: float, words: str
 
 
 def test_the_best_rival_counts() -> None:
+    samples = {"parquet assembly": [sample(1)] * 2, "polars sink_parquet": [sample(9)] * 2, "pyarrow": [sample(4)] * 2}
+    measured = results(1.0, parquet={"samples": samples})
+    figure = verdict(measured, "parquet assembly", "re-encoding").figure
+    assert figure
+    assert figure.note == "pyarrow"
+
+
+def test_a_rival_that_loses_characters_is_not_the_one_to_beat_and_stands_beside() -> None:
     measured = results(1.0)
     measured["xlsx"]["samples"] |= {"rustpy-xlsxwriter": [sample(9)] * 2, "jetxl": [sample(4)] * 2}
-    figure = verdict(measured, "xlsx", "best Rust").figure
-    assert figure
-    assert (figure.note, figure.high) == ("jetxl", 4)
+    figures = [verdict(measured, "xlsx", against).figure for against in ("best Rust", "jetxl")]
+    assert [(figure.note, figure.high) for figure in figures if figure] == [("rustpy-xlsxwriter", 9), ("", 4)]
+    assert all("control" in contestants.CONTESTANTS[name].forgets for name in set(claims.RUST) - set(claims.KEEPING))
+    assert not any("control" in contestants.CONTESTANTS[name].forgets for name in claims.KEEPING)
 
 
 def test_a_missed_must_stands_first_on_the_page_and_in_the_table_and_ends_the_run_with_1(

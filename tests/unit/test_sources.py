@@ -186,7 +186,7 @@ def scanned(store: Store, extents: Any, fetched: Counter[str] | None = None) -> 
     return list(store.source.scan(query(store), {"tenant": "String", "n": "String"}, extents, fetched))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(sizes=st.lists(st.integers(0, 20), min_size=1, max_size=5), parts=st.integers(1, 7))
 @pytest.mark.parametrize("kind", EVERY)
 def test_however_rows_are_divided_each_is_read_once_and_in_order(kind: str, sizes: list[int], parts: int) -> None:
