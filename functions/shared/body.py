@@ -23,14 +23,13 @@ def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
     }
 
 
-def whole(reports: Mapping[str, Report] | None, *, can_notify: bool = True) -> dict[str, Any]:
+def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
     """The body with the parameters of each report and the options of each format, for whoever reads or sends one.
 
     What a schema cannot say is left out: which dates make a span, which names are time zones.
 
     Args:
         reports: those of a deployment; None when it is not known which there are.
-        can_notify: whether it sends mail.
     """
     described = schema(reports or {})
     fields = described["properties"]
@@ -42,7 +41,7 @@ def whole(reports: Mapping[str, Report] | None, *, can_notify: bool = True) -> d
     fields["options"]["description"] = "How the file is to be written; each has a default."
     offered: list[tuple[dict[str, Any], list[str]]] = []
     for name, each in FORMATS.items():
-        known = notification.with_option(each.options_schema) if can_notify else each.options_schema
+        known = notification.with_option(each.options_schema)
         same = next((names for options, names in offered if options == known), None)
         if same is None:
             offered.append((known, [name]))

@@ -75,17 +75,12 @@ def test_a_route_that_nobody_described_is_found(monkeypatch: pytest.MonkeyPatch)
         openapi.document()
 
 
-def test_it_is_served_with_the_deployments_address_and_reports(api: Callable[[str, Any], Answer]) -> None:
+def test_it_is_served_with_the_deployments_address_and_names_no_report(api: Callable[[str, Any], Answer]) -> None:
     served = api("ListReports", event("list_reports/openapi"))
     assert served.status == 200
     assert served.body["servers"] == [{"url": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1"}]
-    request = served.body["components"]["schemas"].pop("ExportRequest")
-    assert request == body.whole(catalogue.load(REPORTS))
-    assert request["properties"]["report"]["enum"] == sorted(path.stem for path in REPORTS.glob("*.yaml"))
-    OpenAPIV31SpecValidator(served.body | {"components": description()["components"]}).validate()
-    committed = json.loads(json.dumps(description()))
-    del committed["components"]["schemas"]["ExportRequest"]
-    assert served.body == committed | {"servers": served.body["servers"]}
+    assert served.body == json.loads(json.dumps(description())) | {"servers": served.body["servers"]}
+    assert served.body["components"]["schemas"]["ExportRequest"]["properties"]["report"]["type"] == "string"
 
 
 # ── The request's body ──────────────────────────────────────────────────────────────────────────────────────────────
