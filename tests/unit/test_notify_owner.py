@@ -8,7 +8,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -235,6 +235,14 @@ def test_the_queue_waits_six_times_as_long_as_the_function_may_take_and_gives_up
     assert visibility() > 120  # a claim is over before its message comes again
     redrive = properties("Notifications")["RedrivePolicy"]
     assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["Unmailed", "Arn"]}, "maxReceiveCount": 5}
+
+
+@pytest.mark.usefixtures("deliver")
+def test_a_batch_ends_in_time_even_when_ses_does_not_answer() -> None:
+    owner, patience = properties("NotifyOwner"), cast(Any, aws.ses().meta.config)
+    one = patience.connect_timeout + patience.read_timeout
+    assert patience.retries["total_max_attempts"] == 1
+    assert owner["Events"]["Ended"]["Properties"]["BatchSize"] * one < owner["Timeout"]
 
 
 def test_only_the_rule_may_send_and_only_messages_that_failed_come_again() -> None:
