@@ -32,7 +32,12 @@ class Remains(NamedTuple):
 
 REMAINS = (
     Remains("changes of the table", 1, "its stream, which nobody can shorten"),
-    Remains("messages in the stack's queues", 14, "dead letters that somebody held, and what was not announced"),
+    Remains("work files of deleted exports", 7, "deleted before: parts, so rows; no record leads to them any more"),
+    Remains(
+        "messages in the stack's queues",
+        14,
+        "dead letters that somebody held; what was not announced, reconciled or mailed (notifications, unmailed)",
+    ),
     Remains("log lines", 30, "export ids, owners, errors; never a row"),
     Remains("traces", 30, "X-Ray; timings, no row"),
     Remains("the table as it was", 35, "point-in-time recovery; erase again after you restore from it"),

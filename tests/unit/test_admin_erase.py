@@ -302,6 +302,7 @@ def test_what_remains_is_named_with_the_day_until_when(admin: Admin, time: Froze
     assert until[erase.LATE.what] == "2026-11-30"
     again = admin("erase", "--owner", OWNER, "--yes").out
     assert erase.LATE.what not in again  # nothing was active
+    assert "work files of deleted exports      until 2026-11-30" in again
     assert "the table as it was                until 2026-12-28" in again
 
 
@@ -315,7 +316,8 @@ def test_the_days_are_those_of_the_template() -> None:
     assert of("AWS::Logs::LogGroup", "RetentionInDays") == {days["log lines"]}
     assert max(of("AWS::SQS::Queue", "MessageRetentionPeriod")) == days["messages in the stack's queues"] * 86_400
     rules = resources["ExportsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert {rule["Id"]: rule.get("ExpirationInDays") for rule in rules}["work"] == days[erase.LATE.what]
+    work = {rule["Id"]: rule.get("ExpirationInDays") for rule in rules}["work"]
+    assert work == days[erase.LATE.what] == days["work files of deleted exports"]
     recovery = resources["ExportsTable"]["Properties"]["PointInTimeRecoverySpecification"]
     assert recovery == {"PointInTimeRecoveryEnabled": True}  # 35 days, where RecoveryPeriodInDays says nothing else
 
