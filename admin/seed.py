@@ -40,6 +40,9 @@ def command(name: str, *, tenant: str, email: str | None, invite: bool, replace:
     The data are all flights that left New York in 2013, Parquet by month; the tenants are the airlines. A dataset that
     is there and is not the sample is left alone, and what is wrong with it is said. Only a stack whose bucket and pool
     are its own is filled.
+
+    The user's address is taken for verified. It receives mail only if that is asked for: by --invite, or by an export
+    with options.notify. Then let it be one that you own.
     """
     connect(name)
     found = deployment.find_own(name)

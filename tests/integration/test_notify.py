@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ANNOUNCEMENT = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
 DAY = {"first": "2013-01-01", "last": "2013-01-02"}
 reads_mail = pytest.mark.emulator_only("what SES has sent on AWS lies in the owner's mailbox")
+asks_for_mail = pytest.mark.emulator_only("nobody owns the address of a test's user; bounces count against an account")
 FUNCTION_NAMES = ("request-export", "read-exports", "plan-parts", "generate-part", "assemble-file", "notify-owner")
 
 
@@ -63,7 +64,7 @@ def link(deployed: Deployed, export: dict[str, Any]) -> str:
     return f"{deployed['page_url']}?export={export['id']}"
 
 
-@reads_mail
+@asks_for_mail
 def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
     caller: Caller, deployed: Deployed
 ) -> None:
@@ -96,7 +97,7 @@ def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
     assert (record["mailed"], "mailing" in record) == ("1/SUCCEEDED", False)
 
 
-@reads_mail
+@asks_for_mail
 def test_a_report_that_failed_is_mailed_with_what_to_do_and_the_address_stays_where_it_is(
     deployed: Deployed, sign_up: Callable[[str], Caller]
 ) -> None:
@@ -133,7 +134,7 @@ def test_who_did_not_ask_is_not_mailed(caller: Caller, deployed: Deployed) -> No
     assert deployed.mails(caller.email) == []
 
 
-@reads_mail
+@asks_for_mail
 def test_who_cancels_is_not_mailed_but_of_the_next_attempt(
     deployed: Deployed, sign_up: Callable[[str], Caller]
 ) -> None:
@@ -149,7 +150,7 @@ def test_who_cancels_is_not_mailed_but_of_the_next_attempt(
     assert mail["subject"].startswith("Your report is ready")
 
 
-@reads_mail
+@asks_for_mail
 def test_the_file_is_the_same_whether_mail_was_asked_for_or_not(caller: Caller, deployed: Deployed) -> None:
     silent, loud = caller.make(**DAY), caller.follow(ask(caller, **DAY)).end
     assert loud["crc32"] == silent["crc32"]
@@ -187,6 +188,7 @@ def test_what_the_pipe_announces_keeps_the_published_schema(
     assert made["detail"]["failure"] == cancelled["detail"]["failure"] == {"state": "", "type": "", "part": ""}
 
 
+@asks_for_mail
 def test_an_address_that_the_pool_has_not_verified_is_refused(deployed: Deployed) -> None:
     caller = deployed.sign_up("HA")
     deployed.client("cognito-idp").admin_update_user_attributes(
