@@ -44,6 +44,11 @@ def test_every_function_is_built_from_the_same_folder() -> None:
     assert [name for name, function in functions().items() if "CodeUri" in function] == []
 
 
+def test_every_parameter_stands_in_one_group_of_the_console() -> None:
+    groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template()["Parameters"])
+
+
 def test_every_folder_of_code_is_a_function_or_shared() -> None:
     folders = {path.parent.name for path in FUNCTIONS.glob("*/app.py")}
     assert folders == {folder_of(function) for function in functions().values()}
