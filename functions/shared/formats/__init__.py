@@ -59,7 +59,9 @@ class Format(Protocol):
     def growth(self) -> float:
         """Bytes of a fragment for each byte of Parquet that it is made of, rather too few than too many.
 
-        By it parts are planned that are large enough to be copied by S3.
+        By it parts are planned that are large enough to be copied by S3. A DynamoDB table is counted in bytes of raw
+        items, a Scan's in those of all tenants, which make less of a fragment: parts may then be too small for S3 to
+        copy, and go through AssembleFile, which is right but slower.
         """
 
     @property
