@@ -42,7 +42,9 @@ class Once(Repeated):
     RETRY_AFTER_STATUS_CODES = frozenset({429})
 
 
-def _often(*, repeatable: bool) -> Retry:
+def _often(method: str, *, repeatable: bool) -> Retry:
+    if method == "DELETE":  # it cancels what is active and removes what has ended: who repeats it must look first
+        return Retry(total=0, redirect=0)
     if repeatable:
         busy = (429, 502, 503, 504)
         return Repeated(
@@ -89,7 +91,7 @@ def send(
         url: where to.
         body: to send.
         headers: to send.
-        repeatable: whether making the call twice does no harm.
+        repeatable: whether making the call twice does no harm; a DELETE is never repeated.
         stream: leaves the body to be read.
 
     Raises:
@@ -101,7 +103,7 @@ def send(
             url,
             body=body,
             headers=dict(headers or {}),
-            retries=_often(repeatable=repeatable),
+            retries=_often(method, repeatable=repeatable),
             redirect=False,
             preload_content=not stream,
             decode_content=False,
