@@ -158,7 +158,7 @@ def sign_in(
         place = places.of_stack(stack, region)
     elif api_url and client_id:
         place = places.said(api_url, client_id, region)
-    elif before := session.load(profile):
+    elif before := session.readable(profile):
         place = Place(api_url=before["api_url"], client_id=before["client_id"], cognito_url=before["cognito_url"])
     else:
         raise click.UsageError("Say which stack: --stack, --api-url with --client-id, or --emulator.")

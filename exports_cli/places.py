@@ -6,7 +6,9 @@ import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
 
 from exports_cli.trouble import Trouble
 
@@ -14,6 +16,31 @@ if TYPE_CHECKING:
     from exports_cli.session import Place
 
 _GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def safe(api_url: str) -> str:
+    """An API's address, without a slash at the end, that a token may be sent to: by TLS, or on this machine.
+
+    Raises:
+        Trouble: it is none.
+    """
+    address = _parsed(api_url)
+    if not address.host or (address.scheme != "https" and not _here(address)):
+        raise Trouble(f"{api_url} is no address for a token: it must begin with https://.")
+    return api_url.rstrip("/")
+
+
+def _parsed(address: str) -> Url:
+    """As the client that calls it reads it: what another parser takes for the host may be another one."""
+    try:
+        return parse_url(address)
+    except LocationParseError as error:
+        raise Trouble(f"{address} is no address.") from error
+
+
+def _here(address: Url) -> bool:
+    return address.scheme in ("http", "https") and address.host in _LOOPBACK
 
 
 def said(api_url: str, client_id: str, region: str | None) -> Place:
@@ -22,19 +49,24 @@ def said(api_url: str, client_id: str, region: str | None) -> Place:
     Raises:
         Trouble: an address that a token must not be sent to, or a Region that nobody named.
     """
-    address = urlsplit(api_url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise Trouble(f"{api_url} is no address for a token: it must begin with https://.")
+    api_url = safe(api_url)
     if not region:
-        found = _GATEWAY.fullmatch(address.hostname or "")
+        host = _parsed(api_url).host or ""
+        found = _GATEWAY.fullmatch(host)
         if not found:
-            raise Trouble(f"{address.hostname} does not say the Region of its user pool: add --region.")
+            raise Trouble(f"{host} does not say the Region of its user pool: add --region.")
         region = found[1]
-    return {"api_url": api_url.rstrip("/"), "client_id": client_id, "cognito_url": cognito_url(region)}
+    return {"api_url": api_url, "client_id": client_id, "cognito_url": cognito_url(region)}
 
 
 def cognito_url(region: str) -> str:
-    """The address of a Region's user pools."""
+    """The address of a Region's user pools.
+
+    Raises:
+        Trouble: that is no Region, and would lead elsewhere.
+    """
+    if not re.fullmatch(r"[a-z0-9-]+", region):
+        raise Trouble(f"{region!r} is no Region: small letters, digits and - are allowed, as in eu-west-1.")
     return f"https://cognito-idp.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}/"
 
 
@@ -65,16 +97,23 @@ def local() -> tuple[Place, dict[str, dict[str, str]]]:
     """The stack of the nearest .local/stack.json, and its users by tenant: ``{email, password}``.
 
     Raises:
-        Trouble: there is none.
+        Trouble: there is none, or it leads a password or a token elsewhere: the file may be of a folder that somebody
+            else has made.
     """
     folders = [Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent]
     found = next((file for folder in folders if (file := folder / ".local" / "stack.json").is_file()), None)
     if found is None:
         raise Trouble("No emulator is running: there is no .local/stack.json here. Start it in the project: make up")
     described: dict[str, Any] = json.loads(found.read_text("utf-8"))
+    api_url, endpoint_url = safe(described["api_url"]), described["endpoint_url"]
+    if endpoint_url:
+        for name, address in (("api_url", api_url), ("endpoint_url", endpoint_url)):
+            if not _here(_parsed(address)):
+                allowed = ", ".join(_LOOPBACK)
+                raise Trouble(f"{found}: {name} is {address}, and an emulator is on this machine ({allowed}).")
     place: Place = {
-        "api_url": described["api_url"],
+        "api_url": api_url,
         "client_id": described["user_pool_client_id"],
-        "cognito_url": described["endpoint_url"] or cognito_url(described["region"]),
+        "cognito_url": endpoint_url or cognito_url(described["region"]),  # none: a stack on AWS that tests have filled
     }
     return place, described.get("users", {})

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import click
 
-from exports_cli import cognito
+from exports_cli import cognito, places
 from exports_cli.trouble import NotSignedIn
 
 
@@ -32,6 +32,9 @@ class Session(Place):
     expires_at: int
 
 
+_KINDS = dict.fromkeys(Session.__annotations__, str) | {"expires_at": int}
+
+
 def folder() -> Path:
     """The user's own configuration of this program."""
     return Path(click.get_app_dir("report-exports"))
@@ -50,9 +53,17 @@ def load(profile: str) -> Session | None:
         return None
     except ValueError as error:
         raise NotSignedIn(f"{file(profile)} cannot be read ({error}). Sign in again: exports sign-in") from error
-    if not isinstance(found, dict) or Session.__annotations__.keys() - found.keys():
+    if not (isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in _KINDS.items())):
         raise NotSignedIn(f"{file(profile)} is no session. Sign in again: exports sign-in")
     return found
+
+
+def readable(profile: str) -> Session | None:
+    """The session of a profile; None also when it is damaged, for whoever can do without one."""
+    try:
+        return load(profile)
+    except NotSignedIn:
+        return None
 
 
 def save(profile: str, session: Session) -> Path:
@@ -124,13 +135,16 @@ def current(profile: str) -> Signed | Given:
 
     Raises:
         NotSignedIn: neither the environment nor a session says.
+        Trouble: EXPORTS_API_URL is an address that a token must not be sent to.
     """
-    session, given = load(profile), os.environ.get("EXPORTS_TOKEN")
-    if given:
-        api_url = os.environ.get("EXPORTS_API_URL") or (session["api_url"] if session else None)
+    if given := os.environ.get("EXPORTS_TOKEN"):
+        api_url = os.environ.get("EXPORTS_API_URL")
+        if not api_url and (kept := readable(profile)):
+            api_url = kept["api_url"]
         if not api_url:
             raise NotSignedIn("EXPORTS_TOKEN says who you are; say where, too: set EXPORTS_API_URL.")
-        return Given(api_url.rstrip("/"), given)
+        return Given(places.safe(api_url), given)
+    session = load(profile)
     if session is None:
         raise NotSignedIn("Nobody is signed in. Sign in first: exports sign-in --help")
     return Signed(profile, session)

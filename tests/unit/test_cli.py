@@ -212,13 +212,32 @@ def test_profiles_do_not_know_of_each_other(signed: Cli) -> None:
     assert signed("--profile", "../x", "list").code == 2
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+DAMAGED = ["{", "[]", "{}", "\x00", json.dumps(dict.fromkeys(session.Session.__annotations__, "x"))]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_session_that_cannot_be_read_is_said_to_be_so(content: str, signed: Cli) -> None:
     session.file("default").write_text(content)
     ran = signed("list")
     assert (ran.code, "Sign in again" in ran.err) == (4, True)
     signed("sign-out")
     assert not session.file("default").exists()
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_session_stands_in_nobodys_way(
+    content: str, signed: Cli, stack: Stack, emulator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.file("default").write_text(content)
+    ran = signed("sign-in")
+    assert (ran.code, "Say which stack" in ran.err) == (2, True)
+    with monkeypatch.context() as machine:
+        machine.setenv("EXPORTS_TOKEN", "mine")
+        assert "set EXPORTS_API_URL" in signed("list").err
+        machine.setenv("EXPORTS_API_URL", f"{stack.url}/v1")
+        assert signed("list").code == 0
+    assert signed("sign-in", "--emulator", "--tenant", "UA").code == 0
+    assert signed("list").code == 0
 
 
 @pytest.mark.parametrize(
@@ -261,6 +280,44 @@ def test_a_token_is_sent_over_tls_alone(cli: Cli) -> None:
     assert (ran.code, "must begin with https://" in ran.err) == (1, True)
     ran = cli("sign-in", "--api-url", "https://exports.example.com", "--client-id", "c")
     assert (ran.code, "add --region" in ran.err) == (1, True)
+
+
+NOT_SAFE = ["http://exports.example.com/v1", "ftp://localhost/v1", "exports.example.com", "https://", "http://["]
+
+
+@pytest.mark.parametrize("api_url", [*NOT_SAFE, "http://evil.example\\@localhost/v1", "http://localhost.evil.example"])
+def test_a_token_of_ones_own_is_sent_over_tls_alone(api_url: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTS_TOKEN", "mine")
+    monkeypatch.setenv("EXPORTS_API_URL", api_url)
+    ran = cli("list")
+    assert ran.code == 1
+    assert "must begin with https://" in ran.err or "is no address." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"endpoint_url": "http://evil.example/"}, "endpoint_url is http://evil.example/"),
+        ({"endpoint_url": "https://evil.example/"}, "endpoint_url is https://evil.example/"),
+        ({"api_url": "https://evil.example/v1"}, "api_url is https://evil.example/v1"),
+        ({"api_url": "http://evil.example/v1", "endpoint_url": None}, "must begin with https://"),
+        ({"api_url": "https://a.example/v1", "endpoint_url": None, "region": "evil.example/x"}, "is no Region"),
+    ],
+)
+def test_an_emulator_is_on_this_machine(
+    wrong: dict[str, Any], words: str, cli: Cli, stack: Stack, emulator: Path
+) -> None:
+    emulator.write_text(json.dumps(json.loads(emulator.read_text()) | wrong))
+    ran = cli("sign-in", "--emulator", "--tenant", "UA")
+    assert (ran.code, words in ran.err) == (1, True), ran.err
+    assert stack.asked == []
+
+
+def test_the_description_may_be_of_a_stack_on_aws(cli: Cli, emulator: Path) -> None:
+    on_aws = {"api_url": "https://a1.execute-api.eu-west-1.amazonaws.com/v1", "endpoint_url": None}
+    emulator.write_text(json.dumps(json.loads(emulator.read_text()) | on_aws | {"region": "eu-west-1"}))
+    place, _ = places.local()
+    assert place["cognito_url"] == "https://cognito-idp.eu-west-1.amazonaws.com/"
 
 
 # ── Calling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -527,20 +584,25 @@ def test_only_what_is_active_is_cancelled_so_that_no_file_is_removed(signed: Cli
     assert signed("cancel", EXPORT_ID).code == 3
 
 
-@pytest.mark.parametrize(
-    ("words", "call"),
-    [(["cancel"], f"DELETE /v1/exports/{EXPORT_ID}"), (["retry", "--no-wait"], f"POST /v1/exports/{EXPORT_ID}/retry")],
-)
-def test_what_must_not_be_done_twice_is_repeated_only_where_it_was_not_begun(
-    words: list[str], call: str, signed: Cli, stack: Stack
-) -> None:
-    stack.goes = ["RUNNING"]
+def test_a_retry_is_repeated_only_where_it_was_not_begun(signed: Cli, stack: Stack) -> None:
+    call = f"POST /v1/exports/{EXPORT_ID}/retry"
     stack.answer(call, Said(503, problem(503, "busy", "Busy", "Look first."), {"Retry-After": "1"}))
-    assert signed(words[0], EXPORT_ID, *words[1:]).code == 5
+    assert signed("retry", EXPORT_ID, "--no-wait").code == 5
     assert len(stack.calls(call)) == 1
     stack.answer(call, Said(429, {"message": "Too Many Requests"}, {"Retry-After": "1"}))
-    assert signed(words[0], EXPORT_ID, *words[1:]).code == 0
+    assert signed("retry", EXPORT_ID, "--no-wait").code == 0
     assert len(stack.calls(call)) == 3
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_cancelling_is_never_repeated_for_the_export_may_have_ended(status: int, signed: Cli, stack: Stack) -> None:
+    call = f"DELETE /v1/exports/{EXPORT_ID}"
+    stack.goes = ["RUNNING", "SUCCEEDED"]
+    stack.answer(call, Said(status, {"message": "Too Many Requests"}, {"Retry-After": "1"}))
+    assert signed("cancel", EXPORT_ID).code == 5
+    assert len(stack.calls(call)) == 1
+    assert "there is nothing to cancel" in signed("cancel", EXPORT_ID).err  # the same command again looks first
+    assert len(stack.calls(call)) == 1
 
 
 def test_retry_waits_for_the_file_too(signed: Cli, stack: Stack, tmp_path: Path) -> None:
