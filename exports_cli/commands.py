@@ -344,6 +344,8 @@ def run(
     `exports reports REPORT` says which parameters and options there are. Ctrl-C leaves the export running.
     """
     _refuse_output_without_waiting(output, wait=wait)
+    if output:  # with a key, a file that is there may be the very export, from an earlier run
+        download.refuse(output, force=force or idempotency_key is not None)
     api = Api(session.current(profile))
     found = next((each for each in api.reports() if each["id"] == report), None)
     formats = {each["name"]: each["options"] for each in found["formats"]} if found else {}
@@ -365,6 +367,8 @@ def run(
 def retry(profile: str, *, export_id: str, wait: bool, output: Path | None, force: bool, as_json: bool) -> None:
     """Makes another attempt at an export that is FAILED or CANCELLED; parts that are finished are kept."""
     _refuse_output_without_waiting(output, wait=wait)
+    if output:
+        download.refuse(output, force=force)
     api = Api(session.current(profile))
     _finish(api, api.retry(export_id), output, wait=wait, force=force, as_json=as_json)
 

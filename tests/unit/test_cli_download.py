@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export, problem
 from tests.unit.test_cli import command_line, signed, slept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.unit.test_cli import Cli
@@ -185,6 +188,122 @@ def test_another_file_is_replaced_only_when_told_to(signed: Cli, ready: Stack, h
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0
     assert (here / "mine.csv").read_bytes() == LONG
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Something that happens once the first connection has brought what it brings."""
+    append = download._append
+
+    def appended(*given: Any) -> str:
+        why = append(*given)
+        happens()
+        return why
+
+    monkeypatch.setattr(download, "_append", appended)
+
+
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_made_during_the_transfer_is_not_replaced(
+    links: bool, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+        no_links(monkeypatch)
+    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(b"mine"))
+    ran = signed("download", EXPORT_ID, "-o", "mine.csv")
+    assert (ran.code, "mine.csv is there already, and is not this export. Say --force" in ran.err) == (1, True)
+    assert (here / "mine.csv").read_bytes() == b"mine"
+    assert [each.read_bytes() for each in partials(here)] == [LONG]
+    assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0  # nothing is fetched again
+    assert len(ranges(ready)) == 1
+    assert (here / "mine.csv").read_bytes() == LONG
+    assert partials(here) == []
+
+
+def test_the_same_export_made_during_the_transfer_is_as_good(
+    signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
+    ran = signed("download", EXPORT_ID, "-o", "mine.csv")
+    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    assert partials(here) == []
+
+
+def test_a_file_system_without_hard_links_will_do(
+    signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_links(monkeypatch)
+    assert signed("download", EXPORT_ID, "-o", "mine.csv").code == 0
+    assert (here / "mine.csv").read_bytes() == LONG
+    assert list(here.iterdir()) == [here / "mine.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+@pytest.mark.parametrize("begun", [True, False])
+def test_two_downloads_do_not_write_one_file(
+    begun: bool, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has begun before this one looks, or between its look and its first byte."""
+    partial = download._partial(here / "mine.csv", "0123abc-2")
+    with download._Locks() as other:
+        original = ready._range
+
+        def starts(asked: Any) -> tuple[int, int]:
+            assert other.take(partial)
+            partial.write_bytes(b"theirs")
+            return original(asked)
+
+        if begun:
+            assert other.take(partial)
+            partial.write_bytes(b"theirs")
+        else:
+            monkeypatch.setattr(ready, "_range", starts)
+        ran = signed("download", EXPORT_ID, "-o", "mine.csv", "--force")
+        assert (ran.code, "Another download of this file is running" in ran.err) == (5, True)
+        assert partial.read_bytes() == b"theirs"
+    monkeypatch.setattr(ready, "_range", original)
+    partial.unlink()
+    assert signed("download", EXPORT_ID, "-o", "mine.csv").code == 0
+
+
+def test_a_lock_is_of_the_file_that_has_the_name_now(here: Path) -> None:
+    partial = here / "part"
+    with download._Locks() as one, download._Locks() as other:
+        assert one.take(partial)
+        assert one.take(partial)
+        assert not other.take(partial)
+        partial.unlink()
+        assert one.take(partial)  # made anew
+        assert not other.take(partial)
+    with download._Locks() as third:
+        assert third.take(partial)
+
+
+@pytest.mark.parametrize("words", [["run", "flights", "-f", "csv"], ["retry", EXPORT_ID]])
+def test_where_a_file_cannot_go_no_export_is_requested(words: list[str], signed: Cli, stack: Stack, here: Path) -> None:
+    (here / "mine.csv").write_bytes(b"mine")
+    for output, said in (("mine.csv", "Say --force to replace it"), ("absent/x.csv", "absent is no folder")):
+        ran = signed(*words, "-o", output)
+        assert (ran.code, said in ran.err) == (1, True)
+    assert stack.asked == []
+    assert signed(*words, "-o", "mine.csv", "--force").code == 0
+    assert (here / "mine.csv").read_bytes() == stack.content
+
+
+def test_a_run_with_a_key_may_find_its_file_there(signed: Cli, ready: Stack, here: Path) -> None:
+    words = ["run", "flights", "-f", "csv", "--idempotency-key", "monday", "-o", "mine.csv"]
+    assert signed(*words).code == 0
+    ran = signed(*words)
+    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    asked = len(ready.asked)
+    assert signed(*words[:-1], "absent/x.csv").code == 1
+    assert len(ready.asked) == asked
 
 
 def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
