@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from exports_cli import cognito, download, follow, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
 from exports_cli.parameters import given, typed
 from exports_cli.session import Place, Session
-from exports_cli.trouble import NoFile, Trouble
+from exports_cli.trouble import NoFile, Refused, Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -419,10 +419,15 @@ def _finish(api: Api, answer: Answer, output: Path | None, *, wait: bool, force:
             _print(export["id"])
         click.echo(f"It is {export['status']}. To wait for its file: exports download {export['id']}", err=True)
         return
+    go_on = _to_go_on(export, output, force=force)
     try:
         export = follow.until_ended(api, answer)
     except KeyboardInterrupt:
-        _interrupted(export, f"{export['id']} goes on without you. To stop it: exports cancel {export['id']}", output)
+        what = f"{export['id']} goes on without you. To stop it: exports cancel {export['id']}"
+        raise Interrupted(what).of(export["id"], go_on) from None
+    except Trouble as trouble:
+        _add_export(trouble, export, go_on)
+        raise
     if export["status"] != "SUCCEEDED":
         if as_json:
             _show(export, as_json=True)
@@ -432,7 +437,12 @@ def _finish(api: Api, answer: Answer, output: Path | None, *, wait: bool, force:
         with follow.downloading(export) as bar:
             saved = download.save(api, export, output, bar, force=force)
     except KeyboardInterrupt:
-        _interrupted(export, "What has come is kept.", output)
+        raise Interrupted("What has come is kept.").of(export["id"], go_on) from None
+    except Trouble as trouble:
+        _add_export(trouble, export, go_on)
+        raise
+    except OSError as error:  # of the file, such as a full disk
+        raise Trouble(str(error)).of(export["id"], go_on) from error
     if not _show(export | {"file": str(saved.path)}, as_json=as_json):
         _print(f"{saved.path}: {text.size(export)}{', as it was before' if saved.before else ''}")
 
@@ -440,9 +450,15 @@ def _finish(api: Api, answer: Answer, output: Path | None, *, wait: bool, force:
 _OF_A_FAILURE = ("failed in", "error", "detail", "retry", "remedy")
 
 
-def _interrupted(export: Export, what: str, output: Path | None) -> NoReturn:
+def _to_go_on(export: Export, output: Path | None, *, force: bool) -> str:
     where = f" -o {shlex.quote(str(output))}" if output else ""
-    raise Interrupted(f"{what}\nTo go on: exports download {export['id']}{where}") from None
+    return f"To go on: exports download {export['id']}{where}{' --force' * force}"
+
+
+def _add_export(trouble: Trouble, export: Export, go_on: str) -> None:
+    """Of a trouble that leaves an export behind: how to come back to it, or to look at it where that would not help."""
+    final = isinstance(trouble, Refused) and trouble.exit_code == Refused.exit_code
+    trouble.of(export["id"], f"To look at it: exports show {export['id']}" if final else go_on)
 
 
 def _show(found: Any, *, as_json: bool) -> bool:

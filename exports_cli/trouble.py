@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exports_cli.text import line
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _PREFIX = "urn:report-exports:problem:"
 
@@ -14,10 +17,26 @@ class Trouble(Exception):
     """Something could not be done; the message says what, and what to do."""
 
     exit_code = 1
+    export_id: str | None = None
+    """The export that there is all the same."""
+    go_on = ""
+    """How to come back to it."""
+
+    def of(self, export_id: str, go_on: str) -> Self:
+        """The same trouble, once there is an export that must not be lost sight of."""
+        self.export_id, self.go_on = export_id, go_on
+        return self
+
+    def __str__(self) -> str:
+        """What, and what to do."""
+        return "\n".join(filter(None, (super().__str__(), self.go_on)))
 
     def as_json(self) -> str:
         """The same for a script."""
-        return json.dumps({"title": str(self)})
+        return json.dumps(self._of_export({"title": super().__str__()}))
+
+    def _of_export(self, said: dict[str, Any]) -> dict[str, Any]:
+        return said | ({"export_id": self.export_id, "go_on": self.go_on} if self.export_id else {})
 
 
 class NoFile(Trouble):
@@ -55,8 +74,8 @@ class Refused(Trouble):
         return str(self.problem.get("type", "")).removeprefix(_PREFIX)
 
     def as_json(self) -> str:
-        """The problem as the API sent it."""
-        return json.dumps({"status": self.status} | self.problem)
+        """The problem as the API sent it, and the export that there is all the same."""
+        return json.dumps(self._of_export({"status": self.status} | self.problem))
 
 
 def explain(status: int, problem: dict[str, Any]) -> str:

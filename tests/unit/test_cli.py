@@ -516,6 +516,43 @@ def test_ctrl_c_leaves_the_export_running_and_says_how_to_go_on(
     assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
 
 
+BUSY = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling."))
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "code", "hint"),
+    [
+        (f"GET /v1/exports/{EXPORT_ID}", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
+        (f"GET /v1/exports/{EXPORT_ID}", [Said(403, {"message": "No"})], 1, "To look at it: exports show {}"),
+        (f"GET /v1/exports/{EXPORT_ID}/file", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
+        ("S3", [Said(500)] * 5, 5, "To go on: exports download {} -o 'my june.csv' --force"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_export_that_was_requested_is_never_lost_sight_of(
+    as_json: bool, call: str, said: list[Said], code: int, hint: str, signed: Cli, stack: Stack
+) -> None:
+    stack.answer(call, *said)
+    ran = signed("run", "flights", "-f", "csv", "-o", "my june.csv", "--force", *["--json"] * as_json)
+    assert (ran.code, ran.out) == (code, "")
+    if as_json:
+        told = json.loads(ran.err[ran.err.index("{") :])
+        assert (told["export_id"], told["go_on"]) == (EXPORT_ID, hint.format(EXPORT_ID))
+        assert hint.format(EXPORT_ID) not in told["title"]
+    else:
+        assert ran.err.endswith(f"\n{hint.format(EXPORT_ID)}\n")
+
+
+def test_a_session_that_ends_while_waiting_leaves_the_export_to_come_back_to(
+    signed: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: stack.refuse_token())
+    stack.answer("POST /", Said(400, {"__type": "NotAuthorizedException", "message": "Refresh Token has expired"}))
+    ran = signed("run", "flights", "-f", "csv")
+    assert (ran.code, "Sign in again: exports sign-in" in ran.err) == (4, True)
+    assert ran.err.endswith(f"\nTo go on: exports download {EXPORT_ID}\n")
+
+
 def test_words_are_sent_as_what_they_are_to_be() -> None:
     schema: Any = REPORTS[0]["parameters"]
     given = {"from": "2013", "minimum_delay": "-5", "share": "0.5", "late": "true", "new": "1"}

@@ -312,7 +312,8 @@ def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
     gone = Said(410, problem(410, "expired", "The file has expired", "Request it again."))
     ready.answer(f"GET /v1/exports/{EXPORT_ID}/file", gone)
     ran = signed("download", EXPORT_ID)
-    assert ran == (1, "", "exports: The file has expired (410 expired): Request it again.\n")
+    look = f"To look at it: exports show {EXPORT_ID}\n"
+    assert ran == (1, "", f"exports: The file has expired (410 expired): Request it again.\n{look}")
     assert list(here.iterdir()) == []
 
 
@@ -346,7 +347,8 @@ def test_a_full_disk_is_no_traceback(signed: Cli, ready: Stack, monkeypatch: pyt
 
     monkeypatch.setattr("os.fsync", full)
     ran = signed("download", EXPORT_ID)
-    assert (ran.code, ran.err) == (1, "exports: [Errno 28] No space left on device\n")
+    go_on = f"To go on: exports download {EXPORT_ID}\n"
+    assert (ran.code, ran.err) == (1, f"exports: [Errno 28] No space left on device\n{go_on}")
 
 
 @given(content=st.binary(max_size=2000), cuts=st.lists(st.integers(0, 600), max_size=12))
