@@ -19,6 +19,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Powertools reads it when the first test that is collected imports the product's telemetry, and then never again.
+    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
     config.pluginmanager.register(EdgesWalked(definition()))
 
 
