@@ -374,17 +374,37 @@ class _Reader:
             yield field, kind
 
     def struct(self) -> dict[int, Any]:
-        # Not by fields(): planning reads some thousands of values of each of some ten thousand files.
+        # Written out, not by fields() and value(): planning reads some hundreds of values of each of many files.
         found: dict[int, Any] = {}
-        field, data, value = 0, self._data, self.value
+        field, data, at = 0, self._data, self.at
         while True:
-            header = data[self.at]
-            self.at += 1
+            header = data[at]
+            at += 1
             if header == _STOP:
+                self.at = at
                 return found
             kind = header & 15
-            field = field + (header >> 4) if header > 15 else self._signed()
-            found[field] = value(kind) if kind > _FALSE else kind == _TRUE
+            if header > 15:
+                field += header >> 4
+            else:
+                self.at = at
+                field, at = self._signed(), self.at
+            if _I16 <= kind <= _I64:
+                value = data[at]
+                at += 1
+                if value > 0x7F:
+                    byte, value, shift = value, value & 0x7F, 7
+                    while byte > 0x7F:
+                        byte = data[at]
+                        at += 1
+                        value |= (byte & 0x7F) << shift
+                        shift += 7
+                found[field] = (value >> 1) ^ -(value & 1)
+            elif kind > _FALSE:
+                self.at = at
+                found[field], at = self.value(kind), self.at
+            else:
+                found[field] = kind == _TRUE
 
     def field(self, kind: int) -> Any:
         """A field's value, which for a boolean is in its type."""
