@@ -19,8 +19,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Powertools reads it when the first test that is collected imports the product's telemetry, and then never again.
+    # Powertools reads them when the first test that is collected imports the product's telemetry, and then never again.
     os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
     config.pluginmanager.register(EdgesWalked(definition()))
 
 

@@ -307,7 +307,7 @@ class Announcements:
         return until(lambda: [e for e in self.receive() if e["detail"].get("export_id") == export["id"]], "an event")
 
 
-def until(condition: Callable[[], T], what: str) -> T:
+def until(condition: Callable[[], T | None], what: str) -> T:
     """The condition's value as soon as it is true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (value := condition()):
