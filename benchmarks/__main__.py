@@ -131,7 +131,7 @@ class _Bench:
 
     def _service(self) -> dict[str, Any]:
         files = self._files(10 * self._rows)
-        return {"facts": service.measure(files, min(self._repetitions, 3), ROOT / "out" / "bench" / "service", _say)}
+        return {"facts": service.measure(files, self._repetitions, ROOT / "out" / "bench" / "service", _say)}
 
 
 def _positive(text: str) -> int:

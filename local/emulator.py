@@ -1,6 +1,6 @@
 """The AWS emulator: MiniStack with our corrections, in the emulator's own environment (requirements/emulator.in).
 
-    python local/emulator.py --port 4566 [--patches all|none|name,name] [--no-auth]
+    python local/emulator.py --port 4566 [--patches all|none|name,name]
 
 Every AWS API answers on http://127.0.0.1:<port>; all state is in memory; Docker is never used. It prints one line,
 beginning with `ready`, when it answers. SIGTERM or Ctrl-C ends it with its Lambda workers and temporary files.
@@ -32,7 +32,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="MiniStack, corrected where it differs from AWS")
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--patches", default="all", help="all, none, or names separated by commas")
-    parser.add_argument("--no-auth", action="store_true", help="let every caller do everything (to debug policies)")
     arguments = parser.parse_args()
     sys.path[0] = str(Path(__file__).parents[1])
 
@@ -41,14 +40,14 @@ def main() -> None:
     names = patches.named(arguments.patches)
     with socket.create_server(("127.0.0.1", arguments.port), backlog=128) as listening:
         tempfile.tempdir = tempfile.mkdtemp(prefix="emulator-")
-        configure(arguments.port, tempfile.tempdir, auth=not arguments.no_auth)
+        configure(arguments.port, tempfile.tempdir)
         for name in names:  # MiniStack, which they import, reads the environment once: only now
             import_module(f"local.patches.{name}").apply()
         print(f"ready: http://127.0.0.1:{arguments.port}", flush=True)  # callers wait in the backlog meanwhile
         asyncio.run(serve(listening.fileno(), tempfile.tempdir))
 
 
-def configure(port: int, scratch: str, *, auth: bool) -> None:
+def configure(port: int, scratch: str) -> None:
     """Set the environment MiniStack reads; nothing of the caller's AWS account may reach it."""
     region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -57,7 +56,7 @@ def configure(port: int, scratch: str, *, auth: bool) -> None:
     os.environ.setdefault("LAMBDA_WARM_TTL_SECONDS", "60")
     os.environ.update(GATEWAY_PORT=str(port), MINISTACK_HOST="127.0.0.1", AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
     os.environ.update(MINISTACK_ACCOUNT_ID="000000000000", MINISTACK_REGION=region, AWS_DEFAULT_REGION=region)
-    os.environ.update(AUTH=str(auth).lower(), AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
+    os.environ.update(AUTH="true", AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
     os.environ.update(IOT_MTLS_ENABLED="0", SFTP_ENABLED="0", LAMBDA_EXECUTOR="local", TMPDIR=scratch)
     os.environ.update(DOCKER_HOST=f"unix://{scratch}/no-docker")
 
@@ -65,9 +64,13 @@ def configure(port: int, scratch: str, *, auth: bool) -> None:
 async def serve(listening: int, scratch: str) -> None:
     """Serve MiniStack on the listening socket until a signal stops the process, whatever it is doing."""
     from hypercorn.asyncio import serve as serve_asgi
+    from hypercorn.asyncio import tcp_server
     from hypercorn.config import Config
     from ministack.app import app
 
+    # Bodies of many MB arrive: in pieces of 64 KiB, as is the default, each costs as much Python.
+    tcp_server.MAX_RECV = 4 * 1024 * 1024
+    (asyncio.start_server.__kwdefaults__ or {})["limit"] = tcp_server.MAX_RECV
     config = Config()
     config.bind, config.keep_alive_timeout = [f"fd://{listening}"], 75
     config.loglevel = os.environ["LOG_LEVEL"].upper()

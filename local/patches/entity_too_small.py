@@ -27,15 +27,20 @@ def apply() -> None:
         return complete(bucket, key, body, query, headers)
 
     def checked_copy(bucket: str, key: str, query: Any, headers: dict[str, str]) -> Any:
-        path = unquote(headers["x-amz-copy-source"].partition("?")[0]).lstrip("/")
-        source_bucket, _, source_key = path.partition("/")
-        source = (s3._buckets.get(source_bucket) or {"objects": {}})["objects"].get(source_key)
+        source = source_of(headers)
         if headers.get("x-amz-copy-source-range") and source and source["size"] <= SMALLEST:
             message = "The specified copy source is not supported as a byte-range copy source"
             return s3._error("InvalidRequest", message, 400, f"/{bucket}/{key}")
         return copy(bucket, key, query, headers)
 
     s3._complete_multipart_upload, s3._upload_part_copy = checked_complete, checked_copy
+
+
+def source_of(headers: dict[str, str]) -> Any:
+    """The stored object that an UploadPartCopy names, or None."""
+    path = unquote(headers["x-amz-copy-source"].partition("?")[0]).lstrip("/")
+    bucket, _, key = path.partition("/")
+    return (s3._buckets.get(bucket) or {"objects": {}})["objects"].get(key)
 
 
 def named_parts(body: bytes, query: Any) -> list[dict[str, Any]]:
