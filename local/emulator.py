@@ -68,8 +68,7 @@ async def serve(listening: int, scratch: str) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    # Bodies of many MB arrive: in pieces of 64 KiB, as is the default, each costs as much Python.
-    tcp_server.MAX_RECV = 4 * 1024 * 1024
+    tcp_server.MAX_RECV = 4 * 1024 * 1024  # bodies of many MB arrive, and every piece costs as much Python
     (asyncio.start_server.__kwdefaults__ or {})["limit"] = tcp_server.MAX_RECV
     config = Config()
     config.bind, config.keep_alive_timeout = [f"fd://{listening}"], 75

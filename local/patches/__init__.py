@@ -1,8 +1,7 @@
 """What MiniStack does differently from AWS and this project would notice, one module per difference.
 
-A module says what AWS does, what stock MiniStack does and how its `apply()` corrects that. tests/emulator/ proves
-both halves: a patch is deleted the day its gap test fails. Where two replace the same function, the one whose name
-is later in the alphabet wraps the other.
+A module says what AWS and stock MiniStack do and how its `apply()` corrects that. tests/emulator/ proves both halves:
+a patch is deleted the day its gap test fails. The alphabet is the order: the later of two wraps the earlier.
 """
 
 from pathlib import Path

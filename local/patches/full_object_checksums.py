@@ -3,14 +3,14 @@
 AWS ("Checking object integrity in Amazon S3"): with CRC32 and FULL_OBJECT the completion may carry the whole object's
 CRC-32; S3 compares it with what it assembled, answers BadDigest and creates nothing when they differ, and reports it,
 with its type, from then on. A copied part has its checksum too. S3 hashes on machines of its own.
-Stock: makes every multipart checksum COMPOSITE and compares the whole object's value with that. Hashes, on the
-processors of the functions, every byte when it is put, again when it is copied and again at the completion.
+Stock: makes every multipart checksum COMPOSITE; hashes, on the functions' processors, what is put, copied, completed.
 Here: the assembled bytes' checksum is computed, by ISA-L; an MD5 that a stored body's ETag tells is not made again.
 """
 
 import base64
 import hashlib
 import re
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -21,23 +21,12 @@ from ministack.services import s3
 from .entity_too_small import named_parts, source_of
 
 
-class Known(bytes):
-    """A hash object whose digest is known."""
-
-    digest, hexdigest = bytes.__bytes__, bytes.hex
-
-
 def apply() -> None:
     """Wrap the calls of a multipart upload's life."""
-    create, copy = s3._create_multipart_upload, s3._upload_part_copy
-    complete = s3._complete_multipart_upload
-    known: dict[int, Known] = {}
-
-    def md5(body: bytes = b"") -> Any:
-        return known.get(id(body)) or hashlib.md5(body)
-
-    s3.hashlib = SimpleNamespace(md5=md5, sha1=hashlib.sha1, sha256=hashlib.sha256)
-    s3.md5_hash, s3.zlib = lambda body: md5(body).hexdigest(), isal_zlib
+    create, copy, complete = s3._create_multipart_upload, s3._upload_part_copy, s3._complete_multipart_upload
+    known: dict[int, Any] = {}
+    s3.hashlib = SimpleNamespace(**vars(hashlib) | {"md5": lambda body: known.get(id(body)) or hashlib.md5(body)})
+    s3.md5_hash, s3.zlib = lambda body: s3.hashlib.md5(body).hexdigest(), isal_zlib
 
     def create_upload(bucket: str, key: str, headers: dict[str, str]) -> Any:
         status, answer, body = create(bucket, key, headers)
@@ -47,7 +36,7 @@ def apply() -> None:
         return status, answer, body
 
     def copy_part(bucket: str, key: str, query: Any, headers: dict[str, str]) -> Any:
-        with mock.patch.dict(known, digests([source_of(headers)])):
+        with mock.patch.dict(known, digests([source for source in [source_of(headers)] if source])):
             status, answer, body = copy(bucket, key, query, headers)
         upload = s3._multipart_uploads.get(s3._qp(query, "uploadId")) or {}
         if status == 200 and (algorithm := upload.get("checksum_algorithm")):
@@ -61,7 +50,8 @@ def apply() -> None:
         with mock.patch.dict(known, digests(parts)):
             if not upload.get("whole"):
                 return complete(bucket, key, body, query, headers)
-            checksum = crc32_of(parts)
+            crc32 = reduce(lambda before, part: isal_zlib.crc32(part["body"], before), parts, 0)
+            checksum = base64.b64encode(crc32.to_bytes(4, "big")).decode()
             if (headers or {}).get("x-amz-checksum-crc32", checksum) != checksum:
                 message = "The CRC32 you specified did not match the calculated checksum."
                 return s3._error("BadDigest", message, 400, f"/{bucket}/{key}")
@@ -77,18 +67,10 @@ def apply() -> None:
     s3._complete_multipart_upload = complete_upload
 
 
-def digests(records: list[Any]) -> dict[int, Known]:
-    """MD5 of stored bodies, by their identity: the ETag is it, but for one of several parts."""
-    plain = [each for each in records if each and "-" not in each["etag"]]
-    return {id(each["body"]): Known.fromhex(each["etag"].strip('"')) for each in plain}
-
-
-def crc32_of(parts: list[dict[str, Any]]) -> str:
-    """The checksum of parts one after the other, which are not put together for it."""
-    crc32 = 0
-    for part in parts:
-        crc32 = isal_zlib.crc32(part["body"], crc32)
-    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
+def digests(records: list[Any]) -> dict[int, Any]:
+    """Hash objects of stored bodies, by their identity: the ETag is the MD5, but for one of several parts."""
+    known = {id(each["body"]): bytes.fromhex(each["etag"].strip('"')) for each in records if "-" not in each["etag"]}
+    return {body: SimpleNamespace(digest=md5.__bytes__, hexdigest=md5.hex) for body, md5 in known.items()}
 
 
 def with_elements(body: bytes, elements: dict[str, str]) -> bytes:
