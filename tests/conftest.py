@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import os
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -34,9 +35,10 @@ def boto3_alone() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Address of moto's server, whose S3 refuses small parts as S3 does."""
+    """Address of moto's server, whose S3 refuses small parts as S3 does. It is empty: those of one process share."""
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b""):
+        yield f"http://{host}:{port}"
     running.stop()

@@ -144,15 +144,10 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
     aws.s3.cache_clear()
     boto3.client("s3").create_bucket(Bucket=BUCKET)
-    empty()  # moto's servers of one process share their buckets
     yield aws.s3()
-    empty()
-    aws.s3.cache_clear()
-
-
-def empty() -> None:
     for item in aws.s3().list_objects_v2(Bucket=BUCKET).get("Contents", []):
         aws.s3().delete_object(Bucket=BUCKET, Key=item["Key"])
+    aws.s3.cache_clear()
 
 
 def store(s3: Any, sizes: list[int]) -> tuple[list[Segment], bytes]:
