@@ -56,28 +56,25 @@ def configure(port: int, scratch: str) -> None:
     os.environ.setdefault("LAMBDA_WARM_TTL_SECONDS", "60")
     os.environ.update(GATEWAY_PORT=str(port), MINISTACK_HOST="127.0.0.1", AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
     os.environ.update(MINISTACK_ACCOUNT_ID="000000000000", MINISTACK_REGION=region, AWS_DEFAULT_REGION=region)
-    os.environ.update(AUTH="true", AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
-    os.environ.update(IOT_MTLS_ENABLED="0", SFTP_ENABLED="0", LAMBDA_EXECUTOR="local", TMPDIR=scratch)
-    os.environ.update(DOCKER_HOST=f"unix://{scratch}/no-docker")
+    os.environ.update(AUTH="true", AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", LAMBDA_EXECUTOR="local")
+    os.environ.update(IOT_MTLS_ENABLED="0", SFTP_ENABLED="0", TMPDIR=scratch, DOCKER_HOST=f"unix://{scratch}/no-docker")
 
 
 async def serve(listening: int, scratch: str) -> None:
     """Serve MiniStack on the listening socket until a signal stops the process, whatever it is doing."""
-    from hypercorn.asyncio import serve as serve_asgi
-    from hypercorn.asyncio import tcp_server
+    from hypercorn import asyncio as hypercorn
     from hypercorn.config import Config
     from ministack.app import app
 
-    tcp_server.MAX_RECV = 4 * 1024 * 1024  # bodies of many MB arrive, and every piece costs as much Python
-    (asyncio.start_server.__kwdefaults__ or {})["limit"] = tcp_server.MAX_RECV
+    # A body of many MB is read in large pieces: each costs as much Python.
+    hypercorn.tcp_server.MAX_RECV = asyncio.start_server.__kwdefaults__["limit"] = 2**22  # type: ignore[index]
     config = Config()
     config.bind, config.keep_alive_timeout = [f"fd://{listening}"], 75
     config.loglevel = os.environ["LOG_LEVEL"].upper()
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: removing the files takes a while.
-        handle = threading.Thread(target=stop, args=(scratch,)).start
-        asyncio.get_running_loop().add_signal_handler(number, handle)
-    await serve_asgi(app, config, shutdown_trigger=asyncio.Event().wait)
+        asyncio.get_running_loop().add_signal_handler(number, threading.Thread(target=stop, args=(scratch,)).start)
+    await hypercorn.serve(app, config, shutdown_trigger=asyncio.Event().wait)
 
 
 def stop(scratch: str) -> None:

@@ -38,8 +38,7 @@ def apply() -> None:
 
 def source_of(headers: dict[str, str]) -> Any:
     """The stored object that an UploadPartCopy names, or None."""
-    path = unquote(headers["x-amz-copy-source"].partition("?")[0]).lstrip("/")
-    bucket, _, key = path.partition("/")
+    bucket, _, key = unquote(headers["x-amz-copy-source"].partition("?")[0]).lstrip("/").partition("/")
     return (s3._buckets.get(bucket) or {"objects": {}})["objects"].get(key)
 
 

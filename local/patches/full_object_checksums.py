@@ -1,4 +1,4 @@
-"""A multipart upload created with ChecksumType FULL_OBJECT is checked as a whole, and nothing is hashed twice.
+"""A multipart upload created with ChecksumType FULL_OBJECT is checked as a whole; no MD5 is made twice.
 
 AWS ("Checking object integrity in Amazon S3"): with CRC32 and FULL_OBJECT the completion may carry the whole object's
 CRC-32; S3 compares it with what it assembled, answers BadDigest and creates nothing when they differ, and reports it,
@@ -10,6 +10,7 @@ Here: the assembled bytes' checksum is computed, by ISA-L; an MD5 that a stored 
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import reduce
 from types import SimpleNamespace
 from typing import Any
@@ -22,21 +23,22 @@ from .entity_too_small import named_parts, source_of
 
 
 def apply() -> None:
-    """Wrap the calls of a multipart upload's life."""
+    """Wrap the calls of a multipart upload's life, and the one that reports the checksum's type."""
     create, copy, complete = s3._create_multipart_upload, s3._upload_part_copy, s3._complete_multipart_upload
-    known: dict[int, Any] = {}
+    attributes, known = s3._get_object_attributes, dict[int, Any]()
     s3.hashlib = SimpleNamespace(**vars(hashlib) | {"md5": lambda body: known.get(id(body)) or hashlib.md5(body)})
     s3.md5_hash, s3.zlib = lambda body: s3.hashlib.md5(body).hexdigest(), isal_zlib
 
     def create_upload(bucket: str, key: str, headers: dict[str, str]) -> Any:
         status, answer, body = create(bucket, key, headers)
-        if status == 200 and headers.get("x-amz-checksum-type") == "FULL_OBJECT":
-            upload = s3._multipart_uploads[re.findall("<UploadId>(.+?)<", body.decode())[0]]
-            upload["whole"], answer["x-amz-checksum-type"] = upload["checksum_algorithm"] == "CRC32", "FULL_OBJECT"
+        asked = (headers.get("x-amz-checksum-type"), headers.get("x-amz-checksum-algorithm"))
+        if status == 200 and asked == ("FULL_OBJECT", "CRC32"):
+            s3._multipart_uploads[re.findall("<UploadId>(.+?)<", body.decode())[0]]["whole"] = True
+            answer["x-amz-checksum-type"] = "FULL_OBJECT"
         return status, answer, body
 
     def copy_part(bucket: str, key: str, query: Any, headers: dict[str, str]) -> Any:
-        with mock.patch.dict(known, digests([source for source in [source_of(headers)] if source])):
+        with mock.patch.dict(known, digests(filter(None, [source_of(headers)]))):
             status, answer, body = copy(bucket, key, query, headers)
         upload = s3._multipart_uploads.get(s3._qp(query, "uploadId")) or {}
         if status == 200 and (algorithm := upload.get("checksum_algorithm")):
@@ -63,11 +65,16 @@ def apply() -> None:
             body = with_elements(body, {"ChecksumCRC32": checksum, "ChecksumType": "FULL_OBJECT"})
         return status, answer, body
 
+    def get_attributes(bucket: str, key: str, headers: Any, query: Any) -> Any:
+        status, answer, body = attributes(bucket, key, headers, query)
+        whole = status == 200 and s3._buckets[bucket]["objects"].get(key, {}).get("checksum_type") == "FULL_OBJECT"
+        return status, answer, body.replace(b">COMPOSITE<", b">FULL_OBJECT<") if whole else body
+
     s3._create_multipart_upload, s3._upload_part_copy = create_upload, copy_part
-    s3._complete_multipart_upload = complete_upload
+    s3._complete_multipart_upload, s3._get_object_attributes = complete_upload, get_attributes
 
 
-def digests(records: list[Any]) -> dict[int, Any]:
+def digests(records: Iterable[Any]) -> dict[int, Any]:
     """Hash objects of stored bodies, by their identity: the ETag is the MD5, but for one of several parts."""
     known = {id(each["body"]): bytes.fromhex(each["etag"].strip('"')) for each in records if "-" not in each["etag"]}
     return {body: SimpleNamespace(digest=md5.__bytes__, hexdigest=md5.hex) for body, md5 in known.items()}

@@ -18,7 +18,7 @@ def apply() -> None:
     stock = gateway._enforce_ses_v2
 
     def enforce(method: str, path: str, headers: Any, body: bytes, query: Any, request_id: str) -> Any:
-        if not gateway.AUTH or path != "/v2/email/outbound-emails":
+        if path != "/v2/email/outbound-emails":
             return stock(method, path, headers, body, query, request_id)
         sender = json.loads(body)["FromEmailAddress"]
         arn = f"arn:aws:ses:{gateway.extract_region(headers, query)}:{get_account_id()}:identity/{sender}"

@@ -55,6 +55,9 @@ def test_the_right_checksum_is_taken_and_reported(patched: Cloud) -> None:
     assert (made["ChecksumCRC32"], made["ChecksumType"]) == (expected, "FULL_OBJECT")
     head = s3.head_object(Bucket=bucket, Key="whole", ChecksumMode="ENABLED")
     assert (head["ChecksumCRC32"], head["ChecksumType"]) == (expected, "FULL_OBJECT")
+    attributes = s3.get_object_attributes(Bucket=bucket, Key="whole", ObjectAttributes=["Checksum", "ObjectSize"])
+    assert attributes["Checksum"] == {"ChecksumCRC32": expected, "ChecksumType": "FULL_OBJECT"}
+    assert attributes["ObjectSize"] == len(HEAD + TAIL)
     assert s3.get_object(Bucket=bucket, Key="whole")["Body"].read() == HEAD + TAIL
 
 
@@ -85,7 +88,7 @@ def test_other_multipart_uploads_stay_composite(patched: Cloud) -> None:
     assert made["ChecksumCRC32"].endswith("-1")
 
 
-def test_every_etag_is_that_of_s3_although_nothing_is_hashed_twice(patched: Cloud) -> None:
+def test_every_etag_is_that_of_s3_although_no_md5_is_made_twice(patched: Cloud) -> None:
     s3, where = patched.client("s3"), {"Bucket": patched.bucket(), "Key": "whole"}
     s3.put_object(Bucket=where["Bucket"], Key="head", Body=HEAD)
     where["UploadId"] = s3.create_multipart_upload(**where)["UploadId"]
