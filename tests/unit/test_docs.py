@@ -1,0 +1,168 @@
+"""What the documentation tells people to type and to expect is there: links, commands, options, outputs, counts."""
+
+from __future__ import annotations
+
+import io
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import click
+import jmespath
+import pytest
+from botocore import xform_name
+
+from admin.commands import exports_admin
+from exports_cli.commands import exports
+from local import sample_data
+from shared import catalogue, planning
+from shared.errors import SourceUnreadable
+from shared.formats import FORMATS
+from shared.query import Query
+from shared.sources import parquet
+from tests.unit.support import ROOT, template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.lake import Lake
+
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FIRST_DEPLOY = (ROOT / "docs" / "aws-first-deploy.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+OWN = {"bin/exports-admin": exports_admin, "bin/exports": exports}
+ALL_COMMANDS = {"--query", "--output", "--region"}
+"""Options that the AWS CLI takes with every command."""
+NO_API = {("cloudformation", "deploy")}
+"""Commands that the AWS CLI puts together itself, besides all of `aws s3`."""
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S), re.M)
+    return {
+        re.sub(r"[^\w -]", "", re.sub(r"\]\(.*?\)", "", title)).strip().lower().replace(" ", "-") for title in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+    for target in re.findall(r"\]\(((?!https?:|mailto:)[^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def calls(program: str) -> Iterator[tuple[str, list[str]]]:
+    """Each call of a program in the pages' shell blocks, those within $(…) too: the page's name, and the words."""
+    for page in PAGES:
+        for block in re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+            lines = re.sub(r"\\\n\s*", "", block)
+            for found in re.finditer(rf"(?<![\w/.`-]){re.escape(program)} ", lines):
+                yield name(page), _words(lines[found.end() :])
+
+
+def _words(rest: str) -> list[str]:
+    """The words of a command up to its end, or to a comment; without the quotes around them."""
+    words = []
+    for space, word in re.findall(r"""([ \t]*)((?:'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"();&|])+|.|\n)""", rest):
+        if word[0] in "();&|\n" or (space and word[0] == "#"):
+            break
+        words.append(re.sub(r"""^(['"])(.*)\1$""", r"\2", word, flags=re.S))
+    return words
+
+
+def options(words: list[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+
+
+@pytest.mark.parametrize("program", OWN)
+def test_our_commands_and_their_options_are_those_that_there_are(program: str) -> None:
+    found = list(calls(program))
+    assert found
+    for page, (command, *words) in found:
+        if command.startswith("-") or not re.fullmatch(r"[a-z-]+", command):
+            continue  # of the program itself, or a placeholder
+        there = OWN[program].commands.get(command)
+        assert isinstance(there, click.Command), (page, command)
+        known = {option for each in there.params for option in (*each.opts, *each.secondary_opts)} | {"--help"}
+        assert options(words) <= known, (page, command, options(words) - known)
+
+
+def test_the_aws_cli_has_the_commands_options_and_queries() -> None:
+    found = list(calls("aws"))
+    assert len(found) > 20
+    for page, (service, command, *words) in found:
+        if service == "s3" or (service, command) in NO_API:
+            continue
+        client: Any = boto3.client({"s3api": "s3"}.get(service, service), region_name="us-east-1")  # type: ignore[call-overload]
+        operations = {xform_name(each, "-"): each for each in client.meta.service_model.operation_names}
+        assert command in operations, (page, service, command)
+        members = client.meta.service_model.operation_model(operations[command]).input_shape.members
+        known = {f"--{xform_name(member, '-')}" for member in members} | ALL_COMMANDS
+        assert options(words) <= known, (page, command, options(words) - known)
+        for option, value in pairwise(words):
+            if option == "--query":
+                jmespath.compile(value)
+
+
+def test_make_has_the_targets() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    for page, words in calls("make"):
+        target = next(word for word in words if "=" not in word and not word.startswith("-"))
+        assert target in targets, (page, target)
+
+
+def test_the_stack_has_the_outputs_that_are_asked_for() -> None:
+    asked = set(re.findall(r"output ([A-Z]\w+)", FIRST_DEPLOY + OPERATIONS))
+    assert asked
+    assert asked <= set(template()["Outputs"])
+
+
+def test_the_alarms_that_cost_are_counted_right() -> None:
+    alarms = [each for each in template()["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    always = [each for each in alarms if "Condition" not in each]
+    assert {each.get("Condition") for each in alarms} == {None, "SendsMail"}
+    assert f"| alarms | {len(alarms)} with `SenderEmail`, {len(always)} without |" in OPERATIONS
+    assert f"| {len(alarms) / 10:.2f}, or {len(always) / 10:.2f} |" in OPERATIONS
+
+
+def test_our_metrics_are_counted_right() -> None:
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "functions").rglob("*.py"))
+    assert len(set(re.findall(r'add_metric\(name="(\w+)"', code))) == 7
+    assert "| metrics | seven of our own" in OPERATIONS
+
+
+def test_what_stays_when_a_stack_is_removed_is_what_the_page_says() -> None:
+    kept = {name for name, each in template()["Resources"].items() if each.get("DeletionPolicy")}
+    assert kept == {"ExportsTable", "ExportsBucket", "UserPool"}
+    assert "The table, the bucket and the user pool outlive the stack" in OPERATIONS
+
+
+def test_the_broken_file_of_the_first_deployment_fails_in_a_part_and_not_in_planning(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (script,) = re.findall(r"^python3 -c '(from pathlib .*?)'$", FIRST_DEPLOY, re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    file = io.BytesIO()
+    united = sample_data.read().filter(carrier="UA", month=7).drop("year", "month")
+    united.write_parquet(file)
+    Path("july.parquet").write_bytes(file.getvalue())
+    exec(script, {})
+    for source in ("july", "broken"):
+        lake.objects[f"data/flights/year=2013/month=7/{source}.parquet"] = Path(f"{source}.parquet").read_bytes()
+    report = catalogue.load(ROOT / "reports")["flights"]
+    query = Query.of(report.definition, report.resolve({"from": "2013-07-01", "to": "2013-07-31"}), "UA")
+    schema, extents = parquet.plan(query)
+    first, *_ = planning.divide(extents, 5, FORMATS["csv"].growth)
+    with pytest.raises(SourceUnreadable, match=r"broken\.parquet"):
+        list(parquet.scan(query, {column: str(kind) for column, kind in schema.items()}, first["sources"]))
