@@ -24,7 +24,7 @@ from shared.errors import PartChanged, TooManyParts
 from shared.work import Receipt, Work, bucket, is_missing, is_replaced
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopyPartResultTypeDef, UploadPartOutputTypeDef
 
 MIN_PART = 5 * 1024**2
 """Least size of every part of an upload but the last, in bytes; also what a source of a range copy must exceed."""
@@ -186,7 +186,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
             MpuObjectSize=size,
         )
     except BaseException:
-        with contextlib.suppress(ClientError):  # what went wrong matters more; the bucket's lifecycle rule clears up
+        with contextlib.suppress(*aws.FAILS):  # what went wrong matters more; the bucket's lifecycle rule clears up
             s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
         raise
 
@@ -254,10 +254,16 @@ def _send_part(
             CopySourceRange=part.source.header,
             CopySourceIfMatch=part.source.etag,
         )
-        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+        return _completed(number, answer["CopyPartResult"])
     body = b"".join(reads.map(_read, part.pieces))
     sent = aws.s3().upload_part(**where, Body=body, ChecksumAlgorithm="CRC32")  # type: ignore[arg-type]
-    return {"PartNumber": number, "ETag": sent["ETag"]}
+    return _completed(number, sent)
+
+
+def _completed(number: int, stored: CopyPartResultTypeDef | UploadPartOutputTypeDef) -> CompletedPartTypeDef:
+    """What S3 said of a stored part, its checksum included: S3 compares it again when the upload is completed."""
+    checksum: CompletedPartTypeDef = {"ChecksumCRC32": stored["ChecksumCRC32"]} if stored.get("ChecksumCRC32") else {}
+    return checksum | {"PartNumber": number, "ETag": stored["ETag"]}
 
 
 def _read(piece: Segment) -> bytes:

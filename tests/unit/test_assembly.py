@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,6 +134,50 @@ def test_the_crc_of_large_parts_is_combined_without_reading_them() -> None:
     assert crc32 == zlib.crc32(block * 20)
 
 
+class Fake:
+    """The calls of S3 that assembling makes; ``before_read`` is called within each download."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.completed: list[Any] = []
+        self.before_read: Callable[[], object] = lambda: None
+        self.checksums = True
+        self.silence: Exception | None = None
+
+    def create_multipart_upload(self, **_: Any) -> dict[str, str]:
+        return {"UploadId": "1"}
+
+    def get_object(self, Key: str, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        self.before_read()
+        first, last = map(int, Range.removeprefix("bytes=").split("-"))
+        return {"Body": io.BytesIO(bytes(last - first + 1))}
+
+    def upload_part(self, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
+        self.sent.append(len(Body))
+        return {"ETag": "1"} | self._checksum("c2VudA==")
+
+    def upload_part_copy(self, **_: Any) -> dict[str, Any]:
+        return {"CopyPartResult": {"ETag": "copied"} | self._checksum("Y29weQ==")}
+
+    def complete_multipart_upload(self, MultipartUpload: Any, **_: Any) -> None:  # noqa: N803
+        self.completed.append(MultipartUpload["Parts"])
+
+    def abort_multipart_upload(self, **_: Any) -> None:
+        if self.silence:
+            raise self.silence
+
+    def _checksum(self, text: str) -> dict[str, str]:
+        return {"ChecksumCRC32": text} if self.checksums else {}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    found = Fake()
+    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
+    monkeypatch.setattr(aws, "s3", lambda: found)
+    return found
+
+
 @pytest.fixture
 def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of an empty bucket; every call of the code under test is counted in ``calls``."""
@@ -239,6 +283,32 @@ def test_s3_is_told_the_checksum_and_the_size_of_the_whole_file(s3: Any) -> None
     assert [part["PartNumber"] for part in completed["MultipartUpload"]["Parts"]] == [1, 2, 3]
 
 
+def test_the_checksum_of_a_part_is_handed_on_as_s3_answered_it(fake: Fake) -> None:
+    """S3 compares them with its own ("CompletedPart" of the Amazon S3 API Reference)."""
+    copied, small = part(0, 2 * MIN_PART), part(1, 9)
+    assembly.assemble("file", [copied, small], "text/csv", "f.csv")
+    fake.checksums = False  # a store that answers none gets none
+    assembly.assemble("file", [copied, small], "text/csv", "f.csv")
+    [told, untold] = fake.completed
+    assert told == [
+        {"PartNumber": 1, "ETag": "copied", "ChecksumCRC32": "Y29weQ=="},
+        {"PartNumber": 2, "ETag": "1", "ChecksumCRC32": "c2VudA=="},
+    ]
+    assert untold == [{"PartNumber": 1, "ETag": "copied"}, {"PartNumber": 2, "ETag": "1"}]
+
+
+@pytest.mark.parametrize(
+    "silence", [EndpointConnectionError(endpoint_url="https://s3"), ReadTimeoutError(endpoint_url="https://s3")]
+)
+def test_what_went_wrong_is_told_though_the_upload_cannot_be_aborted(fake: Fake, silence: Exception) -> None:
+    def vanish() -> None:
+        raise PartChanged("a part was replaced")
+
+    fake.before_read, fake.silence = vanish, silence
+    with pytest.raises(PartChanged, match="a part was replaced"):
+        assembly.assemble("file", [part(0, 9)], "text/csv", "f.csv")
+
+
 def test_a_part_that_changed_since_its_receipt_stops_the_file_and_leaves_nothing(s3: Any) -> None:
     given_segments, _ = store(s3, [12 * MIB, 3])
     s3.put_object(Bucket=BUCKET, Key="part-1", Body=b"new")
@@ -263,37 +333,6 @@ def test_the_same_parts_make_the_same_bytes(s3: Any) -> None:
         assembly.assemble(key, given_segments, "text/csv", "f.csv")
         etags.add(s3.head_object(Bucket=BUCKET, Key=key)["ETag"])
     assert len(etags) == 1
-
-
-class Fake:
-    """The calls of S3 that assembling makes; ``before_read`` is called within each download."""
-
-    def __init__(self) -> None:
-        self.sent: list[int] = []
-        self.before_read: Callable[[], object] = lambda: None
-
-    def create_multipart_upload(self, **_: Any) -> dict[str, str]:
-        return {"UploadId": "1"}
-
-    def get_object(self, Key: str, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
-        self.before_read()
-        first, last = map(int, Range.removeprefix("bytes=").split("-"))
-        return {"Body": io.BytesIO(bytes(last - first + 1))}
-
-    def upload_part(self, Body: bytes, **_: Any) -> dict[str, str]:  # noqa: N803
-        self.sent.append(len(Body))
-        return {"ETag": "1"}
-
-    def complete_multipart_upload(self, **_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
-    found = Fake()
-    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
-    monkeypatch.setattr(aws, "s3", lambda: found)
-    return found
 
 
 def test_many_small_parts_are_downloaded_side_by_side_and_sent_in_few(fake: Fake) -> None:
