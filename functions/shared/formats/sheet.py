@@ -106,7 +106,9 @@ class Rows:
         return _floats(column)
 
     def _text(self, column: pl.Series) -> pl.Expr:
-        texts = self._texts.setdefault(column.name, _Texts(column))
+        texts = self._texts.get(column.name)
+        if texts is None:
+            texts = self._texts[column.name] = _Texts(column)
         if (codes := texts.codes(column)) is not None:
             return pl.lit(texts.cells.gather(codes))
         return pl.lit(_texts(column))

@@ -24,7 +24,7 @@ from python_calamine import CalamineWorkbook
 
 from shared.assembly import Literal, Range, measure
 from shared.errors import TextTooLong
-from shared.formats import FORMATS, archive, workbook, xlsx
+from shared.formats import FORMATS, archive, sheet, workbook, xlsx
 from tests.unit.formats.support import KINDS, ROWS, TYPES, WORK, frame, make, plan, same, splits, whole
 
 if TYPE_CHECKING:
@@ -194,6 +194,22 @@ def test_texts_are_the_same_whether_they_are_looked_up_or_written_anew(few: bool
     texts = [each for pair in zip(special * 500, filling, strict=True) for each in pair]
     found = only_sheet(whole("xlsx", pl.DataFrame({"s": texts}), {"s": "string"}))
     assert [Cell("empty") if text is None else Cell("text", text) for text in texts] == [row[0] for row in found]
+
+
+def test_a_column_is_judged_once_however_many_batches_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    class Counted(sheet._Texts):
+        def __init__(self, column: pl.Series) -> None:
+            made.append(column.name)
+            super().__init__(column)
+
+    monkeypatch.setattr(sheet, "_Texts", Counted)
+    rows, batch = sheet.Rows("UTC"), pl.DataFrame({"a": ["x", "y"], "b": ["z", None]})
+    for _ in range(3):
+        for _, xml in rows.xml(batch, 10):
+            xml.release()
+    assert made == ["a", "b"]
 
 
 def test_independent_readers_find_the_same() -> None:
