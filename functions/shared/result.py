@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypedDict
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared import assembly, aws, clock, records, work
 from shared.assembly import Segment
 from shared.errors import RowsMissing
 from shared.formats import FORMATS
 from shared.records import Record
+from shared.telemetry import logger
 from shared.work import Plan, Receipt, Work
 
 _THREADS = 16
@@ -85,15 +86,23 @@ def make(record: Record, plan: Plan) -> Result:
 
 
 def find(record: Record) -> Found | None:
-    """What the receipts prove of a file that is there already; None when it is not there, or is not that file."""
+    """What the receipts prove of a file that is there already; None when it is not there, or is not that file.
+
+    Raises:
+        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: S3 did not say, so nothing is known yet.
+    """
     plan = work.current_plan(record["export_id"])
     if plan is None or plan["engine"] != work.ENGINE_VERSION:
         return None
     try:
         proven, segments = _layout(record, plan)
-        there = aws.s3().head_object(Bucket=work.bucket(), Key=key(record), ChecksumMode="ENABLED")
-    except RowsMissing:
+    except (ClientError, BotoCoreError):
+        raise
+    except Exception:  # whatever is wrong with the plan or the receipts will be wrong next time too
+        logger.warning("the file is not proven", exc_info=True)
         return None
+    try:
+        there = aws.s3().head_object(Bucket=work.bucket(), Key=key(record), ChecksumMode="ENABLED")
     except ClientError as error:
         if work.is_missing(error):
             return None

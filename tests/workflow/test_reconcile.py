@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import plan_parts.app
 from plan_parts.app import handler as plan_parts_handler
 from reconcile_exports import app
 from shared import assembly, attempts, records, result
 from shared.attempts import Execution
-from shared.errors import InvalidEvent
+from shared.errors import InvalidEvent, ServiceUnavailable, SourceSchemaMismatch
+from shared.formats import FORMATS
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, OWNER
 
@@ -98,16 +101,38 @@ def test_without_proof_there_is_no_success(world: World, gone: str) -> None:
         assert_failed(world, "RecordSucceeded", "DynamoDB.ValidationException")
 
 
+@pytest.mark.parametrize("receipt", [b"{", b"{}"], ids=["no JSON", "no receipt"])
+def test_a_receipt_that_proves_nothing_ends_the_export_without_its_file(world: World, receipt: bytes) -> None:
+    world.cloud.refuse("RecordSucceeded", "ValidationException")
+    execution = world.run()
+    world.put(world.work("receipts/000001")[0], receipt)
+    world.reconcile(execution)
+    assert_failed(world, "RecordSucceeded", "DynamoDB.ValidationException")
+
+
+@pytest.mark.parametrize(
+    "fault", [SourceSchemaMismatch("part 1 has other columns than part 0"), LookupError("?")], ids=repr
+)
+def test_parts_that_no_file_can_be_made_of_end_the_export(
+    world: World, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cloud.refuse("RecordSucceeded", "ValidationException")
+    execution = world.run()
+    monkeypatch.setattr(FORMATS["csv"], "layout", mock.Mock(side_effect=fault))
+    world.reconcile(execution)
+    assert_failed(world, "RecordSucceeded", "DynamoDB.ValidationException")
+
+
 def test_a_fault_while_it_looks_decides_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.cloud.refuse("RecordSucceeded", "ValidationException")
     execution = world.run()
 
     def fail(*_: object) -> None:
-        raise ConnectionError("S3 does not answer")
+        raise EndpointConnectionError(endpoint_url="https://s3")
 
     with monkeypatch.context() as patch:
         patch.setattr(result, "receipts", fail)
-        with pytest.raises(ConnectionError):
+        with pytest.raises(ServiceUnavailable):
             world.reconcile(execution)
         with pytest.raises(app.NotReconciled, match="1 of 1 exports"):
             world.reconcile()
