@@ -59,7 +59,7 @@ def _remove(record: Record) -> bool:
     named = {record["file_key"]} if "file_key" in record else set()
     # Up to this attempt: the export may be retried meanwhile, and the next one make its file.
     for key in named | set(result.files(record, range(record["attempt"] + 1))):
-        aws.s3().delete_object(Bucket=work.bucket(), Key=key)
+        aws.prompt_s3().delete_object(Bucket=work.bucket(), Key=key)
     removed = records.remove(record) or records.get(record["owner"], record["export_id"]) is None
     if removed:
         logger.info("removed")

@@ -68,7 +68,7 @@ def hand_out_file(request: Request) -> Answer:
         raise Problem(problems.NOT_READY, detail)
     lifetime = min(datetime.timedelta(seconds=_URL_SECONDS), clock.parse(record["expires_at"]) - clock.now())
     expires = clock.now() + lifetime
-    url = aws.s3().generate_presigned_url(
+    url = aws.prompt_s3().generate_presigned_url(
         "get_object",
         Params={
             "Bucket": work.bucket(),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
-# A call of the API must be answered, or given up, well within its function's 15 seconds.
+# A call of the API must be answered, or given up, within its function's 15 seconds: three tries take 12 at most.
 _PROMPT = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
 # A mail is sent once, whatever comes of it: SES knows no idempotency token.
 _ONCE = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
@@ -78,8 +78,14 @@ def tables() -> DynamoDBClient:
 
 @cache
 def s3() -> S3Client:
-    """Client of S3, signing with SigV4 for the Region's virtual-hosted address."""
+    """Client of S3 for workers, which move many bytes and have minutes."""
     return boto3.client("s3", config=_RETRIES.merge(_S3))
+
+
+@cache
+def prompt_s3() -> S3Client:
+    """Client of S3 for whatever the API functions do."""
+    return boto3.client("s3", config=_PROMPT.merge(_S3))
 
 
 @cache

@@ -9,18 +9,25 @@
 A plan's name is a hash of all that decides its bytes, so two plans never share a key.
 """
 
+from __future__ import annotations
+
+import datetime
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
 from shared import aws
 from shared.errors import EngineChanged
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 ENGINE_VERSION = "3"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 
@@ -164,17 +171,11 @@ class Work:
 
     def read_receipt(self, part: int) -> Receipt | None:
         """A part's receipt, None when there is none."""
-        try:
-            return _get_json(self._receipt_key(part))  # type: ignore[no-any-return]
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
+        return _there(lambda: _get_json(self._receipt_key(part)))
 
     def count_receipts(self) -> int:
         """How many parts have a receipt."""
-        pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=f"{self.folder}receipts/")
-        return sum(page["KeyCount"] for page in pages)
+        return sum(key.endswith(".json") for key in keys(f"{self.folder}receipts/"))
 
     def _receipt_key(self, part: int) -> str:
         return f"{self.folder}receipts/{part:06d}.json"
@@ -192,26 +193,21 @@ def folder(export_id: str) -> str:
 
 def keys(prefix: str) -> Iterator[str]:
     """Keys in the exports bucket, read page by page."""
-    for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
+    for page in aws.prompt_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
         for item in page.get("Contents", []):
             yield item["Key"]
 
 
 def current_plan(export_id: str) -> Plan | None:
     """The plan an export works on: the one whose plan.json was written last; None before there is one."""
-    pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
+    s3 = aws.prompt_s3()
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
     plans = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
-    newest: tuple[Any, str] | None = None
-    for prefix in plans:
-        key = f"{prefix}plan.json"
-        try:
-            written = aws.s3().head_object(Bucket=bucket(), Key=key)["LastModified"]
-        except ClientError as error:
-            if is_missing(error):  # PlanParts writes plan.json last
-                continue
-            raise
-        newest = max(newest or (written, key), (written, key))
-    return _get_json(newest[1]) if newest else None
+    written: list[tuple[datetime.datetime, str]] = []
+    for key in (f"{prefix}plan.json" for prefix in plans):
+        if found := _there(lambda key=key: s3.head_object(Bucket=bucket(), Key=key)):  # type: ignore[misc]
+            written.append((found["LastModified"], key))  # PlanParts writes plan.json last
+    return _there(lambda: _get_json(max(written)[1], s3)) if written else None
 
 
 def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
@@ -230,10 +226,20 @@ def is_replaced(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}
 
 
+def _there(ask: Callable[[], T]) -> T | None:
+    """What S3 answers; None when the object is not there, or not any more."""
+    try:
+        return ask()
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
 def _put_json(key: str, content: object) -> None:
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     aws.s3().put_object(Bucket=bucket(), Key=key, Body=body, ContentType="application/json")
 
 
-def _get_json(key: str) -> Any:
-    return json.loads(aws.s3().get_object(Bucket=bucket(), Key=key)["Body"].read())
+def _get_json(key: str, s3: S3Client | None = None) -> Any:
+    return json.loads((s3 or aws.s3()).get_object(Bucket=bucket(), Key=key)["Body"].read())

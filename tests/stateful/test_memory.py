@@ -84,10 +84,10 @@ def _moto() -> Iterator[None]:
     environment = TEMPLATE.environment("RequestExport") | TEMPLATE.environment("ReconcileExports")
     environment |= {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     with mock.patch.object(os, "environ", {**os.environ, **environment}), mock_aws():
-        for cached in (aws.dynamodb, aws.s3):
+        for cached in (aws.dynamodb, aws.prompt_s3, aws.s3):
             cached.cache_clear()
         yield
-        for cached in (aws.dynamodb, aws.s3):
+        for cached in (aws.dynamodb, aws.prompt_s3, aws.s3):
             cached.cache_clear()
 
 

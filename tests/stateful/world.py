@@ -603,7 +603,7 @@ def product(folder: Path) -> Iterator[None]:
         environment |= given
     environment |= {"REPORTS_FOLDER": str(folder), "POWERTOOLS_TRACE_DISABLED": "1"}
     others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    caches = (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed)
+    caches = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed)
     pools = [assembly, result, *map(importlib.import_module, ("read_exports.app", "reconcile_exports.app"))]
     requests = importlib.import_module("request_export.app")
     with contextlib.ExitStack() as stack:
@@ -613,7 +613,7 @@ def product(folder: Path) -> Iterator[None]:
         for each in caches:
             each.cache_clear()
             stack.callback(each.cache_clear)
-        clients = (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions)
+        clients = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.sqs, aws.stepfunctions)
         for make in clients:
             make()
         enter(mock.patch.object(BaseClient, "_make_api_call", process.ask))

@@ -874,6 +874,6 @@ def _invoke(cloud: Cloud) -> Callable[..., bytes]:
 
 def _forget() -> None:
     """Drops what a function's process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()

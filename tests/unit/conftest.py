@@ -54,7 +54,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
-    clients = (aws.dynamodb, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, aws.tables)
+    clients = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, aws.tables)
     for cached in (*clients, catalogue.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
@@ -120,14 +120,15 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Frozen:
 
 
 make_client = boto3.client
-clients: dict[str, Any] = {}
+clients: dict[tuple[str, float], Any] = {}
 
 
 def client(service: str, *, config: Config) -> Any:
     """A client, made once for all tests: making one takes longer than most tests."""
-    if service not in clients:
-        clients[service] = make_client(service, region_name=REGION, config=config)
-    return clients[service]
+    known = service, config.read_timeout  # type: ignore[attr-defined]
+    if known not in clients:
+        clients[known] = make_client(service, region_name=REGION, config=config)
+    return clients[known]
 
 
 @pytest.fixture
@@ -147,6 +148,7 @@ def calls(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     def make(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         seen.made.append(operation)
+        seen.clients.add(client)
         if operation not in seen.failures:
             return original(client, operation, parameters)
         failure, reasons = seen.failures[operation]

@@ -265,6 +265,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[str] = []
+        self.clients: set[Any] = set()
         self.failures: dict[str, tuple[str | Exception, list[str]]] = {}
 
     def fail(self, operation: str, failure: str | Exception, reasons: list[str] | None = None) -> None:

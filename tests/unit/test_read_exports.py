@@ -390,8 +390,8 @@ def test_an_address_names_the_regions_own_host(
     cloud.write(succeeded())
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(boto3, "client", boto3.Session(region_name=region).client)
-        aws.s3.cache_clear()
-        aws.s3()
+        aws.prompt_s3.cache_clear()
+        aws.prompt_s3()
     url = get("file").headers["Location"]
     assert urlsplit(url).netloc == f"report-exports-local.{host}"
 

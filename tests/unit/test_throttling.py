@@ -2,12 +2,30 @@
 
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore import endpoint
+from botocore.exceptions import ReadTimeoutError
+from botocore.retries import standard
 
 from documents import openapi
-from tests.unit.support import EXPORT_ID, PLAN, Answer, Calls, Cloud, Frozen, busy, event, failed, running, succeeded
+from shared.aws import FAILS
+from tests.unit.support import (
+    EXPORT_ID,
+    PLAN,
+    Answer,
+    Calls,
+    Cloud,
+    Frozen,
+    busy,
+    event,
+    failed,
+    running,
+    succeeded,
+    template,
+)
 
 ROUTES: dict[str, list[tuple[str, str, list[dict[str, Any]]]]] = {
     "POST /exports": [("RequestExport", "request_export/typical", [])],
@@ -27,6 +45,16 @@ ROUTES: dict[str, list[tuple[str, str, list[dict[str, Any]]]]] = {
 MADE_GOOD = {("POST /exports/{id}/retry", "StartExecution"), ("DELETE /exports/{id}", "StopExecution")}
 """What ReconcileExports does when it could not be done: the record says so already, and the caller is told that."""
 WITHOUT_AWS = {"GET /reports", "GET /openapi.json"}
+
+
+def hold(cloud: Cloud, records: list[dict[str, Any]]) -> None:
+    """Makes the table hold these records and nothing else."""
+    for item in cloud.items():
+        cloud.dynamodb.delete_item(
+            TableName=cloud.table, Key={name: {"S": item[name]} for name in ("owner", "export_id")}
+        )
+    cloud.write(*copy.deepcopy(records))
+    cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 3})
 
 
 def test_every_route_is_here() -> None:
@@ -52,12 +80,7 @@ def test_a_call_that_is_throttled_is_503_or_made_good_later(
     time: Frozen,
 ) -> None:
     def ask() -> Answer:
-        for item in cloud.items():
-            cloud.dynamodb.delete_item(
-                TableName=cloud.table, Key={name: {"S": item[name]} for name in ("owner", "export_id")}
-            )
-        cloud.write(*copy.deepcopy(records))
-        cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 3})
+        hold(cloud, records)
         calls.made.clear()
         if throttled:
             calls.fail(throttled, "ThrottlingException")
@@ -74,3 +97,50 @@ def test_a_call_that_is_throttled_is_503_or_made_good_later(
             assert answered.status == 202
         else:
             assert busy(answered), throttled
+
+
+def test_no_call_of_aws_outlasts_the_time_of_an_api_function(
+    api: Callable[[str, Any], Answer],
+    cloud: Cloud,
+    calls: Calls,
+    time: Frozen,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the timeouts and the backoff that the SDK has by the client's configuration, at their longest."""
+    used = set()
+    for function, case, records in [each for several in ROUTES.values() for each in several]:
+        hold(cloud, records)
+        calls.clients.clear()
+        api(function, event(case))
+        used |= calls.clients
+    assert {client.meta.service_model.service_name for client in used} == {"dynamodb", "s3", "stepfunctions"}
+    slept: list[float] = []
+    sent: list[object] = []
+    monkeypatch.setattr(endpoint, "time", SimpleNamespace(sleep=slept.append))
+    delay_amount = standard.ExponentialBackoff.delay_amount
+
+    def longest(backoff: Any, context: Any) -> float:
+        with monkeypatch.context() as patched:
+            patched.setattr(backoff, "_random", lambda: 1.0)
+            return float(delay_amount(backoff, context))
+
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", longest)
+
+    def answer_nothing(request: Any, **_: Any) -> None:
+        sent.append(request)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    least = {"s3": "list_buckets", "dynamodb": "list_tables", "stepfunctions": "list_state_machines"}
+    for client in used:
+        slept.clear()
+        sent.clear()
+        name, config = client.meta.service_model.service_name, client.meta.config
+        client.meta.events.register_first(f"before-send.{name}", answer_nothing, unique_id="silence")
+        try:
+            with pytest.raises(FAILS):
+                getattr(client, least[name])()
+        finally:
+            client.meta.events.unregister(f"before-send.{name}", unique_id="silence")
+        waited = len(sent) * (config.connect_timeout + config.read_timeout) + sum(slept)
+        assert len(sent) > 1, f"{name} is asked again"
+        assert waited < template()["Globals"]["Function"]["Timeout"] - 2, f"{name} may take {waited} s"
