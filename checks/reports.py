@@ -8,7 +8,7 @@ import yaml
 
 from checks import Fault
 from checks.source import ROOT, Document
-from shared import catalogue, contract, source_columns
+from shared import catalogue, contract, expressions, source_columns
 from shared.errors import ColumnMismatch, ExportError
 from shared.query import Query
 
@@ -27,7 +27,7 @@ def _faults(file: Path) -> list[Fault]:
     if file.suffix != ".yaml":
         return [Fault(name, 1, "the file's name", "a report's file ends in .yaml", "Rename it")]
     try:
-        _check(catalogue.parse(file.stem, text).definition)
+        _check(expressions.checked(catalogue.parse(file.stem, text)))
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]

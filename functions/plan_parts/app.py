@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from shared import attempts, catalogue, contract, planning, work
+from shared import attempts, catalogue, contract, expressions, planning, work
 from shared.errors import ParametersRefused, TooManyRows
 from shared.formats import FORMATS
 from shared.function import Event, function
@@ -43,7 +43,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     report, parameters = catalogue.report(record["report"]), json.loads(record["parameters"])
     if found := report.faults(parameters):  # the definition may have changed since the request
         raise ParametersRefused("; ".join(contract.sentence(fault) for fault in found))
-    definition = report.definition
+    definition = expressions.checked(report)
     source = SOURCES[definition["source"]["type"]]
     schema, extents = source.plan(Query.of(definition, parameters, tenant))
     parts = planning.divide(extents, concurrency, FORMATS[record["format"]].growth)

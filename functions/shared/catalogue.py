@@ -13,7 +13,6 @@ import yaml
 
 from shared.contract import Fault, faults, pointer, sentence, tokens
 from shared.errors import InvalidDefinition, UnknownReport
-from shared.expressions import FUNCTIONS, not_of_its_row
 
 _SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("utf-8"))
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -185,12 +184,6 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             found.append(
                 Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
             )
-    places = {pointer("columns", index): column for index, column in enumerate(definition["columns"])}
-    places |= {pointer("parameters", name, "filter"): parameter["filter"] for name, parameter in parameters.items()}
-    for where, holder in places.items():
-        if words := not_of_its_row(holder.get("expression", "")):
-            detail = f"{', '.join(words)} is not a function of the row alone"
-            found.append(Fault(pointer=f"{where}/expression", detail=detail, allowed=", ".join(sorted(FUNCTIONS))))
     for name, parameter in parameters.items():
         where, low, high = pointer("parameters", name), parameter.get("minimum"), parameter.get("maximum")
         if low is not None and high is not None and low > high:

@@ -1,34 +1,35 @@
-"""What an expression of a report may be: a value computed from its own row, the same each time.
+"""The SQL expressions of a report's definition."""
 
-A part sees its own rows only, in batches, and a part that is made again must come out alike. So an expression may not
-look at other rows (``SUM``, ``OVER``), ask another table (``SELECT``), or ask the clock (``NOW``).
-"""
+import copy
+from typing import Any
 
-import re
+from shared.catalogue import Report
+from shared.contract import Fault, pointer, sentence
+from shared.errors import InvalidDefinition
 
-# Functions of polars SQL that compute a value from a row ("SQL Interface", polars documentation).
-FUNCTIONS = frozenset(
+
+def checked(report: Report) -> dict[str, Any]:
+    """The report's definition with each expression as polars is to run it: see :func:`shared.sql.checked`.
+
+    ``make check`` and PlanParts call it. What is read from a plan is checked already.
+
+    Raises:
+        InvalidDefinition: naming the report and every fault of every expression.
     """
-    ABS CBRT CEIL CEILING DEGREES DIV EXP FLOOR LN LOG LOG10 LOG1P LOG2 MOD PI POW POWER RADIANS ROUND SIGN SQRT
-    ACOS ASIN ATAN ATAN2 COS COT SIN TAN BIT_AND BIT_COUNT BIT_NOT BIT_OR BIT_XOR
-    BIT_LENGTH CHAR_LENGTH CHARACTER_LENGTH CONCAT CONCAT_WS ENDS_WITH INITCAP LEFT LENGTH LOWER LPAD LTRIM NORMALIZE
-    OCTET_LENGTH REGEXP_LIKE REPLACE REVERSE RIGHT RPAD RTRIM SPLIT_PART STARTS_WITH STRPOS SUBSTR SUBSTRING TRIM UPPER
-    CAST TRY_CAST COALESCE GREATEST IF IFNULL LEAST NULLIF
-    DATE DATE_PART EXTRACT STRFTIME STRPTIME TIMESTAMP
-    """.split()  # noqa: SIM905 - sixty lines of one word each say no more
-)
-_KEYWORDS = frozenset("ALL AND ANY AS BETWEEN BY CASE ELSE ILIKE IN IS LIKE NOT OR THEN WHEN".split())  # noqa: SIM905
-_TYPES = frozenset({"CHAR", "DECIMAL", "NUMERIC", "VARCHAR"})
-_NEVER = frozenset({"CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "OVER", "SELECT"})
-# A text, a quoted name, a word with or without an opening parenthesis, or any other character.
-_TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|([A-Za-z_][A-Za-z0-9_]*)(\s*\()?|.", re.DOTALL)
-
-
-def not_of_its_row(expression: str) -> list[str]:
-    """What in an expression is not a value of its own row, in upper case; empty when all is well."""
+    definition = copy.deepcopy(report.definition)
+    places = [(pointer("columns", at), each["name"], each) for at, each in enumerate(definition["columns"])]
+    for name, parameter in definition.get("parameters", {}).items():
+        places.append((pointer("parameters", name, "filter"), name, parameter["filter"]))
     found = []
-    for word, call in _TOKEN.findall(expression):
-        name = word.upper()
-        if name in _NEVER or (call and name not in FUNCTIONS | _KEYWORDS | _TYPES):
-            found.append(name)
-    return found
+    for where, name, holder in places:
+        if "expression" in holder:
+            from shared import sql  # imports a parser: that takes half a second or more
+
+            holder["expression"], wrong = sql.checked(holder["expression"])
+            found += [
+                Fault(pointer=f"{where}/expression", detail=f"{name}: {each.detail}", allowed=each.allowed)
+                for each in wrong
+            ]
+    if found:
+        raise InvalidDefinition(f"{report.id}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
+    return definition

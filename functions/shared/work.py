@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 
 

@@ -30,7 +30,7 @@ def test_a_function_without_the_engines_layer_imports_none(name: str) -> None:
         timeout=60,
     ).stdout.split()
     assert "shared" in loaded
-    assert not {"polars", "pyarrow", "pandas", "numpy", "isal"} & set(loaded)
+    assert not {"polars", "pyarrow", "pandas", "numpy", "isal", "sqlglot"} & set(loaded)
 
 
 def test_only_the_functions_that_read_and_write_rows_have_the_engines_layer() -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from shared import planning, work
+from shared import catalogue, planning, work
 from shared.sources import objects, parquet, parquet_rows
+from tests.support.moto_machine import ROOT
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, PARTS
 
@@ -82,6 +83,14 @@ def test_a_report_that_the_deployment_does_not_have(world: World) -> None:
     world.write(report="sales")
     said = world.assert_failed(world.run(), "PlanParts", "UnknownReport")
     assert "'sales'" in said
+
+
+def test_an_expression_that_uses_other_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = catalogue.load(ROOT / "reports")["flights"]
+    report.definition["columns"][3]["expression"] = "dep_time / SUM/**/(dep_time)"
+    monkeypatch.setattr(catalogue, "report", lambda _: report)
+    said = world.assert_failed(world.run(), "PlanParts", "InvalidDefinition")
+    assert "flights.yaml: /columns/3/expression: dep_time: SUM is not a function of the row alone" in said
 
 
 def test_more_rows_than_are_allowed(make_world: MakeWorld) -> None:
