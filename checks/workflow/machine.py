@@ -76,7 +76,7 @@ class Scope(NamedTuple):
 
 
 class Machine:
-    """The definition, read with the defaults of the template's parameters in the place of its unquoted substitutions.
+    """The definition, read with parameters' defaults for its unquoted substitutions, and aws for the partition.
 
     Raises:
         json.JSONDecodeError: it is not JSON.
@@ -93,7 +93,10 @@ class Machine:
         self.name, self.properties = machines[0]
         self.substitutions: dict[str, Any] = self.properties.get("DefinitionSubstitutions", {})
         self.raw = text.splitlines()
-        self.text = re.sub(r"([:\[,]\s*)\$\{(\w+)\}", self._number, text)
+        text = re.sub(r"([:\[,]\s*)\$\{(\w+)\}", self._number, text)
+        # Integrations are known by their ARNs in the partition aws, wherever the stack is.
+        partition = next((name for name, value in self.substitutions.items() if value == {"Ref": "AWS::Partition"}), "")
+        self.text = text.replace(f"${{{partition}}}", "aws")
         self.data: dict[str, Any] = json.loads(self.text)
         self.document = Document(self.text, FILE)
 

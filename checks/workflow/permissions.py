@@ -62,13 +62,21 @@ def _substitutions(machine: Machine) -> Iterator[Fault]:
     used = [(name, number) for number, line in enumerate(machine.raw, 1) for name in re.findall(r"\$\{(\w+)\}", line)]
     for name, number in used:
         if name not in machine.substitutions:
-            before = [state for state in machine.states if machine.document.line(*state.where) <= number]
-            place = before[-1].name if before else "definition"
             remedy = f"Define it in {machine.name}'s DefinitionSubstitutions in template.yaml"
-            yield Fault(FILE, number, place, f"nothing defines ${{{name}}}", remedy)
+            yield Fault(FILE, number, _place(machine, number), f"nothing defines ${{{name}}}", remedy)
+    for number, line in enumerate(machine.raw, 1):
+        if arn := re.search(r"\barn:aws[\w-]*:", line):
+            wrong = f"{arn[0]} is one partition, and the stack may be in another, such as China's"
+            yield Fault(FILE, number, _place(machine, number), wrong, "Write arn:${Partition}:")
     for name in machine.substitutions.keys() - dict(used).keys():
         where = ("Resources", machine.name, "Properties", "DefinitionSubstitutions", name)
         yield machine.template_fault(where, f"the definition never uses ${{{name}}}", "Remove it")
+
+
+def _place(machine: Machine, number: int) -> str:
+    """Name of the state that a line is in."""
+    lines = {machine.document.line(*state.where): state.name for state in machine.states}
+    return lines[max(before)] if (before := [line for line in lines if line <= number]) else "definition"
 
 
 def _calls(machine: Machine, state: State) -> Iterator[Call]:

@@ -34,24 +34,29 @@ _S3 = Config(
 
 FAILS = (ClientError, exceptions.ConnectionError, exceptions.HTTPClientError)
 """What a call of AWS raises: it was refused, or there was no answer."""
-# Codes of a throttled call, and of a throttled part of a DynamoDB transaction.
+# Codes of a throttled call, of a write that meets a DynamoDB transaction, and of the same within a transaction.
 _THROTTLED = {
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
+    "RequestThrottled",
     "SlowDown",
     "ThrottlingError",
     "ThrottlingException",
     "TooManyRequestsException",
     "TransactionConflict",
+    "TransactionConflictException",
 }
+# The first try of a transaction, which was not answered, goes on: nobody knows yet what becomes of it.
+_UNDECIDED = "TransactionInProgressException"
 
 
 def is_transient(error: Exception) -> bool:
     """Whether AWS refuses for now: it throttles, is out of order (5xx), or does not answer."""
     if not isinstance(error, ClientError):
         return isinstance(error, FAILS)
-    return is_throttled(error) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return is_throttled(error) or status >= 500 or error.response["Error"]["Code"] == _UNDECIDED
 
 
 def is_throttled(error: Exception) -> bool:

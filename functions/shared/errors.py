@@ -115,6 +115,7 @@ class Explanation(NamedTuple):
 
 
 _OPERATOR = "Tell the operators: the execution in the Step Functions console shows the failing state."
+_OUT_OF_MEMORY = Explanation("A function ran out of memory", True, "Retry. If it happens again, raise its MemorySize.")
 EXPLANATIONS = {
     "UnknownReport": Explanation("The report is gone", False, "Request one of the reports that GET /reports lists."),
     "ParametersRefused": Explanation(
@@ -175,6 +176,8 @@ EXPLANATIONS = {
     "Runtime.ExitError": Explanation(
         "A function ran out of memory or was killed", True, "Retry. If it happens again, raise its MemorySize."
     ),
+    "Runtime.OutOfMemory": _OUT_OF_MEMORY,  # Lambda's name
+    "MemoryError": _OUT_OF_MEMORY,  # Python's
     "Lambda.Unknown": Explanation(
         "A function timed out or was killed", True, "Retry. If it happens again, raise its timeout or MemorySize."
     ),

@@ -177,6 +177,8 @@ IN_THE_DEFINITION = [
       "allow s3:GetObject on elsewhere/", at='"ItemReader"'),
     P("a substitution is not defined", "RecordRunning", "${ExportsTable}", "${ExportTable}",
       "nothing defines ${ExportTable}"),
+    P("an ARN is of one partition only", "SendToDeadLetters", "arn:${Partition}:", "arn:aws:",
+      "arn:aws: is one partition, and the stack may be in another"),
     P("the record may not be written so", "RecordPartFailure", "updateItem", "putItem",
       "does not allow dynamodb:PutItem"),
     P("an integration is new", "SendToDeadLetters", "sqs:sendMessage", "sns:publish",

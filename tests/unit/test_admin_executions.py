@@ -27,7 +27,7 @@ DYNAMODB = ("dynamodb", "updateItem")
 def definition() -> dict[str, Any]:
     """The machine as it is deployed."""
     text = (ROOT / "statemachines" / "report_export.asl.json").read_text("utf-8")
-    text = re.sub(r"\$\{\w+Seconds\}", "300", text)
+    text = re.sub(r"\$\{\w+Seconds\}", "300", text).replace("${Partition}", "aws")
     kebab = {name: re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in re.findall(r"\$\{(\w+)Function\}", text)}
     text = re.sub(r"\$\{(\w+)Function\}", lambda found: FUNCTION + kebab[found[1]], text)
     return dict(json.loads(text))

@@ -29,9 +29,17 @@ def fail(error: Exception) -> None:
 THROTTLED = [
     refused("ThrottlingException"),
     refused("SlowDown", status=503),
+    refused("RequestThrottled"),  # SQS calls it so
+    refused("TransactionConflictException"),  # a write of one item beside a transaction that is under way
     refused("TransactionCanceledException", ("None", "ProvisionedThroughputExceeded")),
 ]
-UNANSWERED = [NO_ANSWER, SILENT, refused("503", status=503), refused("InternalServerError", status=500)]
+UNANSWERED = [
+    NO_ANSWER,
+    SILENT,
+    refused("503", status=503),
+    refused("InternalServerError", status=500),
+    refused("TransactionInProgressException"),  # the first try of a transaction, which was not answered, goes on
+]
 
 
 @pytest.mark.parametrize("error", THROTTLED + UNANSWERED, ids=str)

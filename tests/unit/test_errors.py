@@ -55,6 +55,8 @@ def test_every_error_that_a_report_or_its_data_causes_has_its_own_title(name: st
         ("States.Timeout", "A step took too long", True),
         ("Sandbox.Timedout", "A function took too long", True),
         ("Runtime.ExitError", "A function ran out of memory or was killed", True),
+        ("Runtime.OutOfMemory", "A function ran out of memory", True),
+        ("MemoryError", "A function ran out of memory", True),
         ("Lambda.TooManyRequestsException", "The account has no free Lambda concurrency", True),
         ("Lambda.ServiceException", "An AWS service failed", True),
         ("DynamoDB.InternalServerErrorException", "An AWS service failed", True),

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from tests.workflow.world import World
 
 LAMBDA_FAULTS = ["TooManyRequestsException", "ServiceException"]
-DYNAMODB_FAULTS = ["ProvisionedThroughputExceededException", "ThrottlingException", "InternalServerError"]
+DYNAMODB_FAULTS = [
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "InternalServerError",
+]
 LAMBDA_STATES = {"PlanParts": 4, "AssembleFile": 4}
 RECORD_STATES = {"RecordRunning": 5, "RecordSucceeded": 5}
 
