@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from admin import packages
 from checks import reports
 from local import deployment
 from local.deployment import Trouble
@@ -25,8 +26,6 @@ STATE = ROOT / ".local"
 DESCRIPTION = STATE / "stack.json"
 STACK = "report-exports"
 REGION = "us-east-1"
-LAMBDA_LIMIT = 262_144_000
-"""Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
@@ -132,17 +131,6 @@ def described(stack: str) -> Iterator[dict[str, Any]]:
             cognito.admin_delete_user(UserPoolId=description["user_pool_id"], Username=user["email"])
 
 
-def package_sizes() -> dict[str, int]:
-    """Unzipped bytes of what is deployed: the functions' package and each layer."""
-    built = ROOT / ".aws-sam" / "build"
-    folders = {
-        "functions": built / "RequestExport",
-        "engine layer": built / "EngineLayer",
-        "reports layer": ROOT / "reports",
-    }
-    return {name: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) for name, folder in folders.items()}
-
-
 def _start(port: int) -> int:
     _require_free(port)
     _step("Starting the AWS emulator")
@@ -199,12 +187,7 @@ def _build(digest: str) -> None:
         _step("Building with sam build")
         sam("build", *_overrides())
         stamp.write_text(digest)
-    sizes = package_sizes()
-    total = sum(sizes.values())
-    words = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
-    _step(f"Unzipped: {words}; together {total / 1e6:.1f} MB of the {LAMBDA_LIMIT / 1e6:.1f} MB that Lambda allows")
-    if total >= LAMBDA_LIMIT:
-        raise Trouble(f"The functions and their layers are {total} bytes unzipped; Lambda allows {LAMBDA_LIMIT}.")
+    _step(packages.require_allowed())
 
 
 def _overrides() -> list[str]:

@@ -141,15 +141,6 @@ def test_an_emulator_that_does_not_start_shows_its_last_words(
     assert not (state / "emulator.pid").exists()
 
 
-def test_a_package_over_lambdas_limit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".aws-sam").mkdir()
-    (tmp_path / ".aws-sam" / "digest").write_text("same")
-    monkeypatch.setattr(stack, "ROOT", tmp_path)
-    monkeypatch.setattr(stack, "package_sizes", lambda: {"functions": 62_144_000, "engine layer": 200_000_000})
-    with pytest.raises(stack.Trouble, match="262144000 bytes unzipped; Lambda allows 262144000"):
-        stack._build("same")
-
-
 def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
     assert stack.down() is False
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from admin import packages
+from local.deployment import Trouble
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
 PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}
@@ -78,3 +80,9 @@ def test_what_is_tested_is_what_is_deployed() -> None:
     for file in ("functions/requirements.txt", "layers/engine/requirements.txt"):
         for name, version in pinned(ROOT / file).items():
             assert tested.get(name) == version, f"{name} of {file}"
+
+
+def test_a_package_over_lambdas_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "sizes", lambda: {"functions": 62_144_000, "engine layer": 200_000_000})
+    with pytest.raises(Trouble, match=r"together 262144000 bytes\. Lambda allows 262144000"):
+        packages.require_allowed()
