@@ -64,11 +64,8 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
 		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
-deploy: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## sam build and sam deploy --guided, to your AWS account
-	@.venv/bin/python -m checks
-	@rm -f .aws-sam/digest
-	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
-	@$(IN_VENV) .venv/bin/sam deploy --guided --parameter-overrides PythonRuntime=python$(VERSION)
+deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build, deploy to your AWS account; asks once. CI=1 asks nothing
+	@$(IN_VENV) .venv/bin/python -m admin.deploy
 
 lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \

@@ -66,7 +66,8 @@ def up(port: int) -> dict[str, Any]:
         pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
         _build(digests["product"])
         _step("Deploying the template with sam deploy")
-        sam("deploy", *_overrides(), "--no-fail-on-empty-changeset", "--stack-name", STACK, port=port)
+        here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
+        sam("deploy", *_overrides(), *here, port=port)
         _step("Filling in the sample data and the users")
         filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
     except BaseException:

@@ -11,6 +11,7 @@ import pytest
 from local import deployment, sample_data, stack
 from tests.emulator.conftest import Cloud
 from tests.integration.deployed import Deployed
+from tests.unit.support import template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,14 +61,15 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def guided(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> tuple[Deployed, str]:
-    """The stack that Enter, Enter, Enter deploys, with a month of flights in it; and what sam wrote meanwhile."""
+    """The stack that Enter, Enter, Enter and y deploy, with a month of flights in it; and what sam wrote meanwhile."""
     folder = tmp_path_factory.mktemp("guided")
     for name in ("template.yaml", "samconfig.toml"):
         shutil.copy(stack.ROOT / name, folder)
     for name in (".aws-sam", "statemachines", "reports"):
         (folder / name).symlink_to(stack.ROOT / name)
     asked = ["deploy", "--guided", "--parameter-overrides", RUNTIME]
-    written = stack.sam(*asked, port=cloud.port, folder=folder, typed="\n" * 100)
+    enter = "\n" * (2 + len(template()["Parameters"]) + 6)  # name and Region; change set, roles, rollback, what to save
+    written = stack.sam(*asked, port=cloud.port, folder=folder, typed=f"{enter}y\n")
     deployed = deployed_as(stack.STACK, cloud)
     month = "flights/year=2013/month=1/flights.parquet"
     sample_data.write(sample_data.FOLDER)
@@ -83,7 +85,7 @@ def project(first: Deployed, cloud: Cloud, tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def first(guided: tuple[Deployed, str]) -> Deployed:
-    """The stack that Enter, Enter, Enter deploys."""
+    """The stack that `sam deploy --guided` made."""
     return guided[0]
 
 

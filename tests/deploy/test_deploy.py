@@ -1,4 +1,4 @@
-"""Deploying: by pressing Enter, twice side by side, into what is there already, and while exports run."""
+"""Deploying: by pressing Enter, again, twice side by side, into what is there already, and while exports run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
+from admin import deploy
 from local import deployment, stack
-from tests.deploy.conftest import BUILT, Project, packaged, parameters, resources
+from tests.deploy.conftest import BUILT, Project, deployed_as, packaged, parameters, resources
 from tests.integration.api import Caller
 from tests.integration.deployed import until
 from tests.unit.support import template
@@ -50,6 +52,41 @@ def test_enter_enter_enter_deploys(guided: tuple[Deployed, str]) -> None:
     defaults = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
     assert parameters(deployed) == defaults | {"PythonRuntime": stack.RUNTIME}
     assert deployed.sign_up("HA").make(**JANUARY)["rows"] == 31
+
+
+def test_a_second_make_deploy_keeps_every_parameter(
+    first: Deployed, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in deployment.environment(first["endpoint_url"]).items():
+        monkeypatch.setenv(name, value)
+    shutil.copy(stack.ROOT / "samconfig.toml", tmp_path)
+
+    def make_deploy(typed: str = "", **environment: str) -> dict[str, str]:
+        (tmp_path / "template.yaml").write_text(project.template, "utf-8")
+        with CliRunner().isolation(input=typed):
+            plan = deploy.prepare(tmp_path, environment)
+            deploy.save(plan)
+        stack.sam("deploy", "--config-file", str(plan.config), port=project.cloud.port, folder=tmp_path, typed="y\n")
+        return parameters(deployed_as("kept", project.cloud))
+
+    pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
+    own = {"DataBucket": first["bucket"], "DataPrefix": ""} | pool
+    own |= {"SenderEmail": "reports@example.com", "PageUrl": "https://a.example.com/?b=(c,'d')&e=\"f\""}
+    own |= {"AlertEmail": "ops@example.com", "RetentionDays": "30", "AllowedOrigin": "https://a.example.com"}
+    answers = ["kept", stack.REGION, own["DataBucket"], "", *pool.values(), "", own["AllowedOrigin"]]
+    answers += [own["SenderEmail"], own["PageUrl"], own["AlertEmail"]]
+    deployed = make_deploy("".join(f"{each}\n" for each in answers), PARAMETERS="RetentionDays=30 DataPrefix=")
+    defaults = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
+    assert deployed == defaults | own | {"PythonRuntime": stack.RUNTIME}
+
+    added = "\n  Added:\n    Type: String\n    Default: by an upgrade\n"
+    project.template = project.template.replace("\nParameters:\n", f"\nParameters:{added}", 1)
+    assert make_deploy() == deployed | {"Added": "by an upgrade"}
+    (tmp_path / deploy.ANSWERS).unlink()
+    assert make_deploy(CI="1", STACK="kept", PARAMETERS="RetentionDays=31") == deployed | {
+        "Added": "by an upgrade",
+        "RetentionDays": "31",
+    }
 
 
 def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Project) -> None:
