@@ -224,8 +224,9 @@ def _given(text: str, parameters: _Parameters) -> dict[str, str]:
 
 
 def _known(named: dict[str, str], parameters: _Parameters) -> dict[str, str]:
-    for name in named.keys() - parameters:
-        click.echo(f"• The template has no parameter {name} (any more): it is left out")
+    for name in named:
+        if name not in parameters:
+            click.echo(f"• The template has no parameter {name} (any more): it is left out")
     return {name: value for name, value in named.items() if name in parameters}
 
 

@@ -7,13 +7,15 @@ import shlex
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from click.testing import CliRunner
 from samcli.cli.types import CfnParameterOverridesType
 
 from admin import deploy
 from local.deployment import Trouble
-from tests.unit.support import ROOT, template
+from tests.unit.support import NOW, ROOT, template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,3 +221,37 @@ def test_answers_that_are_no_toml_are_named(project: Project) -> None:
     project.answers.write_text("stack_name: mine\n")
     with pytest.raises(Trouble, match=r"samconfig\.local\.toml cannot be read: Expected '=' .*line 1"):
         project.deploy()
+
+
+MINE = [{"ParameterKey": "PythonRuntime", "ParameterValue": "python3.13"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"StackStatus": "UPDATE_COMPLETE", "Parameters": MINE}, {"PythonRuntime": "python3.13"}),
+        ({"StackStatus": "REVIEW_IN_PROGRESS"}, {}),  # somebody said no to the first change set
+        ("Stack with id mine does not exist", {}),
+        ({"StackStatus": "CREATE_COMPLETE", "Parameters": []}, "The stack mine in eu-west-1 is none of Report Exports"),
+        (
+            "not authorized to perform: cloudformation:DescribeStacks",
+            "The stack mine in eu-west-1 cannot be read: .*not a",
+        ),
+    ],
+)
+def test_what_is_deployed_is_what_cloudformation_says(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | str, found: dict[str, str] | str
+) -> None:
+    client = boto3.client("cloudformation", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    monkeypatch.setattr(boto3.session.Session, "client", lambda *_: client)
+    with Stubber(client) as stubber:
+        if isinstance(answer, str):
+            stubber.add_client_error("describe_stacks", "ValidationError", answer)
+        else:
+            stack = {"StackName": "mine", "CreationTime": NOW} | answer
+            stubber.add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": "mine"})
+        if isinstance(found, str):
+            with pytest.raises(Trouble, match=found):
+                deploy.deployed("mine", "eu-west-1", None)
+        else:
+            assert deploy.deployed("mine", "eu-west-1", None) == found
