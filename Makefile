@@ -27,10 +27,11 @@ test-stack: $(READY)  ## the integration tests against a deployed stack, as in: 
 	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
 
 test-sam-local: $(READY)  ## every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
-	@.venv/bin/python -m tests.sam_local.engine || exit 0; \
+	@.venv/bin/python -m tests.sam_local.engine || { echo "make test-sam-local was skipped."; exit 0; }; \
+	way=$$(.venv/bin/python -m tests.sam_local.host) && \
 	$(IN_VENV) .venv/bin/sam build --cached --cache-dir .local/sam-local/cache --build-dir .local/sam-local/build \
 		--parameter-overrides PythonRuntime=python$(VERSION) && \
-	SAM_LOCAL=1 .venv/bin/python -m local run --port "$(PORT)" -- \
+	SAM_LOCAL="$$way" .venv/bin/python -m local run --port "$(PORT)" -- \
 		.venv/bin/python -m pytest -n 2 --dist loadgroup tests/sam_local $(ARGS)
 
 faults: .venv/ready-$(VERSION)  ## the fault matrix of docs/operations.md: whatever breaks, what happens is what stands there

@@ -11,27 +11,21 @@ import pytest
 
 from local import stack
 from tests.integration.deployed import Deployed
-from tests.sam_local import engine
-from tests.sam_local.containers import Containers, Sam, forwarded
+from tests.sam_local.containers import Containers, Sam
+from tests.sam_local.host import Way, forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WANTED = "SAM_LOCAL"
-
+"""What `python -m tests.sam_local.host` printed."""
 
 # In make test there is nothing to say of each of them.
 collect_ignore_glob = [] if WANTED in os.environ else ["test_*.py"]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _wanted() -> None:
-    if reason := engine.missing():
-        pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def deployed(_wanted: None) -> Deployed:
+def deployed() -> Deployed:
     """The stack on the emulator."""
     description = stack.describe()
     assert description, "make test-sam-local starts the emulator"
@@ -41,8 +35,9 @@ def deployed(_wanted: None) -> Deployed:
 @pytest.fixture(scope="session")
 def sam(deployed: Deployed) -> Iterator[Sam]:
     """`sam local`, whose functions find the emulator."""
-    with forwarded(engine.bridge(), deployed["port"]) as address:
-        made = Sam(deployed, address, Path(tempfile.mkdtemp()))
+    way = Way(*os.environ[WANTED].split())
+    with forwarded(way.listen, deployed["port"]) as port:
+        made = Sam(deployed, f"http://{way.host}:{port}", Path(tempfile.mkdtemp()))
         yield made
         made.close()
 

@@ -7,11 +7,9 @@ import json
 import os
 import shutil
 import socket
-import socketserver
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +30,10 @@ if TYPE_CHECKING:
 
 BUILD = STATE / "sam-local" / "build"
 """Where `make test-sam-local` had it built."""
-_PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
+"""How long a test waits for an invocation."""
+_FUNCTION_SECONDS = 120
+"""Every function's timeout here: sam local counts the container's start to it, which is slow on a busy machine."""
 EXTRA = ("AWS_ENDPOINT_URL",)
 
 
@@ -44,6 +45,8 @@ class Sam:
         template = yaml_parse((BUILD / "template.yaml").read_text("utf-8"))
         # sam local gives a function no variable that its template does not declare.
         template["Globals"]["Function"]["Environment"]["Variables"] |= dict.fromkeys(EXTRA, "")
+        for name in functions():
+            template["Resources"][name]["Properties"]["Timeout"] = _FUNCTION_SECONDS
         self.template = BUILD / f"template-{os.getpid()}.json"  # beside the build: its paths are relative
         self.template.write_text(json.dumps(template))
         describe = deployed.client("lambda").get_function_configuration
@@ -60,6 +63,7 @@ class Sam:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment |= deployment.environment(deployed["endpoint_url"])
         self.environment |= {"AWS_DEFAULT_REGION": deployed["region"], "SAM_CLI_TELEMETRY": "0"}
+        self.environment["SAM_CLI_CONTAINER_CONNECTION_TIMEOUT"] = str(_FUNCTION_SECONDS)
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """The command line of `sam local <name>`."""
@@ -79,7 +83,7 @@ class Sam:
                 capture_output=True,
                 text=True,
                 stdin=subprocess.DEVNULL,
-                timeout=_PATIENCE_SECONDS,
+                timeout=PATIENCE_SECONDS,
             )
         assert run.stdout.strip(), f"{' '.join(command)} said nothing but:\n{run.stderr}"
         return told(run.stdout.strip().splitlines()[-1])
@@ -126,35 +130,6 @@ class Containers(Emulated):
     def deliver(self, function: str, event: Any) -> Result:
         delivered: Result = self._sam.invoke(function, event)
         return delivered
-
-
-@contextlib.contextmanager
-def forwarded(host: str, port: int) -> Iterator[str]:
-    """An address where the containers find what this machine serves on 127.0.0.1."""
-
-    class Pipe(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with socket.create_connection(("127.0.0.1", port)) as there:
-                back = threading.Thread(target=_pump, args=(there, self.request), daemon=True)
-                back.start()
-                _pump(self.request, there)
-                back.join()
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Server((host, 0), Pipe) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{host}:{server.server_address[1]}"
-        server.shutdown()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while block := source.recv(65536):
-            target.sendall(block)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 def _answers(address: str) -> bool:

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from tests.fixtures.fixture import EXPORT_ID, named
 from tests.fixtures.replay import replay
-from tests.sam_local.containers import Containers, told
+from tests.sam_local.containers import PATIENCE_SECONDS, Containers, told
 from tests.unit.support import functions
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def api(sam: Sam) -> Iterator[str]:
 
 def ask(api: str, route: dict[str, Any], **headers: str) -> urllib3.BaseHTTPResponse:
     path = route["Path"].replace("{id}", EXPORT_ID)
-    return urllib3.request(route["Method"].upper(), api + path, headers=headers, retries=False, timeout=120)
+    return urllib3.request(
+        route["Method"].upper(), api + path, headers=headers, retries=False, timeout=PATIENCE_SECONDS
+    )
 
 
 @pytest.mark.xdist_group("start-api")
@@ -81,7 +83,7 @@ class Invoked:
     """`sam local start-lambda`, as boto3 invokes it."""
 
     def __init__(self, address: str) -> None:
-        config = Config(read_timeout=120, retries={"total_max_attempts": 1})
+        config = Config(read_timeout=PATIENCE_SECONDS, retries={"total_max_attempts": 1})
         session: Any = boto3
         access = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
         self._lambda = session.client("lambda", endpoint_url=address, config=config, **access)
