@@ -59,11 +59,11 @@ down: $(READY)  ## stop it
 invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json
 	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "Say which: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json" >&2; exit 2; }
 	@test -f "$(EVENT)" || { echo "There is no $(EVENT); the events are under events/<function>/." >&2; exit 2; }
-	@docker info >/dev/null 2>&1 || { echo "make invoke needs a running Docker engine: sam local invoke runs the function in Lambda's own image." >&2; exit 2; }
+	@.venv/bin/python -m tests.sam_local.engine
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
-		--parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
+		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
 deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build, deploy to your AWS account; asks once. CI=1 asks nothing
 	@$(IN_VENV) .venv/bin/python -m admin.deploy
