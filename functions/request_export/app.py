@@ -18,6 +18,9 @@ from shared.http import Answer, Caller, Problem, Request, invalid, serve
 from shared.records import AlreadyRequested, Idempotency, Record
 from shared.telemetry import follow, logger, metrics
 
+_MOST_DIGITS = 4000
+"""Python converts no more than 4,300."""
+
 
 @function(__file__)
 def handler(event: Event) -> Any:
@@ -51,7 +54,7 @@ def _parse(body: str | None, encoded: bool, caller: Caller) -> dict[str, Any]:
     if encoded:
         raise invalid([Fault(pointer="", detail="the body is binary", allowed="JSON text")])
     try:
-        parsed = json.loads(body or "", parse_constant=_refuse_number, parse_float=_finite)
+        parsed = json.loads(body or "", parse_constant=_refuse_number, parse_float=_finite, parse_int=_integer)
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         detail = f"the body holds {error.object[error.start]!a}, half of a character"
@@ -72,9 +75,13 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _refuse_number(text)
 
 
+def _integer(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else _refuse_number(text)
+
+
 def _refuse_number(text: str) -> Any:
-    """NaN and Infinity are no JSON (RFC 8259, section 6), and neither is a number that only they can hold."""
-    raise ValueError(f"{text} is not a finite number")
+    """NaN and Infinity are no JSON (RFC 8259, section 6), and no parameter is as large as what this refuses."""
+    raise ValueError(f"{text if len(text) <= 40 else text[:37] + '...'} is not a finite number of at most 4,000 digits")
 
 
 def _faults(body: Any, caller: Caller) -> list[Fault]:

@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,8 @@ _SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("u
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 _TEXT_LIMIT = 256
+# What the engine takes: 64 bits, and what a double holds.
+_LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -81,9 +85,22 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        """Refuses what JSON has no number for: a schema could not hold it."""
+        try:
+            number: float = (self.construct_yaml_int if node.tag.endswith("int") else self.construct_yaml_float)(node)
+        except ValueError:  # more digits than Python converts
+            number = math.inf
+        if isinstance(number, float) and not math.isfinite(number):
+            message = f"{node.value[:40]} is not a finite number"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+        return number
+
 
 # Said again for this class, since a library may have changed it for every SafeLoader.
 cast(Any, _Loader).add_constructor("tag:yaml.org,2002:map", yaml.SafeLoader.construct_yaml_map)
+for _kind in ("int", "float"):
+    cast(Any, _Loader).add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
 
 
 def load(folder: Path) -> dict[str, Report]:
@@ -137,9 +154,11 @@ def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
         schema["format"] = "date"
     if parameter["type"] == "string":
         schema["maxLength"] = _TEXT_LIMIT
-    if parameter["type"] == "integer":
-        schema |= {"minimum": -(2**63), "maximum": 2**63 - 1}
-    for rule in ("description", "default", "minimum", "maximum", "pattern", "enum"):
+    if parameter["type"] in _LIMITS:
+        low, high = _LIMITS[parameter["type"]]
+        schema["minimum"] = max(low, parameter.get("minimum", low))
+        schema["maximum"] = min(high, parameter.get("maximum", high))
+    for rule in ("description", "default", "pattern", "enum"):
         if rule in parameter:
             schema[rule] = parameter[rule]
     return schema
@@ -169,8 +188,10 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 detail = f"{span[end]!r} is no date parameter"
                 found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
     for name, (low, high) in definition["source"].get("bounds", {}).items():
+        where = pointer("source", "bounds", name)
+        if name == definition["tenant"]:
+            found.append(Fault(pointer=where, detail="is the tenant, which is text", allowed="integer columns"))
         if low > high:
-            where = pointer("source", "bounds", name)
             found.append(
                 Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
             )
@@ -185,8 +206,9 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
             )
     for name, parameter in parameters.items():
-        where, low, high = pointer("parameters", name), parameter.get("minimum"), parameter.get("maximum")
-        if low is not None and high is not None and low > high:
+        where, schema = pointer("parameters", name), _json_schema(parameter)
+        low, high = schema.get("minimum", 0), schema.get("maximum", 0)
+        if low > high:
             detail = f"{low} is more than the maximum"
             found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
         if "default" not in parameter:
@@ -194,7 +216,7 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         if parameter.get("required"):
             detail = "is never used, for the parameter is required"
             found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
-        for fault in faults(_json_schema(parameter), parameter["default"]):
+        for fault in faults(schema, parameter["default"]):
             found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
     for key in ("name", "title"):  # a file may call its columns by either
         given = [column[key] for column in definition["columns"]]

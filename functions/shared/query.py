@@ -166,7 +166,15 @@ class Query:
         """
         empty = pl.LazyFrame(schema=schema)
         opaque = {name for name, dtype in schema.items() if dtype == pl.Struct([])}
-        found = []
+        found = [
+            Fault(
+                pointer=pointer("source", "bounds", name),
+                detail=f"column {name} has bounds; the source gives {source_columns.word(schema[name])}",
+                allowed="integer columns",
+            )
+            for name in self.bounds
+            if name in schema and not schema[name].is_integer()
+        ]
         for where, expression, judge in [
             *((self._place(rule), rule.expression, partial(_compares, rule)) for rule in self.filters),
             *(
@@ -262,7 +270,13 @@ _COMPARED: dict[type, tuple[Callable[[pl.DataType], bool], str]] = {
 }
 
 
+_LARGEST_INTEGER = 2**63
+"""polars refuses integers that are much larger. JSON does not tell 1e30 from an integer of as many digits."""
+
+
 def _value(parameter: dict[str, Any], value: Any) -> Any:
+    if parameter["type"] == "number" and abs(value) >= _LARGEST_INTEGER:
+        return float(value)
     if parameter["type"] != "date":
         return value
     day = datetime.date.fromisoformat(value)

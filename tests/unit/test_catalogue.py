@@ -258,9 +258,25 @@ BAD: dict[str, tuple[Change, str]] = {
         at("source", "bounds", "month", value=[1]),
         "/source/bounds/month: [1] is not allowed, allowed: a value of type array, at least 2 items, at most 2 items",
     ),
+    "bounds beyond 64 bits": (
+        at("source", "bounds", "month", value=[1, 2**63]),
+        "/source/bounds/month/1: 9223372036854775808 is not allowed, allowed: a value of type integer, "
+        "at least -9223372036854775808, at most 9223372036854775807",
+    ),
+    "bounds of the tenant": (
+        at("source", "bounds", "shop", value=[1, 2]),
+        "/source/bounds/shop: is the tenant, which is text, allowed: integer columns",
+    ),
+    "a minimum that no double reaches": (
+        at("parameters", "least", "minimum", value=10**309),
+        f"/parameters/least/minimum: {10**309} is more than the maximum, allowed: at most 1000; "
+        "/parameters/least/default: 0 is not allowed, allowed: a value of type number, "
+        f"at least {10**309}, at most 1000",
+    ),
     "bounds that are no integers": (
         at("source", "bounds", "month", value=[1, "x"]),
-        '/source/bounds/month/1: "x" is not allowed, allowed: a value of type integer',
+        '/source/bounds/month/1: "x" is not allowed, allowed: a value of type integer, '
+        "at least -9223372036854775808, at most 9223372036854775807",
     ),
     "no columns": (
         at("columns", value=[]),
@@ -343,6 +359,38 @@ def test_a_parameter_with_an_odd_name_is_refused() -> None:
 def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
     with pytest.raises(InvalidDefinition, match=r"^orders\.yaml: /parameters/state/pattern: "):
         parse(changed(at("parameters", "state", "pattern", value="([")))
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1" * 5000], ids=["inf", "-inf", "nan", "5,000 digits"])
+def test_a_number_that_json_does_not_have_is_refused_with_its_line(number: str) -> None:
+    with pytest.raises(InvalidDefinition, match=r"is not a finite number\s+in .*line 2, column 10"):
+        catalogue.parse("orders", f"title: T\ndefault: {number}\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "allowed"),
+    [
+        ("integer", 2**63 - 1, None),
+        ("integer", -(2**63), None),
+        ("integer", 2**63, "at least -9223372036854775808, at most 9223372036854775807"),
+        ("integer", 10**400, "at most 9223372036854775807"),
+        ("integer", 9.3e18, "at most 9223372036854775807"),
+        ("number", 1.7e308, None),
+        ("number", -(10**308), None),
+        ("number", 10**309, "at least -1.7976931348623157e+308, at most 1.7976931348623157e+308"),
+        ("number", float("inf"), "at most 1.7976931348623157e+308"),
+    ],
+)
+def test_a_number_that_the_engine_does_not_take_is_refused_at_its_place(
+    kind: str, value: float, allowed: str | None
+) -> None:
+    for limit in ({}, {"maximum": 10**500}):
+        parameter = {"title": "P", "type": kind, "filter": {"column": "amount", "operator": ">="}} | limit
+        found = parse(changed(at("parameters", value={"p": parameter, **GOOD["parameters"]}))).faults(
+            {"from": "2026-01-01", "p": value}
+        )
+        assert [fault["pointer"] for fault in found] == (["/p"] if allowed else [])
+        assert all(fault["allowed"].endswith(allowed or "") for fault in found)
 
 
 def test_bounds_that_no_value_can_lie_within_are_refused() -> None:

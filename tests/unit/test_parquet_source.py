@@ -357,6 +357,35 @@ def test_a_tenant_is_text_even_where_every_folder_is_a_number(s3: Any) -> None:
     assert read(Query.of(by_number, {}, "1001")) == [{"amount": 1}]
 
 
+@pytest.mark.parametrize("value", ["mon", "9223372036854775808", "-99999999999999999999"])
+@pytest.mark.parametrize("declared", [{"bounds": {"day": [1, 31]}}, {"columns": {"day": "integer"}}])
+def test_a_folder_that_is_no_integer_as_declared_is_named(s3: Any, value: str, declared: dict[str, Any]) -> None:
+    store(s3, "day=1/a.parquet", sales(amount=[1]).drop("day"))
+    store(s3, f"day={value}/a.parquet", sales(amount=[1]).drop("day"))
+    definition = DEFINITION | {"source": {"type": "parquet", "dataset": "sales"} | declared}
+    with pytest.raises(
+        ColumnMismatch, match=rf"sales/day={value}/a.parquet has day={value}; allowed: -9223372036854775"
+    ):
+        parquet.plan(Query.of(definition, {}, "acme"))
+
+
+def test_a_folder_of_more_than_64_bits_is_text(s3: Any) -> None:
+    by_order = {"name": "order", "type": "string", "filter": {"column": "order", "operator": "=="}}
+    shown = DEFINITION | {"parameters": {"order": by_order}, "columns": [{"name": "order", "type": "string"}]}
+    for order in ("9", "99999999999999999999"):
+        store(s3, f"order={order}/a.parquet", sales(amount=[1]))
+    assert read(Query.of(shown, {"order": "99999999999999999999"}, "acme")) == [{"order": "99999999999999999999"}]
+
+
+def test_bounds_of_a_column_that_is_text_are_refused(s3: Any) -> None:
+    store(s3, "a.parquet", sales(amount=[1]))
+    definition = DEFINITION | {"source": {"type": "parquet", "dataset": "sales", "bounds": {"place": [1, 2]}}}
+    definition["columns"] = [{"name": "amount", "type": "integer"}]
+    by_place = {"type": "string", "filter": {"column": "place", "operator": "=="}}
+    with pytest.raises(ColumnMismatch, match="column place has bounds; the source gives string"):
+        parquet.plan(Query.of(definition | {"parameters": {"place": by_place}}, {"place": "Rome"}, "acme"))
+
+
 def test_an_expression_over_small_integers_does_not_overflow(s3: Any) -> None:
     small = {"day": pl.Int8, "amount": pl.Int16}
     store(s3, "year=2020/month=12/a.parquet", sales(day=[31, 1], amount=[300, 301]).cast(small))  # type: ignore[arg-type]

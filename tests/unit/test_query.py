@@ -147,6 +147,14 @@ def test_every_operator_compares_and_leaves_nulls_out(operator: str, kept: list[
     assert found["clock"].to_list() == kept
 
 
+@pytest.mark.parametrize("value", [2**63, 10**30, 10**300, -(10**300), 1.7e308])
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64, pl.Float64, pl.Decimal(38, 2)])
+def test_a_number_of_any_size_is_compared(value: float, dtype: Any) -> None:
+    filtered = {"p": {"type": "number", "filter": {"column": "n", "operator": "<="}}}
+    rows = pl.DataFrame({"tenant": ["acme"], "n": pl.Series([5]).cast(dtype)})
+    assert query([column("n", "number")], filtered, p=value).apply(rows).height == (value > 0)
+
+
 def test_a_constant_is_a_value_for_each_row() -> None:
     asked = query([column("name", "string"), column("unit", "string", "'miles'")])
     asked.check(SCHEMA)

@@ -302,7 +302,7 @@ def test_a_bad_body_is_a_problem_that_says_it_all(post: Post) -> None:
         ("", "the body is empty"),
         ("{", "the body is not JSON: "),
         ("report=flights", "the body is not JSON: "),
-        ('{"report": ' + "1" * 5000 + "}", "the body is not JSON: "),
+        ('{"report": ' + "1" * 5000 + "}", f"the body is not JSON: {'1' * 37}... is not a finite number of at most "),
     ],
 )
 def test_a_body_that_is_not_json_is_refused(body: str, detail: str, post: Post, cloud: Cloud) -> None:
@@ -325,7 +325,7 @@ def test_a_body_nested_too_deeply_is_the_callers_fault(depth: int, post: Post, c
     assert untouched(cloud)
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", f"1{0:0400}"])
 def test_a_number_that_json_does_not_have_is_the_callers_fault(number: str, post: Post, cloud: Cloud) -> None:
     text = json.dumps(LEAST | {"parameters": ONE_DAY | {"minimum_delay": 0}}).replace(": 0}", f": {number}}}")
     assert post(text).status == 400

@@ -2,7 +2,7 @@
 
 A file of a dataset has a name that ends in ``.parquet``, or that has no ending, as Athena writes them; names that start
 with ``_`` or ``.`` are not part of it. Partition columns (``year=2013/month=1/``) are integers where every value is
-one, text otherwise; the tenant is always text.
+one of 64 bits, text otherwise; the tenant is always text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from shared.errors import RowGroupTooLarge, SourceMissing, SourceSchemaMismatch
+from shared.errors import ColumnMismatch, RowGroupTooLarge, SourceMissing, SourceSchemaMismatch
 from shared.query import Query
 from shared.sources import objects, parquet_footer, partitions
 from shared.sources.objects import Found
@@ -71,6 +71,7 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     """See :class:`shared.sources.Source`: file listing, then footers of the files whose partitions may match."""
     files = _list(query.dataset)
     types = partitions.types([file.partitions for file in files], query.tenant_column)
+    _require_integers(query, files, types)
     files.sort(key=lambda file: (partitions.order(file.partitions, types), file.key))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
     if not candidates:
@@ -190,6 +191,20 @@ def _require_equal_schemas(query: Query, files: list[_File], planned: list[_Plan
                 raise SourceSchemaMismatch(
                     f"column {name} is {found or 'missing'} in {file.address}, {expected[name]} in {files[0].address}"
                 )
+
+
+def _require_integers(query: Query, files: list[_File], types: dict[str, pl.DataType]) -> None:
+    """Names the folder that makes a partition column text, where the definition declares integers."""
+    declared = [*query.bounds, *(name for name, kind in query.declared.items() if kind == "integer")]
+    for name in declared:
+        if types.get(name) == pl.String:
+            for file in files:
+                value = file.partitions[name]
+                if value is not None and not partitions.is_integer(value):
+                    raise ColumnMismatch(
+                        f"column {name} is declared integer; {file.address} has {name}={value}; "
+                        f"allowed: {-(2**63)} to {2**63 - 1}"
+                    )
 
 
 def _prune_files(query: Query, files: list[_File], types: dict[str, pl.DataType]) -> list[bool]:

@@ -24,14 +24,14 @@ def of(key: str) -> Values:
 
 
 def types(files: Iterable[Values], tenant_column: str) -> dict[str, pl.DataType]:
-    """Integers where every value is one, text otherwise; a tenant is always text: it is compared with a claim."""
+    """Integers where every value is one of 64 bits, text otherwise; a tenant is text: it is compared with a claim."""
     seen: dict[str, set[str | None]] = {}
     for values in files:
         for name, value in values.items():
             seen.setdefault(name, set()).add(value)
     found: dict[str, pl.DataType] = {}
     for name, texts in seen.items():
-        integers = name != tenant_column and all(_is_integer(text) for text in texts if text is not None)
+        integers = name != tenant_column and all(is_integer(text) for text in texts if text is not None)
         found[name] = pl.Int64() if integers else pl.String()
     return found
 
@@ -50,6 +50,7 @@ def column(name: str, value: str | None, dtype: str) -> pl.Expr:
     return pl.lit(value, dtype=pl.String).cast(pl.Int64 if dtype == "Int64" else pl.String).alias(name)
 
 
-def _is_integer(text: str) -> bool:
+def is_integer(text: str) -> bool:
+    """Whether it is an integer of 64 bits."""
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit()
+    return digits.isascii() and digits.isdigit() and -(2**63) <= int(text) < 2**63
