@@ -25,6 +25,7 @@ SETTLING = "settling"
 """``active_owner`` of an export that ReconcileExports still has to look after. No owner is called so."""
 IDEMPOTENCY_SECONDS = 24 * 3600
 _CLAIM = datetime.timedelta(minutes=2)
+_NO_FAILURE = "failure_state = :none, failure_type = :none, failure_part = :none"
 _KEPT_AFTER_EXPIRY = datetime.timedelta(days=30)
 
 
@@ -64,6 +65,9 @@ class Record(TypedDict, total=False):
     file_key: str
     file_name: str
     failure: Failure  # of the attempt; the first one recorded stays
+    failure_state: str  # those of failure that are announced; "" where the attempt ended without one
+    failure_type: str
+    failure_part: str
     detail_type: str  # of the event that announces a terminal status
     letter: Literal["due"]  # a dead letter is to be sent for the attempt
     letter_claimed_at: str  # somebody is sending it since then
@@ -171,10 +175,11 @@ def cancel(record: Record, now: str) -> Record | None:
     """QUEUED or RUNNING becomes CANCELLED; the record as it is then, None when that attempt is active no longer."""
     return _change(
         record,
-        "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type, active_owner = :settling",
+        "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type, active_owner = :settling,"
+        f" {_NO_FAILURE}",
         "attempt = :attempt AND #status IN (:queued, :running)",
         {":queued": "QUEUED", ":running": "RUNNING", ":cancelled": "CANCELLED"}
-        | {":now": now, ":detail_type": "Export Cancelled", ":settling": SETTLING},
+        | {":now": now, ":detail_type": "Export Cancelled", ":settling": SETTLING, ":none": ""},
     )
 
 
@@ -183,7 +188,8 @@ def retry(record: Record, now: str, delete_after: int) -> Record | None:
     return _change(
         record,
         "SET #status = :queued, attempt = :next, queued_at = :now, active_owner = :owner, delete_after = :delete_after"
-        " REMOVE failure, letter, letter_claimed_at, started_at, finished_at, detail_type, execution_arn, adopted",
+        " REMOVE failure, failure_state, failure_type, failure_part, letter, letter_claimed_at, started_at,"
+        " finished_at, detail_type, execution_arn, adopted",
         "attempt = :attempt AND #status IN (:failed, :cancelled)",
         {":failed": "FAILED", ":cancelled": "CANCELLED", ":queued": "QUEUED", ":next": record["attempt"] + 1}
         | {":now": now, ":owner": record["owner"], ":delete_after": delete_after},
@@ -199,9 +205,12 @@ def fail(record: Record, failure: Failure, now: str) -> bool:
     return _update(
         record,
         "SET #status = :failed, finished_at = :now, failure = if_not_exists(failure, :failure),"
+        " failure_state = if_not_exists(failure_state, :state), failure_type = if_not_exists(failure_type, :type),"
+        " failure_part = if_not_exists(failure_part, :part),"
         " detail_type = :detail_type, active_owner = :settling, letter = :due",
         "attempt = :attempt AND #status IN (:queued, :running)",
         {":queued": "QUEUED", ":running": "RUNNING", ":failed": "FAILED", ":failure": failure, ":now": now}
+        | {":state": failure["state"], ":type": failure["type"], ":part": failure["part"]}
         | {":detail_type": "Export Failed", ":settling": SETTLING, ":due": "due"},
     )
 
@@ -218,12 +227,12 @@ def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> b
         record,
         "SET #status = :succeeded, finished_at = :now, #plan = :plan, parts_total = :parts_total, #rows = :rows,"
         " #bytes = :bytes, crc32 = :crc32, file_key = :key, expires_at = :expires_at, delete_after = :delete_after,"
-        " detail_type = :detail_type REMOVE active_owner, failure",
+        f" detail_type = :detail_type, {_NO_FAILURE} REMOVE active_owner, failure",
         "attempt = :attempt AND #status = :running",
         numbers
         | texts
         | {":running": "RUNNING", ":succeeded": "SUCCEEDED", ":plan": plan}
-        | {":now": now, ":detail_type": "Export Succeeded"},
+        | {":now": now, ":detail_type": "Export Succeeded", ":none": ""},
     )
 
 

@@ -21,7 +21,7 @@ TEMPLATE = """{
     "export": <$.dynamodb.NewImage.id.S>,
     "key": "<$.dynamodb.NewImage.id.S>/<$.dynamodb.NewImage.attempt.N>",
     "attempt": <$.dynamodb.NewImage.attempt.N>,
-    "absent": "<$.dynamodb.NewImage.error.S>"
+    "error": "<$.dynamodb.NewImage.error.S>"
 }"""
 
 
@@ -60,14 +60,16 @@ def announcer(cloud: Cloud, allowed: str = "*") -> tuple[str, str]:
     return table["TableName"], queue
 
 
-def write(cloud: Cloud, table: str, name: str, status: str) -> None:
+def write(cloud: Cloud, table: str, name: str, status: str, without: str = "") -> None:
     """Give an export a status."""
     item = {
         "id": {"S": name},
         "status": {"S": status},
         "attempt": {"N": "2"},
         "announced": {"S": f"Export {status}"},
+        "error": {"S": ""},
     }
+    item.pop(without, None)
     cloud.client("dynamodb").put_item(TableName=table, Item=item)
 
 
@@ -95,10 +97,23 @@ def test_what_passes_the_filter_is_announced_in_the_templates_shape(patched: Clo
     first, second = patched.messages(queue, 2)
     assert first["source"] == "report-exports"
     assert first["detail-type"] == "Export SUCCEEDED"
-    assert first["detail"] == {"export": "first", "key": "first/2", "attempt": "2", "absent": ""}
+    assert first["detail"] == {"export": "first", "key": "first/2", "attempt": "2", "error": ""}
     assert second["detail-type"] == "Export FAILED"
     assert second["detail"]["key"] == "second/2"
     assert patched.client("sqs").receive_message(QueueUrl=queue).get("Messages") is None
+
+
+@pytest.mark.parametrize("missing", ["error", "announced"])
+def test_a_change_that_lacks_what_the_pipe_reads_is_not_announced(
+    patched: Cloud, announcing: Any, missing: str
+) -> None:
+    table, queue = announcing
+    write(patched, table, "first", "QUEUED")
+    write(patched, table, "first", "SUCCEEDED", without=missing)
+    write(patched, table, "second", "QUEUED")
+    write(patched, table, "second", "SUCCEEDED")
+    (event,) = patched.messages(queue)
+    assert event["detail"]["export"] == "second"
 
 
 def test_a_pipe_whose_role_may_not_put_events_holds_them_back(patched: Cloud) -> None:
@@ -115,4 +130,4 @@ def test_values_inside_quotes_are_not_escaped(patched: Cloud, announcing: Any) -
     write(patched, table, name, "QUEUED")
     write(patched, table, name, "FAILED")
     (event,) = patched.messages(queue)
-    assert event["detail"] == {"export": name, "key": "first", "forged": "yes/2", "attempt": "2", "absent": ""}
+    assert event["detail"] == {"export": name, "key": "first", "forged": "yes/2", "attempt": "2", "error": ""}

@@ -168,21 +168,24 @@ def test_what_the_pipe_announces_keeps_the_published_schema(
         assert contract.faults(ANNOUNCEMENT, event) == []
         return event
 
-    def ended(status: str) -> dict[str, Any]:
-        """An export that ends so under the Pipe's eyes, whoever writes it."""
-        failure = {"state": "GeneratePart", "type": "SourceChanged", "error": "{}", "part": "3"}
+    def fail() -> dict[str, Any]:
+        """An export that fails under the Pipe's eyes, whoever writes it."""
         export_id = deployed.fabricate(caller.owner, "RUNNING")
-        for name, value in {"failure": failure, "finished_at": "2026-11-23T09:12:40.700Z"}.items():
-            if name != "failure" or status == "FAILED":
-                deployed.update(caller.owner, export_id, name, value)
-        deployed.update(caller.owner, export_id, "detail_type", f"Export {status.capitalize()}")
-        deployed.update(caller.owner, export_id, "status", status)
+        reason = {"failure_state": "GeneratePart", "failure_type": "SourceChanged", "failure_part": "3"}
+        end = {"finished_at": "2026-11-23T09:12:40.700Z", "detail_type": "Export Failed", "status": "FAILED"}
+        for name, value in (reason | end).items():
+            deployed.update(caller.owner, export_id, name, value)
         return {"id": export_id}
+
+    def cancel() -> dict[str, Any]:
+        export = {"id": deployed.fabricate(caller.owner, "RUNNING")}
+        assert caller.delete(export).status == 202
+        return export
 
     with deployed.listening(caller.owner) as announcements:
         made = announced(announcements, caller.make(**DAY))
-        failed = announced(announcements, ended("FAILED"))
-        cancelled = announced(announcements, ended("CANCELLED"))
+        failed = announced(announcements, fail())
+        cancelled = announced(announcements, cancel())
     assert [each["detail"]["status"] for each in (made, failed, cancelled)] == ["SUCCEEDED", "FAILED", "CANCELLED"]
     assert failed["detail"]["failure"] == {"state": "GeneratePart", "type": "SourceChanged", "part": "3"}
     assert made["detail"]["failure"] == cancelled["detail"]["failure"] == {"state": "", "type": "", "part": ""}

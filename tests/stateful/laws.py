@@ -39,7 +39,7 @@ TRANSITIONS = {
 # What may be written while the status stays.
 REWRITTEN = {
     "QUEUED": {"adopted"},
-    "RUNNING": {"failure"},
+    "RUNNING": {"failure", "failure_state", "failure_type", "failure_part"},
     "SUCCEEDED": {"expires_at", "delete_after"},  # ReconcileExports takes them from the object, which is a bit later
     "FAILED": {"letter", "letter_claimed_at", "active_owner"},
     "CANCELLED": {"active_owner"},
@@ -124,11 +124,14 @@ class Laws:
         assert new["status"] not in statuses, f"{new['status']} twice"
         statuses.append(new["status"])
         if new["status"] == "QUEUED":
-            left = {"failure", "letter", "letter_claimed_at", "started_at", "finished_at", "detail_type"} & set(new)
+            left = {"letter", "letter_claimed_at", "started_at", "finished_at", "detail_type"} & set(new)
+            left |= {name for name in new if name.startswith("failure")}
             assert not left, f"{left} of the attempt before"
         if new["status"] in ENDED:
             assert new["finished_at"]
             assert new["detail_type"] == f"Export {new['status'].capitalize()}"
+            reason = new["failure"] if new["status"] == "FAILED" else {}
+            assert all(new[f"failure_{name}"] == reason.get(name, "") for name in ("state", "type", "part"))
         assert ("failure" in new) >= (new["status"] == "FAILED")
         if new["status"] == "FAILED":
             assert new["letter"] == "due"

@@ -483,8 +483,13 @@ class Cloud:
         return sorted(event["part"]["part"] for function, event in self.calls if function == "GeneratePart")
 
     def announcements(self) -> list[str]:
-        """``<export>/<attempt>/<status>`` of each change of the table that the Pipe's filter lets through."""
+        """``<export>/<attempt>/<status>`` of each change of the table that the Pipe's filter lets through.
+
+        AWS does not document what Pipes makes of a path that leads nowhere: each that the Pipe reads must be there.
+        """
         pipe = self.template.properties("AnnouncePipe")
+        read = re.findall(r"\$\.dynamodb\.NewImage\.(\w+)\.([SN])\b", json.dumps(pipe["TargetParameters"]))
+        assert len(read) == json.dumps(pipe["TargetParameters"]).count("$.")
         filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"]
         patterns = [EventPattern.load(each["Pattern"]) for each in filters]
         images = [
@@ -492,6 +497,7 @@ class Cloud:
             for change in self._changes()
             if any(pattern.matches_event(change) for pattern in patterns)
         ]
+        assert not [(name, image) for image in images for name, kind in read if kind not in image.get(name, {})]
         return ["/".join((each["export_id"]["S"], each["attempt"]["N"], each["status"]["S"])) for each in images]
 
     def _changes(self) -> list[dict[str, Any]]:

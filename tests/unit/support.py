@@ -109,9 +109,13 @@ def succeeded(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
         crc32="0badcafe",
         file_key=file_key(export_id),
         detail_type="Export Succeeded",
+        **NO_FAILURE,
     )
     del record["active_owner"]
     return record | more
+
+
+NO_FAILURE = {"failure_state": "", "failure_type": "", "failure_part": ""}
 
 
 def file_key(export_id: str = EXPORT_ID, attempt: int = 1) -> str:
@@ -121,19 +125,21 @@ def file_key(export_id: str = EXPORT_ID, attempt: int = 1) -> str:
 
 def failed(export_id: str = EXPORT_ID, **failure: str) -> dict[str, Any]:
     """A record as the states RecordFailed and RecordLetterSent leave it; its failure with other values where given."""
+    failure = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""} | failure
     return running(
         export_id,
         status="FAILED",
         active_owner="settling",
         finished_at="2026-11-23T09:12:40.700Z",
         detail_type="Export Failed",
-        failure={"state": "PlanParts", "type": "Error", "error": "{}", "part": ""} | failure,
+        failure=failure,
+        **{f"failure_{name}": failure[name] for name in ("state", "type", "part")},
     )
 
 
 def cancelled(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
     """A record of an export that was cancelled while it ran."""
-    ended = {"finished_at": "2026-11-23T09:12:40.700Z", "detail_type": "Export Cancelled"}
+    ended = {"finished_at": "2026-11-23T09:12:40.700Z", "detail_type": "Export Cancelled"} | NO_FAILURE
     return running(export_id, status="CANCELLED", active_owner="settling") | ended | more
 
 
