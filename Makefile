@@ -4,29 +4,29 @@ PYTHON ?= python3
 PORT ?= 4566
 VERSION := $(shell $(PYTHON) -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null)
 READY := .venv/ready-$(VERSION) .local/emulator/ready-$(VERSION) .local/runtime/ready-$(VERSION)
-IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
+IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 
 # Nothing of the caller's own Python set-up may leak into ours.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV
 
-.PHONY: help setup demo test test-sam-local test-stack faults bench check docs up down invoke deploy lock clean python
+.PHONY: help setup demo test test-sam-local test-stack faults bench check docs up down invoke deploy lock clean python port
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/ready-$(VERSION)  ## only what bin/exports-admin needs; every other command does its own set-up
 
-demo: $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
+demo: port $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
-test: $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
+test: port $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
 	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-stack: $(READY)  ## the integration tests against a deployed stack, as in: make test-stack STACK=report-exports
 	@test -n "$(STACK)" || { echo "Say which stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
 	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
 
-test-sam-local: $(READY)  ## every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
+test-sam-local: port $(READY)  ## every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
 	@.venv/bin/python -m tests.sam_local.engine || { echo "make test-sam-local was skipped."; exit 0; }; \
 	way=$$(.venv/bin/python -m tests.sam_local.host) && \
 	$(IN_VENV) .venv/bin/sam build --cached --cache-dir .local/sam-local/cache --build-dir .local/sam-local/build \
@@ -50,7 +50,7 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## l
 docs: .venv/ready-$(VERSION)  ## make functions/list_reports/openapi.json and docs/problems.md of the code anew
 	@.venv/bin/python -m documents
 
-up: $(READY)  ## start the AWS emulator with the stack on it, and leave it running
+up: port $(READY)  ## start the AWS emulator with the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"
 
 down: $(READY)  ## stop it
@@ -86,12 +86,23 @@ clean:  ## forget everything that was made here
 python:
 	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
 
+port: | python
+	@$(PYTHON) -m local.port "$(PORT)"
+
 # One environment each: the emulator and checkov pin a botocore of their own, and functions run with no more than
 # Lambda gives them. uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
 install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(2)
-sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
+sync = .venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
 	|| $(install)
 
+# Two commands in one new folder: the second waits for what the first installs, and finds it there.
+ifndef ALONE
+.venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
+	@$(PYTHON) -m local.locks $(MAKE) --silent ALONE=1 $@
+
+.local/%/ready-$(VERSION): requirements/%.txt | .venv/ready-$(VERSION)
+	@$(PYTHON) -m local.locks $(MAKE) --silent ALONE=1 $@
+else
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@echo "• Installing the development environment (.venv)"
 	@$(PYTHON) -m venv --clear .venv
@@ -104,6 +115,7 @@ sync = $(CURDIR)/.venv/bin/uv pip install --quiet --python $(1)/bin/python --req
 	@$(PYTHON) -m venv --clear .local/$*
 	@$(call sync,.local/$*,requirements/$*.txt)
 	@touch $@
+endif
 
 # Node is optional: without it, or where npm cannot install this, the check says that asl-validator was not run.
 .local/asl-validator/ready: checks/asl-validator/package-lock.json

@@ -7,14 +7,14 @@ import sys
 from typing import Any
 from urllib.error import URLError
 
-from local import demo, deployment, stack
+from local import demo, deployment, locks, port, stack
 
 
 def main() -> int:
     """Runs one command; 1 and a message that says what to do when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "demo", "token", "run"])
-    parser.add_argument("--port", type=_port, default=4566, help="port of the AWS emulator")
+    parser.add_argument("--port", type=port.number, default=4566, help="port of the AWS emulator")
     parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: whose user signs in")
     parser.add_argument("--stack", help="with run: a stack that is deployed already, in the environment's account")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as after Ctrl-C, nothing is left running
@@ -31,14 +31,14 @@ def main() -> int:
             case "down":
                 print("Stopped." if stack.down() else "Nothing was running.")
             case "demo":
-                with stack.running(arguments.port) as description:
+                with stack.running(arguments.port, "demo") as description:
                     demo.show(description)
             case "token":
                 print(deployment.sign_in(_running(), arguments.tenant))
             case "run":
                 target = stack.described(arguments.stack) if arguments.stack else stack.running(arguments.port)
                 with target:
-                    return subprocess.call(command)
+                    return subprocess.call(command, pass_fds=locks.passed_on)
     except URLError as error:
         print(f"\nThe API does not answer ({error.reason}). See {stack.STATE / 'emulator.log'}", file=sys.stderr)
         return 1
@@ -50,16 +50,10 @@ def main() -> int:
     return 0
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"PORT is a number from 1 to 65535, not {text!r}")
-    return int(text)
-
-
 def _running() -> dict[str, Any]:
     if description := stack.describe():
         return description
-    raise deployment.Trouble("Nothing is running. Start it first: make up")
+    raise deployment.Trouble("The emulator is not running. Start it: make up")
 
 
 if __name__ == "__main__":

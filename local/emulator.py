@@ -1,6 +1,6 @@
 """The AWS emulator: MiniStack with our corrections, in the emulator's own environment (requirements/emulator.in).
 
-    python local/emulator.py --port 4566 [--patches all|none|name,name]
+    python local/emulator.py --port 4566 [--patches all|none|name,name] [--lock DESCRIPTOR]
 
 Every AWS API answers on http://127.0.0.1:<port>; all state is in memory; Docker is never used. It prints one line,
 beginning with `ready`, when it answers. SIGTERM or Ctrl-C ends it with its Lambda workers and temporary files.
@@ -32,7 +32,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="MiniStack, corrected where it differs from AWS")
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--patches", default="all", help="all, none, or names separated by commas")
+    parser.add_argument("--lock", type=int, help="descriptor of a locked file: the lock says that this process lives")
     arguments = parser.parse_args()
+    if arguments.lock is not None:
+        os.set_inheritable(arguments.lock, False)  # a worker that outlives this process must not seem to be it
+        os.write(arguments.lock, f"{os.getpid()}\n".encode())
     sys.path[0] = str(Path(__file__).parents[1])
 
     from local import patches

@@ -1,9 +1,12 @@
 """Whatever goes wrong while the stack comes up, the message says what to do and nothing is left running."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ from typing import Any
 import pytest
 
 from checks import Fault, reports
-from local import stack
+from local import locks, stack
+from local import port as ports
 
 
 @pytest.fixture
@@ -23,6 +27,31 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(stack, "DESCRIPTION", tmp_path / "stack.json")
     yield tmp_path
     stack.down()
+
+
+QUICK = """
+import os, signal, socket, sys
+options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+os.write(int(options["--lock"]), b"%d\\n" % os.getpid())
+with socket.create_server(("127.0.0.1", int(options["--port"]))):
+    print("ready", flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def quick(state: Path, no_product: None) -> None:
+    """An emulator that only listens, where nothing else is asked of it."""
+    (state / "quick.py").write_text(QUICK)
+    replace_emulator(state, f"#!/bin/sh\nexec '{sys.executable}' '{state}/quick.py' \"$@\"\n")
+
+
+@pytest.fixture
+def no_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the emulator starts: nothing is built, deployed or filled in."""
+    monkeypatch.setattr(stack, "_build", lambda digest: None)
+    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}, "port": port})
 
 
 @pytest.fixture
@@ -45,17 +74,15 @@ def test_a_busy_port_is_named_with_a_way_out(state: Path) -> None:
         taken = busy.getsockname()[1]
         with pytest.raises(stack.Trouble, match=rf"Port {taken} is in use .*make … PORT={taken + 1}"):
             stack.up(taken)
-    assert not (state / "emulator.pid").exists()
+    assert not (state / "emulator.lock").exists()
 
 
 def test_a_failed_deployment_shows_why_and_stops_the_emulator(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "_build", lambda digest: None)
-    pids = []
 
     def fail(*arguments: str, port: int | None = None) -> None:
-        pids.append(int((state / "emulator.pid").read_text()))
         assert answers(port or 0)
         raise stack.Trouble("sam deploy failed: ROLLBACK")
 
@@ -63,17 +90,12 @@ def test_a_failed_deployment_shows_why_and_stops_the_emulator(
     with pytest.raises(stack.Trouble, match="ROLLBACK"):
         stack.up(port)
     assert not answers(port)
-    assert pids
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert stack.describe() is None
 
 
 def test_a_failed_redeployment_leaves_the_stack_that_ran(
-    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+    state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "_build", lambda digest: None)
-    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
-    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
     stack.up(port)
     before = stack.describe()
 
@@ -92,15 +114,73 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
     assert stack.describe() == before
 
 
-def test_an_emulator_whose_start_was_broken_off_is_replaced(
-    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = stack._start(port)
-    monkeypatch.setattr(stack, "_build", lambda digest: None)
-    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
-    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}})
-    assert stack.up(port)["pid"] != left
-    assert not stack._alive(left)
+def elsewhere(state: Path, code: str) -> list[str]:
+    """The command of another process of the same folder."""
+    prepared = f"from pathlib import Path; from local import stack; stack.STATE = Path({str(state)!r}); {code}"
+    return [sys.executable, "-c", prepared]
+
+
+def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:
+    killed = subprocess.Popen(elsewhere(state, f"stack._start({port})"), cwd=stack.ROOT, stdout=subprocess.DEVNULL)
+    while not (state / "emulator.lock").exists():
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert stack.up(port)["port"] == port
+    assert stack.describe()
+    assert stack.down() is True
+    assert not answers(port)
+
+
+def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Path, port: int) -> None:
+    project = tmp_path / "with a space and ö" / ("long" * 45)
+    (project / ".local").mkdir(parents=True)
+    for name in (".local/emulator", ".local/runtime", "local", "checks", "functions", "reports", "template.yaml"):
+        (project / name).symlink_to(stack.ROOT / name)
+
+    def call(code: str) -> str:
+        command = [sys.executable, "-c", f"from local import stack; {code}"]
+        environment = os.environ | {"COLUMNS": "20"}
+        return subprocess.check_output(command, cwd=project, env=environment, text=True).splitlines()[-1]
+
+    call(f"stack._start({port})")
+    assert answers(port)
+    assert call("print(stack.down())") == "True"
+    assert not answers(port)
+
+
+def test_an_emulator_that_was_killed_runs_no_more(state: Path, port: int, quick: None) -> None:
+    os.kill(stack.up(port)["pid"], signal.SIGKILL)
+    assert stack.up(port)["port"] == port
+
+
+@pytest.mark.parametrize("ends", [("first", "second"), ("second", "first")])
+def test_the_last_who_uses_the_stack_stops_it(ends: tuple[str, str], state: Path, port: int, quick: None) -> None:
+    users = {"first": contextlib.ExitStack(), "second": contextlib.ExitStack()}
+    pids = [user.enter_context(stack.running(port))["pid"] for user in users.values()]
+    assert len(set(pids)) == 1
+    users[ends[0]].close()
+    assert answers(port)
+    users[ends[1]].close()
+    assert not answers(port)
+
+
+def test_what_is_asked_to_stay_while_another_uses_it_stays(state: Path, port: int, quick: None) -> None:
+    with stack.running(port):
+        stack.up(port)
+    assert answers(port)
+
+
+def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, port: int, quick: None) -> None:
+    with stack.running(port, "demo"):
+        command = elsewhere(state, "stack.down()")
+        waiting = subprocess.Popen(command, cwd=stack.ROOT, stdout=subprocess.PIPE, text=True)
+        assert waiting.stdout
+        said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
+        assert waiting.stdout.readline() == said
+        assert answers(port)
+    waiting.communicate(timeout=30)
+    assert not answers(port)
 
 
 def test_a_broken_report_stops_before_anything_is_deployed(
@@ -111,7 +191,28 @@ def test_a_broken_report_stops_before_anything_is_deployed(
     )
     with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml:3: /colour: is not known"):
         stack.up(port)
-    assert not (state / "emulator.pid").exists()
+    assert not (state / "emulator.lock").exists()
+
+
+def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Makefile", "local", "requirements"):
+        (tmp_path / name).symlink_to(stack.ROOT / name)
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        taken = busy.getsockname()[1]
+        command = ["make", "demo", f"PYTHON={sys.executable}", f"PORT={taken}"]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert run.stderr.startswith(f"Port {taken} is in use (Address already in use). Name a free one: make … PORT=")
+        assert run.stdout == ""
+
+
+def test_the_port_of_its_own_emulator_is_not_taken(
+    state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "STATE", state)
+    monkeypatch.setattr(sys, "argv", ["port", str(port)])
+    stack._start(port)
+    assert ports.fault(port)
+    assert ports.main() == ""
 
 
 @pytest.mark.parametrize("port", ["", "abc", "0", "99999"])
@@ -128,17 +229,45 @@ def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) ->
         stack.sam("no-such-command")
 
 
-def test_an_emulator_that_does_not_start_shows_its_last_words(
-    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (
+            "echo 'no such module: ministack'; exit 3",
+            r"it ended with exit status 3\. Its last words .*\nno such module",
+        ),
+        ("exit 3", r"it ended with exit status 3\. It wrote nothing to .*\. Install it anew: rm -r \.local/emulator"),
+        ("kill -9 $$", r"it was killed by SIGKILL\. It wrote nothing to "),
+        (
+            "exec sleep 60",
+            r"it did not answer within 1 seconds\. It wrote nothing to .*\. The machine may be too busy: try again",
+        ),
+    ],
+)
+def test_an_emulator_that_does_not_start_is_told_with_what_to_do(
+    program: str, said: str, state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stack, "_SLOW_START", 1 if "sleep" in program else 120)
+    replace_emulator(state, f"#!/bin/sh\n{program}\n")
+    with pytest.raises(stack.Trouble, match=rf"^The AWS emulator did not start: {said}"):
+        stack.up(port)
+    assert stack.down() is False
+
+
+def test_an_emulator_that_cannot_be_run_is_told_with_what_to_do(state: Path, port: int) -> None:
+    replace_emulator(state, "#!/no/such/python\n")
+    with pytest.raises(
+        stack.Trouble, match=r"bin/python cannot be run \(No such file or directory\)\. Install it anew"
+    ):
+        stack.up(port)
+
+
+def replace_emulator(state: Path, program: str) -> None:
     (state / "emulator").unlink()
     (state / "emulator" / "bin").mkdir(parents=True)
-    program = state / "emulator" / "bin" / "python"
-    program.write_text("#!/bin/sh\necho 'no such module: ministack'\nexit 3\n")
-    program.chmod(0o755)
-    with pytest.raises(stack.Trouble, match=r"did not start(.|\n)*no such module: ministack"):
-        stack.up(port)
-    assert not (state / "emulator.pid").exists()
+    file = state / "emulator" / "bin" / "python"
+    file.write_text(program)
+    file.chmod(0o755)
 
 
 def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
@@ -146,14 +275,11 @@ def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
 
 
 def test_a_process_that_only_has_the_number_of_an_emulator_is_left_alone(state: Path) -> None:
-    other = subprocess.Popen(["sleep", "30"])
-    try:
-        (state / "emulator.pid").write_text(str(other.pid))
+    with subprocess.Popen(["sleep", "30"]) as other:
+        (state / "emulator.lock").write_text(f"{other.pid}\n")
         assert stack.down() is False
         assert other.poll() is None
-    finally:
         other.kill()
-        other.wait()
 
 
 def test_without_a_usable_python_make_says_what_it_needs() -> None:
