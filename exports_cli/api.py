@@ -90,23 +90,24 @@ class Api:
             answer = web.send(method, self._signed.api_url + path, content, sent, repeatable=repeatable)
             if answer.status != 401:
                 break
-        return _read(answer)
+        return self._read(answer)
+
+    def _read(self, answer: urllib3.BaseHTTPResponse) -> Answer:
+        try:
+            body = json.loads(answer.data) if answer.data else None
+        except ValueError:
+            body = None
+        if answer.status >= 300 or (body is None and answer.status != 204):
+            problem = body if isinstance(body, dict) else {"title": f"The API answered {answer.status}, and no JSON"}
+            if "type" not in problem and answer.status in (403, 404):  # the stack's own gateway names every problem
+                raise self._signed.gone(answer.status)
+            if "title" not in problem:  # what the gateway itself says, where it is not told otherwise
+                problem = {"title": f"The API answered {answer.status}", "detail": str(problem.get("message", ""))}
+            raise Refused(answer.status, problem)
+        pause = answer.headers.get("Retry-After", "")
+        replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        return Answer(answer.status, body, float(pause) if pause.isdigit() else 0, replayed)
 
 
 def _path(export_id: str) -> str:
     return f"/exports/{quote(export_id, safe='')}"
-
-
-def _read(answer: urllib3.BaseHTTPResponse) -> Answer:
-    try:
-        body = json.loads(answer.data) if answer.data else None
-    except ValueError:
-        body = None
-    if answer.status >= 300 or (body is None and answer.status != 204):
-        problem = body if isinstance(body, dict) else {"title": f"The API answered {answer.status}, and no JSON"}
-        if "title" not in problem:  # what the gateway itself says, where it is not told otherwise
-            problem = {"title": f"The API answered {answer.status}", "detail": str(problem.get("message", ""))}
-        raise Refused(answer.status, problem)
-    pause = answer.headers.get("Retry-After", "")
-    replayed = answer.headers.get("Idempotent-Replayed") == "true"
-    return Answer(answer.status, body, float(pause) if pause.isdigit() else 0, replayed)

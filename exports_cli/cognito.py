@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
-from exports_cli import web
+from exports_cli import places, web
 from exports_cli.text import line
-from exports_cli.trouble import NotSignedIn, Trouble, TryAgain
+from exports_cli.trouble import NotSignedIn, StackGone, Trouble, TryAgain
 
 if TYPE_CHECKING:
     from exports_cli.session import Place
@@ -108,6 +108,8 @@ def _call(place: Place, operation: str, **parameters: Any) -> dict[str, Any]:
     text = f"Cognito: {line(str(said.get('message') or said.get('Message') or kind))} ({line(kind)})"
     if kind in _BUSY or answer.status >= 500:
         raise TryAgain(text)
+    if kind == "ResourceNotFoundException":  # there is no such client
+        raise StackGone(text, here=places.is_here(place["cognito_url"]))
     if kind == "NotAuthorizedException" and parameters.get("AuthFlow") == "REFRESH_TOKEN_AUTH":
         raise NotSignedIn(f"The session has ended. Sign in again: exports sign-in ({text})")
     if kind in ("NotAuthorizedException", "UserNotFoundException", "PasswordResetRequiredException"):

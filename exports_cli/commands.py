@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from exports_cli import cognito, download, follow, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
 from exports_cli.parameters import given, typed
 from exports_cli.session import Place, Session
-from exports_cli.trouble import NoFile, Refused, Trouble
+from exports_cli.trouble import NoFile, Refused, StackGone, Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -194,7 +195,8 @@ def sign_out(profile: str) -> None:
         click.echo("Nobody was signed in.", err=True)
         return
     try:
-        cognito.revoke(found, found["refresh_token"])
+        with suppress(StackGone):
+            cognito.revoke(found, found["refresh_token"])
     except Trouble as trouble:
         raise type(trouble)(f"The session was removed here, but is not revoked. {trouble}") from trouble
     click.echo(f"Signed out {found['email']}.", err=True)

@@ -39,6 +39,11 @@ def _parsed(address: str) -> Url:
         raise Trouble(f"{address} is no address.") from error
 
 
+def is_here(address: str) -> bool:
+    """Whether it is an address of this machine: the emulator's."""
+    return _here(_parsed(address))
+
+
 def _here(address: Url) -> bool:
     return address.scheme in ("http", "https") and address.host in _LOOPBACK
 
@@ -103,7 +108,7 @@ def local() -> tuple[Place, dict[str, dict[str, str]]]:
     folders = [Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent]
     found = next((file for folder in folders if (file := folder / ".local" / "stack.json").is_file()), None)
     if found is None:
-        raise Trouble("No emulator is running: there is no .local/stack.json here. Start it in the project: make up")
+        raise Trouble("The emulator is not running: here is no .local/stack.json. Start it in the project: make up")
     described: dict[str, Any] = json.loads(found.read_text("utf-8"))
     api_url, endpoint_url = safe(described["api_url"]), described["endpoint_url"]
     if endpoint_url:

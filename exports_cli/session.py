@@ -12,7 +12,7 @@ from typing import TypedDict
 import click
 
 from exports_cli import cognito, places
-from exports_cli.trouble import NotSignedIn
+from exports_cli.trouble import NotSignedIn, StackGone, Trouble
 
 
 class Place(TypedDict):
@@ -116,6 +116,10 @@ class Signed:
             save(self._profile, self._session)
         return self._session["id_token"]
 
+    def gone(self, status: int) -> Trouble:
+        """What to say when the address answers, and not as a stack of Report Exports does."""
+        return StackGone(f"{self.api_url} answered {status}", here=places.is_here(self.api_url))
+
 
 class Given:
     """The API and the token that the environment names: for machines, and for users of an identity provider."""
@@ -128,6 +132,10 @@ class Given:
         if anew:
             raise NotSignedIn("The API refuses the token in EXPORTS_TOKEN: it has expired, or is of another client.")
         return self._token
+
+    def gone(self, status: int) -> Trouble:
+        """As of :class:`Signed`."""
+        return Trouble(f"There is no stack of Report Exports at {self.api_url} ({status}): set EXPORTS_API_URL anew.")
 
 
 def current(profile: str) -> Signed | Given:

@@ -51,6 +51,16 @@ class NotSignedIn(Trouble):
     exit_code = 4
 
 
+class StackGone(NotSignedIn):
+    """The stack that one was signed in to is there no longer."""
+
+    def __init__(self, evidence: str, *, here: bool) -> None:
+        anew = "--emulator" if here else "--stack NAME"
+        super().__init__(
+            f"The stack of this session is gone, or was made anew ({evidence}). Sign in again: exports sign-in {anew}"
+        )
+
+
 class TryAgain(Trouble):
     """Busy, or not to be reached: the same command may do later."""
 

@@ -14,6 +14,7 @@ import click
 import urllib3
 from urllib3.util import Retry, Timeout
 
+from exports_cli import places
 from exports_cli.trouble import TryAgain
 
 if TYPE_CHECKING:
@@ -110,7 +111,12 @@ def send(
         )
     except urllib3.exceptions.HTTPError as error:
         where = urlsplit(url)
-        raise TryAgain(f"{where.scheme}://{where.netloc} does not answer: {_reason(error)}") from error
+        said = f"{where.scheme}://{where.netloc} does not answer: {_reason(error)}"
+        if places.is_here(url):
+            said += ". If it is the emulator, start it: make up"
+        elif isinstance(getattr(error, "reason", None), urllib3.exceptions.NameResolutionError):
+            said += ". If there is a network, the stack is gone: sign in to another one (exports sign-in --help)"
+        raise TryAgain(said) from error
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ import pytest
 from exports_cli import places, session
 from exports_cli.commands import exports
 from exports_cli.parameters import typed
+from exports_cli.trouble import StackGone
 from tests.unit import cli_stack
 from tests.unit.cli_stack import EXPORT_ID, REPORTS, Said, Stack, export, problem
 from tests.unit.support import ROOT
@@ -411,9 +412,57 @@ def test_every_fault_is_shown_with_its_pointer(signed: Cli, stack: Stack) -> Non
 
 
 def test_an_answer_that_is_no_json_is_no_answer(signed: Cli, stack: Stack) -> None:
-    stack.answer("GET /v1/reports", Said(200), Said(403, {"message": "Forbidden"}))
+    stack.answer("GET /v1/reports", Said(200), Said(400, {"message": "Bad request"}))
     assert "The API answered 200, and no JSON" in signed("reports").err
-    assert signed("reports").err == "exports: The API answered 403 (403): Forbidden\n"
+    assert signed("reports").err == "exports: The API answered 400 (400): Bad request\n"
+
+
+# What the emulator says of an API that it does not have, what API Gateway does, and what another program might.
+@pytest.mark.parametrize("said", [Said(404, {"message": "Not Found"}), Said(403, {"message": "Forbidden"}), Said(404)])
+def test_a_session_of_a_stack_that_is_gone_is_said_to_be_so(said: Said, signed: Cli, stack: Stack) -> None:
+    stack.answer("GET /v1/exports", said)
+    why = f"The stack of this session is gone, or was made anew ({stack.url}/v1 answered {said.status})"
+    assert signed("list") == Run(4, "", f"exports: {why}. Sign in again: exports sign-in --emulator\n")
+
+
+def test_a_session_of_a_user_pool_that_is_gone_is_said_to_be_so(signed: Cli, stack: Stack) -> None:
+    gone = Said(400, {"__type": "ResourceNotFoundException", "message": "User pool client client does not exist."})
+    stack.answer("GET /v1/exports", Said(401))
+    stack.answer("POST /", gone, gone)
+    ran = signed("list")
+    assert (ran.code, ran.err.count("\n")) == (4, 1)
+    assert ran.err.startswith(
+        "exports: The stack of this session is gone, or was made anew (Cognito: User pool client "
+    )
+    assert signed("sign-out") == Run(0, "", "Signed out ann@example.com.\n")
+
+
+def test_what_is_said_of_a_stack_that_is_gone_fits_where_it_was(
+    signed: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(StackGone("x", here=False)).endswith("Sign in again: exports sign-in --stack NAME")
+    monkeypatch.setenv("EXPORTS_TOKEN", "token")
+    stack.answer("GET /v1/exports", Said(404))
+    said = f"exports: There is no stack of Report Exports at {stack.url}/v1 (404): set EXPORTS_API_URL anew.\n"
+    assert signed("list") == Run(1, "", said)
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [
+        ("http://127.0.0.1:9", ". If it is the emulator, start it: make up"),
+        ("https://gone.invalid", ". If there is a network, the stack is gone: sign in to another one (exports sign-in"),
+    ],
+)
+def test_an_address_where_nobody_answers_is_told_with_what_to_do(
+    address: str, remedy: str, cli: Cli, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPORTS_TOKEN", "token")
+    monkeypatch.setenv("EXPORTS_API_URL", address)
+    ran = cli("list")
+    assert ran.code == 5
+    assert f"exports: {address} does not answer: " in ran.err
+    assert remedy in ran.err
 
 
 # ── Requesting ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -523,7 +572,7 @@ BUSY = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling.
     ("call", "said", "code", "hint"),
     [
         (f"GET /v1/exports/{EXPORT_ID}", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
-        (f"GET /v1/exports/{EXPORT_ID}", [Said(403, {"message": "No"})], 1, "To look at it: exports show {}"),
+        (f"GET /v1/exports/{EXPORT_ID}", [Said(400, {"message": "No"})], 1, "To look at it: exports show {}"),
         (f"GET /v1/exports/{EXPORT_ID}/file", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
         ("S3", [Said(500)] * 5, 5, "To go on: exports download {} -o 'my june.csv' --force"),
     ],
