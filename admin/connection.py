@@ -35,7 +35,10 @@ def connect(name: str) -> dict[str, Any]:
     Raises:
         Trouble: there is no such stack, or no way to it.
     """
-    if not _aws_is_set_up() and (emulator := stack.describe()):
+    if not _aws_is_set_up():
+        if not (emulator := stack.describe()):
+            aws = "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME"
+            raise deployment.Trouble(f"The emulator is not running. Start it: make up; {aws}.")
         os.environ |= deployment.environment(emulator["endpoint_url"]) | {"AWS_DEFAULT_REGION": emulator["region"]}
     found = deployment.find(name)
     os.environ |= {

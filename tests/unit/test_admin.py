@@ -175,13 +175,39 @@ def test_the_program_sets_itself_up_where_it_was_not(tmp_path: Path) -> None:
     shutil.copy(ROOT / "bin" / "exports-admin", tmp_path / "bin")
     (tmp_path / "python").write_text("#!/bin/sh\necho runs $@\n")
     (tmp_path / "python").chmod(0o755)
-    (tmp_path / "Makefile").write_text("setup:\n\techo Installing\n\tmkdir -p .venv/bin\n\tcp python .venv/bin\n")
+    (tmp_path / "Makefile").write_text(
+        "setup:\n\techo Installing\n\tmkdir -p .venv/bin\n\tcp python .venv/bin\n\ttouch .venv/ready-3.13\n"
+    )
     command = [str(tmp_path / "bin" / "exports-admin"), "dead-letters", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("runs -P -m admin dead-letters --json\n", "Installing\n")
     shutil.rmtree(tmp_path / ".venv")
     (tmp_path / "Makefile").write_text("setup:\n\tfalse\n")
     assert subprocess.run(command, capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("program", ["exports", "exports-admin"])
+def test_without_make_the_program_says_what_to_do(program: str, tmp_path: Path) -> None:
+    for name in ("dirname", "readlink", "ls"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "bin" / program, tmp_path / "bin")
+    run = subprocess.run([str(tmp_path / "bin" / program)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    said = f"{program}: install make first; with it, this program installs what it needs.\n"
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", said)
+
+
+def test_without_aws_and_emulator_it_says_how_to_start_or_name_a_stack(
+    account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OF_AWS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(stack, "describe", lambda: None)
+    said = (
+        "exports-admin: The emulator is not running. Start it: make up; "
+        "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME.\n"
+    )
+    assert admin("dead-letters") == Run(1, "", said)
 
 
 def test_where_nothing_says_anything_of_aws_the_running_emulator_is_meant(
