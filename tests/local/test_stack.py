@@ -132,8 +132,11 @@ def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, po
     assert not answers(port)
 
 
+LONG = f"with a space and ö/{'long' * 45}"
+
+
 def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Path, port: int) -> None:
-    project = tmp_path / "with a space and ö" / ("long" * 45)
+    project = tmp_path / LONG
     (project / ".local").mkdir(parents=True)
     for name in (".local/emulator", ".local/runtime", "local", "checks", "functions", "reports", "template.yaml"):
         (project / name).symlink_to(stack.ROOT / name)
@@ -147,6 +150,19 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
     assert answers(port)
     assert call("print(stack.down())") == "True"
     assert not answers(port)
+
+
+@pytest.mark.skipif("LONG_PATH" not in os.environ, reason="takes minutes; LONG_PATH=1 runs it")
+def test_a_clone_in_a_long_path_does_what_the_readme_says(tmp_path: Path, port: int) -> None:
+    """Of the last commit: everything is installed anew."""
+    project = tmp_path / LONG
+    subprocess.run(["git", "clone", "--quiet", str(stack.ROOT), str(project)], check=True)
+    for words in (["demo"], ["up"], ["test", "ARGS=tests/unit/test_planning.py"], ["down"]):
+        command = ["make", *words, f"PORT={port}", f"PYTHON={sys.executable}"]
+        environment = os.environ | {"COLUMNS": "20"}
+        run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert answers(port) == (words[0] in ("up", "test"))
 
 
 def test_an_emulator_that_was_killed_runs_no_more(state: Path, port: int, quick: None) -> None:
