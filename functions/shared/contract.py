@@ -23,13 +23,39 @@ class Fault(TypedDict):
     allowed: str
 
 
-_ANCHOR = re.compile(r"(\\.|\[(?:\\.|[^\]])*\])|\$", re.DOTALL)
+# A class of characters, an escape, a group with an extension, or a character that means something.
+_TOKEN = re.compile(r"\[(?:\\.|[^\]])*\]|\\.|\(\?<?.?|[$.]", re.DOTALL)
+_SPACE = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_ECMA = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACE}]", r"\S": f"[^{_SPACE}]"}
+_ECMA_GROUPS = ("(?:", "(?=", "(?!", "(?<=", "(?<!")
+_ECMA_LETTERS = "bBdDfnrsStuvwWx"
 
 
 def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
-    """``pattern`` as JSON Schema means it (ECMA-262): Python's ``$`` would also match before a last line feed."""
-    if isinstance(instance, str) and not re.search(_ANCHOR.sub(lambda found: found[1] or r"\Z", pattern), instance):
+    r"""``pattern`` as JSON Schema means it (ECMA-262).
+
+    For Python ``$`` also matches before a last line feed, ``\d`` any script's digits, ``\w`` and ``\b`` any letters.
+    """
+    expression = _TOKEN.sub(lambda found: _ECMA.get(found[0], found[0]), pattern)
+    if isinstance(instance, str) and not re.search(expression, instance, re.ASCII):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_FORMATS = FormatChecker()
+
+
+@_FORMATS.checks("regex", raises=re.error)
+def _is_pattern(value: object) -> bool:
+    """Whether it is a pattern to Python, and has nothing that ECMA-262 does not have: callers read it too."""
+    if not isinstance(value, str):
+        return True
+    re.compile(value)
+    for token in _TOKEN.findall(value):
+        if token.startswith("(?") and not token.startswith(_ECMA_GROUPS):
+            return False
+        if token.startswith("\\") and token[1].isalpha() and token[1] not in _ECMA_LETTERS:
+            return False
+    return True
 
 
 _Validator: type[Draft202012Validator] = cast(Any, validators).extend(Draft202012Validator, {"pattern": _pattern})
@@ -37,7 +63,7 @@ _Validator: type[Draft202012Validator] = cast(Any, validators).extend(Draft20201
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
     """A validator that also checks ``format``."""
-    return _Validator(schema, format_checker=FormatChecker())
+    return _Validator(schema, format_checker=_FORMATS)
 
 
 def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
@@ -48,7 +74,13 @@ def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> l
         for fault in _describe(error, cast(Any, checker.schema)):
             # One value that breaks two rules of its schema is one fault: what is allowed names them both.
             found.setdefault((fault["pointer"], fault["detail"]), fault)
-    return [found[place] for place in sorted(found)]
+    return [found[place] for place in sorted(found, key=lambda place: (_order(place[0]), place[1]))]
+
+
+def _order(where: str) -> list[tuple[bool, int, str]]:
+    """What pointers are sorted by: /2 before /10."""
+    steps = [(token, token.isascii() and token.isdigit() and len(token) < 10) for token in tokens(where)]
+    return [(not is_index, int(token) if is_index else 0, token) for token, is_index in steps]
 
 
 def event_contract(app_file: str) -> Draft202012Validator:

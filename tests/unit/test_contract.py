@@ -101,6 +101,58 @@ def test_faults_are_sorted_by_place_and_the_same_every_time() -> None:
     assert all(found(dict(reversed(wrong.items()))) == first for _ in range(3))
 
 
+def test_an_item_comes_before_one_with_a_higher_index() -> None:
+    rule = {"items": {"items": {"type": "string"}}}
+    faults = found([[""] * 11 + [0]] * 3 + [[0] * 11] + [[]] * 6 + [[0]], rule)
+    assert [pointer for pointer, _, _ in faults] == [
+        *("/0/11", "/1/11", "/2/11"),
+        *(f"/3/{index}" for index in range(11)),
+        "/10/0",
+    ]
+    names = found({"10": 0, "2": 0, "x": 0, "9" * 5000: 0}, {"additionalProperties": {"type": "string"}})
+    assert [pointer for pointer, _, _ in names] == ["/2", "/10", "/" + "9" * 5000, "/x"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "other"),
+    [
+        (r"^\d{3}$", "123", "\u0663\u0663\u0663"),
+        (r"^[\d]$", "1", "\u0663"),
+        (r"^\D$", "\u0663", "1"),
+        (r"^\w+$", "a_1", "\u00e9"),
+        (r"^a\b", "a\u00e9", "ab"),
+        (r"^\s$", "\ufeff", "\x1c"),
+        (r"^\S$", "\x1c", "\u00a0"),
+        (r"^.$", "\u00e9", "\u2028"),
+        (r"^[.$]$", "$", "a"),
+        (r"^\$\.$", "$.", "$a"),
+        (r"^a$", "a", "a\n"),
+        (r"b|a$", "xb", "a\n"),
+    ],
+)
+def test_a_pattern_means_what_ecma_262_says(pattern: str, matching: str, other: str) -> None:
+    assert found(matching, {"pattern": pattern}) == []
+    assert found(other, {"pattern": pattern}) != []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_one"),
+    [
+        *((pattern, True) for pattern in (r"^[A-Z]{3}$", r"\d\x41\u0041\/\.", "(?:a)(?=b)(?!c)(?<=d)(?<!e)", "[(?P]")),
+        *((pattern, False) for pattern in ("[", "(?i)a", "(?P<a>b)", "(?#a)", r"\Aa", r"a\Z", r"\p{L}", r"\N{DASH}")),
+    ],
+)
+def test_only_what_ecma_262_has_too_is_a_pattern(pattern: str, is_one: bool) -> None:
+    assert (found(pattern, {"format": "regex"}) == []) == is_one
+
+
+@pytest.mark.parametrize(
+    "day", ["\u0662013-01-01", "0000-01-01", "10000-01-01", "2013-01-01\n", "2013-1-1", "2013-02-29"]
+)
+def test_what_is_no_day_is_no_date(day: str) -> None:
+    assert found(day, {"format": "date"}) != []
+
+
 def test_the_whole_may_be_what_is_wrong() -> None:
     [fault] = contract.faults(CLOSED, [])
     assert fault == {"pointer": "", "detail": "[] is not allowed", "allowed": "a value of type object"}
