@@ -57,6 +57,8 @@ def _fill(found: dict[str, Any], *, replace: bool) -> None:
         Trouble: what is there is something else.
     """
     bucket, prefix = found["data_location"].removeprefix("s3://").split("/", 1)
+    if prefix.split("/")[0] in ("work", "exports"):
+        raise Trouble(f"What lies under {found['data_location']} expires. Deploy with another DataPrefix.")
     s3 = deployment.client("s3", found)
     files = {
         prefix + file.relative_to(sample_data.FOLDER).as_posix(): file for file in sample_data.write(sample_data.FOLDER)

@@ -178,9 +178,9 @@ def test_what_the_pipe_announces_keeps_the_published_schema(
         return {"id": export_id}
 
     def cancel() -> dict[str, Any]:
-        export = {"id": deployed.fabricate(caller.owner, "RUNNING")}
+        export = caller.get(f"/exports/{deployed.fabricate(caller.owner, 'RUNNING')}").json
         assert caller.delete(export).status == 202
-        return export
+        return dict(export)
 
     with deployed.listening(caller.owner) as announcements:
         made = announced(announcements, caller.make(**DAY))

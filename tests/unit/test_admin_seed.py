@@ -38,6 +38,7 @@ class Account:
         schema = [{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}]
         pool = self.cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], Schema=schema)
         self.pool = pool["UserPool"]["Id"]
+        self.folder = "data/"
 
     def describe(self, name: str) -> dict[str, Any]:
         return {
@@ -49,7 +50,7 @@ class Account:
             "user_pool_client_id": "client",
             "bucket": BUCKET,
             "table": "table",
-            "data_location": f"s3://{BUCKET}/data/",
+            "data_location": f"s3://{BUCKET}/{self.folder}",
             "dead_letters_url": "url",
             "state_machine_arn": "arn",
             "retention_days": 7,
@@ -179,6 +180,15 @@ def test_a_file_that_is_none_of_the_samples_is_never_touched(admin: Admin, accou
 
 
 # ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("folder", ["work/", "exports/data/"])
+def test_a_folder_whose_files_expire_is_not_filled(admin: Admin, account: Account, folder: str) -> None:
+    account.folder = folder
+    ran = admin("seed")
+    assert ran.code == 1
+    assert f"What lies under s3://{BUCKET}/{folder} expires. Deploy with another DataPrefix" in ran.err
+    assert account.keys() == []
 
 
 def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account) -> None:

@@ -55,8 +55,25 @@ def test_queues_executions_map_runs_and_the_api_are_watched() -> None:
         [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
         for queue in ("Unannounced", "DeadLetters", "Unreconciled", "Unmailed")
     ]
-    assert watched("AWS/SQS", "ApproximateNumberOfMessagesVisible") == queues
-    assert watched("AWS/SQS", "ApproximateAgeOfOldestMessage") == queues
+    watching = watched("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert watching == [queue for queue in queues for _ in ("at once", "for a week")]
+
+
+def test_a_queue_that_is_not_empty_for_a_week_is_told_however_often_its_messages_were_received() -> None:
+    """SQS leaves out of ApproximateAgeOfOldestMessage what was received three times ("CloudWatch metrics")."""
+    assert "ApproximateAgeOfOldestMessage" not in {alarm["MetricName"] for alarm in ALARMS.values()}
+    of_a_week = [alarm for name, alarm in ALARMS.items() if name.endswith("AgeAlarm")]
+    assert len(of_a_week) == 4
+    for alarm in of_a_week:
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (3600, 168, 160)
+        assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 1)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_cloudwatch_accepts_how_long_an_alarm_looks_back(name: str) -> None:
+    """Seven days at most, one day for periods below an hour ("PutMetricAlarm")."""
+    seconds = ALARMS[name]["Period"] * ALARMS[name]["EvaluationPeriods"]
+    assert seconds <= (604_800 if ALARMS[name]["Period"] >= 3600 else 86_400)
 
 
 @pytest.mark.parametrize("name", functions())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shared import aws
 from shared.errors import (
     ColumnMismatch,
+    InvalidDefinition,
     SourceChanged,
     SourceMissing,
     SourceSchemaMismatch,
@@ -60,6 +61,7 @@ def s3(server: str) -> Iterator[Any]:
             "AWS_ENDPOINT_URL": server,
             "DATA_BUCKET": BUCKET,
             "DATA_PREFIX": "data",
+            "EXPORTS_BUCKET": "exports-of-the-stack",
         }.items():
             patched.setenv(name, value)
         aws.s3.cache_clear()
@@ -403,3 +405,18 @@ def test_the_largest_unsigned_integers_are_filtered_too(s3: Any) -> None:
     huge = sales(amount=[2**63 + 1, 5]).cast({"amount": pl.UInt64})
     store(s3, "year=2020/month=1/a.parquet", huge, 1)
     assert [row["amount"] for row in read(query(amount=6))] == [2**63 + 1]
+
+
+@pytest.mark.parametrize("dataset", ["work", "exports/sales"])
+def test_the_exports_own_files_are_no_dataset(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
+    monkeypatch.setenv("DATA_PREFIX", "")
+    definition = {**DEFINITION, "source": {"type": "parquet", "dataset": dataset}}
+    with pytest.raises(InvalidDefinition, match=f"source.dataset: s3://{BUCKET}/{dataset}/ holds the exports'"):
+        parquet.plan(Query.of(definition, {}, "acme"))
+
+
+def test_a_dataset_of_another_bucket_may_be_called_so(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PREFIX", "")
+    with pytest.raises(SourceMissing, match=f"no Parquet file under s3://{BUCKET}/work/"):
+        parquet.plan(Query.of({**DEFINITION, "source": {"type": "parquet", "dataset": "work"}}, {}, "acme"))

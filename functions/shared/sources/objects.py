@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError, IncompleteReadError
 
 from shared import aws
-from shared.errors import ServiceUnavailable, SourceChanged, SourceUnavailable, SourceUnreadable
+from shared.errors import InvalidDefinition, ServiceUnavailable, SourceChanged, SourceUnavailable, SourceUnreadable
 from shared.work import is_missing, is_replaced
 
 if TYPE_CHECKING:
@@ -41,7 +41,15 @@ class Answer:
 
 
 def found(dataset: str) -> Iterator[Found]:
-    """The objects under ``<DataPrefix>/<dataset>/``, in the order of their keys."""
+    """The objects under ``<DataPrefix>/<dataset>/``, in the order of their keys.
+
+    Raises:
+        InvalidDefinition: it is where the exports bucket's own files lie, which expire.
+    """
+    of_exports = _bucket() == os.environ.get("EXPORTS_BUCKET")
+    if of_exports and folder(dataset).split("/")[0] in ("work", "exports"):
+        where = address(folder(dataset))
+        raise InvalidDefinition(f"source.dataset: {where} holds the exports' own files, which expire")
     pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=folder(dataset))
     for page in pages:
         for item in page.get("Contents", []):
