@@ -6,13 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from local.deployment import Trouble
 from shared import aws, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-_BATCH = 1000  # DeleteObjects takes no more
 _KEY = "key#"
 
 
@@ -96,33 +94,13 @@ def empty(prefix: str) -> tuple[int, int]:
     """Removes every object and every unfinished upload under a prefix; how many of each there were.
 
     Raises:
-        Trouble: S3 kept some.
+        botocore.exceptions.ClientError: S3 kept some.
     """
-    objects = broken_off = 0
+    broken_off = 0
     for upload in list(uploads(prefix)):
         try:
             aws.s3().abort_multipart_upload(Bucket=work.bucket(), Key=upload.key, UploadId=upload.upload_id)
         except aws.s3().exceptions.NoSuchUpload:  # it was completed, or aborted, meanwhile
             continue
         broken_off += 1
-    for keys in _batches(work.keys(prefix)):
-        named: Any = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        answer = aws.s3().delete_objects(Bucket=work.bucket(), Delete=named)
-        if errors := answer.get("Errors"):
-            first = errors[0]
-            raise Trouble(
-                f"{len(errors)} objects were not removed, the first {first.get('Key')}: {first.get('Message')}"
-            )
-        objects += len(keys)
-    return objects, broken_off
-
-
-def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for key in keys:
-        batch.append(key)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    return work.remove(work.keys(prefix)), broken_off

@@ -66,9 +66,9 @@ class Api:
         """Where the file is, signed now: ``{url, file_name, expires_at}``."""
         return dict(self._call("GET", f"{_path(export_id)}/file", headers={"Accept": "application/json"}).body)
 
-    def delete(self, export_id: str) -> Answer:
-        """Cancels an export that is active (202), removes one that has ended (204)."""
-        return self._call("DELETE", _path(export_id), repeatable=False)
+    def cancel(self, export_id: str) -> Answer:
+        """Cancels an export that is active; one that has ended is refused and keeps its file."""
+        return self._call("DELETE", f"{_path(export_id)}?if=active", repeatable=False)
 
     def retry(self, export_id: str) -> Answer:
         """Another attempt at an export that is FAILED or CANCELLED."""

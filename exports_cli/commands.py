@@ -396,14 +396,7 @@ def download_file(profile: str, *, export_id: str, wait: bool, output: Path | No
 @click.pass_obj
 def cancel(profile: str, *, export_id: str, as_json: bool) -> None:
     """Cancels an export that is queued or running."""
-    api = Api(session.current(profile))
-    export = api.export(export_id).body
-    # The API's DELETE removes an export that has ended, file and all, and nobody who cancels asks for that.
-    if export["status"] not in ACTIVE:
-        raise Trouble(f"The export is {export['status']}: there is nothing to cancel.")
-    answer = api.delete(export_id)
-    if answer.status == 204:
-        raise NoFile(f"{export_id} ended at the same moment, and was removed with its file.")
+    answer = Api(session.current(profile)).cancel(export_id)
     if not _show(answer.body, as_json=as_json):
         _print(f"{export_id} is {answer.body['status']}.")
 

@@ -43,9 +43,7 @@ class Once(Repeated):
     RETRY_AFTER_STATUS_CODES = frozenset({429})
 
 
-def _often(method: str, *, repeatable: bool) -> Retry:
-    if method == "DELETE":  # it cancels what is active and removes what has ended: who repeats it must look first
-        return Retry(total=0, redirect=0)
+def _often(*, repeatable: bool) -> Retry:
     if repeatable:
         busy = (429, 502, 503, 504)
         return Repeated(
@@ -92,7 +90,7 @@ def send(
         url: where to.
         body: to send.
         headers: to send.
-        repeatable: whether making the call twice does no harm; a DELETE is never repeated.
+        repeatable: whether making the call twice does no harm.
         stream: leaves the body to be read.
 
     Raises:
@@ -104,7 +102,7 @@ def send(
             url,
             body=body,
             headers=dict(headers or {}),
-            retries=_often(method, repeatable=repeatable),
+            retries=_often(repeatable=repeatable),
             redirect=False,
             preload_content=not stream,
             decode_content=False,

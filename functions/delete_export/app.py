@@ -1,17 +1,23 @@
 """DELETE /exports/{id}: cancels an export that is active, removes one that has ended."""
 
+import time
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
-from shared import attempts, aws, clock, records, result, work
+from shared import attempts, aws, clock, contract, problems, records, result, work
 from shared.busy import busy, busy_when_aws_is
-from shared.exports import find, progress_of, represent
+from shared.exports import find, progress_of, represent, status
 from shared.function import Event, function
-from shared.http import Answer, Request, serve
+from shared.http import Answer, Problem, Request, invalid, serve
 from shared.records import ACTIVE, Record
 from shared.telemetry import logger
 
 _ROUNDS = 3
+_BUDGET_SECONDS = 8
+"""After which nothing more is removed: the function has 15, and the last call of AWS may take some."""
+_QUERY = {"type": "object", "additionalProperties": False, "properties": {"if": {"enum": ["active"]}}}
 
 
 @function(__file__)
@@ -22,12 +28,21 @@ def handler(event: Event) -> Any:
 
 @busy_when_aws_is("Nothing was changed")
 def delete_export(request: Request) -> Answer:
-    """Cancels or removes the export, by what it is; when it becomes something else meanwhile, by what it is then."""
+    """Cancels or removes the export, by what it is; when it becomes something else meanwhile, by what it is then.
+
+    With ``?if=active`` it only cancels, also when the export ends meanwhile.
+    """
+    request.identify()
+    if found := contract.faults(_QUERY, request.query):
+        raise invalid(found)
     for _ in range(_ROUNDS):
         record = find(request)
         if record["status"] in ACTIVE:
             if cancelled := _cancel(record):
                 return Answer(HTTPStatus.ACCEPTED, represent(request, cancelled, progress_of(cancelled)))
+        elif "if" in request.query:
+            detail = f"The export is {status(record)}: there is nothing to cancel. Nothing was changed."
+            raise Problem(problems.NOT_ACTIVE, detail)
         elif _remove(record):
             return Answer(HTTPStatus.NO_CONTENT)
     raise busy("The export keeps changing. Send the request again.")
@@ -53,14 +68,25 @@ def _already_cancelled(record: Record) -> Record | None:
 
 @busy_when_aws_is("Not everything was removed")
 def _remove(record: Record) -> bool:
-    """Removes the files, then the record that leads to them; False when the export is something else by now."""
+    """Removes the files and the work files, then the record that leads to them; False when it is another by now.
+
+    Both hold rows. Whoever is interrupted leaves the record, so that the same request removes the rest.
+    """
     if record["status"] == "CANCELLED":  # the execution may run on, when it could not be stopped
         attempts.stop(record)
     named = {record["file_key"]} if "file_key" in record else set()
     # Up to this attempt: the export may be retried meanwhile, and the next one make its file.
-    for key in named | set(result.files(record, range(record["attempt"] + 1))):
-        aws.prompt_s3().delete_object(Bucket=work.bucket(), Key=key)
+    files = named | set(result.files(record, range(record["attempt"] + 1)))
+    work.remove(_while_there_is_time(chain(files, work.keys(work.folder(record["export_id"])))))
     removed = records.remove(record) or records.get(record["owner"], record["export_id"]) is None
     if removed:
         logger.info("removed")
     return removed
+
+
+def _while_there_is_time(keys: Iterable[str]) -> Iterator[str]:
+    deadline = time.monotonic() + _BUDGET_SECONDS
+    for key in keys:
+        if time.monotonic() > deadline:
+            raise busy("There is more to remove than one request has time for. Send the request again to go on.")
+        yield key

@@ -87,6 +87,13 @@ NOT_READY = ProblemType(
     "The export is QUEUED, RUNNING, FAILED or CANCELLED: only one that is SUCCEEDED has a file.",
     "Ask for the export until it is SUCCEEDED; retry it when it is FAILED or CANCELLED.",
 )
+NOT_ACTIVE = ProblemType(
+    "not-active",
+    "The export is not active",
+    HTTPStatus.CONFLICT,
+    "`DELETE` was sent with `if=active`, and the export has ended. Nothing was changed.",
+    "Send `DELETE` without `if` to remove the export with its file.",
+)
 NOT_RETRYABLE = ProblemType(
     "not-retryable",
     "The export cannot be retried",
@@ -142,7 +149,8 @@ BUSY = ProblemType(
     "busy",
     "The service is busy",
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "AWS throttles or does not answer. `detail` says whether something may have been done.",
+    "AWS throttles or does not answer, or an export has more objects than one request has time to remove. `detail` "
+    "says whether something may have been done.",
     "Send the request again after `Retry-After` seconds, with the same `Idempotency-Key` where it had one.",
     {"Retry-After": "5"},
 )
@@ -163,6 +171,7 @@ CATALOGUE = (
     NO_SUCH_EXPORT,
     NO_SUCH_RESOURCE,
     NOT_READY,
+    NOT_ACTIVE,
     NOT_RETRYABLE,
     EXPIRED,
     TOO_LARGE,

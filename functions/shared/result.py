@@ -51,9 +51,15 @@ def folder(record: Record) -> str:
 
 
 def files(record: Record, attempts: range) -> Iterator[str]:
-    """Keys of the files of these attempts at an export, found page by page."""
+    """Keys of the files of these attempts at an export, found page by page.
+
+    What lies beside them, such as the folder's own marker that a console leaves, counts as a file of every attempt.
+    """
     prefix = folder(record)
-    return (found for found in work.keys(prefix) if int(found.removeprefix(prefix).split("/")[0]) in attempts)
+    for found in work.keys(prefix):
+        attempt = found.removeprefix(prefix).split("/")[0]
+        if not attempt.isdecimal() or int(attempt) in attempts:
+            yield found
 
 
 def receipts(files: Work, plan: Plan) -> list[Receipt]:

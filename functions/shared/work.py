@@ -15,14 +15,15 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
 from shared import aws
-from shared.errors import EngineChanged
+from shared.errors import EngineChanged, PartChanged
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENGINE_VERSION = "4"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
+_BATCH = 250
+"""Objects that are removed at once. S3 takes 1,000, but may then answer later than a prompt client waits."""
 
 
 class SortKey(TypedDict):
@@ -158,9 +161,13 @@ class Work:
         """plan.json, for those that carry it out.
 
         Raises:
+            PartChanged: it was removed since, as DELETE does when it meets a retry.
             EngineChanged: another version was deployed since it was planned.
         """
-        plan: Plan = _get_json(f"{self.folder}plan.json")
+        key = f"{self.folder}plan.json"
+        plan: Plan | None = _there(lambda: _get_json(key))
+        if plan is None:
+            raise PartChanged(f"{key} was removed since it was written")
         if plan["engine"] != ENGINE_VERSION:
             raise EngineChanged(f"the plan is of engine {plan['engine']}; {ENGINE_VERSION} is deployed since")
         return plan
@@ -196,6 +203,27 @@ def keys(prefix: str) -> Iterator[str]:
     for page in aws.prompt_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
         for item in page.get("Contents", []):
             yield item["Key"]
+
+
+def remove(keys: Iterable[str]) -> int:
+    """Removes objects from the exports bucket, many at a call ("DeleteObjects"); one that is gone is no matter.
+
+    Returns:
+        How many.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 kept one of them.
+    """
+    rest, removed = iter(keys), 0
+    while batch := list(islice(rest, _BATCH)):
+        objects: Any = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+        for error in aws.prompt_s3().delete_objects(Bucket=bucket(), Delete=objects).get("Errors", []):
+            message = f"{error.get('Key')}: {error.get('Message')}"
+            status = {"HTTPStatusCode": 500 if error.get("Code") == "InternalError" else 400}
+            response: Any = {"Error": {"Code": error.get("Code"), "Message": message}, "ResponseMetadata": status}
+            raise ClientError(response, "DeleteObjects")
+        removed += len(batch)
+    return removed
 
 
 def current_plan(export_id: str) -> Plan | None:

@@ -156,8 +156,9 @@ class Laws:
         """The file that a SUCCEEDED record names is there, to the byte."""
         stored = self.world.memory.objects.get(record["file_key"])
         assert stored is not None, f"{record['export_id']} is SUCCEEDED without a file"
-        parts = self.world.memory.objects[f"work/{record['export_id']}/{record['plan']}/parts.json"]
-        version = json.loads(parts.body)[0]["sources"][0]["etag"]
+        # It may be removed: by a DELETE that was killed, or goes on, after it met a retry.
+        parts = self.world.memory.written[f"work/{record['export_id']}/{record['plan']}/parts.json"]
+        version = json.loads(parts)[0]["sources"][0]["etag"]
         right = self.world.dataset.file(version)
         assert stored.body == right
         assert (record["bytes"], record["crc32"]) == (len(right), f"{zlib.crc32(right):08x}")

@@ -53,6 +53,7 @@ class Memory:
     before: list[tuple[datetime.datetime, Key, Item | None]] = field(default_factory=list)
     """What each change replaced, and when."""
     objects: dict[str, Stored] = field(default_factory=dict)
+    written: dict[str, bytes] = field(default_factory=dict)  # whether it is there still or not
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     letters: list[str] = field(default_factory=list)
     _numbers: int = 0
@@ -165,6 +166,11 @@ class Memory:
         self.objects.pop(Key, None)
         return {}
 
+    def delete_objects(self, Delete: Item, **_: Any) -> Item:  # noqa: N803
+        for each in Delete["Objects"]:
+            self.objects.pop(each["Key"], None)
+        return {}
+
     def list_objects_v2(self, Prefix: str, Delimiter: str = "", **_: Any) -> Item:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
         if Delimiter:
@@ -208,6 +214,7 @@ class Memory:
 
     def _store(self, key: str, body: bytes, etag: str, crc32: str | None = None) -> Stored:
         # S3 tells the time of an object in whole seconds.
+        self.written[key] = body
         self.objects[key] = Stored(body, etag, self.now().replace(microsecond=0), crc32)
         return self.objects[key]
 

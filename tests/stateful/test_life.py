@@ -44,6 +44,7 @@ DECISIVE = {
     "SendMessage",
     "PutObject",
     "DeleteObject",
+    "DeleteObjects",
     "CompleteMultipartUpload",
 }
 # Up to where an execution goes on. In AssembleFile its worker stops too: before the file is there, and after.

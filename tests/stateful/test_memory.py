@@ -193,6 +193,9 @@ def test_s3_in_memory_is_motos() -> None:
         for _ in range(2):
             s3.delete_object(Bucket=bucket, Key="work/b")
             assert list(work.keys("work/b")) == []
+        for _ in range(2):
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "work/a/2/plan.json"}], "Quiet": True})
+            assert list(work.keys("work/a/2/")) == []
         for read in (s3.get_object, s3.head_object):
             with pytest.raises(ClientError):
                 read(Bucket=bucket, Key="work/b")

@@ -1,12 +1,15 @@
 """DELETE /exports/{id}: what is cancelled, what is stopped, what is removed, and what stays."""
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import attempts, aws, records
+from delete_export import app
+from shared import attempts, aws, records, work
 from tests.unit.support import (
     EXPORT_ID,
     HERE,
@@ -39,8 +42,13 @@ OUTCOMES = {"custom_domain": 202, "malformed_id": 404, "typical": 202}
 def delete(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> Delete:
     """Sends an event of events/delete_export/, with another id or claims where given."""
 
-    def delete(case: str = "typical", export_id: str | None = None, claims: dict[str, str] | None = None) -> Answer:
-        given = event(f"delete_export/{case}")
+    def delete(
+        case: str = "typical",
+        export_id: str | None = None,
+        claims: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> Answer:
+        given = event(f"delete_export/{case}") | {"queryStringParameters": query}
         given["requestContext"]["authorizer"]["claims"] |= claims or {}
         if export_id is not None:
             given["pathParameters"] = {"id": export_id}
@@ -241,19 +249,72 @@ def test_an_export_without_a_file_is_removed_with_whatever_its_attempts_left(
     cloud.write(record | {"attempt": 2})
     for attempt in (1, 2):
         cloud.put(file_key(attempt=attempt), "a file that no record names")
-    cloud.put(f"work/{EXPORT_ID}/plan", "what expires by itself")
     assert delete().status == 204
-    assert cloud.records() == []
-    assert cloud.keys() == [f"work/{EXPORT_ID}/plan"]
+    assert (cloud.records(), cloud.keys()) == ([], [])
 
 
-def test_the_file_goes_before_the_record(delete: Delete, cloud: Cloud, calls: Calls) -> None:
+@pytest.mark.parametrize("record", [succeeded(), failed(), cancelled()], ids=lambda record: record["status"])
+def test_the_rows_in_its_parts_are_removed_too(
+    record: dict[str, Any], delete: Delete, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_BATCH", 3)
+    cloud.write(record)
+    for name in ("one/plan.json", *(f"two/parts/{part:06}" for part in range(5)), "two/receipts/000000.json"):
+        cloud.put(f"work/{EXPORT_ID}/{name}", "rows")
+    cloud.put(f"work/{number(1)}/two/parts/000000", "another export's")
+    calls.made.clear()
+    assert delete().status == 204
+    assert calls.made.count("DeleteObjects") == 3
+    assert (cloud.records(), cloud.keys()) == ([], [f"work/{number(1)}/two/parts/000000"])
+
+
+@pytest.mark.parametrize("marker", [f"exports/UA/{OWNER.split('#')[1]}/{EXPORT_ID}/", f"work/{EXPORT_ID}/"])
+def test_the_marker_of_a_folder_is_removed_with_what_is_in_it(marker: str, delete: Delete, cloud: Cloud) -> None:
+    """A console that makes a folder leaves an object whose key ends in a slash."""
+    cloud.write(succeeded())
+    cloud.put(file_key(), "a file")
+    cloud.put(marker, "")
+    assert delete().status == 204
+    assert (cloud.records(), cloud.keys()) == ([], [])
+
+
+def test_the_files_go_before_the_record(delete: Delete, cloud: Cloud, calls: Calls) -> None:
     """Else a file could be left that nothing leads to."""
     cloud.write(succeeded())
     cloud.put(file_key(), "a file")
     calls.made.clear()
     delete()
-    assert calls.made == ["GetItem", "ListObjectsV2", "DeleteObject", "DeleteItem"]
+    assert calls.made == ["GetItem", "ListObjectsV2", "ListObjectsV2", "DeleteObjects", "DeleteItem"]
+
+
+def test_more_than_one_request_has_time_for_is_removed_by_several(
+    delete: Delete, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "_BATCH", 1)
+    cloud.write(succeeded())
+    for part in range(5):
+        cloud.put(f"work/{EXPORT_ID}/plan/parts/{part:06}", "rows")
+    moments = itertools.count(step=3)  # each look at the clock is three seconds later: there is time for two objects
+    monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    seen = [(delete().status, len(cloud.records()), len(cloud.keys())) for _ in range(6)]
+    assert seen == [(503, 1, 4), (503, 1, 3), (503, 1, 2), (503, 1, 1), (204, 0, 0), (404, 0, 0)]
+
+
+@pytest.mark.parametrize(("code", "answer"), [("SlowDown", 503), ("InternalError", 503), ("AccessDenied", None)])
+def test_an_object_that_s3_keeps_keeps_the_record(
+    code: str, answer: int | None, delete: Delete, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeleteObjects answers 200 and says of each object what happened to it."""
+    cloud.write(succeeded())
+    cloud.put(file_key(), "a file")
+    kept = {"Errors": [{"Key": file_key(), "Code": code, "Message": "made by the test"}]}
+    monkeypatch.setattr(aws.prompt_s3(), "delete_objects", lambda **_: kept)
+    if answer:
+        assert busy(delete())
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            delete()
+    assert [record["status"] for record in cloud.records()] == ["SUCCEEDED"]
 
 
 def test_the_execution_of_a_cancelled_export_is_stopped_before_its_record_goes(
@@ -275,7 +336,7 @@ def test_the_execution_of_a_failed_export_may_still_send_its_letter(delete: Dele
 
 
 @pytest.mark.parametrize("failure", ["ThrottlingException", NO_ANSWER])
-@pytest.mark.parametrize("operation", ["StopExecution", "ListObjectsV2", "DeleteObject", "DeleteItem"])
+@pytest.mark.parametrize("operation", ["StopExecution", "ListObjectsV2", "DeleteObjects", "DeleteItem"])
 def test_what_cannot_be_removed_whole_can_be_removed_again(
     operation: str, failure: str | Exception, delete: Delete, cloud: Cloud, calls: Calls
 ) -> None:
@@ -309,6 +370,50 @@ def test_another_error_of_aws_is_not_swallowed(
     calls.fail(operation, "AccessDeniedException")
     with pytest.raises(ClientError):
         delete()
+
+
+# ── Only if it is active ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("record", [queued(), running()], ids=lambda record: record["status"])
+def test_who_asks_to_cancel_only_cancels_what_is_active(record: dict[str, Any], delete: Delete, cloud: Cloud) -> None:
+    cloud.write(record)
+    answered = delete(query={"if": "active"})
+    assert (answered.status, answered.body["status"]) == (202, "CANCELLED")
+
+
+@pytest.mark.parametrize("record", [succeeded(), failed(), cancelled()], ids=lambda record: record["status"])
+def test_who_asks_to_cancel_only_removes_nothing(record: dict[str, Any], delete: Delete, cloud: Cloud) -> None:
+    cloud.write(record)
+    cloud.put(file_key(), "a file")
+    answered = delete(query={"if": "active"})
+    assert (answered.status, kind(answered)) == (409, "not-active")
+    said = f"The export is {record['status']}: there is nothing to cancel. Nothing was changed."
+    assert answered.body["detail"] == said
+    assert (cloud.records(), cloud.keys()) == ([record], [file_key()])
+
+
+def test_an_export_that_ends_while_it_is_to_be_cancelled_keeps_its_file(
+    delete: Delete, cloud: Cloud, meanwhile: Any
+) -> None:
+    cloud.write(running())
+    cloud.put(file_key(), "a file")
+    meanwhile("cancel", lambda: cloud.write(succeeded()))
+    assert kind(delete(query={"if": "active"})) == "not-active"
+    assert (cloud.records(), cloud.keys()) == ([succeeded()], [file_key()])
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "allowed"), [({"if": "ended"}, "/if", 'one of "active"'), ({"fi": "active"}, "/fi", "if")]
+)
+def test_a_condition_that_is_not_understood_removes_nothing(
+    query: dict[str, str], pointer: str, allowed: str, delete: Delete, cloud: Cloud
+) -> None:
+    cloud.write(succeeded())
+    answered = delete(query=query)
+    assert (answered.status, kind(answered)) == (400, "invalid-request")
+    assert [(each["pointer"], each["allowed"]) for each in answered.body["errors"]] == [(pointer, allowed)]
+    assert cloud.records() == [succeeded()]
 
 
 # ── When somebody else is faster ────────────────────────────────────────────────────────────────────────────────────

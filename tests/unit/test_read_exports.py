@@ -277,6 +277,23 @@ def test_progress_is_the_number_of_receipts(receipts: int, get: Get, cloud: Clou
     assert get().body["progress"] == {"parts_done": receipts, "parts_total": 3}
 
 
+def test_the_markers_of_folders_are_no_receipts_and_no_plans(get: Get, cloud: Cloud) -> None:
+    """A console that makes a folder leaves an object whose key ends in a slash."""
+    cloud.write(running())
+    plan(cloud, PLAN, 3, receipts=1)
+    for marker in ("", f"{OTHER_PLAN}/", f"{PLAN}/", f"{PLAN}/receipts/"):
+        cloud.put(f"work/{EXPORT_ID}/{marker}", "")
+    assert get().body["progress"] == {"parts_done": 1, "parts_total": 3}
+
+
+def test_a_plan_that_is_removed_while_it_is_looked_for_is_none(get: Get, cloud: Cloud, calls: Calls) -> None:
+    """As DeleteExport does, beside a page that shows the export."""
+    cloud.write(failed())
+    plan(cloud, PLAN, 3, receipts=1)
+    calls.fail("GetObject", "NoSuchKey")
+    assert get().body["progress"] == {"parts_done": 0, "parts_total": None}
+
+
 @pytest.mark.parametrize(("older", "newer"), [(PLAN, OTHER_PLAN), (OTHER_PLAN, PLAN)])
 def test_the_newest_plan_counts(older: str, newer: str, get: Get, cloud: Cloud) -> None:
     cloud.write(running())

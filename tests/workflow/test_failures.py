@@ -210,6 +210,13 @@ def test_an_engine_that_is_deployed_before_the_file_is_put_together(
     world.assert_failed(world.run(), "AssembleFile", "EngineChanged")
 
 
+def test_a_plan_that_is_removed_on_the_way_is_told_and_may_be_made_again(world: World) -> None:
+    """As a DELETE does that has seen the attempt before, while it is retried."""
+    world.cloud.before("AssembleFile", lambda _: world.delete(world.work("plan.json")[0]))
+    said = world.assert_failed(world.run(), "AssembleFile", "PartChanged")
+    assert "plan.json was removed since it was written" in said
+
+
 def test_a_missing_receipt_makes_no_short_file(world: World) -> None:
     world.cloud.before("AssembleFile", lambda _: world.delete(world.work("receipts/000002")[0]))
     said = world.assert_failed(world.run(), "AssembleFile", "RowsMissing")

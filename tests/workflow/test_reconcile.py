@@ -141,6 +141,19 @@ def test_a_fault_while_it_looks_decides_nothing(world: World, monkeypatch: pytes
     assert world.record["status"] == "SUCCEEDED"
 
 
+def test_the_marker_of_a_folder_among_the_files_is_removed_with_what_nobody_wants(world: World) -> None:
+    """A console that makes a folder leaves an object whose key ends in a slash."""
+    execution = world.run()
+    world.write(status="CANCELLED", active_owner="settling")
+    tenant, user = OWNER.split("#")
+    for marker in ("", "1/"):
+        world.put(f"exports/{tenant}/{user}/{EXPORT_ID}/{marker}", b"")
+    world.reconcile(seconds=FIFTEEN)
+    assert not world.unsettled()
+    assert [key for key in world.cloud.keys("exports/") if key.endswith("/")] == []
+    assert execution.status == "SUCCEEDED"
+
+
 # The execution is over, nothing was made
 
 
