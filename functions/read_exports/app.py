@@ -4,7 +4,6 @@ import datetime
 import os
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from itertools import islice
 from typing import Any
 
 from shared import aws, clock, contract, cursors, problems, records, work
@@ -18,6 +17,8 @@ from shared.work import Work
 
 _URL_SECONDS = 300
 _PAGE = 20
+_EXAMINED = 500
+"""Records that are looked at for one page, a hundred at a call: the status is no key of the table."""
 _THREADS = 8
 
 
@@ -35,15 +36,17 @@ def handler(event: Event) -> Any:
 
 @busy_when_aws_is("Nothing was changed")
 def list_exports(request: Request) -> Answer:
-    """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page."""
+    """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page.
+
+    A page of a narrowed list may have fewer exports than asked for, or none, where many are of another status.
+    """
     owner = request.identify().owner
     wanted, limit, before = _page(request.query, owner)
-    found = records.newest_first(owner, before)
-    page = list(islice((record for record in found if wanted in (None, status(record))), limit + 1))
+    page, last = _matching(owner, wanted, limit, before)
     with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
-        progress = list(pool.map(_progress, page[:limit]))
-    shown = [represent(request, record, known) for record, known in zip(page, progress, strict=False)]
-    cursor = cursors.write(page[limit - 1]["export_id"], owner, wanted) if len(page) > limit else None
+        progress = list(pool.map(_progress, page))
+    shown = [represent(request, record, known) for record, known in zip(page, progress, strict=True)]
+    cursor = cursors.write(last, owner, wanted) if last else None
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
 
@@ -93,6 +96,19 @@ def show_limits(request: Request) -> Answer:
         "retention_days": int(os.environ["RETENTION_DAYS"]),
     }
     return Answer(HTTPStatus.OK, body)
+
+
+def _matching(owner: str, wanted: str | None, limit: int, before: str | None) -> tuple[list[Record], str | None]:
+    """The next exports of a list, and the id after which it goes on; None at its end."""
+    page: list[Record] = []
+    for examined, record in enumerate(records.newest_first(owner, before), start=1):
+        if wanted in (None, status(record)):
+            if len(page) == limit:
+                return page, page[-1]["export_id"]
+            page.append(record)
+        if examined == _EXAMINED:
+            return page, record["export_id"]
+    return page, None
 
 
 def _progress(record: Record) -> Progress:

@@ -1,8 +1,9 @@
 """The cursor of a page of exports: where the list goes on, for one caller and one filter (docs/adr/0013-cursors.md).
 
-Base64url (RFC 4648, section 5, no padding) of 32 bytes: the id of the page's last export, then the first half of a
-SHA-256 of that id, the owner and the filter. It opens nothing, for the list is read under the caller's own key; the
-digest is there so that a cursor that was changed, or is of another list, is refused, not taken for a place in this one.
+Base64url (RFC 4648, section 5, no padding) of 32 bytes: the id of the export that was looked at last, shown on the page
+or not, then the first half of a SHA-256 of that id, the owner and the filter. It opens nothing, for the list is read
+under the caller's own key; the digest is there so that a cursor that was changed, or is of another list, is refused and
+not taken for a place in this one.
 """
 
 import base64

@@ -634,11 +634,13 @@ def test_reports_are_listed_and_explained(signed: Cli) -> None:
 
 def test_exports_are_listed_page_by_page(signed: Cli, stack: Stack) -> None:
     first = Said(200, {"exports": [export("RUNNING")] * 2, "cursor": "next=1"})
-    stack.answer("GET /v1/exports", first)
+    empty = Said(200, {"exports": [], "cursor": "next=2"})
+    stack.answer("GET /v1/exports", first, empty)
     ran = signed("list", "--status", "running", "-n", "3", "--json")
     assert len(json.loads(ran.out)) == 3
     asked = [each.path for each in stack.calls("GET /v1/exports")]
-    assert asked == ["/v1/exports?limit=100&status=RUNNING", "/v1/exports?limit=100&status=RUNNING&cursor=next%3D1"]
+    every = "/v1/exports?limit=100&status=RUNNING"
+    assert asked == [every, f"{every}&cursor=next%3D1", f"{every}&cursor=next%3D2"]
     stack.answer("GET /v1/exports", Said(200, {"exports": [], "cursor": None}))
     assert signed("list").out == "There are no such exports.\n"
 

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from read_exports import app
 from shared import aws, cursors
 from tests.unit.support import (
     CREATED,
@@ -589,6 +590,22 @@ def test_a_narrowed_list_has_full_pages(get: Get, cloud: Cloud) -> None:
     assert ids(first) == [number(9), number(6), number(3)]
     second = get("list", query={"status": "RUNNING", "limit": "3", "cursor": first.body["cursor"]})
     assert (ids(second), second.body["cursor"]) == ([number(0)], None)
+
+
+def test_so_many_records_are_looked_at_for_a_page_and_no_more(
+    get: Get, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are of another status: the page is short, or empty, and its cursor leads on."""
+    monkeypatch.setattr(app, "_EXAMINED", 100)
+    cloud.write(*[failed(number(index)) if index in (20, 210) else succeeded(number(index)) for index in range(240)])
+    found, cursor, queries = [], None, []
+    while not queries or cursor:
+        calls.made.clear()
+        answered = get("list", query={"status": "FAILED", "limit": "2"} | ({"cursor": cursor} if cursor else {}))
+        found.append(ids(answered))
+        cursor, _ = answered.body["cursor"], queries.append(calls.made.count("Query"))
+    assert found == [[number(210)], [], [number(20)]]
+    assert max(queries) <= 2
 
 
 @pytest.mark.parametrize(
