@@ -102,6 +102,10 @@ class EngineChanged(ExportError):
     """A plan was made by another version of the engine: parts of two versions would not fit into one file."""
 
 
+class EngineFailed(ExportError):
+    """A library in Rust, such as the engine (polars), panicked: it met a defect of its own."""
+
+
 class NotRunning(ExportError):
     """The record is no longer RUNNING this attempt: it was cancelled, retried or removed."""
 
@@ -166,6 +170,11 @@ EXPLANATIONS = {
     "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
     "EngineChanged": Explanation(
         "A new version was deployed during the export", True, "Retry: the new attempt makes every part anew."
+    ),
+    "EngineFailed": Explanation(
+        "The engine failed on the data",
+        False,
+        "Tell the operators: the engine has a defect, and the detail says where. Other parameters may avoid it.",
     ),
     "States.Timeout": Explanation(
         "A step took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters."

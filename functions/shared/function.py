@@ -6,7 +6,7 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared import aws, contract
-from shared.errors import ServiceUnavailable
+from shared.errors import EngineFailed, ServiceUnavailable
 from shared.telemetry import follow, logger, metrics, tracer
 
 Event = dict[str, Any]
@@ -22,6 +22,7 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
     Raises:
         InvalidEvent: when the event breaks the contract.
         ServiceUnavailable: when AWS throttled or did not answer, whatever the SDK tried.
+        EngineFailed: when a library in Rust panicked.
     """
     rules = contract.event_contract(app_file)
 
@@ -38,6 +39,10 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
                 if aws.is_transient(error):
                     raise ServiceUnavailable(str(error)) from error
                 raise
+            except BaseException as error:
+                if not _is_panic(error):
+                    raise
+                raise EngineFailed(f"a library panicked: {error}") from error
             finally:
                 if metrics.metric_set:
                     metrics.flush_metrics()
@@ -45,3 +50,12 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
         return cast(Handler, handler)
 
     return frame
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust, such as polars, met a defect of its own.
+
+    PyO3 derives PanicException from BaseException, makes one for each library and exports none, so its name tells.
+    Lambda catches Exception only: a panic would end the process, which looks as if it had run out of memory.
+    """
+    return f"{type(error).__module__}.{type(error).__name__}" == "pyo3_runtime.PanicException"

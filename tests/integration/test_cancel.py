@@ -67,13 +67,14 @@ def test_a_finished_export_is_gone_from_everywhere(caller: Caller, deployed: Dep
     accepted = caller.post(flights(**DAY), Idempotency_Key="monday").json
     export = caller.follow(accepted).end
     link = caller.signed(export)["url"]
+    caller.call("DELETE", f"/exports/{export['id']}?if=active").problem(409, "not-active")
     assert http("GET", link).status == 200
     assert caller.delete(export).status == 204
     caller.get(export["links"]["self"]).problem(404, "no-such-export")
     caller.get(export["links"]["file"]).problem(404, "no-such-export")
     caller.delete(export).problem(404, "no-such-export")
     assert http("GET", link).status == 404
-    assert deployed.keys(deployed.files_of(caller)) == []
+    assert deployed.keys(deployed.files_of(caller)) + deployed.keys(f"work/{export['id']}/") == []
     assert caller.exports() == []
     problem = caller.post(flights(**DAY), Idempotency_Key="monday").problem(422, "idempotency-key-reused")
     assert "was removed" in problem["detail"]

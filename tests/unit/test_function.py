@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from shared import telemetry
-from shared.errors import ServiceUnavailable
-from tests.unit.support import EXPORT_ID, OWNER, Answer, Calls, Cloud, event
+from shared.errors import EngineFailed, ServiceUnavailable
+from shared.function import function
+from tests.unit.support import EXPORT_ID, OWNER, ROOT, Answer, Calls, Cloud, Context, event
 
 Api = Callable[[str, Any], Answer]
 
@@ -80,6 +82,27 @@ def test_what_aws_refuses_for_now_has_a_name_that_the_machine_retries(
     calls.fail("GetItem", failure)
     with pytest.raises(named):
         handler("AssembleFile")(event("assemble_file/typical"))
+
+
+def test_a_panic_of_the_engine_is_an_error_with_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real one of polars: it is no Exception, and would end the process as if its memory were full."""
+
+    def panic(_: Any) -> None:
+        pl.select(pl.lit(2**62).cast(pl.Datetime("ms")).cast(pl.String))
+
+    frame = function(str(ROOT / "functions" / "assemble_file" / "app.py"))
+    with pytest.raises(EngineFailed, match="a library panicked: invalid or out-of-range datetime"):
+        frame(panic)(event("assemble_file/typical"), Context())
+
+
+@pytest.mark.parametrize("ended", [SystemExit(1), KeyboardInterrupt()], ids=repr)
+def test_what_is_to_end_the_process_ends_it(ended: BaseException) -> None:
+    def end(_: Any) -> None:
+        raise ended
+
+    frame = function(str(ROOT / "functions" / "assemble_file" / "app.py"))
+    with pytest.raises(type(ended)):
+        frame(end)(event("assemble_file/typical"), Context())
 
 
 def test_the_log_holds_neither_the_token_nor_the_body(
