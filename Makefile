@@ -48,7 +48,7 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## l
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
 docs: .venv/ready-$(VERSION)  ## make functions/list_reports/openapi.json and docs/problems.md of the code anew
-	@.venv/bin/python -m documents
+	@.venv/bin/python -m generated
 
 up: port $(READY)  ## start the AWS emulator with the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"
@@ -66,7 +66,7 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
 
 deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build, deploy to your AWS account; asks once. CI=1 asks nothing
-	@$(IN_VENV) .venv/bin/python -m admin.deploy
+	@$(IN_VENV) .venv/bin/python -m exports_admin.deploy
 
 lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \
@@ -98,10 +98,10 @@ sync = .venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashe
 # Two commands in one new folder: the second waits for what the first installs, and finds it there.
 ifndef ALONE
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
-	@$(PYTHON) -m local.locks $(MAKE) --silent ALONE=1 $@
+	@$(PYTHON) -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
 
 .local/%/ready-$(VERSION): requirements/%.txt | .venv/ready-$(VERSION)
-	@$(PYTHON) -m local.locks $(MAKE) --silent ALONE=1 $@
+	@$(PYTHON) -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
 else
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@echo "• Installing the development environment (.venv)"

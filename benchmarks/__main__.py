@@ -20,7 +20,7 @@ from benchmarks import assembler, claims, measure, orders, profiling, report, se
 from benchmarks.contestants import CONTESTANTS, remove
 from benchmarks.measure import ROOT
 from benchmarks.round_trip import Mismatch
-from shared.formats import FORMATS
+from shared.files.formats import FORMATS
 
 COMPARED = {
     "csv": ["csv", "csv safe", "polars sink_csv", "csv module", "csv module, polars"],

@@ -17,11 +17,12 @@ import polars as pl
 
 from benchmarks import orders
 from benchmarks.contestants import WORK, plan, write_part
-from shared import planning
-from shared.assembly import Copy, Literal, Range, plan_upload
-from shared.formats import FORMATS
-from shared.sources.parquet_rows import BATCH_ROWS
-from shared.work import ObjectExtent, Receipt
+from shared.engine import planning
+from shared.engine.sources.parquet_rows import BATCH_ROWS
+from shared.files.assembly import Copy, plan_upload
+from shared.files.formats import FORMATS
+from shared.files.segments import Literal, Range
+from shared.files.work import ObjectExtent, Receipt
 
 GIGABYTE = 1_000_000_000
 ONE_SHEET = 1_048_575

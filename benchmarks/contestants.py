@@ -5,7 +5,7 @@
 makes it and prints ``{cpu, wall, peak, before}``: seconds of processor (user and system) and of the clock, and resident
 memory in bytes, the most and before the work began. Imports are not measured; reading the Parquet files is.
 
-Ours are the real writers and layouts of functions/shared/formats; a file is a part. S3's work, putting the parts
+Ours are the real writers and layouts of functions/shared/files/formats; a file is a part. S3's work, putting the parts
 together, is done here by copying bytes, and is in our figures.
 """
 
@@ -34,10 +34,10 @@ from isal import isal_zlib
 sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 
 from benchmarks.orders import COLUMNS, orders
-from shared import assembly
-from shared.assembly import Literal, Segment
-from shared.formats import FORMATS, resolve_options
-from shared.work import ENGINE_VERSION, Plan, Receipt, Work
+from shared.files import assembly
+from shared.files.formats import FORMATS, resolve_options
+from shared.files.segments import Literal, Segment, measure
+from shared.files.work import ENGINE_VERSION, Plan, Receipt, Work
 
 WORK = Work("benchmark", "plan")
 Make = Callable[[list[Path], Path], None]
@@ -170,7 +170,7 @@ def _parquet_assembly() -> Make:
         parts = parts_folder(out)
         segments = FORMATS["parquet"].layout(wanted, WORK, json.loads((parts / "receipts.json").read_text()))
         assembly.plan_upload(segments)
-        assembly.measure(segments)
+        measure(segments)
         put_together(segments, parts, out)
 
     return make

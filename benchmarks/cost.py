@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared import planning
-from shared.work import ObjectExtent
+from shared.engine import planning
+from shared.files.work import ObjectExtent
 
 
 @dataclass(frozen=True)

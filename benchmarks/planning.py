@@ -22,9 +22,9 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[1] / "functions"))
 
 from benchmarks import stub_s3
-from shared import planning
-from shared.query import Query
-from shared.sources import parquet
+from shared.engine import planning
+from shared.engine.query import Query
+from shared.engine.sources import parquet
 
 DEFINITION = {
     "source": {"type": "parquet", "dataset": "many"},

@@ -36,7 +36,7 @@ REPORT = {
     "columns": COLUMNS,
 }
 _COPIED = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local", "checks"]
-_COPIED += ["benchmarks", "events", "requirements", "admin"]
+_COPIED += ["benchmarks", "events", "requirements", "exports_admin"]
 _LINKED = [".venv", ".local/emulator", ".local/runtime", ".local/sample"]
 _POLL_SECONDS = 0.02
 _LONGEST_SECONDS = 1_800
@@ -103,11 +103,12 @@ def _copy(project: Path) -> None:
 
 def main(told: Path, repetitions: int, files: list[Path]) -> None:
     """Measures the stack that .local/stack.json describes; see the module."""
-    from local import deployment, stack
+    from exports_admin import stack
+    from local import launcher
 
-    description = stack.describe()
+    description = launcher.describe()
     assert description, "python -m local run starts it"
-    stage = _Stage(description, deployment)
+    stage = _Stage(description, stack)
     stage.fill(files)
     _warm_up(stage)
     ten = [stage.export({"first": FIRST_ID + 5, "last": FIRST_ID + 14}) for _ in range(max(repetitions, 5))]
@@ -146,11 +147,11 @@ class _Stage:
 
     def __init__(self, description: dict[str, Any], deployment: Any) -> None:
         self._described = description
-        self._s3, self._machine = (deployment.client(name, description) for name in ("s3", "stepfunctions"))
+        self._s3, self._machine = (stack.client(name, description) for name in ("s3", "stepfunctions"))
         email = f"{TENANT.lower()}@example.com"
-        user = deployment.create_user(description, email, TENANT)
+        user = stack.create_user(description, email, TENANT)
         users = {"users": description["users"] | {TENANT: user}}
-        self._token: str = deployment.sign_in(description | users, TENANT)
+        self._token: str = stack.sign_in(description | users, TENANT)
 
     def fill(self, files: list[Path]) -> None:
         """Puts the orders where the source finds them; the tenant is a partition."""

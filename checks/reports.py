@@ -7,10 +7,12 @@ from typing import Any
 import yaml
 
 from checks import Fault
-from checks.source import ROOT, Document
-from shared import catalogue, contract, expressions, source_columns
+from checks.repository import ROOT, Document
+from shared.catalogue import reports
+from shared.engine import column_types, expressions
+from shared.engine.query import Query
 from shared.errors import ColumnMismatch, ExportError
-from shared.query import Query
+from shared.lambda_.faults import tokens
 
 FOLDER = ROOT / "reports"
 # A value of each type of parameter: what is compared with what is known from it.
@@ -27,7 +29,7 @@ def _faults(file: Path) -> list[Fault]:
     if file.suffix != ".yaml":
         return [Fault(name, 1, "the file's name", "a report's file ends in .yaml", "Rename it")]
     try:
-        _check(expressions.checked(catalogue.parse(file.stem, text)))
+        _check(expressions.checked(reports.parse(file.stem, text)))
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]
@@ -43,7 +45,7 @@ def _faults(file: Path) -> list[Fault]:
 def _check(definition: dict[str, Any]) -> None:
     parameters = definition.get("parameters", {})
     query = Query.of(definition, {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}, "tenant")
-    if query.declared and (found := query.misfits(source_columns.schema(query.declared))):
+    if query.declared and (found := query.misfits(column_types.schema(query.declared))):
         raise ColumnMismatch("", found)
 
 
@@ -51,7 +53,7 @@ def _line(document: Document, pointer: str) -> int:
     """Line of what a pointer names, or of the nearest thing around it."""
     path: list[str | int] = []
     here = document.data
-    for token in contract.tokens(pointer):
+    for token in tokens(pointer):
         step = int(token) if isinstance(here, list) else token
         try:
             here = here[step]

@@ -7,7 +7,10 @@ import sys
 from typing import Any
 from urllib.error import URLError
 
-from local import demo, deployment, locks, port, stack
+from exports_admin import locks
+from exports_admin import stack as deployment
+from exports_cli.trouble import Trouble
+from local import demo, launcher, port
 
 
 def main() -> int:
@@ -24,25 +27,25 @@ def main() -> int:
     try:
         match arguments.command:
             case "up":
-                description = stack.up(arguments.port)
+                description = launcher.up(arguments.port)
                 if description["port"] != arguments.port:
                     print(f"It runs on port {description['port']} already; make down first to move it.")
                 print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
             case "down":
-                print("Stopped." if stack.down() else "Nothing was running.")
+                print("Stopped." if launcher.down() else "Nothing was running.")
             case "demo":
-                with stack.running(arguments.port, "demo") as description:
+                with launcher.running(arguments.port, "demo") as description:
                     demo.show(description)
             case "token":
                 print(deployment.sign_in(_running(), arguments.tenant))
             case "run":
-                target = stack.described(arguments.stack) if arguments.stack else stack.running(arguments.port)
+                target = launcher.described(arguments.stack) if arguments.stack else launcher.running(arguments.port)
                 with target:
                     return subprocess.call(command, pass_fds=locks.passed_on)
     except URLError as error:
-        print(f"\nThe API does not answer ({error.reason}). See {stack.STATE / 'emulator.log'}", file=sys.stderr)
+        print(f"\nThe API does not answer ({error.reason}). See {launcher.STATE / 'emulator.log'}", file=sys.stderr)
         return 1
-    except deployment.Trouble as trouble:
+    except Trouble as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -51,9 +54,9 @@ def main() -> int:
 
 
 def _running() -> dict[str, Any]:
-    if description := stack.describe():
+    if description := launcher.describe():
         return description
-    raise deployment.Trouble("The emulator is not running. Start it: make up")
+    raise Trouble("The emulator is not running. Start it: make up")
 
 
 if __name__ == "__main__":

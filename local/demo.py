@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from local import deployment, stack
+from exports_admin import stack
+from exports_cli.trouble import Trouble
+from local import launcher
 
 AIRLINE = "UA"
 _LIMIT_SECONDS = 120
@@ -24,10 +26,10 @@ def show(description: dict[str, Any]) -> Path:
     """Requests United's flights of 2013, follows the export, saves the file and shows what happened.
 
     Raises:
-        deployment.Trouble: the export did not succeed.
+        Trouble: the export did not succeed.
     """
     console = Console(highlight=False, soft_wrap=True)
-    token = deployment.sign_in(description, AIRLINE)
+    token = stack.sign_in(description, AIRLINE)
     request = {"report": "flights", "format": "csv", "parameters": {"from": "2013-01-01", "to": "2013-12-31"}}
     console.print(f"\n[bold]POST {description['api_url']}/exports[/]  as {description['users'][AIRLINE]['email']}")
     console.print_json(data=request)
@@ -37,9 +39,9 @@ def show(description: dict[str, Any]) -> Path:
     export = _follow(console, export, token)
     ended = time.monotonic() - started
     if export["status"] != "SUCCEEDED":
-        raise deployment.Trouble(f"The export ended {export['status']}:\n{json.dumps(export['error'], indent=2)}")
+        raise Trouble(f"The export ended {export['status']}:\n{json.dumps(export['error'], indent=2)}")
     file = call(export["links"]["file"], token)
-    saved: Path = stack.ROOT / "out" / file["file_name"]
+    saved: Path = launcher.ROOT / "out" / file["file_name"]
     saved.parent.mkdir(exist_ok=True)
     with urllib.request.urlopen(file["url"]) as answer:
         saved.write_bytes(answer.read())
@@ -100,7 +102,7 @@ def _show_execution(console: Console, description: dict[str, Any], export: dict[
     """The execution state by state, like the event list of the Step Functions console."""
     machine = description["state_machine_arn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{export['id']}-{export['attempt']}"
-    stepfunctions = deployment.client("stepfunctions", description)
+    stepfunctions = stack.client("stepfunctions", description)
     pages = stepfunctions.get_paginator("get_execution_history").paginate(executionArn=execution)
     table = Table(title=f"Execution {export['id']}-{export['attempt']}", title_justify="left")
     for column, side in (("State", "left"), ("Type", "left"), ("Entered", "right"), ("Duration", "right")):

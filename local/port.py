@@ -7,7 +7,7 @@ import argparse
 import socket
 import sys
 
-from local import locks
+from exports_admin import locks
 
 
 def number(text: str) -> int:

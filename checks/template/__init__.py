@@ -7,7 +7,7 @@ import yaml
 from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
 
 from checks import Fault
-from checks.source import Document, read
+from checks.repository import Document, read
 from checks.template import doors, permissions, running, tools, wiring
 from checks.template.stack import Stack
 

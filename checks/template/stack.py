@@ -12,7 +12,7 @@ from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
 from checks import Fault
-from checks.source import Document
+from checks.repository import Document
 
 # It warns of a feature toggle that only AWS's own deployment has.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)

@@ -10,7 +10,7 @@ from typing import Any
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
 from checks import Fault
-from checks.source import ROOT
+from checks.repository import ROOT
 from checks.template.stack import Stack
 
 PYTHON = ROOT / ".local" / "checkov" / "bin" / "python"

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from checks import Fault
-from checks.source import Document
+from checks.repository import Document
 from checks.template.stack import Path, Stack, reference, references
 
 DATA = {"AWS::Cognito::UserPool", "AWS::KMS::Key", "AWS::S3::Bucket"}

@@ -4,8 +4,8 @@ import json
 
 import yaml
 
-from checks import Fault, source
-from checks.source import ROOT, Document
+from checks import Fault, repository
+from checks.repository import ROOT, Document
 from checks.workflow import flow, limits, machine, permissions, routes, table
 from checks.workflow.machine import Machine
 
@@ -16,7 +16,7 @@ def faults() -> list[Fault]:
 
     definition, described = ((ROOT / name).read_text("utf-8") for name in (machine.FILE, table.FILE))
     try:
-        read = Machine(definition, source.read("template.yaml"))
+        read = Machine(definition, repository.read("template.yaml"))
     except yaml.YAMLError:
         return []  # the template gate says so
     except json.JSONDecodeError as error:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from checks import Fault
-from checks.source import Document
+from checks.repository import Document
 
 FILE = "statemachines/report_export.asl.json"
 

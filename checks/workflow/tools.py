@@ -10,7 +10,7 @@ from typing import Any
 from cfnlint.api import lint  # type: ignore[import-untyped]
 
 from checks import Fault
-from checks.source import ROOT
+from checks.repository import ROOT
 from checks.workflow.machine import Machine, Where
 
 MODULES = ROOT / ".local" / "asl-validator" / "node_modules"

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from shared import attempts, aws, records, result, work
 from shared.errors import NotRunning
-from shared.function import Event, function
-from shared.telemetry import logger, metrics
-from shared.work import Work
+from shared.files import result, work
+from shared.files.work import Work
+from shared.lambda_ import aws
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
+from shared.records import attempts, table
 
 
 @function(__file__)
@@ -14,7 +16,7 @@ def handler(event: Event) -> Any:
     """Makes the file of an attempt from the parts of its plan.
 
     Returns:
-        What RecordSucceeded writes, a :class:`shared.result.Result`.
+        What RecordSucceeded writes, a :class:`shared.files.result.Result`.
     """
     record = attempts.running(event)
     plan = Work(event["export_id"], event["plan"]).read_plan()
@@ -37,7 +39,7 @@ def _remove_unless_wanted(event: Event, key: str) -> None:
     try:
         attempts.running(event)
     except NotRunning:
-        record = records.get(event["owner"], event["export_id"])
+        record = table.get(event["owner"], event["export_id"])
         if record is None or record.get("file_key") != key:
             aws.s3().delete_object(Bucket=work.bucket(), Key=key)
         raise

@@ -6,13 +6,16 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-from shared import attempts, aws, clock, contract, problems, records, result, work
-from shared.busy import busy, busy_when_aws_is
-from shared.exports import find, progress_of, represent, status
-from shared.function import Event, function
-from shared.http import Answer, Problem, Request, invalid, serve
-from shared.records import ACTIVE, Record
-from shared.telemetry import logger
+from shared.api import problems
+from shared.api.exports import find, progress_of, represent, status
+from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.throttling import busy, throttling_as_503
+from shared.files import result, work
+from shared.lambda_ import aws, clock, contract
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger
+from shared.records import attempts, table
+from shared.records.table import ACTIVE, Record
 
 _ROUNDS = 3
 _BUDGET_SECONDS = 8
@@ -26,7 +29,7 @@ def handler(event: Event) -> Any:
     return serve({"DELETE /exports/{id}": delete_export}, event)
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def delete_export(request: Request) -> Answer:
     """Cancels or removes the export, by what it is; when it becomes something else meanwhile, by what it is then.
 
@@ -50,7 +53,7 @@ def delete_export(request: Request) -> Answer:
 
 def _cancel(record: Record) -> Record | None:
     """The export, which now is CANCELLED by us or by whoever was first; None when it is something else by now."""
-    cancelled = records.cancel(record, clock.stamp(clock.now())) or _already_cancelled(record)
+    cancelled = table.cancel(record, clock.stamp(clock.now())) or _already_cancelled(record)
     if cancelled is None:
         return None
     logger.info("cancelled")
@@ -62,11 +65,11 @@ def _cancel(record: Record) -> Record | None:
 
 
 def _already_cancelled(record: Record) -> Record | None:
-    found = records.get(record["owner"], record["export_id"])
+    found = table.get(record["owner"], record["export_id"])
     return found if found and (found["status"], found["attempt"]) == ("CANCELLED", record["attempt"]) else None
 
 
-@busy_when_aws_is("Not everything was removed")
+@throttling_as_503("Not everything was removed")
 def _remove(record: Record) -> bool:
     """Removes the files and the work files, then the record that leads to them; False when it is another by now.
 
@@ -78,7 +81,7 @@ def _remove(record: Record) -> bool:
     # Up to this attempt: the export may be retried meanwhile, and the next one make its file.
     files = named | set(result.files(record, range(record["attempt"] + 1)))
     work.remove(_while_there_is_time(chain(files, work.keys(work.folder(record["export_id"])))))
-    removed = records.remove(record) or records.get(record["owner"], record["export_id"]) is None
+    removed = table.remove(record) or table.get(record["owner"], record["export_id"]) is None
     if removed:
         logger.info("removed")
     return removed

@@ -10,14 +10,15 @@ from typing import IO, Any, NamedTuple
 from botocore.exceptions import ClientError
 from isal import isal_zlib
 
-from shared import aws, work
+from shared.engine.query import Query
+from shared.engine.sources import SOURCES
 from shared.errors import RowsMissing
-from shared.formats import FORMATS
-from shared.function import Event, function
-from shared.query import Query
-from shared.sources import SOURCES
-from shared.telemetry import logger, metrics
-from shared.work import Part, Plan, Receipt, Work
+from shared.files import work
+from shared.files.formats import FORMATS
+from shared.files.work import Part, Plan, Receipt, Work
+from shared.lambda_ import aws
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
 
 _BLOCK = 1024 * 1024
 

@@ -6,11 +6,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from shared import catalogue, notification
-from shared.catalogue import Report
-from shared.formats import FORMATS
-from shared.function import Event, function
-from shared.http import Answer, Request, serve
+from shared.api import notification
+from shared.api.http import Answer, Request, serve
+from shared.catalogue import reports
+from shared.catalogue.reports import Report
+from shared.files.formats import FORMATS
+from shared.lambda_.function import Event, function
 
 
 @function(__file__)
@@ -22,7 +23,7 @@ def handler(event: Event) -> Any:
 def list_reports(request: Request) -> Answer:
     """Every report of this deployment: id, title, columns, formats with their options, parameters as JSON Schema."""
     request.identify()
-    return Answer(HTTPStatus.OK, {"reports": [_represent(report) for report in catalogue.deployed().values()]})
+    return Answer(HTTPStatus.OK, {"reports": [_represent(report) for report in reports.deployed().values()]})
 
 
 def describe_api(request: Request) -> Answer:

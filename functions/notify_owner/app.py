@@ -15,14 +15,16 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from notify_owner.mail import compose
-from shared import aws, clock, contract, exports, records
+from shared.api import exports
 from shared.errors import InvalidEvent
-from shared.function import Event, function
-from shared.records import Record
-from shared.telemetry import follow, logger, metrics
+from shared.lambda_ import aws, clock, contract
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics, tag_logs
+from shared.records import table
+from shared.records.table import Record
 
 _ANNOUNCEMENT = contract.validator(
-    json.loads((Path(__file__).parents[1] / "shared" / "export_ended.schema.json").read_text("utf-8"))
+    json.loads((Path(__file__).parents[1] / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
 )
 
 
@@ -40,7 +42,7 @@ def handler(event: Event) -> Any:
 def _take(record: SQSRecord) -> None:
     """One message; whatever it raises, Powertools logs, and lets the message come again."""
     detail = _announcement(record.body)["detail"]
-    follow(detail["export_id"])
+    tag_logs(detail["export_id"])
     notify(detail["owner"], detail["export_id"], int(detail["attempt"]), detail["status"])
 
 
@@ -64,14 +66,14 @@ def notify(owner: str, export_id: str, attempt: int, status: str) -> None:
     Raises:
         BeingMailed: it is to be looked at again.
     """
-    record = records.get(owner, export_id)
+    record = table.get(owner, export_id)
     if record is None or record["attempt"] != attempt or exports.status(record) != status:
         logger.info("no news any more")  # removed, retried, or expired meanwhile
     elif "notify" not in record or status == "CANCELLED":
         logger.info("nobody waits for it")  # who cancelled it knows
-    elif record.get("mailed") == records.mail_id(record):
+    elif record.get("mailed") == table.mail_id(record):
         logger.info("mailed before")
-    elif records.claim_mail(record, clock.now()):
+    elif table.claim_mail(record, clock.now()):
         _send(record)
         _note(record)
     else:
@@ -100,6 +102,6 @@ def _send(record: Record) -> None:
 def _note(record: Record) -> None:
     """The mail is out: that this cannot be noted must not bring the message back, and the mail with it."""
     try:
-        records.note_mailed(record)
+        table.note_mailed(record)
     except aws.FAILS:
         logger.exception("mailed, but not noted")

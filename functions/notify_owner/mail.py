@@ -10,9 +10,9 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from shared import clock
-from shared.errors import explain
-from shared.records import Record
+from shared.api.explanations import explain
+from shared.lambda_ import clock
+from shared.records.table import Record
 
 _WHY = "You get this mail because it was asked for together with the export. Nobody reads answers to it."
 

@@ -4,15 +4,19 @@ import json
 import os
 from typing import Any
 
-from shared import attempts, catalogue, contract, expressions, planning, work
+from shared.catalogue import reports
+from shared.engine import expressions, planning
+from shared.engine.query import Query
+from shared.engine.sources import SOURCES
 from shared.errors import ParametersRefused, TooManyRows
-from shared.formats import FORMATS
-from shared.function import Event, function
-from shared.query import Query
-from shared.records import Record
-from shared.sources import SOURCES
-from shared.telemetry import logger, metrics
-from shared.work import Part, Plan, Work
+from shared.files import work
+from shared.files.formats import FORMATS
+from shared.files.work import Part, Plan, Work
+from shared.lambda_ import faults
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
+from shared.records import attempts
+from shared.records.table import Record
 
 
 @function(__file__)
@@ -40,9 +44,9 @@ def handler(event: Event) -> dict[str, Any]:
 
 def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     tenant = record["owner"].split("#")[0]
-    report, parameters = catalogue.report(record["report"]), json.loads(record["parameters"])
+    report, parameters = reports.report(record["report"]), json.loads(record["parameters"])
     if found := report.faults(parameters):  # the definition may have changed since the request
-        raise ParametersRefused("; ".join(contract.sentence(fault) for fault in found))
+        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in found))
     definition = expressions.checked(report)
     source = SOURCES[definition["source"]["type"]]
     schema, extents = source.plan(Query.of(definition, parameters, tenant))

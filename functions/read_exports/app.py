@@ -6,14 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
-from shared import aws, clock, contract, cursors, problems, records, work
-from shared.busy import busy_when_aws_is
-from shared.contract import Fault
-from shared.exports import EXPIRED, STATUSES, Progress, find, progress_of, represent, status
-from shared.function import Event, function
-from shared.http import Answer, Problem, Request, invalid, serve
-from shared.records import ACTIVE, Record
-from shared.work import Work
+from shared.api import cursors, problems
+from shared.api.exports import EXPIRED, STATUSES, Progress, find, progress_of, represent, status
+from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.throttling import throttling_as_503
+from shared.files import work
+from shared.files.work import Work
+from shared.lambda_ import aws, clock, contract
+from shared.lambda_.faults import Fault
+from shared.lambda_.function import Event, function
+from shared.records import table
+from shared.records.table import ACTIVE, Record
 
 _URL_SECONDS = 300
 _PAGE = 20
@@ -34,7 +37,7 @@ def handler(event: Event) -> Any:
     return serve(routes, event)
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page.
 
@@ -50,7 +53,7 @@ def list_exports(request: Request) -> Answer:
     return Answer(HTTPStatus.OK, {"exports": shown, "cursor": cursor})
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def show_export(request: Request) -> Answer:
     """One export."""
     record = find(request)
@@ -58,7 +61,7 @@ def show_export(request: Request) -> Answer:
     return Answer(HTTPStatus.OK, represent(request, record, _progress(record)), headers)
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def hand_out_file(request: Request) -> Answer:
     """302 to an address signed now, or 200 with the address as JSON when the caller accepts JSON."""
     record = find(request)
@@ -86,10 +89,10 @@ def hand_out_file(request: Request) -> Answer:
     return Answer(HTTPStatus.FOUND, headers={"Location": url})
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def show_limits(request: Request) -> Answer:
     """What the caller may still do."""
-    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), records.count_active(request.identify().owner)
+    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(request.identify().owner)
     body = {
         "active_exports": {"limit": limit, "used": active, "remaining": max(0, limit - active)},
         "rows_per_export": int(os.environ["MAX_ROWS_PER_EXPORT"]),
@@ -101,7 +104,7 @@ def show_limits(request: Request) -> Answer:
 def _matching(owner: str, wanted: str | None, limit: int, before: str | None) -> tuple[list[Record], str | None]:
     """The next exports of a list, and the id after which it goes on; None at its end."""
     page: list[Record] = []
-    for examined, record in enumerate(records.newest_first(owner, before), start=1):
+    for examined, record in enumerate(table.newest_first(owner, before), start=1):
         if wanted in (None, status(record)):
             if len(page) == limit:
                 return page, page[-1]["export_id"]

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from shared import attempts, aws, clock, contract, records, result, work
-from shared.attempts import Execution
 from shared.errors import InvalidEvent
-from shared.function import Event, function
-from shared.records import ACTIVE, SETTLING, Failure, Record
-from shared.telemetry import logger, metrics
+from shared.files import result, work
+from shared.lambda_ import aws, clock, contract
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
+from shared.records import attempts, table
+from shared.records.attempts import Execution
+from shared.records.table import ACTIVE, SETTLING, Failure, Record
 
 # The machine's input is handed on to PlanParts as it is.
 _ATTEMPT = contract.event_contract(str(Path(__file__).parents[1] / "plan_parts" / "app.py"))
@@ -35,7 +37,7 @@ def handler(event: Event) -> None:
     if event["detail-type"] == "Step Functions Execution Status Change":
         reconcile(**_attempt(event["detail"]["input"]))
     else:
-        _reconcile_all(sorted(records.unsettled(), key=lambda key: key[1]))
+        _reconcile_all(sorted(table.unsettled(), key=lambda key: key[1]))
 
 
 def _attempt(text: str) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def reconcile(owner: str, export_id: str, attempt: int | None = None) -> None:
         export_id: of the export.
         attempt: the one whose execution has ended, which may not be the one that counts any more.
     """
-    record = records.get(owner, export_id)
+    record = table.get(owner, export_id)
     if attempt is not None and (record is None or record["attempt"] != attempt):
         _remove_files({"owner": owner, "export_id": export_id}, range(attempt, attempt + 1), record)
     elif record is not None and (record["status"] in ACTIVE or record.get("active_owner") == SETTLING):
@@ -109,11 +111,11 @@ def _end(record: Record, execution: Execution | None) -> None:
     now = clock.stamp(clock.now())
     found = result.find(record) if record["status"] == "RUNNING" else None
     if found is not None:
-        if records.succeed(record, found.result, found.plan, now):
+        if table.succeed(record, found.result, found.plan, now):
             _tell("succeeded after all", record)
-    elif records.fail(record, _failure(record, execution), now):
+    elif table.fail(record, _failure(record, execution), now):
         _tell("failed", record)
-        again = records.get(record["owner"], record["export_id"])
+        again = table.get(record["owner"], record["export_id"])
         if again is not None and again["status"] == "FAILED":
             _settle(again)
 
@@ -134,17 +136,17 @@ def _failure(record: Record, execution: Execution | None) -> Failure:
 def _settle(record: Record) -> None:
     """What is left to do for an export that is FAILED or CANCELLED and whose execution is over."""
     now = clock.now()
-    if record.get("letter") == "due" and records.claim_letter(record, now):
-        _send_letter(record)
-        records.letter_sent(record)
+    if record.get("letter") == "due" and table.claim_dead_letter(record, now):
+        _send_dead_letter(record)
+        table.dead_letter_sent(record)
     # Up to this attempt: the export may have been retried since the record was read, and the next one made its file.
     _remove_files(record, range(record["attempt"] + 1), record)
     # A worker cannot be stopped: until AssembleFile's time is over, one may still leave a file.
     if (now - clock.parse(record["finished_at"])).total_seconds() > int(os.environ["ASSEMBLE_SECONDS"]):
-        records.settled(record)
+        table.settled(record)
 
 
-def _send_letter(record: Record) -> None:
+def _send_dead_letter(record: Record) -> None:
     """As SendToDeadLetters does."""
     known: Any = record
     letter = {name: known[name] for name in ("owner", "export_id", "attempt", "failure")}

@@ -7,16 +7,19 @@ from typing import Any
 
 import uuid_utils.compat as uuid
 
-from shared import attempts, aws, catalogue, clock, contract, notification, problems, records
-from shared.body import schema as body_schema
-from shared.busy import busy, busy_when_aws_is
-from shared.contract import Fault
-from shared.exports import accepted, delete_after, refuse_when_too_many
-from shared.formats import FORMATS, option_faults, resolve_options
-from shared.function import Event, function
-from shared.http import Answer, Caller, Problem, Request, invalid, serve
-from shared.records import AlreadyRequested, Idempotency, Record
-from shared.telemetry import follow, logger, metrics
+from shared.api import notification, problems
+from shared.api.exports import accepted, delete_after, refuse_when_too_many
+from shared.api.http import Answer, Caller, Problem, Request, invalid, serve
+from shared.api.request import schema as body_schema
+from shared.api.throttling import busy, throttling_as_503
+from shared.catalogue import reports as catalogue
+from shared.files.formats import FORMATS, option_faults, resolve_options
+from shared.lambda_ import aws, clock, contract
+from shared.lambda_.faults import Fault
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics, tag_logs
+from shared.records import attempts, table
+from shared.records.table import AlreadyRequested, Idempotency, Record
 
 _MOST_DIGITS = 4000
 """Python converts no more than 4,300."""
@@ -28,19 +31,19 @@ def handler(event: Event) -> Any:
     return serve({"POST /exports": request_export}, event)
 
 
-@busy_when_aws_is("Nothing was accepted")
+@throttling_as_503("Nothing was accepted")
 def request_export(request: Request) -> Answer:
     """Checks everything, records the export, starts it; or answers with the export that the key already stands for."""
     caller = request.identify()
     body = _parse(request.event.get("body"), request.event.get("isBase64Encoded", False), caller)
     idempotency = _idempotency(request.header("Idempotency-Key"), body)
     try:
-        if idempotency and (first := records.find_first(caller.owner, idempotency, _epoch())):
+        if idempotency and (first := table.find_first(caller.owner, idempotency, _epoch())):
             raise first
         refuse_when_too_many(caller.owner)
         record = _record(caller, body)
-        follow(record["export_id"])
-        records.create(record, idempotency, _epoch())
+        tag_logs(record["export_id"])
+        table.create(record, idempotency, _epoch())
     except AlreadyRequested as first:
         return _replay(request, caller, first, idempotency)
     _start(record, idempotency)
@@ -143,7 +146,7 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
         attempts.start(record)
     except aws.FAILS:
         try:
-            withdrawn = records.withdraw(record, idempotency)
+            withdrawn = table.withdraw(record, idempotency)
         except aws.FAILS as error:  # then it most likely stays QUEUED, and ReconcileExports starts it
             logger.exception("not withdrawn")
             raise busy(
@@ -156,16 +159,16 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
 def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempotency: Idempotency | None) -> Answer:
     if idempotency is None or first.body_hash != idempotency["body_hash"]:
         raise _key_reused("This Idempotency-Key stands for a request with another body. Use a new key.")
-    follow(first.export_id)
-    record = records.get(caller.owner, first.export_id)
+    tag_logs(first.export_id)
+    record = table.get(caller.owner, first.export_id)
     if record is None:
         raise _key_reused("The export that this Idempotency-Key stands for was removed. Use a new key.")
     # The first request may have died between its record and its start.
     if record["status"] == "QUEUED":
-        if records.adopt(record):
+        if table.adopt(record):
             attempts.start(record)
         else:
-            record = records.get(caller.owner, first.export_id)
+            record = table.get(caller.owner, first.export_id)
     if record is None:
         raise busy("The first request with this Idempotency-Key was taken back. Send the request again.")
     return accepted(request, record, {"Idempotent-Replayed": "true"})

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from shared import attempts, aws, clock, problems, records
-from shared.busy import busy_when_aws_is
-from shared.contract import Fault
-from shared.exports import accepted, delete_after, find, refuse_when_too_many, status
-from shared.function import Event, function
-from shared.http import Answer, Problem, Request, invalid, serve
-from shared.records import ACTIVE, Record
-from shared.telemetry import logger, metrics
+from shared.api import problems
+from shared.api.exports import accepted, delete_after, find, refuse_when_too_many, status
+from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.throttling import throttling_as_503
+from shared.lambda_ import aws, clock
+from shared.lambda_.faults import Fault
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
+from shared.records import attempts, table
+from shared.records.table import ACTIVE, Record
 
 _RETRYABLE = ("FAILED", "CANCELLED")
 
@@ -37,7 +39,7 @@ def _refuse_body(request: Request) -> None:
         raise invalid([Fault(pointer="", detail="the body is not empty", allowed="no body, or {}")])
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def _record(request: Request, owner: str) -> Record:
     """The export as it is then: QUEUED for its next attempt."""
     record = find(request)
@@ -45,7 +47,7 @@ def _record(request: Request, owner: str) -> Record:
         raise _not_retryable(record)
     refuse_when_too_many(owner)
     now = clock.now()
-    retried = records.retry(record, clock.stamp(now), delete_after(now))
+    retried = table.retry(record, clock.stamp(now), delete_after(now))
     if retried is None:  # a doubled request was first, or the answer to our own write was lost; else something else
         found = find(request)
         if found["status"] not in ACTIVE or found["attempt"] != record["attempt"] + 1:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import documents
+import generated
 from checks import documents as check
-from checks.source import ROOT, Document
+from checks.repository import ROOT, Document
 
 TEMPLATE = (ROOT / "template.yaml").read_text("utf-8")
 
@@ -19,32 +19,32 @@ def test_the_documents_of_this_project_are_as_the_code_says() -> None:
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the documents are now read and written."""
-    for name in documents.DOCUMENTS:
+    for name in generated.DOCUMENTS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
-    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("# Problems\n")], ids=["gone", "changed"])
-@pytest.mark.parametrize("name", documents.DOCUMENTS)
+@pytest.mark.parametrize("name", generated.DOCUMENTS)
 def test_a_document_that_is_outdated_is_found_and_made_anew(
     name: str, change: Callable[[Path], object], copies: Path
 ) -> None:
-    assert documents.outdated() == []
+    assert generated.outdated() == []
     change(copies / name)
     assert [str(fault) for fault in check.faults()] == [
         f"{name}:1: the document: is not as the code says. Run make docs."
     ]
-    assert documents.write() == [name]
+    assert generated.write() == [name]
     assert check.faults() == []
 
 
 def test_a_route_that_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = documents.openapi.routes()
-    monkeypatch.setattr(documents.openapi, "routes", lambda: known[1:])
+    known = generated.openapi.routes()
+    monkeypatch.setattr(generated.openapi, "routes", lambda: known[1:])
     (fault,) = check.faults()
-    assert fault.file == "documents/operations.yaml"
+    assert fault.file == "generated/operations.yaml"
     assert f"{known[0].method} {known[0].path}" in fault.wrong
 
 

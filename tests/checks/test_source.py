@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from checks import source
+from checks import repository
 from tests.unit.support import template
 
 TEXT = """\
@@ -14,7 +14,7 @@ A:
 
 
 def test_each_thing_has_its_line_and_what_is_missing_that_of_what_is_around_it() -> None:
-    document = source.Document(TEXT, "it.yaml")
+    document = repository.Document(TEXT, "it.yaml")
     assert [document.line(*path) for path in [(), ("A",), ("A", "B"), ("A", "C", 1, "D"), ("A", "X", "Y")]] == [
         1,
         1,
@@ -26,15 +26,15 @@ def test_each_thing_has_its_line_and_what_is_missing_that_of_what_is_around_it()
 
 
 def test_short_functions_are_read_in_their_long_form() -> None:
-    document = source.Document(TEXT, "it.yaml")
+    document = repository.Document(TEXT, "it.yaml")
     assert document.data == {"A": {"B": {"Fn::Sub": "${C}-x"}, "C": [1, {"D": {"Fn::GetAtt": ["E", "F.G"]}}]}}
-    assert source.read("template.yaml").data == template()
+    assert repository.read("template.yaml").data == template()
 
 
 def test_a_key_that_is_given_twice_is_told() -> None:
-    assert source.Document('{"A": {"B": 1,\n"B": 2}}', "it.json").repeated == [("A", "B")]
+    assert repository.Document('{"A": {"B": 1,\n"B": 2}}', "it.json").repeated == [("A", "B")]
 
 
 def test_what_cannot_be_read_says_where() -> None:
     with pytest.raises(yaml.YAMLError, match="line 2"):
-        source.Document("A: [\nB: }", "it.yaml")
+        repository.Document("A: [\nB: }", "it.yaml")

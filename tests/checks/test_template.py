@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import pytest
 
-from checks import Fault, source, template
-from checks.source import Document
+from checks import Fault, repository, template
+from checks.repository import Document
 from checks.template import tools
 from checks.template.permissions import is_of
 from checks.template.stack import Stack
 
-TEXT = (source.ROOT / "template.yaml").read_text("utf-8")
+TEXT = (repository.ROOT / "template.yaml").read_text("utf-8")
 
 
 def edited(*edits: tuple[str, str]) -> Document:

@@ -8,7 +8,7 @@ from functools import cache, partial
 import pytest
 
 from checks import Fault, workflow
-from checks.source import ROOT, Document
+from checks.repository import ROOT, Document
 from checks.workflow import machine, table, tools
 from checks.workflow.machine import Machine
 

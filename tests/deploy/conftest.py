@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local import deployment, sample_data, stack
+from exports_admin import sample_data
+from exports_admin import stack as deployment
+from local import launcher
 from tests.emulator.conftest import Cloud
 from tests.integration.deployed import Deployed
 from tests.unit.support import template
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-RUNTIME = f"PythonRuntime={stack.RUNTIME}"
-BUILT = stack.ROOT / ".aws-sam" / "build"
+RUNTIME = f"PythonRuntime={launcher.RUNTIME}"
+BUILT = launcher.ROOT / ".aws-sam" / "build"
 
 
 class Project:
@@ -40,13 +42,13 @@ class Project:
         overrides = [RUNTIME, *(f"{key}={value}" for key, value in parameters.items())]
         options = ["--capabilities", "CAPABILITY_IAM", "--resolve-s3", "--stack-name", name]
         sam_deploy = ["deploy", "--template-file", str(file), *options, "--parameter-overrides", *overrides]
-        stack.sam(*sam_deploy, port=self.cloud.port, folder=self.folder)
+        launcher.sam(*sam_deploy, port=self.cloud.port, folder=self.folder)
         return deployed_as(name, self.cloud)
 
 
 def deployed_as(name: str, cloud: Cloud) -> Deployed:
     """The stack of this name, which is there."""
-    return Deployed(deployment.describe(name, stack.REGION, cloud.url))
+    return Deployed(deployment.describe(name, launcher.REGION, cloud.url))
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +66,13 @@ def guided(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> tuple[Depl
     """The stack that Enter, Enter, Enter and y deploy, with a month of flights in it; and what sam wrote meanwhile."""
     folder = tmp_path_factory.mktemp("guided")
     for name in ("template.yaml", "samconfig.toml"):
-        shutil.copy(stack.ROOT / name, folder)
+        shutil.copy(launcher.ROOT / name, folder)
     for name in (".aws-sam", "statemachines", "reports"):
-        (folder / name).symlink_to(stack.ROOT / name)
+        (folder / name).symlink_to(launcher.ROOT / name)
     asked = ["deploy", "--guided", "--parameter-overrides", RUNTIME]
     enter = "\n" * (2 + len(template()["Parameters"]) + 6)  # name and Region; change set, roles, rollback, what to save
-    written = stack.sam(*asked, port=cloud.port, folder=folder, typed=f"{enter}y\n")
-    deployed = deployed_as(stack.STACK, cloud)
+    written = launcher.sam(*asked, port=cloud.port, folder=folder, typed=f"{enter}y\n")
+    deployed = deployed_as(launcher.STACK, cloud)
     month = "flights/year=2013/month=1/flights.parquet"
     sample_data.write(sample_data.FOLDER)
     deployed.client("s3").upload_file(str(sample_data.FOLDER / month), deployed["bucket"], f"data/{month}")

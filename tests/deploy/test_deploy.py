@@ -10,8 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from admin import deploy
-from local import deployment, stack
+from exports_admin import deploy
+from exports_admin import stack as deployment
+from exports_cli.trouble import Trouble
+from local import launcher
 from tests.deploy.conftest import BUILT, Project, deployed_as, packaged, parameters, resources
 from tests.integration.api import Caller
 from tests.integration.deployed import until
@@ -51,7 +53,7 @@ def test_enter_enter_enter_deploys(guided: tuple[Deployed, str]) -> None:
     assert "may not have authorization defined" not in written
     assert "Successfully created/updated stack - report-exports" in written
     defaults = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
-    assert parameters(deployed) == defaults | {"PythonRuntime": stack.RUNTIME}
+    assert parameters(deployed) == defaults | {"PythonRuntime": launcher.RUNTIME}
     assert deployed.sign_up("HA").make(**JANUARY)["rows"] == 31
 
 
@@ -60,26 +62,26 @@ def test_a_second_make_deploy_keeps_every_parameter(
 ) -> None:
     for name, value in deployment.environment(first["endpoint_url"]).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_REGION", stack.REGION)
-    shutil.copy(stack.ROOT / "samconfig.toml", tmp_path)
+    monkeypatch.setenv("AWS_REGION", launcher.REGION)
+    shutil.copy(launcher.ROOT / "samconfig.toml", tmp_path)
 
     def make_deploy(typed: str = "", **environment: str) -> dict[str, str]:
         (tmp_path / "template.yaml").write_text(project.template, "utf-8")
         with CliRunner().isolation(input=typed):
             plan = deploy.prepare(tmp_path, environment)
             deploy.save(plan)
-        stack.sam("deploy", "--config-file", str(plan.config), port=project.cloud.port, folder=tmp_path, typed="y\n")
+        launcher.sam("deploy", "--config-file", str(plan.config), port=project.cloud.port, folder=tmp_path, typed="y\n")
         return parameters(deployed_as("kept", project.cloud))
 
     pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
     own = {"DataBucket": first["bucket"], "DataPrefix": ""} | pool
     own |= {"SenderEmail": "reports@example.com", "PageUrl": "https://a.example.com/?b=(c,'d')&e=\"f\""}
     own |= {"AlertEmail": "ops@example.com", "RetentionDays": "30", "AllowedOrigin": "https://a.example.com"}
-    answers = ["kept", stack.REGION, own["DataBucket"], "", *pool.values(), "", own["AllowedOrigin"]]
+    answers = ["kept", launcher.REGION, own["DataBucket"], "", *pool.values(), "", own["AllowedOrigin"]]
     answers += [own["SenderEmail"], own["PageUrl"], own["AlertEmail"]]
     deployed = make_deploy("".join(f"{each}\n" for each in answers), PARAMETERS="RetentionDays=30 DataPrefix=")
     defaults = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
-    assert deployed == defaults | own | {"PythonRuntime": stack.RUNTIME}
+    assert deployed == defaults | own | {"PythonRuntime": launcher.RUNTIME}
 
     added = "\n  Added:\n    Type: String\n    Default: by an upgrade\n"
     project.template = project.template.replace("\nParameters:\n", f"\nParameters:{added}", 1)
@@ -161,19 +163,19 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
     first: Deployed, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", first["endpoint_url"])
-    monkeypatch.setenv("AWS_DEFAULT_REGION", stack.REGION)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", launcher.REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     assert deployment.find_own(first["stack"]) == deployment.find(first["stack"]) == first.description
     pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
     for given, said in (({"DataBucket": first["bucket"]}, "not its own"), (pool, "a pool that is not its own")):
         project.deploy("shared", **given)
-        with pytest.raises(deployment.Trouble, match=said):
+        with pytest.raises(Trouble, match=said):
             deployment.find_own("shared")
-    with pytest.raises(deployment.Trouble, match="The stack nowhere in us-east-1 cannot be read"):
+    with pytest.raises(Trouble, match="The stack nowhere in us-east-1 cannot be read"):
         deployment.find_own("nowhere")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(deployment.Trouble, match="Which Region"):
+    with pytest.raises(Trouble, match="Which Region"):
         deployment.find_own("nowhere")
 
 
@@ -272,7 +274,7 @@ def waiting_for(signal: Path, folder: Path) -> Path:
 
 def with_another_state() -> str:
     """The definition, with a state between AssembleFile and RecordSucceeded."""
-    text = (stack.ROOT / "statemachines" / "report_export.asl.json").read_text("utf-8")
+    text = (launcher.ROOT / "statemachines" / "report_export.asl.json").read_text("utf-8")
     before, after = text.split('"Next": "RecordSucceeded"')
     start = '"States": {'
     assert before.index(start)

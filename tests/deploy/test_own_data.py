@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from local import sample_data, stack
+from exports_admin import sample_data
+from local import launcher
 from tests.integration.source import read
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("deploy")
 
-PAGES = stack.ROOT / "docs" / "howto"
+PAGES = launcher.ROOT / "docs" / "howto"
 TABLE = "flights-of-a-day"
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from shared import planning
+from shared.engine import planning
 from tests.faults import table
 
 if TYPE_CHECKING:

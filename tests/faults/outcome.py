@@ -11,7 +11,8 @@ from unittest import mock
 
 from botocore.exceptions import ClientError
 
-from shared import attempts, clock
+from shared.lambda_ import clock
+from shared.records import attempts
 from tests.support.moto_machine import RuntimeFault, settle
 from tests.workflow import flights
 from tests.workflow.world import OWNER

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from local import stack
+from local import launcher
 from tests.integration.api import Caller, Followed, flights, http
 from tests.integration.deployed import Deployed
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def deployed() -> Iterator[Deployed]:
     """The stack, which must answer."""
     remedy = "make up first, or run make test"
-    if not stack.DESCRIPTION.exists():
+    if not launcher.DESCRIPTION.exists():
         pytest.fail(f"no stack is described in .local/stack.json: {remedy}", pytrace=False)
-    description = json.loads(stack.DESCRIPTION.read_text())
+    description = json.loads(launcher.DESCRIPTION.read_text())
     try:
         http("GET", description["api_url"] + "/reports")
     except urllib3.exceptions.HTTPError as error:

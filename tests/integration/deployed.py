@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uuid_utils.compat
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from local import deployment
+from exports_admin import stack
 from tests.integration.api import PATIENCE_SECONDS, Caller, http
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Deployed:
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
         self.emulated = description["endpoint_url"] is not None
-        self.client = cache(lambda service: deployment.client(service, description))
+        self.client = cache(lambda service: stack.client(service, description))
         # Every explicit name starts with the stack's.
         self.name = description["state_machine_arn"].rsplit(":", 1)[-1].removesuffix("-report-export")
         self._made: list[Caller] = []
@@ -41,7 +41,7 @@ class Deployed:
 
     def sign_up(self, tenant: str | None) -> Caller:
         """A new user of the tenant, signed in; removed with all its exports by :meth:`clean`."""
-        user = deployment.create_user(self.description, f"test-{uuid.uuid4().hex}@example.com", tenant)
+        user = stack.create_user(self.description, f"test-{uuid.uuid4().hex}@example.com", tenant)
         caller = self.caller(user)
         self._made.append(caller)
         return caller

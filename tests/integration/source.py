@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from local import sample_data
+from exports_admin import sample_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

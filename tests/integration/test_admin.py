@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import pytest
 import uuid_utils.compat
 
-from local.stack import ROOT
-from shared import contract
+from local.launcher import ROOT
 from shared.errors import InvalidEvent
+from shared.lambda_ import contract
 from tests.integration import source
 from tests.integration.deployed import until
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from local import deployment
-from local.stack import ROOT
+from exports_admin import stack
+from local.launcher import ROOT
 from tests.integration.api import flights, http
 from tests.integration.deployed import until
 from tests.integration.test_admin import Operator, operator, run, without_aws
@@ -63,7 +63,7 @@ class Cli:
 def cli(tmp_path: Path, caller: Caller) -> Cli:
     """The command line of the caller, signed in to the stack of .local/stack.json."""
     made = Cli(tmp_path)
-    made("sign-in", "--emulator", "--email", caller.email, "--password-stdin", typed=deployment.PASSWORD + "\n")
+    made("sign-in", "--emulator", "--email", caller.email, "--password-stdin", typed=stack.PASSWORD + "\n")
     return made
 
 
@@ -188,7 +188,7 @@ def admin(deployed: Deployed, *words: str, typed: str | None = None) -> Ran:
 
 
 def test_a_token_is_what_the_api_takes(deployed: Deployed, caller: Caller) -> None:
-    ran = run(deployed, "token", "--email", caller.email, "--password-stdin", typed=deployment.PASSWORD + "\n")
+    ran = run(deployed, "token", "--email", caller.email, "--password-stdin", typed=stack.PASSWORD + "\n")
     assert ran.returncode == 0, ran.stderr
     answer = http("GET", f"{deployed['api_url']}/reports", headers={"Authorization": ran.stdout.strip()})
     assert answer.status == 200

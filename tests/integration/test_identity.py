@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local import deployment
+from exports_admin import stack
 from tests.integration.api import Answer, Caller, flights
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def test_a_changed_token_opens_nothing(caller: Caller) -> None:
 
 
 def test_an_access_token_is_not_an_id_token(caller: Caller, deployed: Deployed) -> None:
-    user = {"email": caller.email, "password": deployment.PASSWORD}
+    user = {"email": caller.email, "password": stack.PASSWORD}
     assert caller.get("/limits").status == 200
     assert_unauthorized(deployed.caller(user, token="AccessToken"))
 
 
 def test_a_token_of_another_client_of_the_pool_opens_nothing(caller: Caller, deployed: Deployed) -> None:
-    user = {"email": caller.email, "password": deployment.PASSWORD}
+    user = {"email": caller.email, "password": stack.PASSWORD}
     with _client(deployed, deployed["user_pool_id"]) as client_id:
         other = deployed.caller(user, client_id)
     assert other.owner == caller.owner
@@ -80,7 +80,7 @@ def test_a_token_of_another_pool_opens_nothing(deployed: Deployed) -> None:
     try:
         with _client(deployed, pool) as client_id:
             description: dict[str, Any] = deployed.description | {"user_pool_id": pool}
-            other = deployed.caller(deployment.create_user(description, "someone@example.com", "UA"), client_id)
+            other = deployed.caller(stack.create_user(description, "someone@example.com", "UA"), client_id)
             assert other.tenant == "UA"
             assert_unauthorized(other)
     finally:
@@ -108,7 +108,7 @@ def test_a_user_cannot_change_the_own_tenant(
 ) -> None:
     not_on_the_emulator("its UpdateUserAttributes ignores the client's WriteAttributes")
     cognito = deployed.client("cognito-idp")
-    user = {"email": caller.email, "password": deployment.PASSWORD}
+    user = {"email": caller.email, "password": stack.PASSWORD}
     access = deployed.sign_in(user, deployed["user_pool_client_id"])["AccessToken"]
     with pytest.raises(cognito.exceptions.NotAuthorizedException):
         cognito.update_user_attributes(AccessToken=access, UserAttributes=[{"Name": "custom:tenant_id", "Value": "UA"}])
@@ -128,6 +128,6 @@ def test_nobody_signs_up_alone(deployed: Deployed, not_on_the_emulator: Callable
         cognito.sign_up(
             ClientId=deployed["user_pool_client_id"],
             Username=f"test-{uuid.uuid4().hex}@example.com",
-            Password=deployment.PASSWORD,
+            Password=stack.PASSWORD,
             UserAttributes=tenant,
         )

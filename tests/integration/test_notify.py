@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.deployment import PASSWORD
-from shared import contract
+from exports_admin.stack import PASSWORD
+from shared.lambda_ import contract
 from tests.integration.api import flights
 from tests.integration.deployed import until
 from tests.integration.source import parquet, with_damaged_footer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.integration.api import Caller
     from tests.integration.deployed import Announcements, Deployed
 
-ANNOUNCEMENT = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
+ANNOUNCEMENT = json.loads((FUNCTIONS / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
 DAY = {"first": "2013-01-01", "last": "2013-01-02"}
 reads_mail = pytest.mark.emulator_only("what SES has sent on AWS lies in the owner's mailbox")
 asks_for_mail = pytest.mark.emulator_only("nobody owns the address of a test's user; bounces count against an account")

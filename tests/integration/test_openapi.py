@@ -17,8 +17,9 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 
-from shared import body, catalogue
-from shared.records import ACTIVE
+from shared.api import request
+from shared.catalogue import reports
+from shared.records.table import ACTIVE
 from tests.integration.api import Caller, http
 from tests.support.description import breaches, description
 from tests.unit.support import REPORTS
@@ -38,7 +39,7 @@ UNSAYABLE = {"/cursor", "/parameters/to", "/options/timezone"}
 
 # With the reports of this deployment, which a valid request must name.
 ATTACKED = copy.deepcopy(description())
-ATTACKED["components"]["schemas"]["ExportRequest"] = body.whole(catalogue.load(REPORTS))
+ATTACKED["components"]["schemas"]["ExportRequest"] = request.whole(reports.load(REPORTS))
 api = schemathesis.openapi.from_dict(ATTACKED)
 # API Gateway has no 405: of a method that a path does not have it says 404, as of a path that is not there (test_cors).
 api.config.phases.coverage.unexpected_methods = set()

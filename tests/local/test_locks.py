@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local import locks
+from exports_admin import locks
 
 HOLDS = """
 import subprocess, sys
 from pathlib import Path
-from local import locks
+from exports_admin import locks
 with locks.opened(Path(sys.argv[1]), "make up") as lock:
     lock.take()
     with subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, pass_fds=locks.passed_on) as started:
@@ -36,7 +36,7 @@ def test_the_lock_of_a_process_that_was_killed_lasts_until_what_it_started_has_e
 def test_what_installs_waits_for_what_installs_already() -> None:
     with locks.opened(locks.STATE / "setup.lock", "make demo") as lock:
         lock.take()
-        command = [sys.executable, "-m", "local.locks", "echo", "installed"]
+        command = [sys.executable, "-m", "exports_admin.locks", "echo", "installed"]
         waiting = subprocess.Popen(command, cwd=locks.STATE.parent, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
         said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"

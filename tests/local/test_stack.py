@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from checks import Fault, reports
-from local import locks, stack
+from exports_admin import locks
+from local import launcher
 from local import port as ports
 
 
@@ -22,11 +23,11 @@ from local import port as ports
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder of the test's own, with the environments of the real one."""
     for environment in ("emulator", "runtime"):
-        (tmp_path / environment).symlink_to(stack.STATE / environment)
-    monkeypatch.setattr(stack, "STATE", tmp_path)
-    monkeypatch.setattr(stack, "DESCRIPTION", tmp_path / "stack.json")
+        (tmp_path / environment).symlink_to(launcher.STATE / environment)
+    monkeypatch.setattr(launcher, "STATE", tmp_path)
+    monkeypatch.setattr(launcher, "DESCRIPTION", tmp_path / "stack.json")
     yield tmp_path
-    stack.down()
+    launcher.down()
 
 
 QUICK = """
@@ -49,9 +50,9 @@ def quick(state: Path, no_product: None) -> None:
 @pytest.fixture
 def no_product(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the emulator starts: nothing is built, deployed or filled in."""
-    monkeypatch.setattr(stack, "_build", lambda digest: None)
-    monkeypatch.setattr(stack, "sam", lambda *arguments, port=None: None)
-    monkeypatch.setattr(stack, "_fill", lambda port: {"users": {}, "port": port})
+    monkeypatch.setattr(launcher, "_build", lambda digest: None)
+    monkeypatch.setattr(launcher, "sam", lambda *arguments, port=None: None)
+    monkeypatch.setattr(launcher, "_fill", lambda port: {"users": {}, "port": port})
 
 
 @pytest.fixture
@@ -72,63 +73,65 @@ def test_a_busy_port_is_named_with_a_way_out(state: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         taken = busy.getsockname()[1]
-        with pytest.raises(stack.Trouble, match=rf"Port {taken} is in use .*make … PORT={taken + 1}"):
-            stack.up(taken)
+        with pytest.raises(launcher.Trouble, match=rf"Port {taken} is in use .*make … PORT={taken + 1}"):
+            launcher.up(taken)
     assert not (state / "emulator.lock").exists()
 
 
 def test_a_failed_deployment_shows_why_and_stops_the_emulator(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "_build", lambda digest: None)
+    monkeypatch.setattr(launcher, "_build", lambda digest: None)
 
     def fail(*arguments: str, port: int | None = None) -> None:
         assert answers(port or 0)
-        raise stack.Trouble("sam deploy failed: ROLLBACK")
+        raise launcher.Trouble("sam deploy failed: ROLLBACK")
 
-    monkeypatch.setattr(stack, "sam", fail)
-    with pytest.raises(stack.Trouble, match="ROLLBACK"):
-        stack.up(port)
+    monkeypatch.setattr(launcher, "sam", fail)
+    with pytest.raises(launcher.Trouble, match="ROLLBACK"):
+        launcher.up(port)
     assert not answers(port)
-    assert stack.describe() is None
+    assert launcher.describe() is None
 
 
 def test_a_failed_redeployment_leaves_the_stack_that_ran(
     state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack.up(port)
-    before = stack.describe()
+    launcher.up(port)
+    before = launcher.describe()
 
     def fail(digest: str) -> None:
-        raise stack.Trouble("sam build failed")
+        raise launcher.Trouble("sam build failed")
 
-    monkeypatch.setattr(stack, "_build", fail)
-    monkeypatch.setattr(stack, "PARAMETERS", stack.PARAMETERS | {"MapConcurrency": "5"})
-    digest = stack._digest
+    monkeypatch.setattr(launcher, "_build", fail)
+    monkeypatch.setattr(launcher, "PARAMETERS", launcher.PARAMETERS | {"MapConcurrency": "5"})
+    digest = launcher._digest
     monkeypatch.setattr(
-        stack, "_digest", lambda inputs: before["digests"]["emulator"] if "local/patches" in inputs else digest(inputs)
+        launcher,
+        "_digest",
+        lambda inputs: before["digests"]["emulator"] if "local/patches" in inputs else digest(inputs),
     )
-    with pytest.raises(stack.Trouble, match="sam build failed"):
-        stack.up(port)
+    with pytest.raises(launcher.Trouble, match="sam build failed"):
+        launcher.up(port)
     assert answers(port)
-    assert stack.describe() == before
+    assert launcher.describe() == before
 
 
 def elsewhere(state: Path, code: str) -> list[str]:
     """The command of another process of the same folder."""
-    prepared = f"from pathlib import Path; from local import stack; stack.STATE = Path({str(state)!r}); {code}"
+    prepared = f"from pathlib import Path; from local import stack; launcher.STATE = Path({str(state)!r}); {code}"
     return [sys.executable, "-c", prepared]
 
 
 def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:
-    killed = subprocess.Popen(elsewhere(state, f"stack._start({port})"), cwd=stack.ROOT, stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen(elsewhere(state, f"stack._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL)
     while not (state / "emulator.lock").exists():
         time.sleep(0.001)
     killed.kill()
     killed.wait()
-    assert stack.up(port)["port"] == port
-    assert stack.describe()
-    assert stack.down() is True
+    assert launcher.up(port)["port"] == port
+    assert launcher.describe()
+    assert launcher.down() is True
     assert not answers(port)
 
 
@@ -139,7 +142,7 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
     project = tmp_path / LONG
     (project / ".local").mkdir(parents=True)
     for name in (".local/emulator", ".local/runtime", "local", "checks", "functions", "reports", "template.yaml"):
-        (project / name).symlink_to(stack.ROOT / name)
+        (project / name).symlink_to(launcher.ROOT / name)
 
     def call(code: str) -> str:
         command = [sys.executable, "-c", f"from local import stack; {code}"]
@@ -148,7 +151,7 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
 
     call(f"stack._start({port})")
     assert answers(port)
-    assert call("print(stack.down())") == "True"
+    assert call("print(launcher.down())") == "True"
     assert not answers(port)
 
 
@@ -156,7 +159,7 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
 def test_a_clone_in_a_long_path_does_what_the_readme_says(tmp_path: Path, port: int) -> None:
     """Of the last commit: everything is installed anew."""
     project = tmp_path / LONG
-    subprocess.run(["git", "clone", "--quiet", str(stack.ROOT), str(project)], check=True)
+    subprocess.run(["git", "clone", "--quiet", str(launcher.ROOT), str(project)], check=True)
     for words in (["demo"], ["up"], ["test", "ARGS=tests/unit/test_planning.py"], ["down"]):
         command = ["make", *words, f"PORT={port}", f"PYTHON={sys.executable}"]
         environment = os.environ | {"COLUMNS": "20"}
@@ -166,14 +169,14 @@ def test_a_clone_in_a_long_path_does_what_the_readme_says(tmp_path: Path, port: 
 
 
 def test_an_emulator_that_was_killed_runs_no_more(state: Path, port: int, quick: None) -> None:
-    os.kill(stack.up(port)["pid"], signal.SIGKILL)
-    assert stack.up(port)["port"] == port
+    os.kill(launcher.up(port)["pid"], signal.SIGKILL)
+    assert launcher.up(port)["port"] == port
 
 
 @pytest.mark.parametrize("ends", [("first", "second"), ("second", "first")])
 def test_the_last_who_uses_the_stack_stops_it(ends: tuple[str, str], state: Path, port: int, quick: None) -> None:
     users = {"first": contextlib.ExitStack(), "second": contextlib.ExitStack()}
-    pids = [user.enter_context(stack.running(port))["pid"] for user in users.values()]
+    pids = [user.enter_context(launcher.running(port))["pid"] for user in users.values()]
     assert len(set(pids)) == 1
     users[ends[0]].close()
     assert answers(port)
@@ -182,15 +185,15 @@ def test_the_last_who_uses_the_stack_stops_it(ends: tuple[str, str], state: Path
 
 
 def test_what_is_asked_to_stay_while_another_uses_it_stays(state: Path, port: int, quick: None) -> None:
-    with stack.running(port):
-        stack.up(port)
+    with launcher.running(port):
+        launcher.up(port)
     assert answers(port)
 
 
 def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, port: int, quick: None) -> None:
-    with stack.running(port, "demo"):
+    with launcher.running(port, "demo"):
         command = elsewhere(state, "stack.down()")
-        waiting = subprocess.Popen(command, cwd=stack.ROOT, stdout=subprocess.PIPE, text=True)
+        waiting = subprocess.Popen(command, cwd=launcher.ROOT, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
         said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
         assert waiting.stdout.readline() == said
@@ -205,14 +208,14 @@ def test_a_broken_report_stops_before_anything_is_deployed(
     monkeypatch.setattr(
         reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "is not known", "No")]
     )
-    with pytest.raises(stack.Trouble, match=r"reports/sales\.yaml:3: /colour: is not known"):
-        stack.up(port)
+    with pytest.raises(launcher.Trouble, match=r"reports/sales\.yaml:3: /colour: is not known"):
+        launcher.up(port)
     assert not (state / "emulator.lock").exists()
 
 
 def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Makefile", "local", "requirements"):
-        (tmp_path / name).symlink_to(stack.ROOT / name)
+        (tmp_path / name).symlink_to(launcher.ROOT / name)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         taken = busy.getsockname()[1]
         command = ["make", "demo", f"PYTHON={sys.executable}", f"PORT={taken}"]
@@ -226,7 +229,7 @@ def test_the_port_of_its_own_emulator_is_not_taken(
 ) -> None:
     monkeypatch.setattr(locks, "STATE", state)
     monkeypatch.setattr(sys, "argv", ["port", str(port)])
-    stack._start(port)
+    launcher._start(port)
     assert ports.fault(port)
     assert ports.main() == ""
 
@@ -234,15 +237,15 @@ def test_the_port_of_its_own_emulator_is_not_taken(
 @pytest.mark.parametrize("port", ["", "abc", "0", "99999"])
 def test_a_port_that_is_none_is_refused(port: str) -> None:
     run = subprocess.run(
-        ["make", "up", f"PYTHON={sys.executable}", f"PORT={port}"], cwd=stack.ROOT, capture_output=True, text=True
+        ["make", "up", f"PYTHON={sys.executable}", f"PORT={port}"], cwd=launcher.ROOT, capture_output=True, text=True
     )
     assert run.returncode
     assert "PORT is a number from 1 to 65535" in run.stderr
 
 
 def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(stack.Trouble, match=r"sam no-such-command failed:\n(.|\n)*No such command"):
-        stack.sam("no-such-command")
+    with pytest.raises(launcher.Trouble, match=r"sam no-such-command failed:\n(.|\n)*No such command"):
+        launcher.sam("no-such-command")
 
 
 @pytest.mark.parametrize(
@@ -263,19 +266,19 @@ def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_emulator_that_does_not_start_is_told_with_what_to_do(
     program: str, said: str, state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "_SLOW_START", 1 if "sleep" in program else 120)
+    monkeypatch.setattr(launcher, "_SLOW_START", 1 if "sleep" in program else 120)
     replace_emulator(state, f"#!/bin/sh\n{program}\n")
-    with pytest.raises(stack.Trouble, match=rf"^The AWS emulator did not start: {said}"):
-        stack.up(port)
-    assert stack.down() is False
+    with pytest.raises(launcher.Trouble, match=rf"^The AWS emulator did not start: {said}"):
+        launcher.up(port)
+    assert launcher.down() is False
 
 
 def test_an_emulator_that_cannot_be_run_is_told_with_what_to_do(state: Path, port: int) -> None:
     replace_emulator(state, "#!/no/such/python\n")
     with pytest.raises(
-        stack.Trouble, match=r"bin/python cannot be run \(No such file or directory\)\. Install it anew"
+        launcher.Trouble, match=r"bin/python cannot be run \(No such file or directory\)\. Install it anew"
     ):
-        stack.up(port)
+        launcher.up(port)
 
 
 def replace_emulator(state: Path, program: str) -> None:
@@ -287,20 +290,20 @@ def replace_emulator(state: Path, program: str) -> None:
 
 
 def test_stopping_what_does_not_run_is_no_trouble(state: Path) -> None:
-    assert stack.down() is False
+    assert launcher.down() is False
 
 
 def test_a_process_that_only_has_the_number_of_an_emulator_is_left_alone(state: Path) -> None:
     with subprocess.Popen(["sleep", "30"]) as other:
         (state / "emulator.lock").write_text(f"{other.pid}\n")
-        assert stack.down() is False
+        assert launcher.down() is False
         assert other.poll() is None
         other.kill()
 
 
 def test_without_a_usable_python_make_says_what_it_needs() -> None:
     for python in ("/no/such/python", "/bin/false"):
-        run = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=stack.ROOT, capture_output=True, text=True)
+        run = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=launcher.ROOT, capture_output=True, text=True)
         assert run.returncode
         assert f"This needs Python 3.11 or later; '{python}' is not one" in run.stderr
 
@@ -309,7 +312,7 @@ def test_invoke_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, said in (([], "Say which"), (["FUNCTION=X", "EVENT=no.json"], "There is no no.json")):
         run: Any = subprocess.run(
             ["make", "invoke", f"PYTHON={sys.executable}", *arguments],
-            cwd=stack.ROOT,
+            cwd=launcher.ROOT,
             capture_output=True,
             text=True,
             env=os.environ,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import stack
+from local import launcher
 from tests.integration.deployed import Deployed
 from tests.sam_local.containers import Containers, Sam
 from tests.sam_local.host import Way, forwarded
@@ -27,7 +27,7 @@ collect_ignore_glob = [] if WANTED in os.environ else ["test_*.py"]
 @pytest.fixture(scope="session")
 def deployed() -> Deployed:
     """The stack on the emulator."""
-    description = stack.describe()
+    description = launcher.describe()
     assert description, "make test-sam-local starts the emulator"
     return Deployed(description)
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from samcli.yamlhelper import yaml_parse
 
-from local import deployment
-from local.stack import RUNTIME, STATE
+from exports_admin import stack
+from local.launcher import RUNTIME, STATE
 from tests.fixtures.places import Emulated, function_name, result
 from tests.integration.deployed import until
 from tests.unit.support import functions
@@ -61,7 +61,7 @@ class Sam:
             )
         )
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self.environment |= deployment.environment(deployed["endpoint_url"])
+        self.environment |= stack.environment(deployed["endpoint_url"])
         self.environment |= {"AWS_DEFAULT_REGION": deployed["region"], "SAM_CLI_TELEMETRY": "0"}
         self.environment["SAM_CLI_CONTAINER_CONNECTION_TIMEOUT"] = str(_FUNCTION_SECONDS)
 

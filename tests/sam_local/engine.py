@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from local.stack import RUNTIME
+from local.launcher import RUNTIME
 
 IMAGE = f"public.ecr.aws/lambda/python:{RUNTIME.removeprefix('python')}-x86_64"
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer
 from moto.events.models import EventPattern
 
-from shared import clock
 from shared.errors import ExportError
+from shared.lambda_ import clock
 from tests.stateful.process import Killed, Process
 
 if TYPE_CHECKING:

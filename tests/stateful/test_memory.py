@@ -20,8 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from shared import aws, clock, records, work
-from shared.records import AlreadyRequested, Record
+from shared.files import work
+from shared.lambda_ import aws, clock
+from shared.records import table as records
+from shared.records.table import AlreadyRequested, Record
 from tests.stateful.memory import Memory, Refused
 from tests.stateful.world import product
 from tests.support.moto_machine import REGION, Template
@@ -68,9 +70,9 @@ WRITES: dict[str, Callable[[Record], object]] = {
     "retry": lambda record: records.retry(record, stamp(), 1),
     "fail": lambda record: records.fail(record, FAILURE, stamp()),
     "succeed": lambda record: records.succeed(record, RESULT, "p", stamp()),
-    "claim": lambda record: records.claim_letter(record, NOW),
-    "claim later": lambda record: records.claim_letter(record, NOW + datetime.timedelta(minutes=3)),
-    "sent": records.letter_sent,
+    "claim": lambda record: records.claim_dead_letter(record, NOW),
+    "claim later": lambda record: records.claim_dead_letter(record, NOW + datetime.timedelta(minutes=3)),
+    "sent": records.dead_letter_sent,
     "settled": records.settled,
     "remove": records.remove,
     "list": lambda record: [list(records.newest_first(OWNER)), list(records.newest_first(OWNER, EXPORTS[1]))],

@@ -26,9 +26,12 @@ from botocore import xform_name
 from botocore.client import BaseClient
 from botocore.exceptions import ReadTimeoutError
 
-from shared import assembly, aws, catalogue, clock, planning, result
+from shared.catalogue import reports
+from shared.engine import planning
+from shared.engine.sources import SOURCES
 from shared.errors import SourceChanged, SourceUnreadable
-from shared.sources import SOURCES
+from shared.files import assembly, result
+from shared.lambda_ import aws, clock
 from tests.stateful import process
 from tests.stateful.laws import Laws
 from tests.stateful.memory import Memory, Refused
@@ -603,7 +606,7 @@ def product(folder: Path) -> Iterator[None]:
         environment |= given
     environment |= {"REPORTS_FOLDER": str(folder), "POWERTOOLS_TRACE_DISABLED": "1"}
     others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    caches = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed)
+    caches = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, reports.deployed)
     pools = [assembly, result, *map(importlib.import_module, ("read_exports.app", "reconcile_exports.app"))]
     requests = importlib.import_module("request_export.app")
     with contextlib.ExitStack() as stack:

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from shared import contract
+from shared.lambda_ import contract
 from tests.unit.support import FUNCTIONS
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import pytest
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import deployment, stack
+from exports_admin import stack
+from local import launcher
 from tests.support.edges import Machine, edges_of, faults, path, walked
 
 WALKED: dict[str, Counter[str]] = {"moto": Counter(), "emulator": Counter()}
@@ -74,10 +75,10 @@ def table(machine: Machine, by: dict[str, Counter[str]]) -> list[str]:
 
 def _deployed(machine: Machine, since: datetime.datetime) -> dict[str, Counter[str]]:
     """What the executions of the stack of .local/stack.json have walked since then; nothing where there is none."""
-    if not stack.DESCRIPTION.exists():
+    if not launcher.DESCRIPTION.exists():
         return {}
-    description = json.loads(stack.DESCRIPTION.read_text("utf-8"))
-    client = deployment.client("stepfunctions", description)
+    description = json.loads(launcher.DESCRIPTION.read_text("utf-8"))
+    client = stack.client("stepfunctions", description)
 
     def executions(**of: str) -> list[str]:
         pages = client.get_paginator("list_executions").paginate(**of)

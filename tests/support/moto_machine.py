@@ -74,7 +74,8 @@ from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.utils import TMP_THREADS
 from samcli.yamlhelper import yaml_parse
 
-from shared import aws, catalogue
+from shared.catalogue import reports
+from shared.lambda_ import aws
 from tests.support.edges import path, paths_of_children, walked
 from tests.support.edges_walked import WALKED
 
@@ -211,7 +212,7 @@ def _template() -> dict[str, Any]:
 
 # Powertools reads its variables once, when it is imported.
 with mock.patch.dict(os.environ, _template()["Globals"]["Function"]["Environment"]["Variables"]):
-    telemetry = importlib.import_module("shared.telemetry")
+    telemetry = importlib.import_module("shared.lambda_.telemetry")
 
 
 @dataclass(frozen=True)
@@ -880,6 +881,6 @@ def _invoke(cloud: Cloud) -> Callable[..., bytes]:
 
 def _forget() -> None:
     """Drops what a function's process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, catalogue.deployed):
+    for cached in (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, reports.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()

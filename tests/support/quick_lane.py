@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.sources import objects
+from shared.engine.sources import objects
 
 _quick_tail = objects.quick_tail
 

@@ -29,12 +29,13 @@ from tests.unit.support import (
 
 BLANK = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE")
 
-# Powertools reads its variables once, when shared.telemetry is imported.
+# Powertools reads its variables once, when shared.lambda_.telemetry is imported.
 with pytest.MonkeyPatch.context() as at_import:
     for name, value in template()["Globals"]["Function"]["Environment"]["Variables"].items():
         at_import.setenv(name, str(value))
     at_import.setenv("POWERTOOLS_TRACE_DISABLED", "1")
-    from shared import aws, catalogue, clock, telemetry
+    from shared.catalogue import reports
+    from shared.lambda_ import aws, clock, telemetry
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
     clients = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, aws.tables)
-    for cached in (*clients, catalogue.deployed):
+    for cached in (*clients, reports.deployed):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
 

@@ -11,8 +11,8 @@ import polars as pl
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from shared.query import Query
-from shared.sources import parquet
+from shared.engine.query import Query
+from shared.engine.sources import parquet
 
 BUCKET = "lake"
 

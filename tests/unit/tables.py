@@ -9,8 +9,8 @@ import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from shared import aws
-from shared.sources import dynamodb
+from shared.engine.sources import dynamodb
+from shared.lambda_ import aws
 from tests.unit.support import REGION
 
 

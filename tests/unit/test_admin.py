@@ -14,10 +14,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from admin import __main__
-from admin.connection import connect
-from local import stack
-from shared.telemetry import logger
+from exports_admin import __main__
+from exports_admin.connection import connect
+from local import launcher
+from shared.lambda_.telemetry import logger
 from tests.unit.support import REGION, ROOT
 
 OF_AWS = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -56,7 +56,7 @@ admin = pytest.fixture(command_line)
 @pytest.fixture
 def account(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An account without a stack, on a machine without an emulator; its CloudFormation."""
-    monkeypatch.setattr(stack, "describe", lambda: None)
+    monkeypatch.setattr(launcher, "describe", lambda: None)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -180,7 +180,7 @@ def test_the_program_sets_itself_up_where_it_was_not(tmp_path: Path) -> None:
     )
     command = [str(tmp_path / "bin" / "exports-admin"), "dead-letters", "--json"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (run.stdout, run.stderr) == ("runs -P -m admin dead-letters --json\n", "Installing\n")
+    assert (run.stdout, run.stderr) == ("runs -P -m exports_admin dead-letters --json\n", "Installing\n")
     shutil.rmtree(tmp_path / ".venv")
     (tmp_path / "Makefile").write_text("setup:\n\tfalse\n")
     assert subprocess.run(command, capture_output=True).returncode == 1
@@ -202,7 +202,7 @@ def test_without_aws_and_emulator_it_says_how_to_start_or_name_a_stack(
 ) -> None:
     for name in OF_AWS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(stack, "describe", lambda: None)
+    monkeypatch.setattr(launcher, "describe", lambda: None)
     said = (
         "exports-admin: The emulator is not running. Start it: make up; "
         "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME.\n"
@@ -216,7 +216,7 @@ def test_where_nothing_says_anything_of_aws_the_running_emulator_is_meant(
     for name in OF_AWS:
         monkeypatch.delenv(name, raising=False)
     emulator = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
-    monkeypatch.setattr(stack, "describe", lambda: emulator)
+    monkeypatch.setattr(launcher, "describe", lambda: emulator)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "The stack report-exports in us-east-1 cannot be read" in admin("dead-letters").err
     monkeypatch.setenv("AWS_REGION", REGION)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from admin import belongings, erase, letters
-from local import deployment
-from shared import attempts, aws, records, work
+from exports_admin import belongings, dead_letter_queue, erase, stack
+from shared.files import work
+from shared.lambda_ import aws
+from shared.records import attempts
+from shared.records import table as records
 from tests.unit.support import (
     EXPORT_ID,
     NO_ANSWER,
@@ -245,13 +247,13 @@ def test_an_owner_who_removes_an_export_meanwhile_is_no_matter(
 
 
 def test_what_comes_meanwhile_is_told(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = letters.held
+    done = dead_letter_queue.held
 
     def and_one_comes() -> Any:
         cloud.write(queued(number(8)))
         return done()
 
-    monkeypatch.setattr(letters, "held", and_one_comes)
+    monkeypatch.setattr(dead_letter_queue, "held", and_one_comes)
     ran = admin("erase", "--owner", OWNER, "--yes")
     assert (ran.code, "1 items have come meanwhile" in ran.err) == (1, True)
 
@@ -314,8 +316,8 @@ def test_the_days_are_those_of_the_template() -> None:
 
 def test_the_stack_that_is_meant_is_the_one_that_is_named(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    found: Any = deployment.find
-    monkeypatch.setattr(deployment, "find", lambda name: asked.append(name) or found(name))
+    found: Any = stack.find
+    monkeypatch.setattr(stack, "find", lambda name: asked.append(name) or found(name))
     assert admin("erase", "--owner", OWNER, "--yes", "--stack", "exports-staging").code == 0
     assert asked == ["exports-staging"]
     assert event("environment")["ReadExports"]["EXPORTS_BUCKET"] == "report-exports-local"

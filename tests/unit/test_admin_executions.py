@@ -10,9 +10,8 @@ import pytest
 from botocore.client import BaseClient
 from botocore.validate import validate_parameters
 
-from admin import executions
-from local import deployment
-from local.deployment import Trouble
+from exports_admin import executions, stack
+from exports_cli.trouble import Trouble
 from tests.unit.support import EXPORT_ID, NOW, OWNER, PLAN, REGION, ROOT, Cloud, event, running
 
 MACHINE = event("environment")["ReconcileExports"]["STATE_MACHINE_ARN"]
@@ -225,7 +224,7 @@ def in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StepFunctions:
         "state_machine_arn": MACHINE,
         "retention_days": 7,
     }
-    monkeypatch.setattr(deployment, "find", lambda name: described)
+    monkeypatch.setattr(stack, "find", lambda name: described)
     monkeypatch.setattr(BaseClient, "_make_api_call", make)
     monkeypatch.setenv("STATE_MACHINE_ARN", MACHINE)
     monkeypatch.setenv("EXPORTS_TABLE", names["EXPORTS_TABLE"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared import contract
+from shared.lambda_ import contract
 from tests.unit.support import EXPORT_ID, OWNER, ROOT, USER
 from tests.unit.test_admin import Admin, Run, command_line
 from tests.unit.test_admin_executions import (

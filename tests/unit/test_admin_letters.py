@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from admin import letters
-from local import deployment
-from shared import aws, records
+from exports_admin import dead_letter_queue, stack
+from shared.lambda_ import aws
+from shared.records import table
 from tests.unit.support import (
     EXPORT_ID,
     NO_ANSWER,
@@ -69,8 +69,8 @@ def queue(cloud: Cloud, time: Frozen, monkeypatch: pytest.MonkeyPatch) -> Queue:
         "state_machine_arn": names["STATE_MACHINE_ARN"],
         "retention_days": 7,
     }
-    monkeypatch.setattr(deployment, "find", lambda name: described)
-    monkeypatch.setattr(letters, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(stack, "find", lambda name: described)
+    monkeypatch.setattr(dead_letter_queue, "_WAIT_SECONDS", 0)
     return Queue()
 
 
@@ -379,14 +379,14 @@ def test_one_that_fails_does_not_keep_the_others(
     cloud.write(failed(), failed(number(1)))
     queue.send()
     queue.send(number(1))
-    write = records.retry
+    write = table.retry
 
     def fail_once(record: Any, *given: Any) -> Any:
         if record["export_id"] == number(1):
             raise NO_ANSWER
         return write(record, *given)
 
-    monkeypatch.setattr(records, "retry", fail_once)
+    monkeypatch.setattr(table, "retry", fail_once)
     ran = admin("replay", "--all")
     assert (ran.code, ran.out) == (1, f"{EXPORT_ID} attempt 1: attempt 2 has started\n")
     assert queue.count() == 1
@@ -412,13 +412,13 @@ def test_two_operators_at_once_start_one_attempt(
 ) -> None:
     cloud.write(failed())
     queue.send()
-    write = records.retry
+    write = table.retry
 
     def after_another(record: Any, *given: Any) -> Any:
         assert write(record, *given)
         return write(record, *given)
 
-    monkeypatch.setattr(records, "retry", after_another)
+    monkeypatch.setattr(table, "retry", after_another)
     assert admin("replay", EXPORT_ID) == Run(0, f"{EXPORT_ID} attempt 1: attempt 2 has started\n", "")
     assert [record["attempt"] for record in cloud.records()] == [2]
     assert started(cloud) == [f"{EXPORT_ID}-2"]
@@ -430,13 +430,13 @@ def test_an_export_that_is_removed_meanwhile_only_loses_its_letter(
 ) -> None:
     cloud.write(failed())
     queue.send()
-    write = records.retry
+    write = table.retry
 
     def after_its_removal(record: Any, *given: Any) -> Any:
-        assert records.remove(record)
+        assert table.remove(record)
         return write(record, *given)
 
-    monkeypatch.setattr(records, "retry", after_its_removal)
+    monkeypatch.setattr(table, "retry", after_its_removal)
     said = f"{EXPORT_ID} attempt 1: only its letter was removed: the export was removed\n"
     assert admin("replay", EXPORT_ID) == Run(0, said, "")
     assert (cloud.records(), started(cloud), queue.count()) == ([], [], 0)

@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 from moto import mock_aws
 
-from local import deployment, sample_data, stack
+from exports_admin import sample_data
+from exports_admin import stack as deployment
+from local import launcher
 from tests.unit import cli_stack
 from tests.unit.cli_stack import Said, Stack
 from tests.unit.support import REGION
@@ -219,7 +221,7 @@ def emulated(account: Account, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) 
     described: Any = account.describe("report-exports") | {"endpoint_url": f"{cli_api.url}/"}
     monkeypatch.setattr(deployment, "find", lambda _: described)
     users = {"UA": {"email": "ua@example.com", "password": "secret"}}
-    monkeypatch.setattr(stack, "describe", lambda: described | {"users": users})
+    monkeypatch.setattr(launcher, "describe", lambda: described | {"users": users})
     monkeypatch.setenv("NO_PROXY", "*")
     return cli_api
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin import drawing, page
+from exports_admin import drawing, page
 from tests.unit.support import EXPORT_ID, OWNER, Cloud, cancelled, failed, queued, succeeded
 from tests.unit.test_admin import Admin, Run, command_line
 from tests.unit.test_admin_executions import (

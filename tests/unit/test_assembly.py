@@ -14,9 +14,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import assembly, aws
-from shared.assembly import MAX_PART, MIN_PART, Copy, Literal, Range, Segment, Upload
 from shared.errors import PartChanged, TooManyParts
+from shared.files import assembly
+from shared.files.assembly import MAX_PART, MIN_PART, Copy, Upload
+from shared.files.segments import Literal, Range, Segment, combine_crc32, measure
+from shared.lambda_ import aws
 
 BUCKET = "exports"
 MIB = 1024**2
@@ -122,7 +124,7 @@ def test_more_parts_than_s3_allows_are_refused() -> None:
 
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
 def test_the_crc_of_two_parts_is_that_of_their_concatenation(first: bytes, second: bytes) -> None:
-    combined = assembly.combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
+    combined = combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
     assert combined == zlib.crc32(first + second)
 
 
@@ -130,7 +132,7 @@ def test_the_crc_of_large_parts_is_combined_without_reading_them() -> None:
     block = bytes(range(256)) * 4096
     crc32 = 0
     for _ in range(20):
-        crc32 = assembly.combine_crc32(crc32, zlib.crc32(block), len(block))
+        crc32 = combine_crc32(crc32, zlib.crc32(block), len(block))
     assert crc32 == zlib.crc32(block * 20)
 
 
@@ -225,7 +227,7 @@ def store(s3: Any, sizes: list[int]) -> tuple[list[Segment], bytes]:
 def test_the_file_is_the_concatenation_of_its_parts(s3: Any, sizes: list[int]) -> None:
     given_segments, content = store(s3, sizes)
     assembly.assemble("file", given_segments, "text/csv", "f.csv")
-    assert assembly.measure(given_segments) == (len(content), zlib.crc32(content))
+    assert measure(given_segments) == (len(content), zlib.crc32(content))
     found = s3.get_object(Bucket=BUCKET, Key="file")
     assert found["Body"].read() == content
     assert (found["ContentType"], found["ContentDisposition"]) == ("text/csv", 'attachment; filename="f.csv"')

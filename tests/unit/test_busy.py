@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
 
-from shared.busy import busy_when_aws_is
-from shared.http import Problem
+from shared.api.http import Problem
+from shared.api.throttling import throttling_as_503
 from tests.unit.support import NO_ANSWER, said_when_busy
 
 SILENT = ReadTimeoutError(endpoint_url="https://aws.eu-west-1.amazonaws.com/")
@@ -21,7 +21,7 @@ def refused(code: str, reasons: tuple[str, ...] = (), status: int = 400) -> Clie
     return ClientError(response, "Operation")
 
 
-@busy_when_aws_is("Nothing was changed")
+@throttling_as_503("Nothing was changed")
 def fail(error: Exception) -> None:
     raise error
 
@@ -72,5 +72,5 @@ def test_another_error_stays_what_it_is(error: Exception) -> None:
 
 
 def test_what_goes_well_goes_well() -> None:
-    with busy_when_aws_is("Nothing was changed"):
+    with throttling_as_503("Nothing was changed"):
         pass

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local import sample_data
-from shared import catalogue, source_columns
+from exports_admin import sample_data
+from shared.catalogue import reports
+from shared.engine import column_types
 from shared.errors import InvalidDefinition, UnknownReport
 from tests.unit.support import REPORTS
 
@@ -47,8 +48,8 @@ GOOD: dict[str, Any] = {
 Change = Callable[[dict[str, Any]], object]
 
 
-def parse(definition: Any, name: str = "orders") -> catalogue.Report:
-    return catalogue.parse(name, yaml.safe_dump(definition))
+def parse(definition: Any, name: str = "orders") -> reports.Report:
+    return reports.parse(name, yaml.safe_dump(definition))
 
 
 def changed(change: Change) -> dict[str, Any]:
@@ -148,15 +149,15 @@ def test_a_span_is_looked_at_only_when_its_ends_are_dates() -> None:
 def test_a_folder_is_its_yaml_files_by_name(tmp_path: Path) -> None:
     for name in ("orders.yaml", "a-1.yaml", "notes.md"):
         (tmp_path / name).write_text(yaml.safe_dump(GOOD))
-    assert list(catalogue.load(tmp_path)) == ["a-1", "orders"]
+    assert list(reports.load(tmp_path)) == ["a-1", "orders"]
 
 
 def test_the_deployed_reports_are_read_once(tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "orders.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
-    assert catalogue.report("orders").definition == GOOD
+    assert reports.report("orders").definition == GOOD
     (tmp_path / "orders.yaml").unlink()
-    assert catalogue.report("orders").id == "orders"
+    assert reports.report("orders").id == "orders"
 
 
 def test_a_report_that_is_not_deployed_names_those_that_are(
@@ -166,38 +167,38 @@ def test_a_report_that_is_not_deployed_names_those_that_are(
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
     with pytest.raises(UnknownReport, match=r"^no report is called 'order'; there are: orders, refunds$"):
-        catalogue.report("order")
+        reports.report("order")
 
 
 # ── The one that is deployed ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_report_of_the_project_is_valid() -> None:
-    assert "flights" in catalogue.load(REPORTS)
+    assert "flights" in reports.load(REPORTS)
 
 
 def test_flights_has_exactly_the_columns_of_its_source() -> None:
     with zipfile.ZipFile(sample_data.source()) as archive, archive.open("flights.csv") as source:
         header = source.readline().decode().strip().replace('"', "").split(",")
-    columns = catalogue.load(REPORTS)["flights"].definition["columns"]
+    columns = reports.load(REPORTS)["flights"].definition["columns"]
     assert [column["name"] for column in columns] == header
     assert len(header) == 19
 
 
 def test_flights_declares_the_types_of_its_source() -> None:
-    declared = catalogue.load(REPORTS)["flights"].definition["source"]["columns"]
+    declared = reports.load(REPORTS)["flights"].definition["source"]["columns"]
     schema = sample_data.read().schema
-    assert source_columns.faults(declared, schema) == []
+    assert column_types.faults(declared, schema) == []
     assert [*declared] == [*schema]
 
 
 def test_flights_belongs_to_the_airline() -> None:
-    assert catalogue.load(REPORTS)["flights"].definition["tenant"] == "carrier"
+    assert reports.load(REPORTS)["flights"].definition["tenant"] == "carrier"
 
 
 @pytest.mark.parametrize(("last", "pointers"), [("2012-12-31", []), ("2013-01-01", ["/to"])])
 def test_flights_spans_a_leap_year_and_no_more(last: str, pointers: list[str]) -> None:
-    faults = catalogue.load(REPORTS)["flights"].faults({"from": "2012-01-01", "to": last})
+    faults = reports.load(REPORTS)["flights"].faults({"from": "2012-01-01", "to": last})
     assert [each["pointer"] for each in faults] == pointers
 
 
@@ -364,7 +365,7 @@ def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
 @pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1" * 5000], ids=["inf", "-inf", "nan", "5,000 digits"])
 def test_a_number_that_json_does_not_have_is_refused_with_its_line(number: str) -> None:
     with pytest.raises(InvalidDefinition, match=r"is not a finite number\s+in .*line 2, column 10"):
-        catalogue.parse("orders", f"title: T\ndefault: {number}\n")
+        reports.parse("orders", f"title: T\ndefault: {number}\n")
 
 
 @pytest.mark.parametrize(
@@ -418,14 +419,14 @@ def test_every_fault_is_named_at_once() -> None:
 )
 def test_a_file_that_is_no_mapping_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidDefinition) as refused:
-        catalogue.parse("orders", text)
+        reports.parse("orders", text)
     assert str(refused.value) == f"orders.yaml: {message}"
 
 
 @pytest.mark.parametrize("text", ["title: [", "title: *nowhere", "title: !!python/object:os.system x"])
 def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
     with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: "):
-        catalogue.parse("orders", text)
+        reports.parse("orders", text)
 
 
 @pytest.mark.parametrize("name", ["Orders", "1st", "or ders", "", "orders\n", "a" * 65, "../orders", "or.ders"])

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import contract
 from shared.errors import InvalidEvent
+from shared.lambda_ import contract
+from shared.lambda_.faults import pointer, sentence
 from tests.unit.support import FUNCTIONS, event
 
 EXAMPLES = settings(derandomize=True, database=None, deadline=None, max_examples=60)
@@ -156,7 +157,7 @@ def test_what_is_no_day_is_no_date(day: str) -> None:
 def test_the_whole_may_be_what_is_wrong() -> None:
     [fault] = contract.faults(CLOSED, [])
     assert fault == {"pointer": "", "detail": "[] is not allowed", "allowed": "a value of type object"}
-    assert contract.sentence(fault) == "(the whole): [] is not allowed, allowed: a value of type object"
+    assert sentence(fault) == "(the whole): [] is not allowed, allowed: a value of type object"
 
 
 def test_a_long_value_is_shown_shortened() -> None:
@@ -169,13 +170,13 @@ def test_a_long_value_is_shown_shortened() -> None:
     [((), ""), (("a", 0), "/a/0"), (("a/b", "c~d"), "/a~1b/c~0d"), (("~1",), "/~01"), (("",), "/")],
 )
 def test_pointers_are_escaped(tokens: tuple[Any, ...], pointer: str) -> None:
-    assert contract.pointer(*tokens) == pointer
+    assert pointer(*tokens) == pointer
 
 
 @EXAMPLES
 @given(st.lists(st.text() | st.integers(min_value=0), max_size=4))
 def test_a_pointer_leads_back_to_its_path(path: list[Any]) -> None:
-    tokens = contract.pointer(*path).split("/")[1:]
+    tokens = pointer(*path).split("/")[1:]
     assert [token.replace("~1", "/").replace("~0", "~") for token in tokens] == [str(step) for step in path]
 
 
@@ -248,7 +249,7 @@ def test_a_task_without_one_of_its_fields_is_refused_at_that_field(field: tuple[
     folder, case, path = field
     task = event(case)
     del inside(task, path[:-1])[path[-1]]
-    assert pointers(folder, task) == [contract.pointer(*path)]
+    assert pointers(folder, task) == [pointer(*path)]
 
 
 @EXAMPLES
@@ -261,7 +262,7 @@ def test_a_task_with_a_field_more_is_refused_at_that_field(
     if name in inside(task, path):
         return
     inside(task, path)[name] = value
-    assert pointers(folder, task) == [contract.pointer(*path, name)]
+    assert pointers(folder, task) == [pointer(*path, name)]
 
 
 @EXAMPLES
@@ -272,7 +273,7 @@ def test_a_field_of_another_type_is_refused_at_that_field(field: tuple[str, str,
     if same_kind(inside(task, path), value):
         return
     inside(task, path[:-1])[path[-1]] = copy.deepcopy(value)
-    assert set(pointers(folder, task)) == {contract.pointer(*path)}
+    assert set(pointers(folder, task)) == {pointer(*path)}
 
 
 @EXAMPLES

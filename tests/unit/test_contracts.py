@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from shared import contract
 from shared.errors import InvalidEvent
+from shared.lambda_ import contract, faults
 from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions, template
 
 HANDLER_END = ".app.handler"
@@ -67,7 +67,7 @@ def faulty_outcome(folder: str, case: str) -> Iterator[str]:
         return
     outcome = event(name)
     for fault in contract.faults(OUTCOMES, outcome):
-        yield f"events/{name}.json: {contract.sentence(fault)}"
+        yield f"events/{name}.json: {faults.sentence(fault)}"
     if case == "duplicate" and "writes" in outcome:
         yield f"events/{name}.json: /writes: a second delivery changes nothing more"
 
@@ -291,7 +291,7 @@ def broken(draw: st.DrawFn, payload: Any, optional: tuple[str, ...] = ()) -> tup
     match how := draw(st.sampled_from(["dropped", "retyped", "added"])):
         case "dropped":
             named = [path for path in every if isinstance(path[-1], str)]
-            path = draw(st.sampled_from([path for path in named if contract.pointer(*path) not in optional]))
+            path = draw(st.sampled_from([path for path in named if faults.pointer(*path) not in optional]))
             del at(changed, path[:-1])[path[-1]]
         case "retyped":
             path = draw(st.sampled_from(every))
@@ -301,7 +301,7 @@ def broken(draw: st.DrawFn, payload: Any, optional: tuple[str, ...] = ()) -> tup
             objects = [(), *(path for path in every if isinstance(at(changed, path), dict))]
             path = (*draw(st.sampled_from(objects)), "x-" + draw(st.text()))
             at(changed, path[:-1])[path[-1]] = draw(st.sampled_from(list(KINDS.values())))
-    return changed, how, contract.pointer(*path)
+    return changed, how, faults.pointer(*path)
 
 
 SAID = {"dropped": "is missing", "retyped": "is not allowed", "added": "is not known here"}

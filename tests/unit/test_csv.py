@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.assembly import Range
-from shared.formats.csv import Csv
+from shared.files.formats.csv import Csv
+from shared.files.segments import Range
 from tests.unit.formats.support import (
     DANGEROUS,
     FLOATS,

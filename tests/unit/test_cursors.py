@@ -6,8 +6,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import cursors
-from shared.exports import STATUSES
+from shared.api import cursors
+from shared.api.exports import STATUSES
 
 ids = st.uuids().map(str)
 owners = st.from_regex(r"[A-Za-z0-9_-]{1,64}#[A-Za-z0-9-]{1,128}", fullmatch=True)

@@ -9,7 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from delete_export import app
-from shared import attempts, aws, records, work
+from shared.files import work
+from shared.lambda_ import aws
+from shared.records import attempts, table
 from tests.unit.support import (
     EXPORT_ID,
     HERE,
@@ -59,10 +61,10 @@ def delete(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> Del
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], None]], None]:
-    """Lets something happen just before the first call of a function of shared.records takes effect."""
+    """Lets something happen just before the first call of a function of shared.records.table takes effect."""
 
     def meanwhile(function: str, happens: Callable[[], None]) -> None:
-        original, happened = getattr(records, function), []
+        original, happened = getattr(table, function), []
 
         def call(*given: Any) -> Any:
             if not happened:
@@ -70,7 +72,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], No
                 happens()
             return original(*given)
 
-        monkeypatch.setattr(records, function, call)
+        monkeypatch.setattr(table, function, call)
 
     return meanwhile
 
@@ -164,7 +166,7 @@ def test_the_record_comes_before_the_execution(delete: Delete, cloud: Cloud, cal
 def test_a_cancelled_export_is_active_no_longer(delete: Delete, cloud: Cloud) -> None:
     cloud.write(running())
     delete()
-    assert records.count_active(OWNER) == 0
+    assert table.count_active(OWNER) == 0
 
 
 def test_only_the_attempt_that_counts_is_stopped(delete: Delete, cloud: Cloud) -> None:
@@ -482,7 +484,7 @@ def test_an_export_that_never_stands_still_is_left_alone(
 ) -> None:
     tries: list[Any] = []
     cloud.write(running())
-    monkeypatch.setattr(records, "cancel", lambda *given: tries.append(given))
+    monkeypatch.setattr(table, "cancel", lambda *given: tries.append(given))
     monkeypatch.setattr(attempts, "stop", lambda _: pytest.fail("it was not cancelled"))
     answered = delete()
     assert busy(answered)

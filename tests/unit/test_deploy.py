@@ -13,8 +13,8 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 from samcli.cli.types import CfnParameterOverridesType
 
-from admin import deploy
-from local.deployment import Trouble
+from exports_admin import deploy
+from exports_cli.trouble import Trouble
 from tests.unit.support import NOW, ROOT, template
 
 if TYPE_CHECKING:

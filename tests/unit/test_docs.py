@@ -15,14 +15,15 @@ import jmespath
 import pytest
 from botocore import xform_name
 
-from admin.commands import exports_admin
+from exports_admin import sample_data
+from exports_admin.commands import exports_admin
 from exports_cli.commands import exports
-from local import sample_data
-from shared import catalogue, planning
+from shared.catalogue import reports
+from shared.engine import planning
+from shared.engine.query import Query
+from shared.engine.sources import parquet
 from shared.errors import SourceUnreadable
-from shared.formats import FORMATS
-from shared.query import Query
-from shared.sources import parquet
+from shared.files.formats import FORMATS
 from tests.unit.support import ROOT, template
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def test_the_broken_file_of_the_first_deployment_fails_in_a_part_and_not_in_plan
     exec(script, {})
     for source in ("july", "broken"):
         lake.objects[f"data/flights/year=2013/month=7/{source}.parquet"] = Path(f"{source}.parquet").read_bytes()
-    report = catalogue.load(ROOT / "reports")["flights"]
+    report = reports.load(ROOT / "reports")["flights"]
     query = Query.of(report.definition, report.resolve({"from": "2013-07-01", "to": "2013-07-31"}), "UA")
     schema, extents = parquet.plan(query)
     first, *_ = planning.divide(extents, 5, FORMATS["csv"].growth)

@@ -9,11 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from documents import openapi
-from documents.problems import text as problems_page
-from shared import body, catalogue, contract, problems
-from shared.errors import EXPLANATIONS
-from shared.formats import FORMATS
+from generated import openapi
+from generated.problems import text as problems_page
+from shared.api import problems, request
+from shared.api.explanations import EXPLANATIONS
+from shared.catalogue import reports
+from shared.files.formats import FORMATS
+from shared.lambda_ import contract
 from tests.support.description import breaches, description
 from tests.unit.support import FUNCTIONS, REPORTS, Answer, event, template
 
@@ -110,13 +112,13 @@ BODIES = [
 def test_what_the_schema_allows_is_what_the_function_accepts(
     given: Any, configure: Callable[[str], None], cloud: Any, api: Callable[[str, Any], Answer]
 ) -> None:
-    described = contract.validator(body.whole(catalogue.load(REPORTS)))
+    described = contract.validator(request.whole(reports.load(REPORTS)))
     answered = api("RequestExport", event("request_export/typical") | {"body": json.dumps(given)})
     assert described.is_valid(given) == (answered.status == 202)
 
 
 def test_the_schema_without_reports_allows_any() -> None:
-    schema = body.whole(None)
+    schema = request.whole(None)
     Draft202012Validator.check_schema(schema)
     assert contract.validator(schema).is_valid({"report": "trains", "format": "csv", "parameters": {"x": 1}})
     assert not contract.validator(schema).is_valid({"report": "trains", "format": "csv", "options": {"x": 1}})

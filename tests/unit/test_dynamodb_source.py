@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from checks import reports
-from shared import aws, clock, contract, planning
+from shared.engine import planning
+from shared.engine.query import Query
+from shared.engine.sources import dynamodb
 from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceUnavailable
-from shared.query import Query
-from shared.sources import dynamodb
+from shared.lambda_ import aws, clock, contract
 from tests.unit.support import FUNCTIONS, NOW, ROOT
 from tests.unit.tables import Tables, in_memory
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from shared import errors
-from shared.errors import ExportError, explain
-from shared.records import Failure
+from shared.api.explanations import explain
+from shared.errors import ExportError
+from shared.records.table import Failure
 
 NAMES = [name for name, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, ExportError)]
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from shared import telemetry
 from shared.errors import EngineFailed, ServiceUnavailable
-from shared.function import function
+from shared.lambda_ import telemetry
+from shared.lambda_.function import function
 from tests.unit.support import EXPORT_ID, OWNER, ROOT, Answer, Calls, Cloud, Context, event
 
 Api = Callable[[str, Any], Answer]

@@ -11,11 +11,11 @@ import pytest
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 from samcli.yamlhelper import yaml_parse
 
-from shared import contract
+from shared.lambda_ import contract
 from tests.unit.support import FUNCTIONS, ROOT, template
 
 TEXT = (ROOT / "docs" / "howto" / "notify-webhook.md").read_text("utf-8")
-SCHEMA = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((FUNCTIONS / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
 [EVENT] = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
 WEBHOOK, SLACK = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import problems
-from shared.http import Answer, Caller, Problem, Request, serve
+from shared.api import problems
+from shared.api.http import Answer, Caller, Problem, Request, serve
 from tests.unit.support import EXPORT_ID, OWNER, event
 
 ID = EXPORT_ID

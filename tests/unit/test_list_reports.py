@@ -8,9 +8,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from shared.contract import validator
 from shared.errors import InvalidDefinition
-from shared.formats import FORMATS
+from shared.files.formats import FORMATS
+from shared.lambda_.contract import validator
 from tests.unit.support import REPORTS, Answer, event
 
 OUTCOMES = {"custom_domain": 200, "openapi": 200, "other_client": 401, "typical": 200}

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from checks import reports
-from local import sample_data
-from shared import catalogue
+from exports_admin import sample_data
+from shared.catalogue import reports as catalogue
+from shared.engine.query import Query
+from shared.engine.sources import parquet
 from shared.errors import ColumnMismatch, ExportError, SourceMissing, SourceSchemaMismatch
-from shared.query import Query
-from shared.sources import parquet
 from tests.unit.lake import Lake
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "add-a-report.md").read_text("utf-8")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.formats import FORMATS, option_faults, resolve_options
-from shared.http import Caller
+from shared.api.http import Caller
+from shared.files.formats import FORMATS, option_faults, resolve_options
 from tests.unit.support import EXPORT_ID, Answer, Cloud, cancelled, event, failed, queued, running, succeeded
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notify_owner import mail
-from shared import aws, contract, telemetry
+from shared.lambda_ import aws, contract, telemetry
 from tests.unit.support import (
     EXPORT_ID,
     FUNCTIONS,
@@ -44,7 +44,7 @@ TYPICAL = event("notify_owner/typical")
 MESSAGE = TYPICAL["Records"][0]["messageId"]
 DONE: dict[str, Any] = {"batchItemFailures": []}
 AGAIN = {"batchItemFailures": [{"itemIdentifier": MESSAGE}]}
-SCHEMA = json.loads((FUNCTIONS / "shared" / "export_ended.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((FUNCTIONS / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
 
 
 @pytest.fixture

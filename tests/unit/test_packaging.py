@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from admin import packages
-from local.deployment import Trouble
+from exports_admin import packages
+from exports_cli.trouble import Trouble
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
 PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}

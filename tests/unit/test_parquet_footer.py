@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sources import parquet_footer
+from shared.parquet import footer as parquet_footer
 
 
 def footer_of(content: bytes) -> bytes:

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shared.engine.query import Query
+from shared.engine.sources import parquet, parquet_rows
 from shared.errors import (
     ColumnMismatch,
     RowGroupTooLarge,
@@ -23,9 +25,8 @@ from shared.errors import (
     SourceUnavailable,
     SourceUnreadable,
 )
-from shared.query import Query
-from shared.sources import parquet, parquet_footer, parquet_rows
-from shared.sources.parquet_footer import Excerpt, Pages
+from shared.parquet import footer as parquet_footer
+from shared.parquet.footer import Excerpt, Pages
 from tests.unit.lake import Lake, query, refused, scan
 
 AMOUNT = {"least": {"type": "integer", "filter": {"column": "n", "operator": ">="}}}

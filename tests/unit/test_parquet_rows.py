@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from shared import aws
+from shared.engine.sources import parquet, parquet_rows
 from shared.errors import (
     ExportError,
     RowGroupTooLarge,
@@ -32,7 +32,7 @@ from shared.errors import (
     SourceUnavailable,
     SourceUnreadable,
 )
-from shared.sources import parquet, parquet_rows
+from shared.lambda_ import aws
 from tests.unit.lake import BUCKET, Lake, extent, query, refused, scan
 
 MIB = 1024**2

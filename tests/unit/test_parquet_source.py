@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import aws
+from shared.engine.query import Query
+from shared.engine.sources import objects, parquet, parquet_rows
 from shared.errors import (
     ColumnMismatch,
     InvalidDefinition,
@@ -20,9 +21,8 @@ from shared.errors import (
     SourceSchemaMismatch,
     SourceUnreadable,
 )
-from shared.query import Query
-from shared.sources import objects, parquet, parquet_rows
-from shared.work import Extent
+from shared.files.work import Extent
+from shared.lambda_ import aws
 from tests.support import quick_lane
 
 BUCKET = "lake"

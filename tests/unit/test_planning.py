@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import planning
-from shared.assembly import MIN_PART
+from shared.engine import planning
 from shared.errors import TooManyParts
-from shared.formats import FORMATS
-from shared.work import Extent, ObjectExtent, Part, SegmentExtent
+from shared.files.assembly import MIN_PART
+from shared.files.formats import FORMATS
+from shared.files.work import Extent, ObjectExtent, Part, SegmentExtent
 
 FILES = st.lists(
     st.tuples(

@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from shared.engine.query import Query
 from shared.errors import ColumnMismatch, ExpressionFailed
-from shared.query import Query
 
 SCHEMA = pl.Schema({"tenant": pl.String, "clock": pl.Int64, "name": pl.String, "price": pl.Float64})
 

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from read_exports import app
-from shared import aws, cursors
+from shared.api import cursors
+from shared.lambda_ import aws
 from tests.unit.support import (
     CREATED,
     EXPORT_ID,

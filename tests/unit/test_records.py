@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import records
-from shared.records import AlreadyRequested, Failure, Idempotency, Record
+from shared.records import table
+from shared.records.table import AlreadyRequested, Failure, Idempotency, Record
 from tests.unit.support import (
     NO_FAILURE,
     OWNER,
@@ -55,60 +55,60 @@ def record(index: int = 0, **more: Any) -> Record:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     written = record(rows=3, bytes=4, parts_total=2, failure={"state": "S", "type": "T", "error": "{}", "part": ""})
-    records.create(written, None, NOW)
-    found = records.get(OWNER, export_id(0))
+    table.create(written, None, NOW)
+    found = table.get(OWNER, export_id(0))
     assert found == written
     assert found is not None
     assert {type(found[name]) for name in ("attempt", "rows", "bytes", "parts_total", "delete_after")} == {int}  # type: ignore[literal-required]
 
 
 def test_a_record_is_never_written_over(cloud: Cloud) -> None:
-    records.create(record(), None, NOW)
+    table.create(record(), None, NOW)
     with pytest.raises(ClientError) as refused:
-        records.create(record(report="other"), None, NOW)
+        table.create(record(report="other"), None, NOW)
     assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
     assert [each["report"] for each in cloud.records()] == ["flights"]
 
 
 def test_a_key_that_stands_for_a_request_refuses_the_next_and_names_the_first(cloud: Cloud) -> None:
-    records.create(record(0), KEY, NOW)
+    table.create(record(0), KEY, NOW)
     with pytest.raises(AlreadyRequested) as refused:
-        records.create(record(1), OTHER_BODY, NOW)
+        table.create(record(1), OTHER_BODY, NOW)
     assert (refused.value.export_id, refused.value.body_hash) == (export_id(0), KEY["body_hash"])
     assert [each["export_id"] for each in cloud.records()] == [export_id(0)]
 
 
 def test_a_refused_record_leaves_no_key_behind(cloud: Cloud) -> None:
-    records.create(record(), None, NOW)
+    table.create(record(), None, NOW)
     with pytest.raises(ClientError):
-        records.create(record(), KEY, NOW)
+        table.create(record(), KEY, NOW)
     assert cloud.remembered() == []
 
 
 @pytest.mark.parametrize(("seconds", "free"), [(0, False), (24 * 3600, False), (24 * 3600 + 1, True)])
 def test_a_key_is_free_again_after_a_day(seconds: int, free: bool) -> None:
-    records.create(record(0), KEY, NOW)
-    assert (records.find_first(OWNER, KEY, NOW + seconds) is None) is free
+    table.create(record(0), KEY, NOW)
+    assert (table.find_first(OWNER, KEY, NOW + seconds) is None) is free
     if free:
-        records.create(record(1), OTHER_BODY, NOW + seconds)
-        first = records.find_first(OWNER, KEY, NOW + seconds)
+        table.create(record(1), OTHER_BODY, NOW + seconds)
+        first = table.find_first(OWNER, KEY, NOW + seconds)
         assert first is not None
         assert first.export_id == export_id(1)
     else:
         with pytest.raises(AlreadyRequested):
-            records.create(record(1), OTHER_BODY, NOW + seconds)
+            table.create(record(1), OTHER_BODY, NOW + seconds)
 
 
 def test_the_same_key_of_another_owner_is_another_key() -> None:
-    records.create(record(), KEY, NOW)
-    assert records.find_first("UA#someone-else", KEY, NOW) is None
+    table.create(record(), KEY, NOW)
+    assert table.find_first("UA#someone-else", KEY, NOW) is None
 
 
 def test_a_failure_of_the_table_is_not_taken_for_a_used_key(calls: Calls) -> None:
-    records.create(record(0), KEY, NOW)
+    table.create(record(0), KEY, NOW)
     calls.fail("TransactWriteItems", "TransactionCanceledException", ["None", "ThrottlingError"])
     with pytest.raises(ClientError) as failed:
-        records.create(record(1), KEY, NOW)
+        table.create(record(1), KEY, NOW)
     assert failed.value.response["Error"]["Code"] == "TransactionCanceledException"
 
 
@@ -117,26 +117,26 @@ def test_a_failure_of_the_table_is_not_taken_for_a_used_key(calls: Calls) -> Non
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_what_is_taken_back_was_never_there(key: Idempotency | None, cloud: Cloud) -> None:
-    records.create(record(), key, NOW)
-    records.withdraw(record(), key)
+    table.create(record(), key, NOW)
+    table.withdraw(record(), key)
     assert cloud.items() == []
 
 
 def test_only_the_request_itself_is_taken_back(cloud: Cloud) -> None:
-    records.create(record(0), None, NOW)
-    records.create(record(1), KEY, NOW)
-    records.withdraw(record(0), None)
+    table.create(record(0), None, NOW)
+    table.create(record(1), KEY, NOW)
+    table.withdraw(record(0), None)
     assert [each["export_id"] for each in cloud.records()] == [export_id(1)]
     assert len(cloud.remembered()) == 1
 
 
 @pytest.mark.parametrize("change", [{"status": "RUNNING"}, {"attempt": 2}])
 def test_an_attempt_that_runs_is_not_taken_back(change: dict[str, Any], cloud: Cloud) -> None:
-    records.create(record(), KEY, NOW)
+    table.create(record(), KEY, NOW)
     cloud.write(record(**change))  # type: ignore[arg-type]
     before = cloud.items()
     with contextlib.suppress(ClientError):  # how it is refused is for the caller to handle, that it is refused is not
-        records.withdraw(record(), KEY)
+        table.withdraw(record(), KEY)
     assert cloud.items() == before
 
 
@@ -154,17 +154,17 @@ RESULT = {
     "delete_after": "1798621960",
 }
 CHANGES: dict[str, Callable[[Any], Any]] = {
-    "adopt": records.adopt,
-    "cancel": lambda record: records.cancel(record, LATER),
-    "retry": lambda record: records.retry(record, LATER, NOW),
-    "fail": lambda record: records.fail(record, FAILURE, LATER),
-    "succeed": lambda record: records.succeed(record, RESULT, PLAN, LATER),
-    "claim_letter": lambda record: records.claim_letter(record, MOMENT),
-    "letter_sent": records.letter_sent,
-    "settled": records.settled,
-    "claim_mail": lambda record: records.claim_mail(record, MOMENT),
-    "note_mailed": records.note_mailed,
-    "remove": records.remove,
+    "adopt": table.adopt,
+    "cancel": lambda record: table.cancel(record, LATER),
+    "retry": lambda record: table.retry(record, LATER, NOW),
+    "fail": lambda record: table.fail(record, FAILURE, LATER),
+    "succeed": lambda record: table.succeed(record, RESULT, PLAN, LATER),
+    "claim_dead_letter": lambda record: table.claim_dead_letter(record, MOMENT),
+    "dead_letter_sent": table.dead_letter_sent,
+    "settled": table.settled,
+    "claim_mail": lambda record: table.claim_mail(record, MOMENT),
+    "note_mailed": table.note_mailed,
+    "remove": table.remove,
 }
 STATES = {
     "QUEUED": queued(),
@@ -181,8 +181,8 @@ ALLOWED = {
     "retry": {"FAILED", "FAILED, a letter due", "FAILED, settled", "CANCELLED"},
     "fail": {"QUEUED", "RUNNING"},
     "succeed": {"RUNNING"},
-    "claim_letter": {"FAILED, a letter due"},
-    "letter_sent": {"FAILED, a letter due"},
+    "claim_dead_letter": {"FAILED, a letter due"},
+    "dead_letter_sent": {"FAILED, a letter due"},
     "settled": {"FAILED", "CANCELLED"},
     "claim_mail": set(STATES),  # whoever mails says of what status
     "note_mailed": set(STATES),
@@ -239,13 +239,13 @@ def test_an_export_is_cancelled_and_announced_and_somebody_looks_after_it(record
         "active_owner": "settling",
         **NO_FAILURE,
     }
-    assert records.cancel(record, LATER) == expected
+    assert table.cancel(record, LATER) == expected
     assert cloud.records() == [expected]
 
 
 def test_what_was_recorded_meanwhile_is_seen_in_what_is_returned(cloud: Cloud) -> None:
     cloud.write(running())
-    changed: Any = records.cancel(queued(), LATER)  # type: ignore[arg-type]
+    changed: Any = table.cancel(queued(), LATER)  # type: ignore[arg-type]
     assert changed["started_at"] == running()["started_at"]
     assert {type(changed[name]) for name in ("attempt", "delete_after")} == {int}
 
@@ -258,14 +258,14 @@ def test_what_was_recorded_meanwhile_is_seen_in_what_is_returned(cloud: Cloud) -
 def test_the_next_attempt_knows_nothing_of_the_one_before(record: Any, cloud: Cloud) -> None:
     cloud.write(record)
     expected = queued(attempt=2, queued_at=LATER, delete_after=NOW)
-    assert records.retry(record, LATER, NOW) == expected
+    assert table.retry(record, LATER, NOW) == expected
     assert cloud.records() == [expected]
 
 
 @pytest.mark.parametrize("record", [queued(), running()], ids=lambda record: record["status"])
 def test_an_export_fails_with_the_reason_and_a_letter_due(record: Any, cloud: Cloud) -> None:
     cloud.write(record)
-    assert records.fail(record, FAILURE, LATER)
+    assert table.fail(record, FAILURE, LATER)
     assert cloud.records() == [
         record
         | {
@@ -285,14 +285,14 @@ def test_an_export_fails_with_the_reason_and_a_letter_due(record: Any, cloud: Cl
 def test_the_reason_that_was_recorded_first_stays(cloud: Cloud) -> None:
     reasons = {name: value for name, value in failed(state="GeneratePart", part="3").items() if "failure" in name}
     cloud.write(running(**reasons))
-    assert records.fail(running(), FAILURE, LATER)  # type: ignore[arg-type]
+    assert table.fail(running(), FAILURE, LATER)  # type: ignore[arg-type]
     [record] = cloud.records()
     assert {name: value for name, value in record.items() if "failure" in name} == reasons
 
 
 def test_an_export_succeeds_with_its_file_whatever_part_had_failed(cloud: Cloud) -> None:
     cloud.write(running(failure=FAILURE))
-    assert records.succeed(running(), RESULT, PLAN, LATER)  # type: ignore[arg-type]
+    assert table.succeed(running(), RESULT, PLAN, LATER)  # type: ignore[arg-type]
     assert cloud.records() == [succeeded(finished_at=LATER, delete_after=1798621960)]
 
 
@@ -300,56 +300,56 @@ def test_an_export_succeeds_with_its_file_whatever_part_had_failed(cloud: Cloud)
 def test_a_letter_is_claimed_for_two_minutes(seconds: int, free: bool, cloud: Cloud) -> None:
     due: Any = failed() | {"letter": "due"}
     cloud.write(due)
-    assert records.claim_letter(due, MOMENT)
+    assert table.claim_dead_letter(due, MOMENT)
     assert cloud.records() == [due | {"letter_claimed_at": "2026-11-23T09:12:31.482Z"}]
-    assert records.claim_letter(due, MOMENT + datetime.timedelta(seconds=seconds)) is free
+    assert table.claim_dead_letter(due, MOMENT + datetime.timedelta(seconds=seconds)) is free
 
 
 def test_a_mail_is_claimed_for_two_minutes_by_attempt_and_status(cloud: Cloud) -> None:
     ready: Any = succeeded()
     cloud.write(ready | {"mailing": "1/FAILED", "mailing_since": LATER, "mailed": "1/FAILED"})
-    assert records.claim_mail(ready, MOMENT)
+    assert table.claim_mail(ready, MOMENT)
     assert cloud.records()[0]["mailing"] == "1/SUCCEEDED"
-    assert not records.claim_mail(ready, MOMENT + datetime.timedelta(seconds=120))
-    assert records.claim_mail(ready, MOMENT + datetime.timedelta(seconds=121))
+    assert not table.claim_mail(ready, MOMENT + datetime.timedelta(seconds=120))
+    assert table.claim_mail(ready, MOMENT + datetime.timedelta(seconds=121))
 
 
 def test_a_mail_that_is_noted_is_claimed_no_more(cloud: Cloud) -> None:
     ready: Any = succeeded()
     cloud.write(ready)
-    assert records.claim_mail(ready, MOMENT)
-    assert records.note_mailed(ready)
+    assert table.claim_mail(ready, MOMENT)
+    assert table.note_mailed(ready)
     assert cloud.records() == [ready | {"mailed": "1/SUCCEEDED"}]
-    assert not records.claim_mail(ready, MOMENT + datetime.timedelta(days=1))
+    assert not table.claim_mail(ready, MOMENT + datetime.timedelta(days=1))
 
 
 def test_a_letter_that_was_sent_is_due_no_longer(cloud: Cloud) -> None:
     due: Any = failed() | {"letter": "due", "letter_claimed_at": LATER}
     cloud.write(due)
-    assert records.letter_sent(due)
+    assert table.dead_letter_sent(due)
     assert cloud.records() == [failed()]
-    assert not records.letter_sent(due)
+    assert not table.dead_letter_sent(due)
 
 
 @pytest.mark.parametrize("record", [failed(), cancelled()], ids=lambda record: record["status"])
 def test_what_is_settled_nobody_looks_after_any_more(record: Any, cloud: Cloud) -> None:
     cloud.write(record)
-    assert list(records.unsettled()) == [(OWNER, record["export_id"])]
-    assert records.settled(record)
+    assert list(table.unsettled()) == [(OWNER, record["export_id"])]
+    assert table.settled(record)
     assert cloud.records() == [without(record, "active_owner")]
-    assert list(records.unsettled()) == []
+    assert list(table.unsettled()) == []
 
 
 @pytest.mark.parametrize("record", [succeeded(), failed(), cancelled()], ids=lambda record: record["status"])
 def test_an_export_is_removed_alone(record: Any, cloud: Cloud) -> None:
     cloud.write(record, succeeded(export_id(1)))
-    assert records.remove(record)
+    assert table.remove(record)
     assert cloud.records() == [succeeded(export_id(1))]
 
 
 def test_an_export_that_became_something_else_is_not_removed(cloud: Cloud) -> None:
     cloud.write(running())
-    assert not records.remove(failed())  # type: ignore[arg-type]
+    assert not table.remove(failed())  # type: ignore[arg-type]
     assert cloud.records() == [running()]
 
 
@@ -363,7 +363,7 @@ def test_the_active_and_the_settling_are_unsettled_page_by_page(cloud: Cloud) ->
     events = cloud.dynamodb.meta.events
     events.register("provide-client-params.dynamodb.Scan", small_pages)
     try:
-        found = sorted(records.unsettled())
+        found = sorted(table.unsettled())
     finally:
         events.unregister("provide-client-params.dynamodb.Scan", small_pages)
     assert found == [("DL#x", export_id(4)), *[(OWNER, export_id(index)) for index in range(4)]]
@@ -374,17 +374,17 @@ def test_the_active_and_the_settling_are_unsettled_page_by_page(cloud: Cloud) ->
 
 @pytest.mark.parametrize(("owner", "index"), [(OWNER, 1), ("UA#someone-else", 0), ("UA", 0)])
 def test_what_an_owner_does_not_have_is_none(owner: str, index: int) -> None:
-    records.create(record(0), None, NOW)
-    assert records.get(owner, export_id(index)) is None
+    table.create(record(0), None, NOW)
+    assert table.get(owner, export_id(index)) is None
 
 
 def ids(before: str | None = None, owner: str = OWNER) -> list[str]:
-    return [each["export_id"] for each in records.newest_first(owner, before)]
+    return [each["export_id"] for each in table.newest_first(owner, before)]
 
 
 def test_the_newest_come_first_and_keys_never(cloud: Cloud) -> None:
     for index in (1, 0, 2):
-        records.create(record(index), {"key": f"{index:064x}", "body_hash": ""}, NOW)
+        table.create(record(index), {"key": f"{index:064x}", "body_hash": ""}, NOW)
     assert len(cloud.items()) == 6
     assert ids() == [export_id(2), export_id(1), export_id(0)]
 
@@ -392,26 +392,26 @@ def test_the_newest_come_first_and_keys_never(cloud: Cloud) -> None:
 def test_an_id_of_any_beginning_is_found() -> None:
     every = [f"{digit}{export_id(0)[1:]}" for digit in "0123456789abcdef"]
     for each in every:
-        records.create(record(export_id=each), KEY if each == every[0] else None, NOW)
+        table.create(record(export_id=each), KEY if each == every[0] else None, NOW)
     assert ids() == every[::-1]
 
 
 def test_only_those_older_than_a_given_one_are_found() -> None:
     for index in range(4):
-        records.create(record(index), None, NOW)
+        table.create(record(index), None, NOW)
     assert ids(before=export_id(2)) == [export_id(1), export_id(0)]
     assert ids(before=export_id(0)) == []
     assert ids(before=export_id(9)) == [export_id(index) for index in (3, 2, 1, 0)]
 
 
 def test_others_are_never_found() -> None:
-    records.create(record(owner=OWNER + "x"), None, NOW)
+    table.create(record(owner=OWNER + "x"), None, NOW)
     assert ids() == []
 
 
 def test_more_than_a_megabyte_is_read_to_its_end(calls: Calls) -> None:
     for index in range(6):
-        records.create(record(index, parameters="x" * 350_000), None, NOW)
+        table.create(record(index, parameters="x" * 350_000), None, NOW)
     calls.made.clear()
     assert ids() == [export_id(index) for index in reversed(range(6))]
     assert calls.made.count("Query") > 1
@@ -419,21 +419,21 @@ def test_more_than_a_megabyte_is_read_to_its_end(calls: Calls) -> None:
 
 def test_no_more_is_read_than_is_asked_for(calls: Calls) -> None:
     for index in range(6):
-        records.create(record(index, parameters="x" * 350_000), None, NOW)
+        table.create(record(index, parameters="x" * 350_000), None, NOW)
     calls.made.clear()
-    assert next(records.newest_first(OWNER))["export_id"] == export_id(5)
+    assert next(table.newest_first(OWNER))["export_id"] == export_id(5)
     assert calls.made == ["Query"]
 
 
 def test_only_queued_and_running_exports_are_active(cloud: Cloud) -> None:
-    records.create(record(0), KEY, NOW)
+    table.create(record(0), KEY, NOW)
     cloud.write(record(1, status="RUNNING"))  # type: ignore[arg-type]
     ended = dict(record(2, status="SUCCEEDED"))
     del ended["active_owner"]
     cloud.write(ended, record(3, owner="DL#x", active_owner="DL#x"))  # type: ignore[arg-type]
-    assert records.count_active(OWNER) == 2
-    assert records.count_active("DL#x") == 1
-    assert records.count_active("nobody") == 0
+    assert table.count_active(OWNER) == 2
+    assert table.count_active("DL#x") == 1
+    assert table.count_active("nobody") == 0
 
 
 def test_active_exports_are_counted_over_every_page(cloud: Cloud) -> None:
@@ -444,7 +444,7 @@ def test_active_exports_are_counted_over_every_page(cloud: Cloud) -> None:
     events = cloud.dynamodb.meta.events
     events.register("provide-client-params.dynamodb.Query", small_pages)
     try:
-        assert records.count_active(OWNER) == 5
+        assert table.count_active(OWNER) == 5
         assert ids() == [export_id(index) for index in reversed(range(5))]
     finally:
         events.unregister("provide-client-params.dynamodb.Query", small_pages)
@@ -452,4 +452,4 @@ def test_active_exports_are_counted_over_every_page(cloud: Cloud) -> None:
 
 def test_a_record_outlives_its_file_by_thirty_days() -> None:
     expires = datetime.datetime(2026, 11, 30, 9, 12, 31, 999000, datetime.UTC)
-    assert records.delete_after(expires) == int(expires.timestamp()) + 30 * 24 * 3600
+    assert table.delete_after(expires) == int(expires.timestamp()) + 30 * 24 * 3600

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ParamValidationError
 
-from shared import attempts, aws, records
+from shared.lambda_ import aws
+from shared.records import attempts, table
 from tests.unit.support import NO_ANSWER, OWNER, ROOT, TENANT, USER, Answer, Calls, Cloud, Frozen, busy, event
 
 Post = Callable[..., Answer]
@@ -154,7 +155,7 @@ def test_two_requests_are_two_exports(post: Post, cloud: Cloud) -> None:
 
 def test_an_export_counts_as_active_at_once(post: Post) -> None:
     post()
-    assert records.count_active(OWNER) == 1
+    assert table.count_active(OWNER) == 1
 
 
 def test_behind_a_custom_domain_the_location_is_the_custom_domains(cloud: Cloud, api: Any) -> None:
@@ -537,7 +538,7 @@ def test_a_request_that_died_before_its_start_is_started_by_its_replay(
     post: Post, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as dying:
-        dying.setattr("shared.attempts.start", lambda _: (_ for _ in ()).throw(MemoryError))
+        dying.setattr("shared.records.attempts.start", lambda _: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             post(Idempotency_Key="k")
     [written] = cloud.records()
@@ -558,8 +559,8 @@ def test_two_requests_with_one_key_at_the_same_moment_are_one_export(
         looks.append(given)
         return None if len(looks) == 1 else find_first(*given)
 
-    find_first = records.find_first
-    monkeypatch.setattr(records, "find_first", not_yet)
+    find_first = table.find_first
+    monkeypatch.setattr(table, "find_first", not_yet)
     second = post(Idempotency_Key="k")
     assert (second.status, second.body["id"]) == (202, first.body["id"])
     assert second.headers["Idempotent-Replayed"] == "true"
@@ -616,14 +617,14 @@ def test_a_table_that_throttles_a_replay_is_said_to_be_busy(
     post: Post, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(Idempotency_Key="k")
-    find_first = records.find_first
+    find_first = table.find_first
 
     def then_throttle(*given: Any) -> Any:
         found = find_first(*given)
         calls.fail("GetItem", "ProvisionedThroughputExceededException")
         return found
 
-    monkeypatch.setattr(records, "find_first", then_throttle)
+    monkeypatch.setattr(table, "find_first", then_throttle)
     assert busy(post(Idempotency_Key="k"))
 
 
@@ -680,7 +681,7 @@ def test_a_record_that_is_already_worked_on_is_not_taken_back(
         cloud.write(record | {"status": "RUNNING"})
         raise start
 
-    monkeypatch.setattr("shared.attempts.start", started_all_the_same)
+    monkeypatch.setattr("shared.records.attempts.start", started_all_the_same)
     answered = post()
     assert answered.status == 202
     assert [each["status"] for each in cloud.records()] == ["RUNNING"]
@@ -700,7 +701,7 @@ def test_a_record_that_a_repeated_request_answers_for_is_not_taken_back(
         start(record)
 
     start = attempts.start
-    monkeypatch.setattr("shared.attempts.start", throttled_once)
+    monkeypatch.setattr("shared.records.attempts.start", throttled_once)
     first, second = post(Idempotency_Key="k"), answers[1]
     assert second is not None
     assert (first.status, second.status) == (202, 202)
@@ -715,7 +716,7 @@ def test_a_record_that_cannot_be_taken_back_either_is_kept_and_said_to_be_busy(
         calls.fail("TransactWriteItems", "ThrottlingException")
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "StartExecution")
 
-    monkeypatch.setattr("shared.attempts.start", throttled)
+    monkeypatch.setattr("shared.records.attempts.start", throttled)
     answered = post()
     assert busy(answered)
     assert answered.body["detail"].endswith("it may be made all the same.")

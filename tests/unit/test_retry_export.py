@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import records
+from shared.records import table
 from tests.unit.support import (
     EXPORT_ID,
     HERE,
@@ -169,7 +169,7 @@ def test_every_attempt_has_an_execution_of_its_own(retry: Retry, cloud: Cloud) -
 def test_it_counts_as_active_at_once(retry: Retry, cloud: Cloud) -> None:
     cloud.write(failed())
     retry()
-    assert records.count_active(OWNER) == 1
+    assert table.count_active(OWNER) == 1
 
 
 def test_the_record_comes_before_the_execution(retry: Retry, cloud: Cloud, calls: Calls) -> None:
@@ -233,13 +233,13 @@ def test_a_retry_that_finds_something_else_done_meanwhile_is_refused(
     retry: Retry, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.write(failed())
-    write = records.retry
+    write = table.retry
 
     def after_it_was_removed(*given: Any) -> Any:
         cloud.write(succeeded())
         return write(*given)
 
-    monkeypatch.setattr(records, "retry", after_it_was_removed)
+    monkeypatch.setattr(table, "retry", after_it_was_removed)
     answered = retry()
     assert (answered.status, kind(answered)) == (409, "not-retryable")
 
@@ -248,7 +248,7 @@ def test_two_retries_at_the_same_moment_are_one_attempt(
     retry: Retry, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.write(failed())
-    write, answers = records.retry, []
+    write, answers = table.retry, []
 
     def after_another(*given: Any) -> Any:
         if not answers:
@@ -256,7 +256,7 @@ def test_two_retries_at_the_same_moment_are_one_attempt(
             answers.append(retry())
         return write(*given)
 
-    monkeypatch.setattr(records, "retry", after_another)
+    monkeypatch.setattr(table, "retry", after_another)
     second = retry()
     first = answers[1]
     assert first is not None
@@ -271,13 +271,13 @@ def test_an_export_that_is_removed_meanwhile_is_not_there(
     retry: Retry, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.write(failed())
-    write = records.retry
+    write = table.retry
 
     def after_its_removal(*given: Any) -> Any:
-        assert records.remove(given[0])
+        assert table.remove(given[0])
         return write(*given)
 
-    monkeypatch.setattr(records, "retry", after_its_removal)
+    monkeypatch.setattr(table, "retry", after_its_removal)
     assert retry().status == 404
     assert (cloud.records(), cloud.executions()) == ([], {})
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from shared import source_columns
+from shared.engine import column_types
 from shared.errors import InvalidDefinition
 
 FITTING: dict[str, list[pl.DataType]] = {
@@ -26,27 +26,25 @@ FITTING: dict[str, list[pl.DataType]] = {
 @pytest.mark.parametrize("of", FITTING)
 def test_a_type_fits_its_own_and_no_other(declared: str, of: str) -> None:
     for dtype in FITTING[of]:
-        found = source_columns.faults({"c": declared}, pl.Schema({"c": dtype, "other": pl.Int64}))
+        found = column_types.faults({"c": declared}, pl.Schema({"c": dtype, "other": pl.Int64}))
         assert [fault["detail"] for fault in found] == (
-            []
-            if declared == of
-            else [f"column c is declared {declared}; the source gives {source_columns.word(dtype)}"]
+            [] if declared == of else [f"column c is declared {declared}; the source gives {column_types.word(dtype)}"]
         )
 
 
 @pytest.mark.parametrize("declared", FITTING)
 def test_a_type_is_named_in_a_definitions_words(declared: str) -> None:
-    assert source_columns.word(FITTING[declared][0]) == declared
-    assert source_columns.word(pl.Binary()) == "Binary"
+    assert column_types.word(FITTING[declared][0]) == declared
+    assert column_types.word(pl.Binary()) == "Binary"
 
 
 @pytest.mark.parametrize("declared", FITTING)
 def test_the_schema_that_is_declared_fits_its_declaration(declared: str) -> None:
-    schema = source_columns.schema({"c": declared})
-    assert source_columns.faults({"c": declared}, schema) == []
+    schema = column_types.schema({"c": declared})
+    assert column_types.faults({"c": declared}, schema) == []
 
 
 def test_a_time_zone_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(InvalidDefinition, match=r"timestamp\(Mars\) has no known time zone") as refused:
-        source_columns.schema({"a": "timestamp(UTC)", "b": "timestamp(Mars)"})
+        column_types.schema({"a": "timestamp(UTC)", "b": "timestamp(Mars)"})
     assert [fault["pointer"] for fault in refused.value.faults] == ["/source/columns/b"]

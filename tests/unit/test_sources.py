@@ -18,22 +18,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from shared import aws, clock, planning, sources
+from shared.engine import planning, sources
+from shared.engine.query import Query
+from shared.engine.sources import SOURCES, Source, dynamodb
 from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnreadable
-from shared.query import Query
-from shared.sources import SOURCES, Source, dynamodb
+from shared.lambda_ import aws, clock
 from tests.unit.lake import BUCKET, Lake
 from tests.unit.support import NOW
 from tests.unit.tables import in_memory
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "add-a-source.md").read_text("utf-8")
-SCHEMA = json.loads((ROOT / "functions" / "shared" / "report.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "functions" / "shared" / "catalogue" / "report.schema.json").read_text("utf-8"))
 
 
 def of_the_page() -> Source:
     """The module that the page shows."""
-    (path,) = re.findall(r"`functions/(shared/sources/\w+)\.py`, for", PAGE)
+    (path,) = re.findall(r"`functions/(shared/engine/sources/\w+)\.py`, for", PAGE)
     module: Any = types.ModuleType(path.replace("/", "."))
     (code,) = re.findall(r"```python\n(\"\"\"Source.*?)```", PAGE, re.DOTALL)
     exec(compile(code, path, "exec"), module.__dict__)

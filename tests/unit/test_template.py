@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from checks import source
+from checks import repository
 from checks.template.stack import Stack
 from tests.unit.support import template
 
@@ -39,7 +39,7 @@ def test_every_deployment_reaches_the_stage(monkeypatch: pytest.MonkeyPatch) -> 
 
     def deployment_at(moment: float) -> str:
         monkeypatch.setattr(time, "time", lambda: moment)
-        (name,) = [name for name, _ in Stack(source.read("template.yaml")).of("AWS::ApiGateway::Deployment")]
+        (name,) = [name for name, _ in Stack(repository.read("template.yaml")).of("AWS::ApiGateway::Deployment")]
         return str(name)
 
     assert deployment_at(1_800_000_000.0) != deployment_at(1_800_000_060.0)

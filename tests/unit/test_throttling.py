@@ -10,8 +10,8 @@ from botocore import endpoint
 from botocore.exceptions import ReadTimeoutError
 from botocore.retries import standard
 
-from documents import openapi
-from shared.aws import FAILS
+from generated import openapi
+from shared.lambda_.aws import FAILS
 from tests.unit.support import (
     EXPORT_ID,
     PLAN,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared import planning
+from shared.engine import planning
 from tests.support.moto_machine import moto_cloud
 from tests.workflow.world import PARTS, World
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import attempts, work
+from shared.files import work
+from shared.records import attempts
 from tests.support.moto_machine import moto_cloud, settle
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, OWNER, PARTS, World

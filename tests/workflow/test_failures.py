@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from shared import catalogue, planning, work
-from shared.sources import objects, parquet, parquet_rows
+from shared.catalogue import reports
+from shared.engine import planning
+from shared.engine.sources import objects, parquet, parquet_rows
+from shared.files import work
 from tests.support.moto_machine import ROOT
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, PARTS
@@ -86,9 +88,9 @@ def test_a_report_that_the_deployment_does_not_have(world: World) -> None:
 
 
 def test_an_expression_that_uses_other_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = catalogue.load(ROOT / "reports")["flights"]
+    report = reports.load(ROOT / "reports")["flights"]
     report.definition["columns"][3]["expression"] = "dep_time / SUM/**/(dep_time)"
-    monkeypatch.setattr(catalogue, "report", lambda _: report)
+    monkeypatch.setattr(reports, "report", lambda _: report)
     said = world.assert_failed(world.run(), "PlanParts", "InvalidDefinition")
     assert "flights.yaml: /columns/3/expression: dep_time: SUM is not a function of the row alone" in said
 

@@ -12,10 +12,11 @@ from botocore.exceptions import EndpointConnectionError
 import plan_parts.app
 from plan_parts.app import handler as plan_parts_handler
 from reconcile_exports import app
-from shared import assembly, attempts, records, result
-from shared.attempts import Execution
 from shared.errors import InvalidEvent, ServiceUnavailable, SourceSchemaMismatch
-from shared.formats import FORMATS
+from shared.files import assembly, result
+from shared.files.formats import FORMATS
+from shared.records import attempts, table
+from shared.records.attempts import Execution
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, OWNER
 
@@ -241,14 +242,14 @@ def test_two_at_once_send_one_letter(world: World, monkeypatch: pytest.MonkeyPat
     world.write(report="sales")
     world.cloud.refuse("SendToDeadLetters", "InternalError")
     execution = world.run()
-    send = app._send_letter
+    send = app._send_dead_letter
 
-    def send_while_another_runs(record: records.Record) -> None:
-        monkeypatch.setattr(app, "_send_letter", send)
+    def send_while_another_runs(record: table.Record) -> None:
+        monkeypatch.setattr(app, "_send_dead_letter", send)
         world.reconcile(execution)
         send(record)
 
-    monkeypatch.setattr(app, "_send_letter", send_while_another_runs)
+    monkeypatch.setattr(app, "_send_dead_letter", send_while_another_runs)
     world.reconcile(execution)
     assert_failed(world, "PlanParts", "UnknownReport")
 
@@ -262,7 +263,7 @@ def test_a_letter_whose_sender_died_is_sent_after_two_minutes(world: World, monk
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(app, "_send_letter", die)
+        patch.setattr(app, "_send_dead_letter", die)
         with pytest.raises(RuntimeError):
             world.reconcile(execution)
     world.reconcile()

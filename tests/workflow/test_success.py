@@ -7,7 +7,8 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
-from shared import clock, records
+from shared.lambda_ import clock
+from shared.records import table
 from tests.workflow import flights
 from tests.workflow.world import EXPORT_ID, OWNER, PARTS
 
@@ -43,7 +44,7 @@ def test_the_record_says_when_it_started_and_ended_and_how_long_the_file_is_kept
     days = int(world.cloud.template.parameters["RetentionDays"])
     kept = times[3] - times[2]
     assert datetime.timedelta(days=days, minutes=-1) < kept <= datetime.timedelta(days=days)
-    assert record["delete_after"] == records.delete_after(times[3])
+    assert record["delete_after"] == table.delete_after(times[3])
 
 
 def test_every_state_and_every_part_runs_once(world: World) -> None:

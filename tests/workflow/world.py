@@ -9,7 +9,8 @@ import threading
 from typing import Any
 from unittest import mock
 
-from shared import clock, records
+from shared.lambda_ import clock
+from shared.records import table
 from tests.support.moto_machine import ROOT, Cloud, Execution, RuntimeFault, settle
 from tests.workflow import flights
 
@@ -30,7 +31,7 @@ class World:
 
     def _request(self) -> dict[str, Any]:
         now = clock.now()
-        record: records.Record = {
+        record: table.Record = {
             "owner": OWNER,
             "active_owner": OWNER,
             "export_id": EXPORT_ID,
@@ -43,10 +44,10 @@ class World:
             "created_at": clock.stamp(now),
             "queued_at": clock.stamp(now),
             "file_name": "flights.csv",
-            "delete_after": records.delete_after(now),
+            "delete_after": table.delete_after(now),
         }
         with self._table():
-            records.create(record, None, int(now.timestamp()))
+            table.create(record, None, int(now.timestamp()))
         return dict(record)
 
     # What happens
@@ -74,12 +75,12 @@ class World:
     def cancel(self, *_: object) -> bool:
         """What DeleteExport does to the record; whether it was active."""
         with self._table():
-            return records.cancel(self._typed(), clock.stamp(clock.now()))
+            return table.cancel(self._typed(), clock.stamp(clock.now()))
 
     def requeue(self) -> bool:
         """What RetryExport does to the record; whether it had ended so."""
         with self._table():
-            return records.retry(self._typed(), clock.stamp(clock.now()), records.delete_after(clock.now()))
+            return table.retry(self._typed(), clock.stamp(clock.now()), table.delete_after(clock.now()))
 
     def reconcile(self, execution: Execution | None = None, **later: float) -> None:
         """ReconcileExports hears that an execution has ended, or without one of the schedule, so much later."""
@@ -116,12 +117,12 @@ class World:
     def unsettled(self) -> bool:
         """Whether ReconcileExports has the export on its list."""
         with self._table():
-            return list(records.unsettled()) == [(OWNER, EXPORT_ID)]
+            return list(table.unsettled()) == [(OWNER, EXPORT_ID)]
 
     def _table(self) -> Any:
         return self.cloud.as_function("ReconcileExports")
 
-    def _typed(self) -> records.Record:
+    def _typed(self) -> table.Record:
         record: Any = self.record
         return record  # type: ignore[no-any-return]
 

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 from hypothesis import strategies as st
 
-from shared import assembly
-from shared.assembly import Literal, Range
-from shared.formats import FORMATS, resolve_options
-from shared.work import Receipt, Work
+from shared.files.formats import FORMATS, resolve_options
+from shared.files.segments import Literal, Range, Segment
+from shared.files.work import Receipt, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ class File:
     """A file, and what it was made of."""
 
     content: bytes
-    segments: list[assembly.Segment]
+    segments: list[Segment]
     receipts: list[Receipt]
 
 
@@ -69,7 +68,7 @@ def receipt(part: int, content: bytes, rows: int, fragment: dict[str, Any]) -> R
     return proof | counts | {"fragment": fragment}  # type: ignore[return-value]
 
 
-def _bytes(segment: assembly.Segment, fragments: dict[str, bytes]) -> bytes:
+def _bytes(segment: Segment, fragments: dict[str, bytes]) -> bytes:
     if isinstance(segment, Literal):
         return segment.data
     assert isinstance(segment, Range)

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import yaml
 
-from shared import catalogue
+from shared.catalogue import reports
+from shared.engine.query import Query
 from shared.errors import ColumnMismatch
-from shared.query import Query
 from tests.unit.support import REPORTS
 
 GOOD = [
@@ -52,13 +52,11 @@ def definition(*columns: dict[str, str]) -> str:
 
 
 def test_a_definition_may_declare_json() -> None:
-    report = catalogue.parse("flights", definition({"name": "stops", "title": "Stops", "type": "json"}))
+    report = reports.parse("flights", definition({"name": "stops", "title": "Stops", "type": "json"}))
     assert report.definition["columns"][0]["type"] == "json"
 
 
 def test_a_title_that_is_there_twice_is_refused_because_a_file_may_call_its_columns_by_it() -> None:
     columns = ({"name": name, "title": "Delay", "type": "integer"} for name in ("arr_delay", "dep_delay"))
-    with pytest.raises(
-        catalogue.InvalidDefinition, match=r"/columns/1/title: 'Delay' is there twice, allowed: a title"
-    ):
-        catalogue.parse("flights", definition(*columns))
+    with pytest.raises(reports.InvalidDefinition, match=r"/columns/1/title: 'Delay' is there twice, allowed: a title"):
+        reports.parse("flights", definition(*columns))

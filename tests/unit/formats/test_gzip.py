@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import igzip
 
-from shared.assembly import Literal, measure
-from shared.formats import FORMATS
-from shared.formats.gzip import Gzip
+from shared.files.formats import FORMATS
+from shared.files.formats.gzip import Gzip
+from shared.files.segments import Literal, measure
 from tests.unit.formats.support import ROWS, TYPES, WORK, frame, make, plan, receipt, splits, whole
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
-from shared import formats
+from shared.files import formats
 from tests.unit.support import ROOT
 
 PAGE = (ROOT / "docs" / "howto" / "add-a-format.md").read_text("utf-8")
@@ -20,8 +20,8 @@ MODULE, NAME, TESTS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture
 def followed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The steps, taken one after the other: what the page's test file holds."""
-    array = _module("shared.formats.array", MODULE)
-    monkeypatch.setitem(sys.modules, "shared.formats.array", array)
+    array = _module("shared.files.formats.array", MODULE)
+    monkeypatch.setitem(sys.modules, "shared.files.formats.array", array)
     named = dict(vars(formats))
     exec(NAME, named)
     monkeypatch.setitem(formats.FORMATS, "json", named["FORMATS"]["json"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shared.formats import xlsx
+from shared.files.formats import xlsx
 from tests.unit.formats.support import make
 
 OFFICE = shutil.which("soffice")

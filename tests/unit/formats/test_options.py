@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.formats import FORMATS, option_faults, options, resolve_options
-from shared.formats.options import zones
+from shared.files.formats import FORMATS, option_faults, options, resolve_options
+from shared.files.formats.options import zones
 from tests.unit.formats.support import MOMENTS, utc, whole
 
 CSV = {"spreadsheet_safe": True, "bom": False, "delimiter": ",", "header_style": "title", "timezone": "UTC"}

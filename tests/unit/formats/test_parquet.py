@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.assembly import Range
 from shared.errors import SourceSchemaMismatch
-from shared.formats import FORMATS, parquet
+from shared.files.formats import FORMATS, parquet
+from shared.files.segments import Range
 from tests.unit.formats.support import (
     KINDS,
     NESTED,

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from generate_part import app
-from shared import work
-from shared.formats import FORMATS, resolve_options
-from shared.sources import SOURCES
-from shared.work import Work
+from shared.engine.sources import SOURCES
+from shared.files import work
+from shared.files.formats import FORMATS, resolve_options
+from shared.files.work import Work
 from tests.unit.support import EXPORT_ID, OWNER, TENANT
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.formats import thrift
-from shared.formats.thrift import Offset
+from shared.parquet import thrift
+from shared.parquet.thrift import Offset
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 SCALARS = st.one_of(

@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from shared.assembly import Literal, Range, measure
 from shared.errors import TextTooLong
-from shared.formats import FORMATS, archive, sheet, workbook, xlsx
+from shared.files.formats import FORMATS, archive, sheet, workbook, xlsx
+from shared.files.segments import Literal, Range, measure
 from tests.unit.formats.support import KINDS, ROWS, TYPES, WORK, frame, make, plan, same, splits, whole
 
 if TYPE_CHECKING:

@@ -1,1 +1,0 @@
-"""`exports-admin`: operating a stack. Each command is a module here, and stands in :mod:`admin.commands`."""

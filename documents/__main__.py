@@ -1,7 +1,0 @@
-"""`python -m documents`: writes what is made of the code."""
-
-from documents import DOCUMENTS, write
-
-changed = write()
-for name in DOCUMENTS:
-    print(f"{name} {'was written' if name in changed else 'is as it was'}")

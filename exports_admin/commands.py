@@ -1,0 +1,24 @@
+"""What `exports-admin` can do."""
+
+import click
+
+from exports_admin import dead_letters, erase, fixture, replay, seed, show, token
+
+COMMANDS: list[click.Command] = [
+    token.command,
+    seed.command,
+    show.command,
+    fixture.command,
+    dead_letters.command,
+    replay.command,
+    erase.command,
+]
+
+
+@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+def exports_admin() -> None:
+    """Operates a stack of Report Exports.
+
+    Region and credentials are those of the environment, as the AWS CLI takes them. Where there is nothing of AWS, the
+    emulator that `make up` has started is operated.
+    """

@@ -1,0 +1,313 @@
+"""`make deploy`: asks once, saves the answers, and leaves every parameter of a stack that nobody named as it is.
+
+The stack itself holds its parameters: `sam deploy` sends `UsePreviousValue` for each parameter without an override.
+So three things are sent: the answers in samconfig.local.toml, PARAMETERS of this call, and the runtime of this Python.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import click
+import tomlkit
+from botocore.exceptions import BotoCoreError, ClientError
+from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
+
+from checks.repository import Document
+from exports_admin import packages
+from exports_cli.trouble import Trouble
+
+ROOT = Path(__file__).parent.parent
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+ANSWERS = "samconfig.local.toml"
+"""Where answers are saved unless CONFIG names another file; git ignores it."""
+ASKED = {
+    "DataBucket": "",
+    "DataPrefix": "DataBucket",
+    "UserPoolId": "",
+    "UserPoolClientId": "UserPoolId",
+    "TenantClaim": "UserPoolId",
+    "AllowedOrigin": "",
+    "SenderEmail": "",
+    "PageUrl": "SenderEmail",
+    "AlertEmail": "",
+}
+"""The parameters that a first deployment asks for; behind each, the parameter without which it is not asked."""
+_HEADER = """\
+# The answers that `make deploy` was given. It sends these parameters each time; every other one stays as it is.
+# Git ignores samconfig.local.toml. To share answers, commit them under another name: CONFIG=samconfig.prod.toml
+version = 0.1
+"""
+_Parameters = dict[str, dict[str, Any]]
+
+
+class Plan(NamedTuple):
+    """What is to be deployed."""
+
+    config: Path
+    """What samconfig.toml and the answers say together: for `sam build` and `sam deploy`."""
+    answers: Path
+    changed: bool
+    """Whether there are answers to save."""
+    stack: str
+    region: str
+    named: dict[str, str]
+    """The parameters to save."""
+    asks: bool
+
+
+def main() -> int:
+    """Deploys; 1 and a message that says what to do when it cannot."""
+    try:
+        plan = prepare(ROOT, os.environ)
+        _run(plan, sys.executable, "-m", "checks")
+        (ROOT / ".aws-sam" / "digest").unlink(missing_ok=True)  # what `make up` built is built over
+        _sam(plan, "build")
+        click.echo(f"• {packages.require_allowed()}")
+        save(plan)
+        _sam(plan, "deploy")
+    except Trouble as trouble:
+        click.echo(f"\n{trouble}", err=True)
+        return 1
+    except click.Abort:
+        click.echo("\nNothing was deployed.", err=True)
+        return 1
+    except subprocess.CalledProcessError as error:  # it has said why
+        return error.returncode
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
+    """Settles the stack and its parameters, tells what changes, and writes the configuration for sam.
+
+    Args:
+        folder: of template.yaml and samconfig.toml.
+        environment: CONFIG names the file of the answers, STACK the stack, PARAMETERS holds `Name=value …` as a shell
+            reads it, and with CI nothing is asked.
+
+    Raises:
+        Trouble: something is missing, not allowed, or contradicts what is deployed.
+    """
+    asks = environment.get("CI", "") in ("", "0", "false")
+    answers = folder / (environment.get("CONFIG") or ANSWERS)
+    project, saved = _read(folder / "samconfig.toml"), _read(answers)
+    parameters: _Parameters = Document((folder / "template.yaml").read_text("utf-8"), "template.yaml").data[
+        "Parameters"
+    ]
+    config = _merged(project, saved)
+    settings = config["default"]["global"]["parameters"] | config["default"]["deploy"]["parameters"]
+
+    named = _known(_overrides(project) | _overrides(saved), parameters)
+    given = _given(environment.get("PARAMETERS", ""), parameters)
+    stack, wanted = _setting(saved, "stack_name") or _setting(project, "stack_name"), environment.get("STACK")
+    if stack and wanted and stack != wanted:
+        raise Trouble(
+            f"The saved answers are for the stack {stack}. Use another file for another stack:\n"
+            f"make deploy STACK={wanted} CONFIG=samconfig.{wanted}.toml"
+        )
+    first, region = not stack, settings.get("region") or _region()
+    stack = stack or wanted or settings.get("stack_name") or ""
+    if first and asks:
+        click.echo("Enter takes the value in brackets.\n")
+        stack = click.prompt("Stack name", default=stack or None)
+        region = click.prompt("AWS Region", default=region or "us-east-1")
+    elif first and not wanted:
+        raise Trouble(
+            f"CI=1 asks nothing, and {answers.name} names no stack.\n"
+            "Name the stack, or a file with answers:\n"
+            "make deploy CI=1 STACK=report-exports\n"
+            "make deploy CI=1 CONFIG=samconfig.prod.toml"
+        )
+    if not region:
+        raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+
+    present = deployed(stack, region, settings.get("profile"))
+    runtime = (present | named | given).get("PythonRuntime", RUNTIME)
+    _require_runtime(stack, runtime, parameters)
+    before = {name: str(rule.get("Default", "")) for name, rule in parameters.items()} | present
+    if first and asks:
+        if present:
+            click.echo(f"\n{stack} is deployed already. Enter leaves a parameter as it is.")
+        given = _ask(parameters, before | named | given) | given
+    named |= given
+    _require_allowed(named, parameters)
+
+    sent = named | {"PythonRuntime": RUNTIME}
+    click.echo(f"\n• {'Updating' if present else 'Creating'} the stack {stack} in {region}")
+    for name, value in sent.items():
+        if value != before[name]:
+            click.echo(f"• {name}: {before[name]!r} becomes {value!r}")
+    target = {"stack_name": stack, "region": region, "confirm_changeset": asks}
+    overrides = {"parameter_overrides": {name: _quoted(value) for name, value in sent.items()}}
+    config["default"]["build"]["parameters"] |= overrides
+    config["default"]["deploy"]["parameters"] |= target | overrides
+    written = folder / ".aws-sam" / "samconfig.toml"
+    written.parent.mkdir(exist_ok=True)
+    written.write_text(tomlkit.dumps(config), "utf-8")
+    return Plan(written, answers, asks and (first or bool(given)), stack, region, named, asks)
+
+
+def save(plan: Plan) -> None:
+    """Writes the answers, if any are new; whatever else stands in their file stays."""
+    if not plan.changed:
+        return
+    text = plan.answers.read_text("utf-8") if plan.answers.exists() else _HEADER
+    document = tomlkit.parse(text)
+    settings: Any = document
+    for name in ("default", "deploy", "parameters"):
+        settings = settings.setdefault(name, tomlkit.table(is_super_table=name != "parameters"))
+    settings |= {"stack_name": plan.stack, "region": plan.region, "parameter_overrides": plan.named}
+    plan.answers.write_text(tomlkit.dumps(document), "utf-8")
+    click.echo(f"• Saved in {plan.answers.name}; change it there, or with make deploy PARAMETERS='Name=value …'")
+
+
+def deployed(stack: str, region: str, profile: str | None) -> dict[str, str]:
+    """The parameters of a stack; none when it is still to be created.
+
+    Raises:
+        Trouble: it cannot be read, or is another product's.
+    """
+    try:
+        session = boto3.session.Session(profile_name=profile, region_name=region)
+        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is no address
+        if "does not exist" in str(error):
+            return {}
+        raise Trouble(f"The stack {stack} in {region} cannot be read: {error}") from error
+    if found["StackStatus"] == "REVIEW_IN_PROGRESS":  # its first change set was not executed
+        return {}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+    if "PythonRuntime" not in parameters:
+        raise Trouble(f"The stack {stack} in {region} is none of Report Exports. Choose another name.")
+    return parameters
+
+
+def _ask(parameters: _Parameters, defaults: dict[str, str]) -> dict[str, str]:
+    """What a person changes of the defaults."""
+    answers = dict(defaults)
+    for name, needs in ASKED.items():
+        if needs and not answers[needs]:
+            continue
+
+        def allowed(value: str, name: str = name) -> str:
+            if fault := _fault(value, parameters[name]):
+                raise click.BadParameter(f"{value!r}: {fault}")
+            return value
+
+        click.echo(f"\n{parameters[name]['Description']}")
+        answers[name] = click.prompt(name, default=defaults[name], value_proc=allowed)
+    others = ", ".join(name for name in parameters if name not in ASKED and name != "PythonRuntime")
+    click.echo(f"\nNot asked, because their values fit most stacks and can be changed at any time: {others}.")
+    return {name: value for name, value in answers.items() if value != defaults[name]}
+
+
+def _given(text: str, parameters: _Parameters) -> dict[str, str]:
+    try:
+        words = [word.partition("=") for word in shlex.split(text)]
+    except ValueError as error:
+        raise Trouble(f"PARAMETERS cannot be read ({error}): {text}") from error
+    if wrong := [name + equals for name, equals, _ in words if not equals or name not in parameters]:
+        raise Trouble(
+            f"PARAMETERS is Name=value, separated by spaces; values with spaces in quotes. Wrong: {', '.join(wrong)}.\n"
+            f"The parameters are {', '.join(parameters)}."
+        )
+    return {name: value for name, _, value in words}
+
+
+def _known(named: dict[str, str], parameters: _Parameters) -> dict[str, str]:
+    for name in named:
+        if name not in parameters:
+            click.echo(f"• The template has no parameter {name} (any more): it is left out")
+    return {name: value for name, value in named.items() if name in parameters}
+
+
+def _require_allowed(named: dict[str, str], parameters: _Parameters) -> None:
+    checked = {name: _fault(value, parameters[name]) for name, value in named.items()}
+    if faults := [f"{name}={named[name]!r}: {fault}" for name, fault in checked.items() if fault]:
+        raise Trouble("\n".join(faults))
+
+
+def _fault(value: str, rule: dict[str, Any]) -> str:
+    """Why CloudFormation would refuse the value; empty when it would not."""
+    if rule["Type"] == "Number":
+        least, most = rule.get("MinValue", float("-inf")), rule.get("MaxValue", float("inf"))
+        if not re.fullmatch(r"-?[0-9]+", value) or not least <= int(value) <= most:
+            return f"allowed is a whole number from {least} to {most}"
+    if (allowed := rule.get("AllowedValues")) and value not in allowed:
+        return f"allowed is {', '.join(allowed)}"
+    if (pattern := rule.get("AllowedPattern")) and not re.fullmatch(pattern, value):
+        return f"it must match {pattern}"
+    return ""
+
+
+def _require_runtime(stack: str, runtime: str, parameters: _Parameters) -> None:
+    """What is built here runs on the runtime of this Python, and on no other."""
+    if fault := _fault(RUNTIME, parameters["PythonRuntime"]):
+        raise Trouble(f"This Python builds for {RUNTIME}; {fault}. Name another: make deploy PYTHON=python3.13")
+    if runtime != RUNTIME:
+        raise Trouble(
+            f"{stack} runs on {runtime}, but this Python builds for {RUNTIME}.\n"
+            f"To keep its runtime:  make deploy PYTHON={runtime}\n"
+            f"To change its runtime:  make deploy PARAMETERS=PythonRuntime={RUNTIME}"
+        )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    except ValueError as error:
+        raise Trouble(f"{file.name} cannot be read: {error}") from error
+
+
+def _merged(*documents: dict[str, Any]) -> dict[str, Any]:
+    """One samconfig of several; the last one counts."""
+    commands: dict[str, dict[str, Any]] = {name: {"parameters": {}} for name in ("global", "build", "deploy")}
+    for document in documents:
+        for command, sections in document.get("default", {}).items():
+            commands.setdefault(command, {"parameters": {}})["parameters"] |= sections.get("parameters", {})
+    return {"version": 0.1, "default": commands}
+
+
+def _setting(document: dict[str, Any], name: str) -> Any:
+    """What `sam deploy --guided` or `make deploy` has saved; samconfig.toml's [default.global] is no answer."""
+    return document.get("default", {}).get("deploy", {}).get("parameters", {}).get(name)
+
+
+def _overrides(document: dict[str, Any]) -> dict[str, str]:
+    found = _setting(document, "parameter_overrides")
+    if isinstance(found, dict):
+        return {name: str(value) for name, value in found.items()}
+    return dict(CfnParameterOverridesType().convert(found or "", None, None))
+
+
+def _quoted(value: str) -> str:
+    """The value as SAM CLI reads it: it takes a pair of quotes away, and a backslash before a quote or a space."""
+    return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
+
+
+def _region() -> str | None:
+    try:
+        return os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
+    except BotoCoreError as error:
+        raise Trouble(f"AWS is not set up: {error}") from error
+
+
+def _sam(plan: Plan, command: str) -> None:
+    _run(plan, str(Path(sys.executable).with_name("sam")), command, "--config-file", str(plan.config))
+
+
+def _run(plan: Plan, *command: str) -> None:
+    subprocess.run(command, cwd=ROOT, stdin=None if plan.asks else subprocess.DEVNULL, check=True)  # noqa: S603
+
+
+if __name__ == "__main__":
+    sys.exit(main())

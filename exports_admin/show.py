@@ -1,0 +1,59 @@
+"""`exports-admin show`: an attempt as a person wants to see it."""
+
+from __future__ import annotations
+
+import json
+from typing import IO
+
+import click
+
+from exports_admin import executions, overview, page
+from exports_admin.connection import connect, export_argument, stack_option
+from exports_admin.overview import Overview
+from exports_admin.text import PARTS, STATES, part_tables, parts_summary, states, summary, table
+from exports_cli.text import line
+
+
+@click.command("show")
+@export_argument
+@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt; the latest, where none is said.")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object, for scripts.")
+@click.option(
+    "--html",
+    "page_file",
+    metavar="FILE",
+    type=click.File("w", encoding="utf-8", lazy=True),
+    help="Write a page with the workflow drawn instead; it needs nothing else and no network.",
+)
+@stack_option
+def command(export_id: str, *, attempt: int | None, as_json: bool, page_file: IO[str] | None, stack: str) -> None:
+    """Shows an attempt at an export: its states, its parts, what failed and what to do.
+
+    Of a great many parts only some histories are read: the first that failed and the slowest.
+    """
+    if as_json and page_file:
+        raise click.UsageError("Say --json or --html, one of the two.")
+    connect(stack)
+    found = executions.find(export_id, attempt)
+    seen = overview.of(found)
+    if page_file:
+        page_file.write(page.render(executions.definition(found), seen))
+        click.echo(f"{export_id} attempt {found.number}: {seen['status']}", err=True)
+    else:
+        click.echo(json.dumps(seen, indent=2) if as_json else text(seen))
+
+
+def text(seen: Overview) -> str:
+    """An attempt for the terminal."""
+    head = click.style(f"{seen['export_id']} attempt {seen['attempt']}", bold=True)
+    paragraphs = [[f"{head} of {line(seen['owner'])}: {seen['status']}", *_pairs(summary(seen))]]
+    paragraphs.append(table([STATES, *states(seen)], right={2, 3, 4}))
+    if parts := seen["parts"]:
+        paragraphs.append([parts_summary(parts)])
+        for title, rows in part_tables(parts).items():
+            paragraphs[-1] += [title, *(f"  {row}" for row in table([PARTS, *rows], right={0, 2, 3}))]
+    return "\n\n".join("\n".join(paragraph) for paragraph in paragraphs)
+
+
+def _pairs(pairs: dict[str, str]) -> list[str]:
+    return [f"  {name:<8}{value}" for name, value in pairs.items() if value]

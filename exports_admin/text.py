@@ -1,0 +1,117 @@
+"""How commands write for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exports_admin.overview import Overview
+
+
+_LONG = 80
+
+
+def line(text: str) -> str:
+    """One line, and nothing that a terminal obeys: a detail may quote what a user has sent."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split())
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """How long something took, as exactly as it matters."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def table(rows: list[list[str]], right: set[int]) -> list[str]:
+    """Lines of columns that stand under each other; those numbered ``right`` end in one place. Long cells are cut."""
+    rows = [[cell if len(cell) <= _LONG else cell[: _LONG - 1] + "…" for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+STATES = ["state", "status", "after", "took", "retries", "error"]
+PARTS = ["part", "status", "took", "retries", "error"]
+
+
+def summary(seen: Overview) -> dict[str, str]:
+    """What there is to say of a whole attempt (:func:`exports_admin.overview.of`), by its name; "" where there is nothing."""
+    record, failed = seen["record"], seen["error"]
+    ended = "" if seen["stopped_at"] else ", and runs still"
+    pairs = {"began": f"{seen['started_at']}, took {duration(seen['seconds'])}{ended}"}
+    if failed and failed["type"] == "ExecutionAborted":
+        pairs |= {"stopped": line(f"in {failed['state'] or 'no state'}: {failed['detail']}")}
+    elif failed:
+        part = "" if failed["part"] is None else f", part {failed['part']}"
+        pairs |= {"failed": f"in {failed['state'] or 'no state'}{part}"}
+        pairs |= {
+            "error": f"{line(failed['type'])}: {failed['title']}",
+            "detail": line(failed["detail"]),
+            "remedy": failed["remedy"],
+        }
+    if record is None:
+        return pairs | {"record": "removed"}
+    now = f"attempt {record['attempt']} is {record['status']}"
+    pairs |= {"export": f"{record['report']}, {record['format']}", "record": now}
+    if record["rows"] is not None:
+        pairs["file"] = f"{record['rows']:,} rows, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
+    return pairs
+
+
+def error(explained: dict[str, Any] | None) -> str:
+    """An error and its cause in one line."""
+    return line(f"{explained['type']}: {explained['detail'] or explained['title']}") if explained else ""
+
+
+def states(seen: Overview) -> list[list[str]]:
+    """The states that were entered, as rows of :data:`STATES`."""
+    return [
+        [
+            line(state["name"]),
+            state["status"],
+            f"+{state['after']:.3f} s",
+            duration(state["seconds"]),
+            str(state["retries"] or ""),
+            error(state["error"]),
+        ]
+        for state in seen["states"]
+    ]
+
+
+def parts_summary(parts: dict[str, Any]) -> str:
+    """The parts in one line."""
+    words = {"timedOut": "timed out"}
+    names = ("succeeded", "failed", "timedOut", "aborted", "running", "pending")
+    counted = ", ".join(f"{parts[name]:,} {words.get(name, name)}" for name in names if parts[name])
+    median = parts["median_seconds"]
+    took = "" if median is None else f"; median {duration(median)}"
+    looked = f"{parts['retried'] or 'none'} retried of the {parts['looked_at']} that were looked at"
+    many = "1 part" if parts["total"] == 1 else f"{parts['total']:,} parts"
+    return f"{many}: {counted or 'none'}{took}; {looked}"
+
+
+def part_tables(parts: dict[str, Any]) -> dict[str, list[list[str]]]:
+    """Rows of :data:`PARTS`, by their title."""
+    titles = {"The first that failed": parts["failures"], "The slowest": parts["slowest"]}
+    return {title: [_part(part) for part in found] for title, found in titles.items() if found}
+
+
+def _part(part: dict[str, Any]) -> list[str]:
+    return [
+        str(part["part"]),
+        part["status"],
+        duration(part["seconds"]),
+        str(part["retries"] or ""),
+        error(part["error"]),
+    ]

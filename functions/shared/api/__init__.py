@@ -1,0 +1,1 @@
+"""What a caller sees: requests, answers, problems. It imports no engine."""

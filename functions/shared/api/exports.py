@@ -1,0 +1,115 @@
+"""An export as the API finds, limits and shows it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+from http import HTTPStatus
+from typing import Any, TypedDict, get_args
+
+from shared.api import problems
+from shared.api.explanations import explain
+from shared.api.http import Answer, Problem, Request
+from shared.lambda_ import clock
+from shared.lambda_.telemetry import tag_logs
+from shared.records import table
+from shared.records.table import Record, Status
+
+EXPIRED = "EXPIRED"
+STATUSES = (*get_args(Status), EXPIRED)
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be an export's id, a UUIDv7."""
+    return _ID.fullmatch(text) is not None
+
+
+def find(request: Request) -> Record:
+    """The caller's export that the path names.
+
+    Raises:
+        Problem: 404. Another owner's is under another key and so is not there, whoever asks.
+    """
+    owner, export_id = request.identify().owner, request.path["id"]
+    record = table.get(owner, export_id) if is_id(export_id) else None
+    if record is None:
+        raise Problem(problems.NO_SUCH_EXPORT, "You have no export of this id.")
+    tag_logs(export_id)
+    return record
+
+
+def refuse_when_too_many(owner: str) -> None:
+    """Lets one more export of this owner be queued.
+
+    Raises:
+        Problem: 429 when as many are active as may be.
+    """
+    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(owner)
+    if active >= limit:
+        detail = f"{active} exports are queued or running; {limit} may be at once. Wait until one has ended."
+        raise Problem(problems.TOO_MANY_ACTIVE, detail)
+
+
+def delete_after(now: datetime.datetime) -> int:
+    """When a record that is queued now is removed, unless an attempt succeeds: seconds since the epoch."""
+    return table.delete_after(now + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"])))
+
+
+def status(record: Record) -> str:
+    """The record's status; EXPIRED once ``expires_at`` has passed. That is derived, never written."""
+    if record["status"] == "SUCCEEDED" and clock.parse(record["expires_at"]) <= clock.now():
+        return EXPIRED
+    return record["status"]
+
+
+def location(request: Request, record: Record) -> str:
+    """Address of an export."""
+    return f"{request.base_url}/exports/{record['export_id']}"
+
+
+class Progress(TypedDict):
+    """How many parts are done, of how many; the sum is null before there is a plan, both where nobody looked."""
+
+    parts_done: int | None
+    parts_total: int | None
+
+
+def progress_of(record: Record) -> Progress:
+    """The progress that the record alone tells."""
+    if "parts_total" in record:
+        return {"parts_done": record["parts_total"], "parts_total": record["parts_total"]}
+    return {"parts_done": 0 if record["status"] == "QUEUED" and record["attempt"] == 1 else None, "parts_total": None}
+
+
+def represent(request: Request, record: Record, progress: Progress) -> dict[str, Any]:
+    """The export's JSON."""
+    shown, here = status(record), location(request, record)
+    links = {"self": here} | ({"file": f"{here}/file"} if shown == "SUCCEEDED" else {})
+    return {
+        "id": record["export_id"],
+        "report": record["report"],
+        "format": record["format"],
+        "parameters": json.loads(record["parameters"]),
+        "options": json.loads(record["options"]) | ({"notify": True} if "notify" in record else {}),
+        "status": shown,
+        "progress": progress,
+        "created_at": record["created_at"],
+        "started_at": record.get("started_at"),
+        "finished_at": record.get("finished_at"),
+        "expires_at": record.get("expires_at"),
+        "rows": record.get("rows"),
+        "bytes": record.get("bytes"),
+        "crc32": record.get("crc32"),
+        "attempt": record["attempt"],
+        "error": explain(record["failure"]) if shown == "FAILED" and "failure" in record else None,
+        "links": links,
+    }
+
+
+def accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:
+    """202 with an export that was queued, and where to ask for it."""
+    more = {"Location": location(request, record), "Retry-After": "1"}
+    return Answer(HTTPStatus.ACCEPTED, represent(request, record, progress_of(record)), more | (headers or {}))

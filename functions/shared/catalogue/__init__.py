@@ -1,0 +1,1 @@
+"""What can be exported: the definitions of the reports."""

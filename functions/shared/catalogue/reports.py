@@ -1,0 +1,228 @@
+"""The catalogue of reports: each ``<report>.yaml`` of the reports layer, checked when it is loaded."""
+
+import datetime
+import json
+import math
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from shared.errors import InvalidDefinition, UnknownReport
+from shared.lambda_.contract import faults
+from shared.lambda_.faults import Fault, pointer, sentence, tokens
+
+_SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("utf-8"))
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
+_TEXT_LIMIT = 256
+# What the engine takes: 64 bits, and what a double holds.
+_LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report: its id (the file's name) and its definition as report.schema.json describes it."""
+
+    id: str
+    definition: dict[str, Any]
+
+    @property
+    def parameters_schema(self) -> dict[str, Any]:
+        """JSON Schema (draft 2020-12) of ``parameters`` in a request."""
+        parameters = self.definition.get("parameters", {})
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: _json_schema(parameter) for name, parameter in parameters.items()},
+            "required": [name for name, parameter in parameters.items() if parameter.get("required")],
+        }
+
+    def resolve(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters with defaults filled in."""
+        declared = self.definition.get("parameters", {})
+        defaults = {name: parameter["default"] for name, parameter in declared.items() if "default" in parameter}
+        return defaults | parameters
+
+    def faults(self, parameters: object) -> list[Fault]:
+        """Every fault of a request's parameters; pointers start at the parameters' own root."""
+        found = faults(self.parameters_schema, parameters)
+        return found or self._span_faults(self.resolve(parameters))  # type: ignore[arg-type]
+
+    def _span_faults(self, parameters: dict[str, Any]) -> list[Fault]:
+        found = []
+        for span in self.definition.get("spans", []):
+            first, last = (parameters.get(span[end]) for end in ("first", "last"))
+            if first is None or last is None:
+                continue
+            days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
+            if days < 1:
+                detail, allowed = f"{last} lies before {span['first']} {first}", f"{first} or later"
+            elif days > span["at_most_days"]:
+                end = datetime.date.fromisoformat(first) + datetime.timedelta(days=span["at_most_days"] - 1)
+                detail = f"{first} to {last} is {days} days"
+                allowed = f"at most {span['at_most_days']} days, up to {end}"
+            else:
+                continue
+            found.append(Fault(pointer=pointer(span["last"]), detail=detail, allowed=allowed))
+        return found
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, of which all but the last would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuses a key given twice; merged keys (``<<``) may be overridden."""
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        for index, key in enumerate(keys):
+            if key.value in [each.value for each in keys[:index]]:
+                message = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        """Refuses what JSON has no number for: a schema could not hold it."""
+        try:
+            number: float = (self.construct_yaml_int if node.tag.endswith("int") else self.construct_yaml_float)(node)
+        except ValueError:  # more digits than Python converts
+            number = math.inf
+        if isinstance(number, float) and not math.isfinite(number):
+            message = f"{node.value[:40]} is not a finite number"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+        return number
+
+
+# Said again for this class, since a library may have changed it for every SafeLoader.
+cast(Any, _Loader).add_constructor("tag:yaml.org,2002:map", yaml.SafeLoader.construct_yaml_map)
+for _kind in ("int", "float"):
+    cast(Any, _Loader).add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+
+
+def load(folder: Path) -> dict[str, Report]:
+    """Every report of a folder, by id.
+
+    Raises:
+        InvalidDefinition: naming the file and every fault in it.
+    """
+    return {path.stem: parse(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))}
+
+
+def parse(report: str, text: str) -> Report:
+    """One report from the text of its file.
+
+    Raises:
+        InvalidDefinition: naming the report and every fault in it.
+    """
+    if not _NAME.fullmatch(report):
+        raise InvalidDefinition(f"{report}.yaml: a report's file name must match {_NAME.pattern}.yaml")
+    try:
+        definition = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
+    found = [_hinted(definition, fault) for fault in faults(_SCHEMA, definition)] or _contradictions(definition)
+    if found:
+        raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
+    return Report(report, definition)
+
+
+@cache
+def deployed() -> dict[str, Report]:
+    """The reports of this deployment, from the folder REPORTS_FOLDER (the reports layer)."""
+    return load(Path(os.environ["REPORTS_FOLDER"]))
+
+
+def report(name: str) -> Report:
+    """A deployed report by id.
+
+    Raises:
+        UnknownReport: naming the reports there are.
+    """
+    reports = deployed()
+    if name not in reports:
+        raise UnknownReport(f"no report is called {name!r}; there are: {', '.join(reports)}")
+    return reports[name]
+
+
+def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"title": parameter["title"], "type": _JSON_TYPES[parameter["type"]]}
+    if parameter["type"] == "date":
+        schema["format"] = "date"
+    if parameter["type"] == "string":
+        schema["maxLength"] = _TEXT_LIMIT
+    if parameter["type"] in _LIMITS:
+        low, high = _LIMITS[parameter["type"]]
+        schema["minimum"] = max(low, parameter.get("minimum", low))
+        schema["maximum"] = min(high, parameter.get("maximum", high))
+    for rule in ("description", "default", "pattern", "enum"):
+        if rule in parameter:
+            schema[rule] = parameter[rule]
+    return schema
+
+
+def _hinted(definition: Any, fault: Fault) -> Fault:
+    """A comma ends a value within braces: what stands behind it is no key, but the rest of an expression."""
+    path = tokens(fault["pointer"])
+    holder = definition
+    for token in path[:-1]:
+        holder = holder[int(token)] if isinstance(holder, list) else holder.get(token)
+    text = holder.get("expression") if isinstance(holder, dict) and "expression" not in path else None
+    if fault["detail"] == "is not known here" and isinstance(text, str) and text.count("(") > text.count(")"):
+        return fault | {"allowed": f"an expression with a comma stands in quotes; this one ends at {text!r}"}
+    return fault
+
+
+def _contradictions(definition: dict[str, Any]) -> list[Fault]:
+    """What a schema cannot say: references that lead nowhere, names given twice, defaults that are refused."""
+    found = []
+    parameters = definition.get("parameters", {})
+    dates = [name for name, parameter in parameters.items() if parameter["type"] == "date"]
+    for index, span in enumerate(definition.get("spans", [])):
+        for end in ("first", "last"):
+            if span[end] not in dates:
+                allowed = "one of the date parameters: " + ", ".join(dates)
+                detail = f"{span[end]!r} is no date parameter"
+                found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+    for name, (low, high) in definition["source"].get("bounds", {}).items():
+        where = pointer("source", "bounds", name)
+        if name == definition["tenant"]:
+            found.append(Fault(pointer=where, detail="is the tenant, which is text", allowed="integer columns"))
+        if low > high:
+            found.append(
+                Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
+            )
+    for name, declared in definition["source"].get("columns", {}).items():
+        precision, scale = (int(digits) for digits in re.findall(r"\d+", declared)) if "decimal" in declared else (0, 0)
+        if scale > precision:
+            where, detail = (
+                pointer("source", "columns", name),
+                f"{declared} has more digits behind the point than digits",
+            )
+            found.append(
+                Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
+            )
+    for name, parameter in parameters.items():
+        where, schema = pointer("parameters", name), _json_schema(parameter)
+        low, high = schema.get("minimum", 0), schema.get("maximum", 0)
+        if low > high:
+            detail = f"{low} is more than the maximum"
+            found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+        if "default" not in parameter:
+            continue
+        if parameter.get("required"):
+            detail = "is never used, for the parameter is required"
+            found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
+        for fault in faults(schema, parameter["default"]):
+            found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
+    for key in ("name", "title"):  # a file may call its columns by either
+        given = [column[key] for column in definition["columns"]]
+        for index, value in enumerate(given):
+            if value in given[:index]:
+                where = pointer("columns", index, key)
+                found.append(Fault(pointer=where, detail=f"{value!r} is there twice", allowed=f"a {key} of its own"))
+    return found

@@ -1,0 +1,1 @@
+"""Which rows an export holds, and in which parts they are made."""

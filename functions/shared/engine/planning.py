@@ -1,0 +1,172 @@
+"""How the rows of a report are divided into parts. Pure: extents in, parts out, the same for the same input."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from shared.errors import TooManyParts
+from shared.files.assembly import MIN_PART
+from shared.files.work import Extent, ObjectExtent, Part
+
+MIN_ROWS = 10_000
+"""Fewer rows than this are not worth an invocation of their own."""
+MAX_ROWS = 500_000
+MAX_BYTES = 64 * 1024 * 1024
+"""Compressed source bytes of one part. With the rows they bound its time; its memory is bounded by the scan."""
+THROUGH_BYTES = 32 * 1024 * 1024
+"""Bytes of a file that may go through the assembler; those of a larger one are to be copied by S3."""
+COPIED_BYTES = MIN_PART * 5 // 4
+"""Bytes of a fragment that S3 will copy, with room for an estimate that is too high and for the slack."""
+SLACK = 0.125
+"""How far a part's end may lie from where it would be even, as a share of a part, to stand between two row groups."""
+MAX_PARTS = 5_000
+"""Each part is a part of a multipart upload, and what must stand before it another; S3 allows 10,000 of them."""
+LARGEST = 4
+"""How many times larger parts become before more than MAX_PARTS are refused."""
+MAX_ITEM_BYTES = 30_000
+"""A Map's item must stay under 32 KB; ids and names come to it."""
+_ITEM_BYTES = 22_000  # what a part aims at: it may end later by twice the slack
+_ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
+
+
+def divide(extents: Sequence[Extent], workers: int, growth: float) -> list[Part]:
+    """Parts of about equal size that together hold every row of ``extents`` once, in order.
+
+    The size of a part is the largest of its shares: of the rows, of the bytes, of the length of its item. Each part but
+    one of a single row, or of an extent that is not cut, is within twice the slack of the others.
+
+    Args:
+        extents: runs of rows in the order of the file, each with ``rows`` ≥ 1.
+        workers: how many parts may run at once (MapConcurrency); small exports are divided among them.
+        growth: bytes of a fragment for each byte of its source, about: see :class:`shared.files.formats.Format`.
+
+    Returns:
+        At least one part; the only one has no sources when there are no extents.
+
+    Raises:
+        TooManyParts: more than MAX_PARTS, however large.
+    """
+    rows, size = (sum(extent[counted] for extent in extents) for counted in ("rows", "bytes"))
+    target = max(math.ceil(rows / max(workers, 1)), MIN_ROWS)
+    if size * growth > THROUGH_BYTES:
+        target = max(target, math.ceil(rows * COPIED_BYTES / (size * growth)))
+    target = min(target, MAX_ROWS)
+    for times in range(1, LARGEST + 1):
+        drafts = _fill(extents, _Scale(target * times, MAX_BYTES * times))
+        if len(drafts) <= MAX_PARTS:
+            return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
+    raise TooManyParts(
+        f"{rows} rows in {len({_holder(extent) for extent in extents})} files or tables take {len(drafts)} parts; "
+        f"{MAX_PARTS} are allowed"
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What a part of size 1 holds."""
+
+    rows: int
+    bytes: int
+
+    def size(self, extent: Extent, item_bytes: int) -> float:
+        return max(extent["rows"] / self.rows, extent["bytes"] / self.bytes, item_bytes / _ITEM_BYTES)
+
+
+@dataclass
+class _Draft:
+    """A part while it is filled."""
+
+    sources: list[Extent] = field(default_factory=list)
+    rows: int = 0
+    item_bytes: int = _ITEM_FRAME
+
+    def takes(self, extent: Extent) -> bool:
+        """Whether its item has place for an extent."""
+        last = self.sources[-1] if self.sources else None
+        return not last or self.item_bytes + _item_bytes(extent, last) <= MAX_ITEM_BYTES
+
+    def add(self, extent: Extent) -> None:
+        """Adds an extent; one that continues the last of the same object makes it longer instead."""
+        self.rows += extent["rows"]
+        last = self.sources[-1] if self.sources else None
+        self.item_bytes += _item_bytes(extent, last)
+        if last and _continues(extent, last):
+            last["rows"] += extent["rows"]
+            last["bytes"] += extent["bytes"]
+            if "until" in extent:
+                cast(dict[str, Any], last)["until"] = cast(dict[str, Any], extent)["until"]
+        else:
+            self.sources.append(extent.copy())
+
+
+def _fill(extents: Sequence[Extent], scale: _Scale) -> list[_Draft]:
+    """Parts that end as close to even shares of the whole as row groups, or else rows, allow."""
+    sizes = [
+        scale.size(extent, _item_bytes(extent, before))
+        for extent, before in zip(extents, [None, *extents][:-1], strict=True)
+    ]
+    shares = max(math.ceil(sum(sizes)), 1)
+    share = sum(sizes) / shares
+    slack = SLACK * share
+    drafts, done, at = [_Draft()], 0.0, 1
+
+    def is_over() -> bool:
+        return at < shares and at * share - done <= slack
+
+    for rest, size in zip(extents, sizes, strict=True):
+        while size:
+            if drafts[-1].sources and (is_over() or not drafts[-1].takes(rest)):
+                drafts.append(_Draft())
+            while is_over():
+                at += 1
+            room = at * share - done
+            fits = at == shares or size <= room + slack
+            if not fits and not _is_cut(rest):
+                if drafts[-1].sources and room < size - room:  # the part ends nearer to its share without it
+                    drafts.append(_Draft())
+                    at += 1
+                fits = True
+            rows = rest["rows"] if fits else max(1, round(rest["rows"] * room / size))
+            left = size * (rest["rows"] - rows) / rest["rows"]
+            first, rest = _cut(rest, rows)
+            drafts[-1].add(first)
+            done, size = done + size - left, left
+    return drafts
+
+
+def _is_cut(extent: Extent) -> bool:
+    """Whether any run of its rows can be read on its own."""
+    return "offset" in extent
+
+
+def _holder(extent: Extent) -> str:
+    """The object or the table."""
+    return str(extent.get("key") or extent.get("table"))
+
+
+def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
+    """The first rows of an extent, and those that remain."""
+    if rows == extent["rows"]:
+        return extent, extent
+    whole = cast(ObjectExtent, extent)
+    size = whole["bytes"] * rows // whole["rows"]
+    first = whole | {"rows": rows, "bytes": size}
+    rest = {"offset": whole["offset"] + rows, "rows": whole["rows"] - rows, "bytes": whole["bytes"] - size}
+    return first, whole | rest  # type: ignore[return-value]
+
+
+def _continues(extent: Extent, last: Extent) -> bool:
+    """Whether an extent begins where another ends."""
+    here, before = cast(dict[str, Any], extent), cast(dict[str, Any], last)
+    if "key" in here and "key" in before:
+        return bool(here["key"] == before["key"] and before["offset"] + before["rows"] == here["offset"])
+    if "after" in here and "until" in before:
+        return bool(here["table"] == before["table"] and here["after"] is not None and here["after"] == before["until"])
+    return False
+
+
+def _item_bytes(extent: Extent, last: Extent | None) -> int:
+    """How much longer an item becomes by an extent after another."""
+    return 0 if last and _continues(extent, last) else len(json.dumps(extent)) + _DIGITS

@@ -1,0 +1,270 @@
+"""Source ``dynamodb``: the items of a table, as ``source.columns`` declares them.
+
+Where the tenant is the table's partition key, only its partition is read, by ranges of the sort key that planning found
+page by page. Otherwise the segments of a parallel scan are, of which DynamoDB hands out the tenant's items. Both are
+counted when they are planned and again when they are read, with consistent reads. A table has no versions: what is
+read is each item as it is at that moment (docs/howto/dynamodb-source.md).
+"""
+
+from __future__ import annotations
+
+import decimal
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeGuard, cast
+
+import polars as pl
+from botocore.exceptions import ClientError
+
+from shared.engine import column_types
+from shared.engine.query import Query
+from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceUnavailable
+from shared.files.work import Extent, RangeExtent, SegmentExtent, SortKey
+from shared.lambda_ import aws, clock
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+"""What a segment aims at: a segment is not cut, a part holds several."""
+MIN_SEGMENTS, MAX_SEGMENTS = 32, 4096
+BATCH_ROWS = 20_000
+"""Items that a scan holds at once, give or take a page."""
+BATCH_PAGES = 8
+_PAGE_BYTES = 1024 * 1024
+"""Of items that one answer of Query or Scan covers, at most ("Paginating table query results", Developer Guide)."""
+_THREADS = 32
+_KINDS = {
+    "S": "a text",
+    "N": "a number",
+    "BOOL": "a boolean",
+    "B": "binary",
+    "M": "a map",
+    "L": "a list",
+    "SS": "a set of texts",
+    "NS": "a set of numbers",
+    "BS": "a set of binaries",
+}
+_EXACT = decimal.Context(prec=80, traps=[decimal.Inexact, decimal.InvalidOperation])
+Items = list[dict[str, Any]]
+
+
+def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
+    """See :class:`shared.engine.sources.Source`. To count items is to read them: it takes as much capacity as the scan."""
+    table = _describe(query.dataset)
+    keys = {each["KeyType"]: each["AttributeName"] for each in table["KeySchema"]}
+    kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    _require_declared(query, {name: kinds[name] for name in keys.values()})
+    schema = column_types.schema(query.declared)
+    query.check(schema)
+    if keys["HASH"] == query.tenant_column:
+        return schema, _ranges(query, keys.get("RANGE"), kinds)
+    return schema, _segments(query, table["TableSizeBytes"])
+
+
+def scan(
+    query: Query, schema: dict[str, str], extents: list[Extent], fetched: Counter[str] | None = None
+) -> Generator[pl.DataFrame, None, None]:
+    """See :class:`shared.engine.sources.Source`."""
+    count = Counter[str]() if fetched is None else fetched
+    for extent in cast(list[SegmentExtent | RangeExtent], extents):
+        rows, pages, items = 0, 0, cast(Items, [])
+        for page in _pages(query.dataset, _asked(query, extent, "SPECIFIC_ATTRIBUTES"), planned=True):
+            count["bytes"] += int(page["ResponseMetadata"]["HTTPHeaders"].get("content-length", 0))
+            rows, pages = rows + len(page["Items"]), pages + 1
+            items += page["Items"]
+            if len(items) >= BATCH_ROWS or pages >= BATCH_PAGES:
+                yield _frame(query, items)
+                pages, items = 0, []
+        if rows != extent["rows"]:
+            when = f"{extent['rows']} items when it was planned; it has {rows} now"
+            raise SourceChanged(f"{_place(extent)} had {when}")
+        if items:
+            yield _frame(query, items)
+
+
+def _describe(table: str) -> Any:
+    try:
+        return aws.tables().describe_table(TableName=table)["Table"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            raise SourceMissing(f"there is no DynamoDB table {table} in this account and Region") from error
+        raise _meaning(table, error) from error
+
+
+def _require_declared(query: Query, keys: dict[str, str]) -> None:
+    """The key's attributes are the only ones whose types DynamoDB knows."""
+    for name, kind in keys.items():
+        declared = query.declared.get(name)
+        if declared and _reader(declared)[0] != kind:
+            raise ColumnMismatch(
+                f"attribute {name} is declared {declared}; in the key of table {query.dataset} it is {_KINDS[kind]}"
+            )
+
+
+def _segments(query: Query, size: int) -> list[Extent]:
+    """Segments that hold items of the tenant. The same table gives the same ones, until it has doubled."""
+    total = 2 ** math.ceil(math.log2(max(size, 1)))
+    segments = min(max(total // SEGMENT_BYTES, MIN_SEGMENTS), MAX_SEGMENTS)
+    now = clock.stamp(clock.now())
+
+    def count(segment: int) -> SegmentExtent:
+        extent = SegmentExtent(
+            table=query.dataset,
+            counted_at=now,
+            segment=segment,
+            segments=segments,
+            rows=0,
+            bytes=total // segments,
+        )
+        extent["rows"] = sum(page["Count"] for page in _pages(query.dataset, _asked(query, extent, "COUNT")))
+        return extent
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [extent for extent in pool.map(count, range(segments)) if extent["rows"]]
+
+
+def _ranges(query: Query, sort_key: str | None, kinds: dict[str, str]) -> list[Extent]:
+    """The pages of the tenant's partition, together all of it; one range where a plan cannot hold the sort key."""
+    start = RangeExtent(
+        table=query.dataset, counted_at=clock.stamp(clock.now()), after=None, until=None, rows=0, bytes=0
+    )
+    found, extent = [], start.copy()
+    for page in _pages(query.dataset, _asked(query, start, "COUNT")):
+        extent["rows"] += page["Count"]
+        extent["bytes"] += _PAGE_BYTES
+        last = page.get("LastEvaluatedKey")
+        if last and extent["rows"] and sort_key and kinds[sort_key] != "B":
+            extent["until"] = SortKey(name=sort_key, type=kinds[sort_key], value=last[sort_key][kinds[sort_key]])
+            found.append(extent)
+            extent = start.copy()
+            extent["after"] = found[-1]["until"]
+    if extent["rows"]:
+        found.append(extent)
+    if found:
+        found[-1]["until"] = None
+    return cast(list[Extent], found)
+
+
+def _is_segment(extent: SegmentExtent | RangeExtent) -> TypeGuard[SegmentExtent]:
+    return "segment" in extent
+
+
+def _asked(query: Query, extent: SegmentExtent | RangeExtent, select: str) -> dict[str, Any]:
+    """Parameters of Scan or Query for the tenant's items of an extent: to count them, or to get what is needed."""
+    tenant, values = {"S": query.filters[0].value}, {":tenant": {"S": query.filters[0].value}}
+    asked: dict[str, Any] = {"TableName": extent["table"], "ConsistentRead": True, "Select": select}
+    names: dict[str, str] = {}
+
+    def named(attribute: str) -> str:
+        """What stands for an attribute in an expression: its name may be one of DynamoDB's own words."""
+        return names.setdefault(attribute, f"#a{len(names)}")
+
+    condition = f"{named(query.tenant_column)} = :tenant"
+    if select != "COUNT":
+        asked["ProjectionExpression"] = ", ".join(named(name) for name in query.needs())
+    if _is_segment(extent):
+        asked |= {"Segment": extent["segment"], "TotalSegments": extent["segments"], "FilterExpression": condition}
+    else:
+        part = cast(RangeExtent, extent)
+        if until := part["until"]:
+            condition += f" AND {named(until['name'])} <= :until"
+            values[":until"] = {until["type"]: until["value"]}
+        if after := part["after"]:
+            asked["ExclusiveStartKey"] = {query.tenant_column: tenant, after["name"]: {after["type"]: after["value"]}}
+        asked["KeyConditionExpression"] = condition
+    placeholders = {placeholder: name for name, placeholder in names.items()}
+    return asked | {"ExpressionAttributeNames": placeholders, "ExpressionAttributeValues": values}
+
+
+def _pages(table: str, asked: dict[str, Any], planned: bool = False) -> Iterator[dict[str, Any]]:
+    client: Any = aws.tables()
+    call = client.query if "KeyConditionExpression" in asked else client.scan
+    while asked:
+        try:
+            page = call(**asked)
+        except ClientError as error:
+            if planned and error.response["Error"]["Code"] == "ResourceNotFoundException":
+                raise SourceChanged(f"table {table} is gone since it was planned") from error
+            raise _meaning(table, error) from error
+        yield page
+        last = page.get("LastEvaluatedKey")
+        asked = asked | {"ExclusiveStartKey": last} if last else {}
+
+
+def _meaning(table: str, error: ClientError) -> Exception:
+    if aws.is_transient(error):
+        return error
+    return SourceUnavailable(f"table {table}: {error.response['Error'].get('Message') or error}")
+
+
+def _place(extent: SegmentExtent | RangeExtent) -> str:
+    """What is read, as a person names it; keys are values, which no error may hold."""
+    if _is_segment(extent):
+        return f"segment {extent['segment']} of {extent['segments']} of table {extent['table']}"
+    return f"a range of the tenant's partition of table {extent['table']}"
+
+
+def _frame(query: Query, items: Items) -> pl.DataFrame:
+    """The items' rows. An attribute that an item does not have, or has as NULL, is null.
+
+    Raises:
+        ColumnMismatch: a value is of another type than declared.
+    """
+    return pl.DataFrame([_column(query, name, items) for name in query.needs()])
+
+
+def _column(query: Query, name: str, items: Items) -> pl.Series:
+    declared = query.declared[name]
+    kind, read = _reader(declared)
+    values = []
+    for item in items:
+        value = item.get(name, {"NULL": True})
+        if kind in value:
+            try:
+                values.append(read(value[kind]))
+            except (ArithmeticError, ValueError):
+                # Without its cause, which would show the value.
+                raise _misfit(query, name, "a number that does not fit") from None
+        elif "NULL" in value:
+            values.append(None)
+        else:
+            raise _misfit(query, name, _KINDS[next(iter(value))])
+    return pl.Series(name, values, dtype=column_types.dtype(declared))
+
+
+def _misfit(query: Query, name: str, found: str) -> ColumnMismatch:
+    declared = query.declared[name]
+    return ColumnMismatch(f"attribute {name} is declared {declared}; an item of table {query.dataset} has {found}")
+
+
+def _reader(declared: str) -> tuple[str, Callable[[Any], Any]]:
+    """The DynamoDB type that a declared one is, and what makes a value of it."""
+    if declared in _READERS:
+        return _READERS[declared]
+    dtype = column_types.dtype(declared)
+    assert isinstance(dtype, pl.Decimal)  # report.schema.json allows no other
+    step = decimal.Decimal(1).scaleb(-dtype.scale)
+    limit = decimal.Decimal(1).scaleb((dtype.precision or 38) - dtype.scale)
+
+    def exact(text: str) -> decimal.Decimal:
+        value = _EXACT.create_decimal(text)
+        if abs(value) >= limit:
+            raise ValueError
+        return value.quantize(step, context=_EXACT)
+
+    return "N", exact
+
+
+def _integer(text: str) -> int:
+    value = decimal.Decimal(text)
+    if value != value.to_integral_value() or not -(2**63) <= value < 2**63:
+        raise ValueError
+    return int(value)
+
+
+_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "string": ("S", str),
+    "integer": ("N", _integer),
+    "number": ("N", float),
+    "boolean": ("BOOL", bool),
+}

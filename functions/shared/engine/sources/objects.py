@@ -1,0 +1,160 @@
+"""The objects of the data bucket that a source reads, each of exactly the version that was listed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError, IncompleteReadError
+
+from shared.errors import InvalidDefinition, ServiceUnavailable, SourceChanged, SourceUnavailable, SourceUnreadable
+from shared.files.work import is_missing, is_replaced
+from shared.lambda_ import aws
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as it was listed; ``size`` in bytes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Bytes ``start`` to the end of an object of ``size`` bytes."""
+
+    data: bytes
+    start: int
+    size: int
+
+
+def found(dataset: str) -> Iterator[Found]:
+    """The objects under ``<DataPrefix>/<dataset>/``, in the order of their keys.
+
+    Raises:
+        InvalidDefinition: it is where the exports bucket's own files lie, which expire.
+    """
+    of_exports = _bucket() == os.environ.get("EXPORTS_BUCKET")
+    if of_exports and folder(dataset).split("/")[0] in ("work", "exports"):
+        where = address(folder(dataset))
+        raise InvalidDefinition(f"source.dataset: {where} holds the exports' own files, which expire")
+    pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=folder(dataset))
+    for page in pages:
+        for item in page.get("Contents", []):
+            yield Found(item["Key"], item["ETag"], item["Size"])
+
+
+def tail(key: str, etag: str, size: int) -> Answer:
+    """The last bytes of an object: ``size``, or all of them where it is shorter.
+
+    Raises:
+        See :func:`blocks`.
+    """
+    headers, body = _get(key, etag, f"bytes=-{size}")
+    data = b"".join(body)
+    place, _, whole = headers.get("content-range", "").removeprefix("bytes ").partition("/")
+    return Answer(data, int(place.split("-")[0] or 0), int(whole or len(data)))
+
+
+async def quick_tail(key: str, etag: str, size: int) -> Answer:
+    """As :func:`tail`, for many objects at once: obstore takes a third of boto3's time for each.
+
+    What obstore does not get is asked of boto3, which says what is wrong.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    try:
+        answer = await obstore.get_async(store(), key, options={"range": {"suffix": size}, "if_match": etag})
+        data = bytes(await answer.bytes_async())
+    except (BaseError, ValueError):  # a path that it does not take is a ValueError
+        return await asyncio.to_thread(tail, key, etag, size)
+    return Answer(data, answer.range[0], answer.meta["size"])
+
+
+@cache
+def store() -> S3Store:
+    """The data bucket, as obstore takes it: at the address and with the credentials of boto3."""
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
+
+    known = aws.s3().meta
+    return S3Store(
+        _bucket(),
+        endpoint=known.endpoint_url,
+        region=known.region_name,
+        credential_provider=Boto3CredentialProvider(),
+        client_options={"allow_http": known.endpoint_url.startswith("http:"), "timeout": _LONGEST},
+        retry_config={"max_retries": 3, "retry_timeout": _LONGEST},
+    )
+
+
+_LONGEST = datetime.timedelta(seconds=20)
+
+
+def blocks(key: str, etag: str, start: int, end: int) -> Iterator[bytes]:
+    """Bytes ``start`` to ``end`` of an object, some at a time.
+
+    Raises:
+        SourceChanged: it was replaced or removed since it was listed.
+        SourceUnreadable: it has no such bytes.
+        SourceUnavailable: S3 does not hand it out.
+        ServiceUnavailable: the answer broke off.
+        botocore.exceptions.ClientError: S3 throttles or is out of order.
+    """
+    return _get(key, etag, f"bytes={start}-{end - 1}")[1]
+
+
+def folder(dataset: str) -> str:
+    """Prefix of the keys of a dataset."""
+    prefix = os.environ["DATA_PREFIX"].strip("/")
+    return f"{prefix}/{dataset}/" if prefix else f"{dataset}/"
+
+
+def address(key: str) -> str:
+    """An object as a person names it."""
+    return f"s3://{_bucket()}/{key}"
+
+
+def _get(key: str, etag: str, byte_range: str) -> tuple[dict[str, str], Iterator[bytes]]:
+    try:
+        answer = aws.s3().get_object(Bucket=_bucket(), Key=key, Range=byte_range, IfMatch=etag)
+    except ClientError as error:
+        raise _meaning(key, error) from error
+    length, body = answer["ContentLength"], answer["Body"]
+
+    def read() -> Iterator[bytes]:
+        try:
+            yield from iter(lambda: body.read(_BLOCK), b"")
+        except IncompleteReadError as error:
+            raise ServiceUnavailable(f"{address(key)}: the answer broke off, of {length} bytes") from error
+
+    return answer["ResponseMetadata"]["HTTPHeaders"], read()
+
+
+def _meaning(key: str, error: ClientError) -> Exception:
+    if is_replaced(error):
+        return SourceChanged(f"{address(key)} was replaced since it was planned")
+    if is_missing(error):
+        return SourceChanged(f"{address(key)} is gone since it was planned")
+    if error.response["Error"]["Code"] in {"InvalidRange", "416"}:
+        return SourceUnreadable(f"{address(key)} is not readable: it is empty or cut")
+    if aws.is_transient(error):
+        return error
+    return SourceUnavailable(f"{address(key)}: {error.response['Error'].get('Message') or error}")
+
+
+def _bucket() -> str:
+    return os.environ["DATA_BUCKET"]

@@ -1,0 +1,1 @@
+"""The bytes: work files, receipts, formats, and the one file that is made of them."""

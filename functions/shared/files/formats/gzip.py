@@ -1,0 +1,133 @@
+"""Formats ``csv.gz`` and ``jsonl.gz``: a text format in **one** gzip member (RFC 1952); browsers stop after the first.
+
+A fragment is a piece of raw deflate (:mod:`.deflate`): pieces can follow each other. The first begins with the member's
+header; the assembler adds an empty last block, and the CRC-32 and length of the text, computed from those of the
+fragments. No time and no name is in it: the same text gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+
+from shared.files.formats import deflate
+from shared.files.segments import Literal, Range, Segment, joined_crc32
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shared.files.formats import Writer
+    from shared.files.work import Plan, Receipt, Work
+
+_BLOCK = 1024 * 1024
+_SMALLER = 0.3  # orders take 38 % of their csv and 22 % of their jsonl, flights 28 % and 16 %
+# RFC 1952, 2.3: magic, deflate, no flags, no time, no hint of the level, no operating system.
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_MODULUS = 2**32
+
+
+class Text(Protocol):
+    """A format whose file is its fragments, as they are."""
+
+    @property
+    def name(self) -> str:
+        """See :class:`shared.files.formats.Format`."""
+
+    @property
+    def extension(self) -> str:
+        """See :class:`shared.files.formats.Format`."""
+
+    @property
+    def growth(self) -> float:
+        """See :class:`shared.files.formats.Format`."""
+
+    @property
+    def options_schema(self) -> dict[str, Any]:
+        """See :class:`shared.files.formats.Format`."""
+
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
+        """See :class:`shared.files.formats.Format`."""
+
+
+class Gzip:
+    """A text format, compressed. Options are those of the text."""
+
+    content_type = "application/gzip"  # RFC 6713
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self.name = f"{text.name}.gz"
+        self.extension = f"{text.extension}.gz"
+        self.growth = text.growth * _SMALLER
+        self.options_schema = text.options_schema
+
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Compressed:
+        """See :class:`shared.files.formats.Format`."""
+        if first:
+            into.write(_HEADER)
+        deflated = _Deflated(into)
+        return _Compressed(self._text.writer(plan, cast(IO[bytes], deflated), first=first), deflated)
+
+    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
+        """See :class:`shared.files.formats.Format`."""
+        fragments = ((receipt["fragment"]["text_bytes"], receipt["fragment"]["text_crc32"]) for receipt in receipts)
+        size, crc32 = joined_crc32(fragments)
+        parts = (Range.of(work, receipt) for receipt in receipts if receipt["bytes"])
+        return [*parts, Literal(deflate.LAST_BLOCK + struct.pack("<II", crc32, size % _MODULUS))]
+
+
+class _Compressed:
+    """The writer of the text, on top of the compressor."""
+
+    def __init__(self, text: Writer, deflated: _Deflated) -> None:
+        self._text, self._deflated = text, deflated
+
+    def write(self, rows: pl.DataFrame) -> None:
+        self._text.write(rows)
+
+    def close(self) -> dict[str, Any]:
+        facts = self._text.close()
+        self._deflated.finish()
+        return facts | {"text_bytes": self._deflated.size, "text_crc32": self._deflated.crc32}
+
+
+class _Deflated:
+    """Takes what is written to a file, and compresses it."""
+
+    def __init__(self, into: IO[bytes]) -> None:
+        from isal import isal_zlib
+
+        self.size, self.crc32 = 0, 0
+        self._into, self._waiting = into, bytearray()
+        self._zlib = isal_zlib
+        self._compressor = isal_zlib.compressobj(deflate.LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
+
+    def write(self, data: bytes) -> int:
+        """Takes bytes in; they are compressed in blocks of one size, however they come."""
+        rest = memoryview(data)
+        if self._waiting:
+            lacking = _BLOCK - len(self._waiting)
+            self._waiting += rest[:lacking]
+            rest = rest[lacking:]
+            if len(self._waiting) == _BLOCK:
+                self._compress(self._waiting)
+                self._waiting.clear()
+        while len(rest) >= _BLOCK:
+            self._compress(rest[:_BLOCK])
+            rest = rest[_BLOCK:]
+        self._waiting += rest
+        return len(data)
+
+    def finish(self) -> None:
+        """Compresses the rest, up to a whole byte; where there was nothing, nothing is written."""
+        self._compress(self._waiting)
+        self._waiting.clear()
+        if self.size:
+            self._into.write(self._compressor.flush(self._zlib.Z_FULL_FLUSH))
+
+    def _compress(self, block: bytearray | memoryview) -> None:
+        self.size += len(block)
+        self.crc32 = self._zlib.crc32(block, self.crc32)
+        self._into.write(self._compressor.compress(block))

@@ -1,0 +1,62 @@
+"""Formats ``jsonl`` and, within gzip, ``jsonl.gz``: JSON Lines, one object (RFC 8259) a line, in UTF-8 without a mark.
+
+Every object has every column, in order; a null is ``null``. What becomes text, and how, says :mod:`.cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from shared.files.formats import options
+from shared.files.segments import Range, Segment
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shared.files.work import Plan, Receipt, Work
+
+
+class Jsonl:
+    """See the module."""
+
+    name = "jsonl"
+    extension = "jsonl"
+    content_type = "application/jsonl"  # "JSON Lines", MIME type; not registered
+    growth = 5
+    options_schema = options.closed(header_style=options.header_style("name", "title"), timezone=options.TIMEZONE)
+
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Objects:
+        """See :class:`shared.files.formats.Format`: nothing stands before the first row."""
+        del first
+        asked = options.resolve(self.options_schema, plan["options"])
+        return _Objects(plan["definition"]["columns"], asked, into)
+
+    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
+        """See :class:`shared.files.formats.Format`: every part as it is."""
+        return [Range.of(work, receipt) for receipt in receipts if receipt["bytes"]]
+
+
+class _Objects:
+    """Rows as objects, as they come."""
+
+    def __init__(self, columns: list[dict[str, Any]], asked: dict[str, Any], into: IO[bytes]) -> None:
+        self._keys = {column["name"]: column[asked["header_style"]] for column in columns}
+        self._zone, self._into = asked["timezone"], into
+
+    def write(self, rows: pl.DataFrame) -> None:
+        import polars as pl
+
+        from shared.files.formats import cells
+
+        rows = rows.rename(self._keys)
+        if cells.has_words_for_floats(rows):
+            whole = pl.struct(pl.all())
+            lines = rows.select(cells.json_text(whole, pl.Struct(rows.schema), self._zone).alias(""))
+            lines.write_csv(self._into, include_header=False, quote_style="never")
+        else:
+            plain = [cells.plain(pl.col(name), dtype, self._zone).alias(name) for name, dtype in rows.schema.items()]
+            rows.select(plain).write_ndjson(self._into)
+
+    def close(self) -> dict[str, Any]:
+        return {}

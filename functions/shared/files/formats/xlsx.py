@@ -1,0 +1,201 @@
+"""Format ``xlsx``: a spreadsheet (ECMA-376), made by many and put together without reading the rows again.
+
+A fragment is a sequence of blocks: some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A sheet is one
+entry of the archive: its start, blocks, its end. A new sheet begins before a block that would not fit; no block is cut.
+The first fragment begins with all that stands before the first row of a file of one sheet; where the file turns out to
+begin otherwise, the assembler writes that.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, takewhile
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from shared.files.formats import deflate, options, workbook
+from shared.files.formats.archive import Archive, Content
+from shared.files.segments import Literal, Range, Segment, joined_crc32
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shared.files.work import Plan, Receipt, Work
+
+MAX_ROWS = 1_048_576
+"""Rows of a sheet, the header's among them ("Excel specifications and limits")."""
+_BLOCK_ROWS = 16_384
+_AT_ONCE = 4 * _BLOCK_ROWS
+"""Rows that become cells at once: each call of the engine costs, and the cells are held in memory."""
+_NARROWEST, _WIDEST, _ROOM = 8, 60, 2
+
+
+class Xlsx:
+    """See the module."""
+
+    name = "xlsx"
+    extension = "xlsx"
+    content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    growth = 1.75
+    options_schema = options.closed(header_style=options.header_style("title", "name"), timezone=options.TIMEZONE)
+
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Blocks:
+        """See :class:`shared.files.formats.Format`."""
+        return _Blocks(plan, self._options(plan), into, first=first)
+
+    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
+        """See :class:`shared.files.formats.Format`."""
+        seen = [receipt["fragment"]["widths"] for receipt in receipts if receipt["fragment"]["widths"]]
+        start = _sheet_start(plan, self._options(plan), seen[0] if seen else [])
+        sheets = _sheets(work, receipts)
+        archive = _begun(plan, len(sheets))
+        for number, blocks in enumerate(sheets, start=1):
+            archive.add(workbook.sheet_path(number), _sheet(start, blocks), follows=number == 1)
+        return _copied_head(work, receipts, archive.close())
+
+    def _options(self, plan: Plan) -> dict[str, Any]:
+        return options.resolve(self.options_schema, plan["options"])
+
+
+class _Block(NamedTuple):
+    """Rows of a sheet: ``size`` and ``crc32`` of their XML, and where they lie."""
+
+    rows: int
+    size: int
+    crc32: int
+    packed: Range
+
+
+def _sheets(work: Work, receipts: Sequence[Receipt]) -> list[list[_Block]]:
+    """The blocks of each sheet; at least one sheet, which may have none."""
+    sheets: list[list[_Block]] = [[]]
+    rows = 1
+    for block in (block for receipt in receipts for block in _blocks(work, receipt)):
+        if rows + block.rows > MAX_ROWS:
+            sheets.append([])
+            rows = 1
+        sheets[-1].append(block)
+        rows += block.rows
+    return sheets
+
+
+def _blocks(work: Work, receipt: Receipt) -> Iterator[_Block]:
+    whole, start = Range.of(work, receipt), receipt["fragment"]["head"]["bytes"]
+    for rows, size, crc32, packed_size, packed_crc32 in receipt["fragment"]["blocks"]:
+        packed = replace(whole, start=start, size=packed_size, crc32=packed_crc32)
+        yield _Block(rows, size, crc32, packed)
+        start += packed_size
+
+
+def _sheet(start: bytes, blocks: list[_Block]) -> Content:
+    size, crc32 = joined_crc32(
+        [
+            (len(start), zlib.crc32(start)),
+            *((block.size, block.crc32) for block in blocks),
+            (len(workbook.SHEET_END), zlib.crc32(workbook.SHEET_END)),
+        ]
+    )
+    rows = [_together(list(group)) for _, group in groupby(blocks, lambda block: block.packed.key)]
+    end = Literal(deflate.stored(workbook.SHEET_END) + deflate.LAST_BLOCK)
+    return Content((Literal(deflate.stored(start)), *rows, end), size, crc32)
+
+
+def _together(blocks: list[_Block]) -> Range:
+    """Blocks that lie one after the other, as one range."""
+    size, crc32 = joined_crc32([(block.packed.size, block.packed.crc32) for block in blocks])
+    return replace(blocks[0].packed, size=size, crc32=crc32)
+
+
+def _begun(plan: Plan, sheets: int) -> Archive:
+    """The file up to its sheets."""
+    archive = Archive()
+    for path, data in workbook.others(plan["definition"]["title"], sheets).items():
+        archive.add(path, Content.stored(data))
+    return archive
+
+
+def _sheet_start(plan: Plan, asked: dict[str, Any], widths: list[int]) -> bytes:
+    """A sheet up to its rows; the widths are of the first rows that there are."""
+    titles = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
+    longest = [max(each) for each in zip(map(len, titles), widths or [0] * len(titles), strict=True)]
+    return workbook.sheet_start(titles, [min(max(length + _ROOM, _NARROWEST), _WIDEST) for length in longest])
+
+
+def _head(plan: Plan, asked: dict[str, Any], widths: list[int]) -> bytes:
+    """A file of one sheet up to its first row, whatever rows there are."""
+    archive = _begun(plan, sheets=1)
+    archive.add(workbook.sheet_path(1), _sheet(_sheet_start(plan, asked, widths), []), follows=True)
+    *known, _, _ = archive.segments  # without the end of the sheet, and what is known then
+    return _joined(known)
+
+
+def _copied_head(work: Work, receipts: Sequence[Receipt], segments: list[Segment]) -> list[Segment]:
+    """The segments, their head taken from the first part where it is there."""
+    head = list(takewhile(lambda segment: isinstance(segment, Literal), segments))
+    data = _joined(head)
+    if not receipts or receipts[0]["fragment"]["head"] != {"bytes": len(data), "crc32": zlib.crc32(data)}:
+        return segments
+    whole, rest = Range.of(work, receipts[0]), segments[len(head) :]
+    copied = replace(whole, size=len(data), crc32=zlib.crc32(data))
+    if isinstance(rows := rest[0], Range) and rows.key == whole.key:
+        size, crc32 = joined_crc32([(copied.size, copied.crc32), (rows.size, rows.crc32)])
+        return [replace(copied, size=size, crc32=crc32), *rest[1:]]
+    return [copied, *rest]
+
+
+def _joined(literals: list[Segment]) -> bytes:
+    return b"".join(each.data for each in literals if isinstance(each, Literal))
+
+
+class _Blocks:
+    """Rows as blocks, all but the last of the same number of rows."""
+
+    def __init__(self, plan: Plan, asked: dict[str, Any], into: IO[bytes], *, first: bool) -> None:
+        from shared.files.formats.sheet import Rows
+
+        self._plan, self._asked, self._into, self._first = plan, asked, into, first
+        self._rows = Rows(asked["timezone"])
+        self._waiting: list[pl.DataFrame] = []
+        self._blocks: list[tuple[int, ...]] = []
+        self._widths: list[int] = []
+        self._head = {"bytes": 0, "crc32": 0}
+
+    def write(self, rows: pl.DataFrame) -> None:
+        self._waiting.append(rows)
+        height = sum(each.height for each in self._waiting)
+        if height >= _BLOCK_ROWS:
+            whole, full = self._together(), height - height % _BLOCK_ROWS
+            for start in range(0, full, _AT_ONCE):
+                self._write(whole.slice(start, min(_AT_ONCE, full - start)))
+            self._waiting = [whole.slice(full)]
+
+    def close(self) -> dict[str, Any]:
+        if self._waiting and (rest := self._together()).height:
+            self._write(rest)
+        if self._first and not self._blocks:
+            self._begin()
+        return {"head": self._head, "blocks": self._blocks, "widths": self._widths}
+
+    def _together(self) -> pl.DataFrame:
+        import polars as pl
+
+        return pl.concat(self._waiting)
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        from isal import isal_zlib
+
+        if not self._blocks:
+            self._widths = self._rows.widths(rows)
+            if self._first:
+                self._begin()
+        for height, xml in self._rows.xml(rows, _BLOCK_ROWS):
+            with xml:
+                packed = deflate.block(xml)
+                self._blocks.append((height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
+            self._into.write(packed)
+
+    def _begin(self) -> None:
+        head = _head(self._plan, self._asked, self._widths)
+        self._head = {"bytes": len(head), "crc32": zlib.crc32(head)}
+        self._into.write(head)

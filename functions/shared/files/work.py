@@ -1,0 +1,273 @@
+"""The work files of an export in the bucket: its plan, its parts, their receipts.
+
+    work/<export>/<plan>/plan.json             what is made: see :class:`Plan`
+    work/<export>/<plan>/parts.json            array of :class:`Part`, the Map's items
+    work/<export>/<plan>/parts/<number>        the bytes of one part
+    work/<export>/<plan>/receipts/<number>.json  proof of one part: see :class:`Receipt`
+    work/<export>/<plan>/map-results/          what the Map's ResultWriter writes; nobody reads it
+
+A plan's name is a hash of all that decides its bytes, so two plans never share a key.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+from botocore.exceptions import ClientError
+
+from shared.errors import EngineChanged, PartChanged
+from shared.lambda_ import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
+ENGINE_VERSION = "4"
+"""Part of every plan's name: raise it when the same plan would give other bytes."""
+_BATCH = 250
+"""Objects that are removed at once. S3 takes 1,000, but may then answer later than a prompt client waits."""
+
+
+class SortKey(TypedDict):
+    """The sort key of an item: the attribute, S or N, and its value as DynamoDB writes it."""
+
+    name: str
+    type: str
+    value: str
+
+
+class Extent(TypedDict):
+    """A run of ``rows`` rows of a source. ``bytes`` is what must be read for them; with rows it makes a part's size.
+
+    Each kind has its own pin, by which the rows are found again, and a change of them is noticed.
+    """
+
+    rows: int
+    bytes: int
+
+
+class ObjectExtent(Extent):
+    """Rows of one object from row ``offset`` on, pinned by its ETag. It may be cut anywhere."""
+
+    key: str
+    etag: str
+    offset: int
+
+
+class TableExtent(Extent):
+    """Items of a DynamoDB table, which has no versions: pinned by their count at a time. It is not cut."""
+
+    table: str
+    counted_at: str
+    """RFC 3339: two plans never share a part, though their counts be the same."""
+
+
+class SegmentExtent(TableExtent):
+    """The items of a segment of a parallel scan."""
+
+    segment: int
+    segments: int
+
+
+class RangeExtent(TableExtent):
+    """Items of one partition, from a sort key, exclusive, to another, inclusive; None is the partition's own end."""
+
+    after: SortKey | None
+    until: SortKey | None
+
+
+class Part(TypedDict):
+    """One item of parts.json: what one GeneratePart makes."""
+
+    part: int
+    sources: list[Extent]
+    rows: int
+
+
+class Plan(TypedDict):
+    """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read."""
+
+    plan: str
+    engine: str
+    report: str
+    definition: dict[str, Any]
+    parameters: dict[str, Any]
+    options: dict[str, Any]
+    format: str
+    tenant: str
+    schema: dict[str, str]
+    parts_total: int
+    rows: int
+
+
+class Receipt(TypedDict):
+    """receipts/<number>.json: written after the part, so that who reads it may rely on the part.
+
+    ``fragment`` is what the format must know of the part's bytes to lay them out, as its writer's ``close`` said it.
+    ``bytes_read`` are the bytes of the source that were fetched. ``peak_memory_bytes`` is the most that the worker's
+    process has held since it started: an earlier part may have been larger.
+    """
+
+    part: int
+    etag: str
+    bytes: int
+    crc32: int
+    rows_read: int
+    rows_written: int
+    fragment: dict[str, Any]
+    bytes_read: int
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work files of one plan of one export."""
+
+    export_id: str
+    plan: str
+
+    @property
+    def folder(self) -> str:
+        """Prefix of every key of this plan."""
+        return f"{folder(self.export_id)}{self.plan}/"
+
+    @property
+    def parts_key(self) -> str:
+        """Key of parts.json."""
+        return f"{self.folder}parts.json"
+
+    @property
+    def results_prefix(self) -> str:
+        """Where the Map's ResultWriter writes what its children returned."""
+        return f"{self.folder}map-results"
+
+    def part_key(self, part: int) -> str:
+        """Key of a part's bytes."""
+        return f"{self.folder}parts/{part:06d}"
+
+    def write_plan(self, plan: Plan, parts: list[Part]) -> None:
+        """Writes parts.json, then plan.json; the same plan gives the same objects."""
+        _put_json(self.parts_key, parts)
+        _put_json(f"{self.folder}plan.json", plan)
+
+    def read_plan(self) -> Plan:
+        """plan.json, for those that carry it out.
+
+        Raises:
+            PartChanged: it was removed since, as DELETE does when it meets a retry.
+            EngineChanged: another version was deployed since it was planned.
+        """
+        key = f"{self.folder}plan.json"
+        plan: Plan | None = _there(lambda: _get_json(key))
+        if plan is None:
+            raise PartChanged(f"{key} was removed since it was written")
+        if plan["engine"] != ENGINE_VERSION:
+            raise EngineChanged(f"the plan is of engine {plan['engine']}; {ENGINE_VERSION} is deployed since")
+        return plan
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Writes a part's receipt."""
+        _put_json(self._receipt_key(receipt["part"]), receipt)
+
+    def read_receipt(self, part: int) -> Receipt | None:
+        """A part's receipt, None when there is none."""
+        return _there(lambda: _get_json(self._receipt_key(part)))
+
+    def count_receipts(self) -> int:
+        """How many parts have a receipt."""
+        return sum(key.endswith(".json") for key in keys(f"{self.folder}receipts/"))
+
+    def _receipt_key(self, part: int) -> str:
+        return f"{self.folder}receipts/{part:06d}.json"
+
+
+def bucket() -> str:
+    """Name of the exports bucket."""
+    return os.environ["EXPORTS_BUCKET"]
+
+
+def folder(export_id: str) -> str:
+    """Prefix of all work files of an export."""
+    return f"work/{export_id}/"
+
+
+def keys(prefix: str) -> Iterator[str]:
+    """Keys in the exports bucket, read page by page."""
+    for page in aws.prompt_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
+        for item in page.get("Contents", []):
+            yield item["Key"]
+
+
+def remove(keys: Iterable[str]) -> int:
+    """Removes objects from the exports bucket, many at a call ("DeleteObjects"); one that is gone is no matter.
+
+    Returns:
+        How many.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 kept one of them.
+    """
+    rest, removed = iter(keys), 0
+    while batch := list(islice(rest, _BATCH)):
+        objects: Any = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+        for error in aws.prompt_s3().delete_objects(Bucket=bucket(), Delete=objects).get("Errors", []):
+            message = f"{error.get('Key')}: {error.get('Message')}"
+            status = {"HTTPStatusCode": 500 if error.get("Code") == "InternalError" else 400}
+            response: Any = {"Error": {"Code": error.get("Code"), "Message": message}, "ResponseMetadata": status}
+            raise ClientError(response, "DeleteObjects")
+        removed += len(batch)
+    return removed
+
+
+def current_plan(export_id: str) -> Plan | None:
+    """The plan an export works on: the one whose plan.json was written last; None before there is one."""
+    s3 = aws.prompt_s3()
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
+    plans = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
+    written: list[tuple[datetime.datetime, str]] = []
+    for key in (f"{prefix}plan.json" for prefix in plans):
+        if found := _there(lambda key=key: s3.head_object(Bucket=bucket(), Key=key)):  # type: ignore[misc]
+            written.append((found["LastModified"], key))  # PlanParts writes plan.json last
+    return _there(lambda: _get_json(max(written)[1], s3)) if written else None
+
+
+def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
+    """16 hexadecimal digits that stand for a plan's content and parts, pinned sources included."""
+    canonical = json.dumps([content, parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 says that an object is not there. A 403 is not this: it is a missing permission."""
+    return error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}
+
+
+def is_replaced(error: ClientError) -> bool:
+    """Whether S3 says that an object is not of the ETag that was asked for."""
+    return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}
+
+
+def _there(ask: Callable[[], T]) -> T | None:
+    """What S3 answers; None when the object is not there, or not any more."""
+    try:
+        return ask()
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def _put_json(key: str, content: object) -> None:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    aws.s3().put_object(Bucket=bucket(), Key=key, Body=body, ContentType="application/json")
+
+
+def _get_json(key: str, s3: S3Client | None = None) -> Any:
+    return json.loads((s3 or aws.s3()).get_object(Bucket=bucket(), Key=key)["Body"].read())

@@ -1,0 +1,152 @@
+"""Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
+
+A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what would be right}``.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, FormatChecker, validators
+from jsonschema.exceptions import ValidationError
+
+from shared.errors import InvalidEvent
+from shared.lambda_.faults import Fault, pointer, sentence, tokens
+
+# A class of characters, an escape, a group with an extension, or a character that means something.
+_TOKEN = re.compile(r"\[(?:\\.|[^\]])*\]|\\.|\(\?<?.?|[$.]", re.DOTALL)
+_SPACE = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_ECMA = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACE}]", r"\S": f"[^{_SPACE}]"}
+_ECMA_GROUPS = ("(?:", "(?=", "(?!", "(?<=", "(?<!")
+_ECMA_LETTERS = "bBdDfnrsStuvwWx"
+
+
+def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
+    r"""``pattern`` as JSON Schema means it (ECMA-262).
+
+    For Python ``$`` also matches before a last line feed, ``\d`` any script's digits, ``\w`` and ``\b`` any letters.
+    """
+    expression = _TOKEN.sub(lambda found: _ECMA.get(found[0], found[0]), pattern)
+    if isinstance(instance, str) and not re.search(expression, instance, re.ASCII):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_FORMATS = FormatChecker()
+
+
+@_FORMATS.checks("regex", raises=re.error)
+def _is_pattern(value: object) -> bool:
+    """Whether it is a pattern to Python, and has nothing that ECMA-262 does not have: callers read it too."""
+    if not isinstance(value, str):
+        return True
+    re.compile(value)
+    for token in _TOKEN.findall(value):
+        if token.startswith("(?") and not token.startswith(_ECMA_GROUPS):
+            return False
+        if token.startswith("\\") and token[1].isalpha() and token[1] not in _ECMA_LETTERS:
+            return False
+    return True
+
+
+_Validator: type[Draft202012Validator] = cast(Any, validators).extend(Draft202012Validator, {"pattern": _pattern})
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """A validator that also checks ``format``."""
+    return _Validator(schema, format_checker=_FORMATS)
+
+
+def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
+    """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
+    checker = validator(schema) if isinstance(schema, dict) else schema
+    found: dict[tuple[str, str], Fault] = {}
+    for error in checker.iter_errors(instance):
+        for fault in _describe(error, cast(Any, checker.schema)):
+            # One value that breaks two rules of its schema is one fault: what is allowed names them both.
+            found.setdefault((fault["pointer"], fault["detail"]), fault)
+    return [found[place] for place in sorted(found, key=lambda place: (_order(place[0]), place[1]))]
+
+
+def _order(where: str) -> list[tuple[bool, int, str]]:
+    """What pointers are sorted by: /2 before /10."""
+    steps = [(token, token.isascii() and token.isdigit() and len(token) < 10) for token in tokens(where)]
+    return [(not is_index, int(token) if is_index else 0, token) for token, is_index in steps]
+
+
+def event_contract(app_file: str) -> Draft202012Validator:
+    """The validator of ``event.schema.json`` beside a function's ``app.py``."""
+    return validator(json.loads((Path(app_file).parent / "event.schema.json").read_text("utf-8")))
+
+
+def require(contract: Draft202012Validator, event: object) -> None:
+    """Refuses an event that breaks the contract.
+
+    Raises:
+        InvalidEvent: with one sentence per fault.
+    """
+    if found := faults(contract, event):
+        raise InvalidEvent("; ".join(sentence(fault) for fault in found))
+
+
+def _describe(error: ValidationError, root: dict[str, Any]) -> Iterator[Fault]:
+    where, value = list(error.absolute_path), cast(Any, error.validator_value)
+    schema, instance = cast(Any, error.schema), cast(Any, error.instance)
+    match error.validator:
+        case "required":
+            missing = [name for name in value if name not in instance]
+            # jsonschema reports each missing name as an error of its own; the message quotes it.
+            name = next(name for name in missing if error.message.startswith(repr(name)))
+            known = schema.get("properties", {}).get(name, {})
+            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known, root))
+        case "additionalProperties" | "unevaluatedProperties":
+            names = sorted(schema.get("properties", {}))
+            for name in sorted(set(instance) - set(names), key=str):
+                allowed = ", ".join(names) or "nothing here"
+                yield Fault(pointer=pointer(*where, name), detail="is not known here", allowed=allowed)
+        case "oneOf":
+            choices = [" and ".join(choice.get("required", [])) for choice in value]
+            given = [name for name in choices if name in instance] or ["none"]
+            detail = f"{' and '.join(given)} of {', '.join(choices)} is given"
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=f"exactly one of {', '.join(choices)}")
+        case _:
+            detail = f"{_short(instance)} is not allowed"
+            yield Fault(pointer=pointer(*where), detail=detail, allowed=_allowed(schema, root))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_WORDS = {
+    "type": "a value of type {}",
+    "format": "format {}",
+    "pattern": "text matching {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+
+
+def _allowed(schema: object, root: dict[str, Any]) -> str:
+    if not isinstance(schema, dict):
+        return "nothing here"
+    if "$ref" in schema:  # all of ours point into the schema's own $defs
+        return _allowed(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    if "const" in schema:
+        return _short(schema["const"])
+    if "enum" in schema:
+        return "one of " + ", ".join(_short(value) for value in schema["enum"])
+    if "examples" in schema:  # they say more than a long pattern
+        return "one like " + ", ".join(_short(value) for value in schema["examples"])
+    words = []
+    for rule, phrase in _WORDS.items():
+        if rule in schema:
+            value = schema[rule]
+            words.append(phrase.format(" or ".join(value) if isinstance(value, list) else value))
+    return ", ".join(words) or "a value the contract describes"

@@ -1,0 +1,431 @@
+"""The table ``Exports``: what is known of each export, under the key that is its access control.
+
+Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). The sparse index ActiveExports
+lists by ``active_owner``: the ``owner`` while the export is QUEUED or RUNNING; ``settling`` while something is left to
+do for one that is FAILED or CANCELLED; then nothing. An item whose ``export_id`` starts with ``key#`` remembers an
+Idempotency-Key for 24 hours.
+
+The state machine writes RUNNING, SUCCEEDED and FAILED itself (statemachines/report_export.asl.json).
+"""
+
+import datetime
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypedDict
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from shared.lambda_ import aws, clock
+
+Status = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+ACTIVE: tuple[Status, ...] = ("QUEUED", "RUNNING")
+SETTLING = "settling"
+"""``active_owner`` of an export that ReconcileExports still has to look after. No owner is called so."""
+IDEMPOTENCY_SECONDS = 24 * 3600
+_CLAIM = datetime.timedelta(minutes=2)
+_NO_FAILURE = "failure_state = :none, failure_type = :none, failure_part = :none"
+_KEPT_AFTER_EXPIRY = datetime.timedelta(days=30)
+
+
+class Failure(TypedDict):
+    """Why an attempt failed, as the state machine recorded it."""
+
+    state: str
+    type: str  # the Error that was caught
+    error: str  # JSON of the whole Catch output, {"Error", "Cause"}
+    part: str  # number of the failed part, "" where none
+
+
+class Record(TypedDict, total=False):
+    """An export as the table holds it; times are :func:`shared.lambda_.clock.stamp`."""
+
+    owner: str
+    export_id: str
+    active_owner: str
+    report: str
+    format: str
+    parameters: str  # JSON, with defaults
+    options: str  # JSON, with defaults
+    status: Status
+    attempt: int
+    created_at: str
+    queued_at: str  # the attempt
+    started_at: str
+    finished_at: str
+    expires_at: str
+    delete_after: int  # seconds since the epoch, the table's TTL
+    execution_arn: str
+    plan: str
+    parts_total: int
+    rows: int
+    bytes: int
+    crc32: str
+    file_key: str
+    file_name: str
+    failure: Failure  # of the attempt; the first one recorded stays
+    failure_state: str  # those of failure that are announced; "" where the attempt ended without one
+    failure_type: str
+    failure_part: str
+    detail_type: str  # of the event that announces a terminal status
+    letter: Literal["due"]  # a dead letter is to be sent for the attempt
+    letter_claimed_at: str  # somebody is sending it since then
+    adopted: bool  # a repeated request with the same Idempotency-Key answers for it
+    notify: str  # the verified address that is mailed when the export has ended; for NotifyOwner's eyes only
+    mailing: str  # <attempt>/<status> that somebody began to mail
+    mailing_since: str
+    mailed: str  # <attempt>/<status> that was mailed
+
+
+class AlreadyRequested(Exception):
+    """The Idempotency-Key is in use; ``export_id`` and ``body_hash`` are those of the first request."""
+
+    def __init__(self, export_id: str, body_hash: str) -> None:
+        super().__init__(export_id)
+        self.export_id, self.body_hash = export_id, body_hash
+
+
+class Idempotency(TypedDict):
+    """A caller's key (SHA-256, hex) and the hash of the canonical body that it stands for."""
+
+    key: str
+    body_hash: str
+
+
+def delete_after(expires: datetime.datetime) -> int:
+    """When a record is removed whose file expires then: seconds since the epoch."""
+    return int((expires + _KEPT_AFTER_EXPIRY).timestamp())
+
+
+def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
+    """Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
+
+    Raises:
+        AlreadyRequested: the key was used within the last 24 hours.
+    """
+    puts: list[Any] = [_put(dict(record), "attribute_not_exists(export_id)")]
+    if idempotency:
+        item = {
+            "owner": record["owner"],
+            "export_id": _key_id(idempotency),
+            "first_export_id": record["export_id"],
+            "body_hash": idempotency["body_hash"],
+            "delete_after": now + IDEMPOTENCY_SECONDS,
+        }
+        # TTL removes late: an item past its time counts as gone.
+        puts.append(_put(item, "attribute_not_exists(export_id) OR delete_after < :now", {":now": {"N": str(now)}}))
+    for last in (False, False, True):
+        try:
+            aws.dynamodb().transact_write_items(TransactItems=puts)
+            return
+        except ClientError as error:
+            # A doubled request's transaction is under way: once it is through, this one is refused and finds it.
+            if not last and _cancelled_for(error, "TransactionConflict"):
+                continue
+            found = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
+            if found is None:
+                raise
+            raise found from error
+
+
+def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequested | None:
+    """The earlier request of an Idempotency-Key, if there is one."""
+    item = _get_item(owner, _key_id(idempotency))
+    if item is None or int(item["delete_after"]["N"]) < now:
+        return None
+    return AlreadyRequested(item["first_export_id"]["S"], item["body_hash"]["S"])
+
+
+def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
+    """Takes back a record that could not be started, as if it had never been asked for.
+
+    Returns:
+        False when it stays: it was started after all, whatever was answered, or a repeated request adopted it.
+    """
+    still_queued = {
+        "ConditionExpression": "#status = :queued AND attempt = :attempt AND attribute_not_exists(adopted)",
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": {":queued": {"S": "QUEUED"}, ":attempt": {"N": str(record["attempt"])}},
+    }
+    key = _key(record["owner"], record["export_id"])
+    deletes: list[Any] = [{"Delete": {"TableName": _table(), "Key": key} | still_queued}]
+    if idempotency:
+        deletes.append({"Delete": {"TableName": _table(), "Key": _key(record["owner"], _key_id(idempotency))}})
+    try:
+        aws.dynamodb().transact_write_items(TransactItems=deletes)
+    except ClientError as error:
+        if _refused(error):
+            return False
+        raise
+    return True
+
+
+def adopt(record: Record) -> bool:
+    """Notes that a repeated request answers for a QUEUED record, so that the first one does not take it back.
+
+    Returns:
+        False when it is not QUEUED any more, or gone.
+    """
+    condition = "attempt = :attempt AND #status = :queued"
+    return _update(record, "SET adopted = :yes", condition, {":yes": True, ":queued": "QUEUED"})
+
+
+def cancel(record: Record, now: str) -> Record | None:
+    """QUEUED or RUNNING becomes CANCELLED; the record as it is then, None when that attempt is active no longer."""
+    return _change(
+        record,
+        "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type, active_owner = :settling,"
+        f" {_NO_FAILURE}",
+        "attempt = :attempt AND #status IN (:queued, :running)",
+        {":queued": "QUEUED", ":running": "RUNNING", ":cancelled": "CANCELLED"}
+        | {":now": now, ":detail_type": "Export Cancelled", ":settling": SETTLING, ":none": ""},
+    )
+
+
+def retry(record: Record, now: str, delete_after: int) -> Record | None:
+    """FAILED or CANCELLED becomes QUEUED, for the next attempt; the record as it is then, None when it moved on."""
+    return _change(
+        record,
+        "SET #status = :queued, attempt = :next, queued_at = :now, active_owner = :owner, delete_after = :delete_after"
+        " REMOVE failure, failure_state, failure_type, failure_part, letter, letter_claimed_at, started_at,"
+        " finished_at, detail_type, execution_arn, adopted",
+        "attempt = :attempt AND #status IN (:failed, :cancelled)",
+        {":failed": "FAILED", ":cancelled": "CANCELLED", ":queued": "QUEUED", ":next": record["attempt"] + 1}
+        | {":now": now, ":owner": record["owner"], ":delete_after": delete_after},
+    )
+
+
+def fail(record: Record, failure: Failure, now: str) -> bool:
+    """QUEUED or RUNNING becomes FAILED with the reason that was recorded first; a dead letter is due.
+
+    Returns:
+        False when the record is of that status and attempt no longer.
+    """
+    return _update(
+        record,
+        "SET #status = :failed, finished_at = :now, failure = if_not_exists(failure, :failure),"
+        " failure_state = if_not_exists(failure_state, :state), failure_type = if_not_exists(failure_type, :type),"
+        " failure_part = if_not_exists(failure_part, :part),"
+        " detail_type = :detail_type, active_owner = :settling, letter = :due",
+        "attempt = :attempt AND #status IN (:queued, :running)",
+        {":queued": "QUEUED", ":running": "RUNNING", ":failed": "FAILED", ":failure": failure, ":now": now}
+        | {":state": failure["state"], ":type": failure["type"], ":part": failure["part"]}
+        | {":detail_type": "Export Failed", ":settling": SETTLING, ":due": "due"},
+    )
+
+
+def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> bool:
+    """RUNNING becomes SUCCEEDED with its file (:class:`shared.files.result.Result`), as RecordSucceeded writes it.
+
+    Returns:
+        False when the record is of that status and attempt no longer.
+    """
+    numbers = {f":{name}": int(result[name]) for name in ("parts_total", "rows", "bytes", "delete_after")}
+    texts = {f":{name}": result[name] for name in ("key", "crc32", "expires_at")}
+    return _update(
+        record,
+        "SET #status = :succeeded, finished_at = :now, #plan = :plan, parts_total = :parts_total, #rows = :rows,"
+        " #bytes = :bytes, crc32 = :crc32, file_key = :key, expires_at = :expires_at, delete_after = :delete_after,"
+        f" detail_type = :detail_type, {_NO_FAILURE} REMOVE active_owner, failure",
+        "attempt = :attempt AND #status = :running",
+        numbers
+        | texts
+        | {":running": "RUNNING", ":succeeded": "SUCCEEDED", ":plan": plan}
+        | {":now": now, ":detail_type": "Export Succeeded", ":none": ""},
+    )
+
+
+def claim_dead_letter(record: Record, now: datetime.datetime) -> bool:
+    """Whether the caller may send the dead letter that is due: nobody else has begun to within two minutes."""
+    return _update(
+        record,
+        "SET letter_claimed_at = :now",
+        "attempt = :attempt AND letter = :due"
+        " AND (attribute_not_exists(letter_claimed_at) OR letter_claimed_at < :gone)",
+        {":due": "due", ":now": clock.stamp(now), ":gone": clock.stamp(now - _CLAIM)},
+    )
+
+
+def dead_letter_sent(record: Record) -> bool:
+    """No dead letter is due any more; False when none was, or the export has moved on."""
+    return _update(record, "REMOVE letter, letter_claimed_at", "attempt = :attempt AND letter = :due", {":due": "due"})
+
+
+def settled(record: Record) -> bool:
+    """Nothing is left to do for a FAILED or CANCELLED export; False when it has moved on, or a letter is due."""
+    return _update(
+        record,
+        "REMOVE active_owner",
+        "attempt = :attempt AND active_owner = :settling AND attribute_not_exists(letter)",
+        {":settling": SETTLING},
+    )
+
+
+def mail_id(record: Record) -> str:
+    """What is mailed once: ``<attempt>/<status>`` of an export."""
+    return f"{record['attempt']}/{record['status']}"
+
+
+def claim_mail(record: Record, now: datetime.datetime) -> bool:
+    """Whether the caller may mail that the export ended so: it has, and nobody did, nor began to within two minutes."""
+    return _update(
+        record,
+        "SET mailing = :mail, mailing_since = :now",
+        "attempt = :attempt AND #status = :status AND (attribute_not_exists(mailed) OR mailed <> :mail)"
+        " AND (attribute_not_exists(mailing) OR mailing <> :mail OR mailing_since < :gone)",
+        {":mail": mail_id(record), ":status": record["status"]}
+        | {":now": clock.stamp(now), ":gone": clock.stamp(now - _CLAIM)},
+    )
+
+
+def note_mailed(record: Record) -> bool:
+    """Notes that the mail was sent; False when the export has moved on, and there is nothing to note."""
+    return _update(
+        record,
+        "SET mailed = :mail REMOVE mailing, mailing_since",
+        "attempt = :attempt AND #status = :status",
+        {":mail": mail_id(record), ":status": record["status"]},
+    )
+
+
+def remove(record: Record) -> bool:
+    """Removes an export that has ended; False when it is of that status and attempt no longer."""
+    try:
+        aws.dynamodb().delete_item(
+            TableName=_table(),
+            Key=_key(record["owner"], record["export_id"]),
+            ConditionExpression="#status = :status AND attempt = :attempt",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":status": {"S": record["status"]}, ":attempt": {"N": str(record["attempt"])}},
+        )
+    except aws.dynamodb().exceptions.ConditionalCheckFailedException:
+        return False
+    return True
+
+
+def unsettled() -> Iterator[tuple[str, str]]:
+    """Owner and id of every export that is active or settling, read page by page (eventually consistent)."""
+    pages = aws.dynamodb().get_paginator("scan").paginate(TableName=_table(), IndexName="ActiveExports")
+    for page in pages:
+        for item in page["Items"]:
+            yield item["owner"]["S"], item["export_id"]["S"]
+
+
+def get(owner: str, export_id: str) -> Record | None:
+    """An export of this owner, read consistently; None when the owner has no such export."""
+    item = _get_item(owner, export_id)
+    return _record(item) if item else None
+
+
+def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
+    """The owner's exports, newest first, those older than ``before`` (an export's id) only; read page by page."""
+    # An export's id starts with a hexadecimal digit; "key#..." items sort after them all.
+    values = {":owner": {"S": owner}, ":low": {"S": "0"}, ":high": {"S": before or "g"}}
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            KeyConditionExpression="#owner = :owner AND export_id BETWEEN :low AND :high",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": 100},
+        )
+    )
+    for page in pages:
+        for item in page["Items"]:
+            if item["export_id"]["S"] != before:
+                yield _record(item)
+
+
+def count_active(owner: str) -> int:
+    """How many exports of this owner are QUEUED or RUNNING (eventually consistent)."""
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=_table(),
+            IndexName="ActiveExports",
+            Select="COUNT",
+            KeyConditionExpression="active_owner = :owner",
+            ExpressionAttributeValues={":owner": {"S": owner}},
+        )
+    )
+    return sum(page["Count"] for page in pages)
+
+
+def _update(record: Record, change: str, condition: str, values: dict[str, Any]) -> bool:
+    """As :func:`_change`; False when the condition does not hold."""
+    return _change(record, change, condition, values) is not None
+
+
+def _change(record: Record, change: str, condition: str, values: dict[str, Any]) -> Record | None:
+    """Changes a record while the condition holds; ``:attempt`` is the record's.
+
+    Returns:
+        The record as it is then; None when the condition does not hold.
+    """
+    serialize = TypeSerializer().serialize
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", change + condition)}
+    given: Any = {"ExpressionAttributeNames": names} if names else {}
+    try:
+        answer = aws.dynamodb().update_item(
+            TableName=_table(),
+            Key=_key(record["owner"], record["export_id"]),
+            UpdateExpression=change,
+            ConditionExpression=condition,
+            ExpressionAttributeValues={
+                name: serialize(value) for name, value in (values | {":attempt": record["attempt"]}).items()
+            },
+            ReturnValues="ALL_NEW",
+            **given,
+        )
+    except aws.dynamodb().exceptions.ConditionalCheckFailedException:
+        return None
+    return _record(answer["Attributes"])
+
+
+def _get_item(owner: str, export_id: str) -> dict[str, Any] | None:
+    answer = aws.dynamodb().get_item(TableName=_table(), Key=_key(owner, export_id), ConsistentRead=True)
+    return answer.get("Item")
+
+
+def _table() -> str:
+    return os.environ["EXPORTS_TABLE"]
+
+
+def _key(owner: str, export_id: str) -> dict[str, Any]:
+    return {"owner": {"S": owner}, "export_id": {"S": export_id}}
+
+
+def _key_id(idempotency: Idempotency) -> str:
+    return f"key#{idempotency['key']}"
+
+
+def _put(item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    serialize = TypeSerializer().serialize
+    put = {
+        "TableName": _table(),
+        "Item": {name: serialize(value) for name, value in item.items()},
+        "ConditionExpression": condition,
+    }
+    return {"Put": put | ({"ExpressionAttributeValues": values} if values else {})}
+
+
+def _record(item: dict[str, Any]) -> Record:
+    deserialize = TypeDeserializer().deserialize
+    plain = {name: deserialize(value) for name, value in item.items()}
+    for name in ("attempt", "delete_after", "parts_total", "rows", "bytes"):
+        if name in plain:
+            plain[name] = int(plain[name])
+    return plain  # type: ignore[return-value]
+
+
+def _refused(error: ClientError) -> bool:
+    return _cancelled_for(error, "ConditionalCheckFailed")
+
+
+def _cancelled_for(error: ClientError, code: str) -> bool:
+    return any(reason.get("Code") == code for reason in error.response.get("CancellationReasons", []))

@@ -1,0 +1,321 @@
+"""The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
+
+The real `sam build` and `sam deploy` deploy the real template; the product does not know where it runs.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from checks import reports
+from exports_admin import locks, packages
+from exports_admin import stack as deployment
+from exports_cli.trouble import Trouble
+from local import port as ports
+
+ROOT = Path(__file__).parent.parent
+STATE = locks.STATE
+DESCRIPTION = STATE / "stack.json"
+STACK = "report-exports"
+REGION = "us-east-1"
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# As many parts at once as a small machine bears; on AWS the template's default holds.
+PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
+PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
+# What decides the emulator, and what is deployed on it.
+_EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
+_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/launcher.py"]
+_SLOW_START = 120
+_ANEW = "Install it anew: rm -r .local/emulator, then the same command again."
+_started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that those that have ended are reaped
+
+
+def describe() -> dict[str, Any] | None:
+    """What .local/stack.json says of a running emulator; None when there is none."""
+    pid = _emulator()
+    if pid is None or not DESCRIPTION.exists():
+        return None
+    try:
+        description: dict[str, Any] = json.loads(DESCRIPTION.read_text())
+    except ValueError:
+        return None
+    return description if description.get("pid") == pid else None
+
+
+def up(port: int) -> dict[str, Any]:
+    """Brings the emulator, and the stack on it, to what the files say, and leaves it running.
+
+    Raises:
+        Trouble: with nothing left running that this call started.
+    """
+    with _lock("up") as lock:
+        description = _current(lock, port) | {"kept": True}
+        _write(description)
+    return description
+
+
+def down() -> bool:
+    """Stops the emulator and everything that it started, once nobody uses it; whether one was running."""
+    with _lock("down") as lock:
+        lock.take()
+        return _stop()
+
+
+@contextlib.contextmanager
+def running(port: int, command: str = "test") -> Iterator[dict[str, Any]]:
+    """The stack, for as long as this lasts; the last who uses it stops it, unless `make up` has asked for it.
+
+    Raises:
+        Trouble: as :func:`up`.
+    """
+    with _lock(command) as lock:
+        description = _current(lock, port)
+        try:
+            yield description
+        finally:
+            if lock.is_last() and not (describe() or {}).get("kept"):
+                _stop()
+
+
+def _lock(command: str) -> contextlib.AbstractContextManager[locks.Lock]:
+    """Of this folder's stack: shared by those who use it, taken by who changes it."""
+    return locks.opened(STATE / "stack.lock", f"make {command}")
+
+
+def _current(lock: locks.Lock, port: int) -> dict[str, Any]:
+    """The stack as the files say; the lock is shared, so that it stays so."""
+    while True:
+        lock.share()
+        description = describe()
+        if description and description.get("digests") == _digests():
+            return description
+        lock.take()
+        _bring_up(port)
+
+
+def _bring_up(port: int) -> None:
+    """Starts, builds, deploys and fills what is not as the files say; the emulator starts anew only when it changed."""
+    description, digests = describe(), _digests()
+    if description and description.get("digests", {}).get("emulator") != digests["emulator"]:
+        port, description = description["port"], None
+    _check_reports()
+    if description is None:
+        _stop()  # one of ours that is of another version, or whose start was broken off
+    try:
+        pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
+        _build(digests["product"])
+        _step("Deploying the template with sam deploy")
+        here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
+        sam("deploy", *_overrides(), *here, port=port)
+        _step("Filling in the sample data and the users")
+        kept = {"kept": description.get("kept", False)} if description else {}
+        filled = _fill(port) | {"pid": pid, "port": port, "digests": digests} | kept
+    except BaseException:
+        if description is None:
+            _stop()
+        raise
+    _write(filled)
+
+
+def _stop() -> bool:
+    DESCRIPTION.unlink(missing_ok=True)
+    pid = _emulator()
+    if pid is None:
+        return False
+    deadline = time.monotonic() + 15
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, signal.SIGTERM)
+        while _emulator():
+            if time.monotonic() > deadline:
+                os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.05)
+    time.sleep(0.05)  # a process that ends releases its port and its lock one after the other
+    if process := _started.pop(pid, None):
+        process.wait()
+    return True
+
+
+def _emulator() -> int | None:
+    """The process of this folder's emulator, which holds its lock for as long as it lives; None when none runs."""
+    return locks.holder(STATE / "emulator.lock")
+
+
+@contextlib.contextmanager
+def described(stack: str) -> Iterator[dict[str, Any]]:
+    """A stack that is deployed already, filled, in .local/stack.json for as long as this lasts; then its users go.
+
+    Raises:
+        Trouble: there is none, or it may not be filled.
+    """
+    with _lock("test-stack") as lock:
+        lock.take()  # whoever uses the emulator's stack reads the same file
+        before = DESCRIPTION.read_text() if DESCRIPTION.exists() else None
+        description = deployment.find_own(stack)
+        _step(f"Filling in the sample data and the users of {stack}")
+        description = deployment.fill(description)
+        _write(description)
+        try:
+            yield description
+        finally:
+            if before is None:
+                DESCRIPTION.unlink()
+            else:
+                DESCRIPTION.write_text(before)
+            cognito = deployment.client("cognito-idp", description)
+            for user in description["users"].values():
+                cognito.admin_delete_user(UserPoolId=description["user_pool_id"], Username=user["email"])
+
+
+def _start(port: int) -> int:
+    if fault := ports.fault(port):
+        raise Trouble(fault)
+    _step("Starting the AWS emulator")
+    environment = os.environ | {
+        "LAMBDA_PYTHON": str(STATE / "runtime" / "bin" / "python"),
+        "AWS_DEFAULT_REGION": REGION,
+        # What is freed stays with the process: new memory for a body costs as much as all the rest of a request.
+        "MALLOC_MMAP_THRESHOLD_": str(2**40),
+        "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    }
+    program, log = STATE / "emulator" / "bin" / "python", STATE / "emulator.log"
+    with log.open("w") as output, (STATE / "emulator.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # the emulator inherits it: it is known from its first moment on
+        options = ["--port", str(port), "--lock", str(held.fileno())]
+        try:
+            process = subprocess.Popen(
+                [str(program), str(ROOT / "local" / "emulator.py"), *options],
+                pass_fds=[held.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Trouble(f"{program} cannot be run ({error.strerror}). {_ANEW}") from error
+    _started[process.pid] = process
+    deadline = time.monotonic() + _SLOW_START
+    while not log.read_text().startswith("ready"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            status = process.returncode
+            process.kill()
+            process.wait()
+            raise Trouble((status and ports.fault(port)) or _did_not_start(status, log))
+        time.sleep(0.05)
+    return process.pid
+
+
+def _did_not_start(status: int | None, log: Path) -> str:
+    """Says how it ended, with its last words, or what to do without any."""
+    remedy = _ANEW
+    if status is None:
+        how, remedy = f"it did not answer within {_SLOW_START} seconds", "The machine may be too busy: try again."
+    elif status < 0:
+        how = f"it was killed by {signal.Signals(-status).name}"
+    else:
+        how = f"it ended with exit status {status}"
+    words = _tail(log.read_text())
+    said = f"Its last words ({log}):\n{words}" if words else f"It wrote nothing to {log}. {remedy}"
+    return f"The AWS emulator did not start: {how}. {said}"
+
+
+def _check_reports() -> None:
+    """A report that cannot be read would make every function that reads the catalogue fail."""
+    if found := reports.faults(reports.FOLDER):
+        raise Trouble("\n".join(map(str, found)))
+
+
+def _build(digest: str) -> None:
+    """Sam build, unless the last one was of the same files."""
+    stamp = ROOT / ".aws-sam" / "digest"
+    if not (stamp.exists() and stamp.read_text() == digest):
+        _step("Building with sam build")
+        sam("build", *_overrides())
+        stamp.write_text(digest)
+    _step(packages.require_allowed())
+
+
+def _overrides() -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
+
+
+def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: str = "") -> str:
+    """Runs sam.
+
+    Args:
+        arguments: of the command line.
+        port: of the AWS emulator that it is to talk to; without one it gets no credentials.
+        folder: where it runs.
+        typed: what it reads as if a person had typed it.
+
+    Returns:
+        Everything that it wrote.
+
+    Raises:
+        Trouble: it failed; the message is the end of what it wrote.
+    """
+    programs = Path(sys.executable).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at a deployment; 5 without it
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    if port:
+        environment |= deployment.environment(f"http://127.0.0.1:{port}")
+    run = subprocess.run(
+        [str(programs / "sam"), *arguments],
+        cwd=folder,
+        env=environment,
+        pass_fds=locks.passed_on,  # if we are killed, it goes on: nobody may begin meanwhile
+        input=typed,
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise Trouble(f"sam {arguments[0]} failed:\n{_tail(run.stdout + run.stderr, 40)}")
+    return run.stdout + run.stderr
+
+
+def _fill(port: int) -> dict[str, Any]:
+    description = deployment.describe(STACK, REGION, f"http://127.0.0.1:{port}")
+    return deployment.fill(description)
+
+
+def _write(description: dict[str, Any]) -> None:
+    """Writes .local/stack.json, which holds passwords."""
+    DESCRIPTION.touch()
+    DESCRIPTION.chmod(0o600)
+    DESCRIPTION.write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _digests() -> dict[str, str]:
+    return {"emulator": _digest(_EMULATOR), "product": _digest(_PRODUCT)}
+
+
+def _digest(inputs: list[str]) -> str:
+    """Stands for the content of these files and folders, and for the parameters."""
+    digest = hashlib.sha256(json.dumps(PARAMETERS).encode())
+    for name in inputs:
+        path = ROOT / name
+        for file in sorted([path] if path.is_file() else path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _tail(text: str, lines: int = 15) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _step(text: str) -> None:
+    print(f"• {text}", flush=True)
