@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from shared.parquet import thrift
+from shared.parquet.thrift import BINARY, I32, I64, LIST, STRUCT, Encoded, Reader
+
 MAGIC = b"PAR1"
 TAIL = len(MAGIC) + 4
 """Bytes after the footer: its length (little endian) and the magic."""
@@ -21,8 +24,6 @@ _REPEATED = 2
 _INTERVAL = 21
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, struct.error)
-
-_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(13)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def read(footer: bytes) -> Footer:
     Raises:
         ValueError: the bytes are not a footer, or a column is encrypted, in another file, or of no known type.
     """
-    reader, groups, flat, others = _Reader(footer), [], frozenset[str](), []
+    reader, groups, flat, others = Reader(footer), [], frozenset[str](), []
     try:
         for field, kind in reader.fields():
             begin = reader.at
@@ -194,7 +195,7 @@ def indexed_pages(read: Read, chunk: Chunk, rows: int) -> list[Page] | None:
     if index is None:
         return None
     try:
-        places = _Reader(read(*index)).struct()[1]
+        places = Reader(read(*index)).struct()[1]
         firsts = [place[3] for place in places] + [rows]
         found = [
             Page(_number(place[1]), place[1] + _number(place[2]), _number(after - first))
@@ -226,7 +227,7 @@ def _page_header(read: Read, at: int, end: int) -> tuple[dict[int, Any], int]:
     """A PageHeader and its length: mostly some dozens of bytes, but statistics within it may be long."""
     size = 256
     while True:
-        reader = _Reader(read(at, min(at + size, end)))
+        reader = Reader(read(at, min(at + size, end)))
         try:
             return reader.struct(), reader.at
         except IndexError:
@@ -250,18 +251,17 @@ class Excerpt:
     def add(self, group: RowGroup, rows: int, columns: dict[int, Pages]) -> None:
         """Adds a row group of ``rows`` rows; ``columns`` holds pages of its chunks, by the chunk's position."""
         chunks = [
-            self._chunk(chunk, columns[position]) if position in columns else chunk.raw
+            Encoded(self._chunk(chunk, columns[position]) if position in columns else chunk.raw)
             for position, chunk in enumerate(group.chunks)
         ]
         self._rows += rows
-        self._groups.append(
-            _struct((1, _LIST, _list(_STRUCT, chunks)), (2, _I64, _zigzag(0)), (3, _I64, _zigzag(rows)))
-        )
+        self._groups.append(thrift.write({1: (LIST, (STRUCT, chunks)), 2: (I64, 0), 3: (I64, rows)}).data)
 
     def file(self) -> bytes:
         """The file."""
-        own = [(3, _I64, _zigzag(self._rows)), (4, _LIST, _list(_STRUCT, self._groups))]
-        footer = _struct(*sorted([*self._footer.others, *own]))
+        fields = {raw.field: (raw.kind, Encoded(raw.value)) for raw in self._footer.others}
+        groups = [Encoded(group) for group in self._groups]
+        footer = thrift.write(fields | {3: (I64, self._rows), 4: (LIST, (STRUCT, groups))}).data
         return b"".join([*self._body, footer, struct.pack("<I", len(footer)), MAGIC])
 
     def _chunk(self, chunk: Chunk, given: Pages) -> bytes:
@@ -269,21 +269,22 @@ class Excerpt:
         start, size, known = self._at, sum(map(len, given.buffers)), chunk.metadata
         self._body += given.buffers
         self._at += size
-        metadata = _struct(
-            (1, _I32, _zigzag(known[1])),
-            (2, _LIST, _list(_I32, [_zigzag(encoding) for encoding in known[2]])),
-            (3, _LIST, _list(_BINARY, [_varint(len(name)) + name for name in known[3]])),
-            (4, _I32, _zigzag(known[4])),
-            (5, _I64, _zigzag(given.values)),
-            (6, _I64, _zigzag(known[6])),
-            (7, _I64, _zigzag(size)),
-            (9, _I64, _zigzag(start + given.data)),
-            *([(11, _I64, _zigzag(start))] if given.data else []),
-        )
-        return _struct((2, _I64, _zigzag(0)), (3, _STRUCT, metadata))
+        metadata = {
+            1: (I32, known[1]),
+            2: (LIST, (I32, known[2])),
+            3: (LIST, (BINARY, known[3])),
+            4: (I32, known[4]),
+            5: (I64, given.values),
+            6: (I64, known[6]),
+            7: (I64, size),
+            9: (I64, start + given.data),
+        }
+        if given.data:
+            metadata[11] = (I64, start)
+        return thrift.write({2: (I64, 0), 3: (STRUCT, metadata)}).data
 
 
-def _row_group(group: _Reader) -> RowGroup:
+def _row_group(group: Reader) -> RowGroup:
     chunks: list[Chunk] = []
     rows = 0
     for field, kind in group.fields():
@@ -296,7 +297,7 @@ def _row_group(group: _Reader) -> RowGroup:
     return RowGroup(rows, chunks)
 
 
-def _chunk(reader: _Reader) -> Chunk:
+def _chunk(reader: Reader) -> Chunk:
     begin = reader.at
     column = reader.struct()
     if 8 in column or 9 in column:
@@ -357,143 +358,3 @@ def _after(schema: list[dict[int, Any]], at: int) -> int:
         open_ones += schema[at].get(5, 0) - 1
         at += 1
     return at
-
-
-class _Reader:
-    """Thrift compact protocol, as far as Parquet uses it. A struct becomes a dict by field id."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self.at = data, 0
-
-    def fields(self) -> Iterator[tuple[int, int]]:
-        """Id and type of each field of a struct; who asks reads its value before the next."""
-        field = 0
-        while (header := self._byte()) != _STOP:
-            delta, kind = header >> 4, header & 15
-            field = field + delta if delta else self._signed()
-            yield field, kind
-
-    def struct(self) -> dict[int, Any]:
-        # Written out, not by fields() and value(): planning reads some hundreds of values of each of many files.
-        found: dict[int, Any] = {}
-        field, data, at = 0, self._data, self.at
-        while True:
-            header = data[at]
-            at += 1
-            if header == _STOP:
-                self.at = at
-                return found
-            kind = header & 15
-            if header > 15:
-                field += header >> 4
-            else:
-                self.at = at
-                field, at = self._signed(), self.at
-            if _I16 <= kind <= _I64:
-                value = data[at]
-                at += 1
-                if value > 0x7F:
-                    byte, value, shift = value, value & 0x7F, 7
-                    while byte > 0x7F:
-                        byte = data[at]
-                        at += 1
-                        value |= (byte & 0x7F) << shift
-                        shift += 7
-                found[field] = (value >> 1) ^ -(value & 1)
-            elif kind > _FALSE:
-                self.at = at
-                found[field], at = self.value(kind), self.at
-            else:
-                found[field] = kind == _TRUE
-
-    def field(self, kind: int) -> Any:
-        """A field's value, which for a boolean is in its type."""
-        return kind == _TRUE if kind in (_TRUE, _FALSE) else self.value(kind)
-
-    def elements(self) -> range:
-        """One number for each element of a list, which who asks reads."""
-        header = self._byte()
-        return range(header >> 4 if header >> 4 != 15 else self._unsigned())
-
-    def value(self, kind: int) -> Any:
-        if kind in (_I32, _I64, _I16):
-            return self._signed()
-        if kind == _BINARY:
-            return self._take(self._unsigned())
-        if kind == _STRUCT:
-            return self.struct()
-        if kind in (_LIST, _SET):
-            header = self._byte()
-            size = header >> 4 if header >> 4 != 15 else self._unsigned()
-            return [self.value(header & 15) for _ in range(size)]
-        if kind in (_TRUE, _FALSE):  # within a list they take a byte each
-            return self._byte() == _TRUE
-        if kind == _BYTE:
-            return struct.unpack("b", self._take(1))[0]
-        if kind == _DOUBLE:
-            return struct.unpack("<d", self._take(8))[0]
-        raise ValueError(f"a value is of unknown kind {kind}")
-
-    def taken(self, begin: int) -> bytes:
-        """What was read since."""
-        return self._data[begin : self.at]
-
-    def _byte(self) -> int:
-        self.at += 1
-        return self._data[self.at - 1]
-
-    def _take(self, size: int) -> bytes:
-        if self.at + size > len(self._data):
-            raise IndexError(f"{size} bytes at {self.at} lie beyond the end")
-        self.at += size
-        return self._data[self.at - size : self.at]
-
-    def _unsigned(self) -> int:
-        data, at = self._data, self.at
-        byte = data[at]
-        result, shift = byte & 0x7F, 7
-        while byte > 0x7F:
-            at += 1
-            byte = data[at]
-            result |= (byte & 0x7F) << shift
-            shift += 7
-        self.at = at + 1
-        return result
-
-    def _signed(self) -> int:
-        value = self._data[self.at]
-        if value < 0x80:
-            self.at += 1
-        else:
-            value = self._unsigned()
-        return (value >> 1) ^ -(value & 1)
-
-
-def _struct(*fields: tuple[int, int, bytes]) -> bytes:
-    """A struct of fields (id, type, value), in the order of their ids."""
-    written, last = bytearray(), 0
-    for field, kind, value in fields:
-        written.append(field - last << 4 | kind)
-        written += value
-        last = field
-    written.append(_STOP)
-    return bytes(written)
-
-
-def _list(kind: int, elements: list[bytes]) -> bytes:
-    size = len(elements)
-    head = bytes([size << 4 | kind]) if size < 15 else bytes([0xF0 | kind]) + _varint(size)
-    return head + b"".join(elements)
-
-
-def _zigzag(value: int) -> bytes:
-    return _varint(value << 1 ^ value >> 63)
-
-
-def _varint(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
