@@ -29,8 +29,8 @@ def of(attempt: Attempt) -> Overview:
 
     Returns:
         ``{export_id, attempt, owner, status, started_at, stopped_at, seconds, error, states, parts, record}``. An
-        ``error`` is that of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order in which they were
-        entered; those inside the Map stand in ``parts``, which is None where no Map Run began.
+        ``error`` is that of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order in which they
+        were entered; those inside the Map stand in ``parts``, which is None where no Map Run began.
     """
     steps = attempt.steps()
     run = next((step.map_run for step in reversed(steps) if step.map_run), None)

@@ -46,7 +46,7 @@ PARTS = ["part", "status", "took", "retries", "error"]
 
 
 def summary(seen: Overview) -> dict[str, str]:
-    """What there is to say of a whole attempt (:func:`exports_admin.overview.of`), by its name; "" where there is nothing."""
+    """What there is to say of a whole attempt (:func:`.overview.of`), by its name; "" where there is nothing."""
     record, failed = seen["record"], seen["error"]
     ended = "" if seen["stopped_at"] else ", and runs still"
     pairs = {"began": f"{seen['started_at']}, took {duration(seen['seconds'])}{ended}"}

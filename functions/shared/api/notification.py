@@ -11,22 +11,10 @@ from typing import Any
 
 from shared.lambda_.faults import Fault
 
-OPTION = {
-    "title": "Mail me",
-    "description": "A mail to the caller's verified address when the file is ready, or when it could not be made.",
-    "type": "boolean",
-    "default": False,
-}
-
 
 def is_offered() -> bool:
     """Whether this deployment sends mail (SenderEmail)."""
     return os.environ["CAN_NOTIFY"] == "true"
-
-
-def with_option(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a format's options with ``notify`` among them."""
-    return schema | {"properties": schema["properties"] | {"notify": OPTION}}
 
 
 def is_wanted(options: dict[str, Any]) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.api import notification
 from shared.catalogue.reports import Report
 from shared.files.formats import FORMATS
+from shared.files.formats.options import with_notify
 
 
 def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
     fields["options"]["description"] = "How the file is to be written; each has a default."
     offered: list[tuple[dict[str, Any], list[str]]] = []
     for name, each in FORMATS.items():
-        known = notification.with_option(each.options_schema)
+        known = with_notify(each.options_schema)
         same = next((names for options, names in offered if options == known), None)
         if same is None:
             offered.append((known, [name]))

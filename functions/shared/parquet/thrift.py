@@ -1,7 +1,7 @@
 """The Thrift compact protocol (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md), as Parquet uses it.
 
 A struct is written from a dict by field id of ``(kind, value)``; a list is ``(kind of its items, items)``; a double is
-eight bytes. :meth:`Reader.typed` reads a struct in this form; :meth:`Reader.struct` reads the values alone, and is fast.
+eight bytes. :meth:`Reader.typed` reads a struct in this form; :meth:`Reader.struct` reads values alone, and is faster.
 
 An :class:`Offset` in place of an integer is left out of the bytes, and can be put in later: so that who puts it in
 needs to know nothing of the rest.

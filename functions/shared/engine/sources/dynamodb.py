@@ -49,7 +49,7 @@ Items = list[dict[str, Any]]
 
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
-    """See :class:`shared.engine.sources.Source`. To count items is to read them: it takes as much capacity as the scan."""
+    """The schema and the items to read (:class:`.Source`). Counting items takes the capacity of a scan."""
     table = _describe(query.dataset)
     keys = {each["KeyType"]: each["AttributeName"] for each in table["KeySchema"]}
     kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
@@ -64,7 +64,7 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
 def scan(
     query: Query, schema: dict[str, str], extents: list[Extent], fetched: Counter[str] | None = None
 ) -> Generator[pl.DataFrame, None, None]:
-    """See :class:`shared.engine.sources.Source`."""
+    """The items of the extents, in order (:class:`.Source`)."""
     count = Counter[str]() if fetched is None else fetched
     for extent in cast(list[SegmentExtent | RangeExtent], extents):
         rows, pages, items = 0, 0, cast(Items, [])

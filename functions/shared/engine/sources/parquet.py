@@ -69,7 +69,7 @@ class _Planned:
 
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
-    """See :class:`shared.engine.sources.Source`: file listing, then footers of the files whose partitions may match."""
+    """The schema and the rows to read (:class:`.Source`): lists files, then reads footers of those that may match."""
     files = _list(query.dataset)
     types = partitions.types([file.partitions for file in files], query.tenant_column)
     _require_integers(query, files, types)

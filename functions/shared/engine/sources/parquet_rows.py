@@ -44,7 +44,7 @@ _REQUESTS = 16
 def scan(
     query: Query, schema: dict[str, str], extents: list[Extent], fetched: Counter[str] | None = None
 ) -> Generator[pl.DataFrame, None, None]:
-    """See :class:`shared.engine.sources.Source`."""
+    """The rows of the extents, in order (:class:`.Source`)."""
     needs = query.needs()
     count = Counter[str]() if fetched is None else fetched
     objects_of = groupby(cast(list[ObjectExtent], extents), key=lambda extent: (extent["key"], extent["etag"]))

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from shared.files.formats import options
-from shared.files.segments import Range, Segment
+from shared.files.formats.format import TextFormat
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from shared.files.work import Plan, Receipt, Work
+    from shared.files.work import Plan
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # OWASP, "CSV Injection": what makes a spreadsheet take a text for a formula.
 _FORMULA_START = r"^[=+\-@\t\r]"
 
 
-class Csv:
+class Csv(TextFormat):
     """See the module."""
 
     name = "csv"
@@ -39,16 +40,12 @@ class Csv:
         timezone=options.TIMEZONE,
     )
 
+    @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Lines:
-        """See :class:`shared.files.formats.Format`."""
         asked = options.resolve(self.options_schema, plan["options"])
         if first:
             into.write(self._head(plan, asked))
         return _Lines(asked, into)
-
-    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.files.formats.Format`: every part as it is."""
-        return [Range.of(work, receipt) for receipt in receipts if receipt["bytes"]]
 
     def _head(self, plan: Plan, asked: dict[str, Any]) -> bytes:
         """What stands before the first row."""

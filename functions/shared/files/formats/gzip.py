@@ -10,15 +10,18 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from typing_extensions import override
 
 from shared.files.formats import deflate
+from shared.files.formats.format import Format, TextFormat
 from shared.files.segments import Literal, Range, Segment, joined_crc32
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from shared.files.formats import Writer
+    from shared.files.formats.format import Writer
     from shared.files.work import Plan, Receipt, Work
 
 _BLOCK = 1024 * 1024
@@ -28,50 +31,27 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _MODULUS = 2**32
 
 
-class Text(Protocol):
-    """A format whose file is its fragments, as they are."""
-
-    @property
-    def name(self) -> str:
-        """See :class:`shared.files.formats.Format`."""
-
-    @property
-    def extension(self) -> str:
-        """See :class:`shared.files.formats.Format`."""
-
-    @property
-    def growth(self) -> float:
-        """See :class:`shared.files.formats.Format`."""
-
-    @property
-    def options_schema(self) -> dict[str, Any]:
-        """See :class:`shared.files.formats.Format`."""
-
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
-        """See :class:`shared.files.formats.Format`."""
-
-
-class Gzip:
+class Gzip(Format):
     """A text format, compressed. Options are those of the text."""
 
     content_type = "application/gzip"  # RFC 6713
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: TextFormat) -> None:
         self._text = text
         self.name = f"{text.name}.gz"
         self.extension = f"{text.extension}.gz"
         self.growth = text.growth * _SMALLER
         self.options_schema = text.options_schema
 
+    @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Compressed:
-        """See :class:`shared.files.formats.Format`."""
         if first:
             into.write(_HEADER)
         deflated = _Deflated(into)
         return _Compressed(self._text.writer(plan, cast(IO[bytes], deflated), first=first), deflated)
 
+    @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.files.formats.Format`."""
         fragments = ((receipt["fragment"]["text_bytes"], receipt["fragment"]["text_crc32"]) for receipt in receipts)
         size, crc32 = joined_crc32(fragments)
         parts = (Range.of(work, receipt) for receipt in receipts if receipt["bytes"])

@@ -5,19 +5,20 @@ Every object has every column, in order; a null is ``null``. What becomes text, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from shared.files.formats import options
-from shared.files.segments import Range, Segment
+from shared.files.formats.format import TextFormat
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from shared.files.work import Plan, Receipt, Work
+    from shared.files.work import Plan
 
 
-class Jsonl:
+class Jsonl(TextFormat):
     """See the module."""
 
     name = "jsonl"
@@ -26,15 +27,10 @@ class Jsonl:
     growth = 5
     options_schema = options.closed(header_style=options.header_style("name", "title"), timezone=options.TIMEZONE)
 
+    @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Objects:
-        """See :class:`shared.files.formats.Format`: nothing stands before the first row."""
-        del first
         asked = options.resolve(self.options_schema, plan["options"])
         return _Objects(plan["definition"]["columns"], asked, into)
-
-    def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.files.formats.Format`: every part as it is."""
-        return [Range.of(work, receipt) for receipt in receipts if receipt["bytes"]]
 
 
 class _Objects:

@@ -35,6 +35,13 @@ TIMEZONE = {
     "maxLength": 64,
     "default": "UTC",
 }
+NOTIFY = {
+    "title": "Mail me",
+    "description": "A mail to the caller's verified address when the file is ready, or when it could not be made.",
+    "type": "boolean",
+    "default": False,
+}
+"""Every format has it, and no file depends on it."""
 _STYLES = {
     "title": "The columns' titles, as people read them",
     "name": "the columns' names, as programs read them",
@@ -53,6 +60,11 @@ def header_style(*styles: str) -> dict[str, Any]:
 def closed(**offered: dict[str, Any]) -> dict[str, Any]:
     """The schema of exactly these options."""
     return {"type": "object", "additionalProperties": False, "properties": offered}
+
+
+def with_notify(schema: dict[str, Any]) -> dict[str, Any]:
+    """A format's options as a request may give them: with :data:`NOTIFY`."""
+    return schema | {"properties": schema["properties"] | {"notify": NOTIFY}}
 
 
 def resolve(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

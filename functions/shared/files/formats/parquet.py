@@ -13,8 +13,11 @@ import struct
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from shared.errors import SourceSchemaMismatch
 from shared.files.formats import options
+from shared.files.formats.format import Format
 from shared.files.segments import Literal, Range, Segment
 from shared.parquet import thrift
 from shared.parquet.thrift import Offset, Template
@@ -44,7 +47,7 @@ _BOUNDS = {5: 7, 6: 8}
 _LONGEST_BOUND = 64  # the engine cuts texts to so many bytes, as far as it can
 
 
-class Parquet:
+class Parquet(Format):
     """See the module."""
 
     name = "parquet"
@@ -53,14 +56,15 @@ class Parquet:
     growth = 0.8
     options_schema = options.closed(header_style=options.header_style("name", "title"))
 
+    @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _RowGroups:
-        """See :class:`shared.files.formats.Format`."""
         asked = options.resolve(self.options_schema, plan["options"])
         written = into.write(_MAGIC) if first else 0
         return _RowGroups(plan["definition"]["columns"], asked["header_style"], into, written)
 
+    @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.files.formats.Format`: the row groups, the footer.
+        """The row groups, then the footer.
 
         Raises:
             SourceSchemaMismatch: two parts have other columns.

@@ -14,8 +14,11 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from typing_extensions import override
+
 from shared.files.formats import deflate, options, workbook
 from shared.files.formats.archive import Archive, Content
+from shared.files.formats.format import Format
 from shared.files.segments import Literal, Range, Segment, joined_crc32
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ _AT_ONCE = 4 * _BLOCK_ROWS
 _NARROWEST, _WIDEST, _ROOM = 8, 60, 2
 
 
-class Xlsx:
+class Xlsx(Format):
     """See the module."""
 
     name = "xlsx"
@@ -40,12 +43,12 @@ class Xlsx:
     growth = 1.75
     options_schema = options.closed(header_style=options.header_style("title", "name"), timezone=options.TIMEZONE)
 
+    @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Blocks:
-        """See :class:`shared.files.formats.Format`."""
         return _Blocks(plan, self._options(plan), into, first=first)
 
+    @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """See :class:`shared.files.formats.Format`."""
         seen = [receipt["fragment"]["widths"] for receipt in receipts if receipt["fragment"]["widths"]]
         start = _sheet_start(plan, self._options(plan), seen[0] if seen else [])
         sheets = _sheets(work, receipts)
