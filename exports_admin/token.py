@@ -6,7 +6,7 @@ import click
 
 from exports_admin.connection import connect, stack_option
 from exports_cli import cognito, places, trouble
-from exports_cli.session import Place
+from exports_cli.places import Place
 from exports_cli.trouble import Trouble
 from local import launcher as emulator
 

@@ -16,7 +16,7 @@ from exports_cli.text import line
 from exports_cli.trouble import NotSignedIn, StackGone, Trouble, TryAgain
 
 if TYPE_CHECKING:
-    from exports_cli.session import Place
+    from exports_cli.places import Place
 
 _CODES = {
     "SMS_MFA": "SMS_MFA_CODE",

@@ -16,7 +16,8 @@ import click
 from exports_cli import cognito, download, follow, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
 from exports_cli.parameters import given, typed
-from exports_cli.session import Place, Session
+from exports_cli.places import Place
+from exports_cli.session import Session
 from exports_cli.trouble import NoFile, Refused, StackGone, Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])

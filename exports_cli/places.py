@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from exports_cli.trouble import Trouble
 
-if TYPE_CHECKING:
-    from exports_cli.session import Place
-
 _GATEWAY = re.compile(r"[a-z0-9-]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Place(TypedDict):
+    """A stack as its users see it."""
+
+    api_url: str  # no slash at the end
+    client_id: str
+    cognito_url: str
 
 
 def safe(api_url: str) -> str:

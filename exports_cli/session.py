@@ -7,20 +7,12 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import TypedDict
 
 import click
 
 from exports_cli import cognito, places
+from exports_cli.places import Place
 from exports_cli.trouble import NotSignedIn, StackGone, Trouble
-
-
-class Place(TypedDict):
-    """A stack as its users see it."""
-
-    api_url: str  # no slash at the end
-    client_id: str
-    cognito_url: str
 
 
 class Session(Place):

@@ -72,7 +72,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def signed_in(stack: Stack) -> None:
     """A session of this stack, as sign-in leaves it."""
-    place = session.Place(api_url=f"{stack.url}/v1", client_id="client", cognito_url=f"{stack.url}/")
+    place = places.Place(api_url=f"{stack.url}/v1", client_id="client", cognito_url=f"{stack.url}/")
     stack.tokens += 1
     tokens: Any = {"id_token": f"id-{stack.tokens}", "refresh_token": "refresh", "seconds": 3600}
     session.save("default", session.begun(place, "ann@example.com", tokens))
