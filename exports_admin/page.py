@@ -23,7 +23,8 @@ body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; background: var(--b
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } .scroll { overflow-x: auto; }
 table { border-collapse: collapse; } caption { text-align: left; color: var(--dim); padding: .5rem 0; }
 th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--dim); font-weight: 600; white-space: nowrap; } td { overflow-wrap: anywhere; }
+th { color: var(--dim); font-weight: 600; white-space: nowrap; }
+td:not(:last-child) { white-space: nowrap; } td:last-child { overflow-wrap: anywhere; min-width: 16rem; }
 svg text { fill: var(--text); font: 600 13px system-ui, sans-serif; }
 svg .small { fill: var(--dim); font: 11px system-ui, sans-serif; }
 .way { fill: none; stroke: var(--way); stroke-width: 1.5; } .way.error { stroke-dasharray: 4 3; }
