@@ -145,7 +145,7 @@ def _warm_up(stage: _Stage) -> None:
 class _Stage:
     """The deployed stack, as a user and as an administrator."""
 
-    def __init__(self, description: dict[str, Any], deployment: Any) -> None:
+    def __init__(self, description: dict[str, Any], stack: Any) -> None:
         self._described = description
         self._s3, self._machine = (stack.client(name, description) for name in ("s3", "stepfunctions"))
         email = f"{TENANT.lower()}@example.com"

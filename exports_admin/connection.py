@@ -7,13 +7,12 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError
 
-from exports_admin import stack as deployment
+from exports_admin import emulator, stack
 from exports_cli.trouble import Trouble
-from local import launcher
 from shared.api import exports
 
 stack_option = click.option(
-    "--stack", metavar="NAME", default=launcher.STACK, show_default=True, help="The stack to operate."
+    "--stack", metavar="NAME", default=stack.STACK, show_default=True, help="The stack to operate."
 )
 """What every command takes, and hands to :func:`connect`."""
 
@@ -38,11 +37,11 @@ def connect(name: str) -> dict[str, Any]:
         Trouble: there is no such stack, or no way to it.
     """
     if not _aws_is_set_up():
-        if not (emulator := launcher.describe()):
+        if not (found := emulator.describe()):
             aws = "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME"
             raise Trouble(f"The emulator is not running. Start it: make up; {aws}.")
-        os.environ |= deployment.environment(emulator["endpoint_url"]) | {"AWS_DEFAULT_REGION": emulator["region"]}
-    found = deployment.find(name)
+        os.environ |= stack.environment(found["endpoint_url"]) | {"AWS_DEFAULT_REGION": found["region"]}
+    found = stack.find(name)
     os.environ |= {
         "AWS_DEFAULT_REGION": found["region"],
         "DEAD_LETTERS_URL": found["dead_letters_url"],
@@ -61,5 +60,5 @@ def _aws_is_set_up() -> bool:
     try:
         session = boto3.session.Session()
         return bool(session.region_name or session.available_profiles)
-    except BotoCoreError:  # they cannot be read: deployment.find tells
+    except BotoCoreError:  # they cannot be read: stack.find tells
         return True

@@ -20,11 +20,10 @@ import tomlkit
 from botocore.exceptions import BotoCoreError, ClientError
 from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
-from checks.repository import Document
+from checks.repository import ROOT, Document
 from exports_admin import packages
 from exports_cli.trouble import Trouble
 
-ROOT = Path(__file__).parent.parent
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ANSWERS = "samconfig.local.toml"
 """Where answers are saved unless CONFIG names another file; git ignores it."""

@@ -8,12 +8,12 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from checks.repository import ROOT
 from exports_admin import executions
 from exports_admin.connection import connect, export_argument, stack_option
 from exports_admin.executions import Attempt, Step
 from exports_cli.text import line
 from exports_cli.trouble import Trouble
-from local.launcher import ROOT
 from shared.lambda_ import contract
 from shared.lambda_.faults import sentence
 

@@ -1,6 +1,6 @@
 """Locks on files (flock): the operating system releases one when the last process that holds it ends, however it ends.
 
-    python -m exports_admin.locks COMMAND…    runs the command alone, so that two commands of one folder never install at once
+    python -m exports_admin.locks COMMAND…    runs the command alone: two commands of one folder never install at once
 
 Only the standard library: the Makefile calls this before anything is installed.
 """
@@ -43,7 +43,7 @@ class Lock:
     def _wait(self, mode: int) -> None:
         if not _tried(self._file, mode):
             holders = ", ".join(self._holders()) or "what a command that was killed has left running"
-            print(f"• Waiting for {holders}: it works in this folder", flush=True)
+            print(f"• Waiting for {holders}: it works in this folder", flush=True)  # noqa: T201 - click is not there yet
             fcntl.flock(self._file, mode)
         if mode == fcntl.LOCK_SH:
             self._sign()
@@ -113,4 +113,4 @@ if __name__ == "__main__":
         lock.take()
         for descriptor in passed_on:
             os.set_inheritable(descriptor, True)
-        os.execvp(sys.argv[1], sys.argv[1:])
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the Makefile's own command

@@ -1,10 +1,8 @@
 """How large what `sam build` made is, and whether Lambda takes it."""
 
-from pathlib import Path
-
+from checks.repository import ROOT
 from exports_cli.trouble import Trouble
 
-ROOT = Path(__file__).parent.parent
 LAMBDA_LIMIT = 262_144_000
 """Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
 

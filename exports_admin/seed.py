@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import polars as pl
 
-from exports_admin import sample_data
-from exports_admin import stack as deployment
+from exports_admin import sample_data, stack
 from exports_admin.connection import connect
 from exports_cli.text import line
 from exports_cli.trouble import Trouble
-from local import launcher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +29,7 @@ def _airline(_context: click.Context, _parameter: click.Parameter, tenant: str) 
 
 
 @click.command("seed")
-@click.argument("name", metavar="[STACK]", default=launcher.STACK)
+@click.argument("name", metavar="[STACK]", default=stack.STACK)
 @click.option("--tenant", default=_FIRST_TENANT, show_default=True, callback=_airline, help="An airline: the user's.")
 @click.option("--email", help="The first user.  [default: the airline's, such as ua@example.com]")
 @click.option("--invite", is_flag=True, help="Let Cognito mail the temporary password, instead of writing it here.")
@@ -47,7 +45,7 @@ def command(name: str, *, tenant: str, email: str | None, invite: bool, replace:
     with options.notify. Then let it be one that you own.
     """
     connect(name)
-    found = deployment.find_own(name)
+    found = stack.find_own(name)
     _fill(found, replace=replace)
     _first_user(found, email or f"{tenant.lower()}@example.com", tenant, invite=invite)
 
@@ -61,7 +59,7 @@ def _fill(found: dict[str, Any], *, replace: bool) -> None:
     bucket, prefix = found["data_location"].removeprefix("s3://").split("/", 1)
     if prefix.split("/")[0] in ("work", "exports"):
         raise Trouble(f"What lies under {found['data_location']} expires. Deploy with another DataPrefix.")
-    s3 = deployment.client("s3", found)
+    s3 = stack.client("s3", found)
     files = {
         prefix + file.relative_to(sample_data.FOLDER).as_posix(): file for file in sample_data.write(sample_data.FOLDER)
     }
@@ -125,7 +123,7 @@ def _first_user(found: dict[str, Any], email: str, tenant: str, *, invite: bool)
     Raises:
         Trouble: the user is there, but of another tenant.
     """
-    cognito, pool = deployment.client("cognito-idp", found), found["user_pool_id"]
+    cognito, pool = stack.client("cognito-idp", found), found["user_pool_id"]
     try:
         user = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:

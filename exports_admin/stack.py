@@ -10,13 +10,14 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from exports_admin import sample_data
+from exports_cli import cognito, places
+from exports_cli.places import Place
+from exports_cli.trouble import Trouble
 
+STACK = "report-exports"
+"""The name of a stack where nobody says another."""
 PASSWORD = f"Aa1-{secrets.token_urlsafe(18)}"
 """Of the users that this process makes."""
-
-
-class Trouble(Exception):
-    """Something that a person can put right; the message says what and how."""
 
 
 def describe(stack: str, region: str, endpoint_url: str | None) -> dict[str, Any]:
@@ -147,23 +148,25 @@ def sign_in(description: dict[str, Any], tenant: str) -> str:
     if tenant not in description["users"]:
         raise Trouble(f"There is no user of {tenant}; there are users of {', '.join(description['users'])}.")
     user = description["users"][tenant]
-    # InitiateAuth is an open call: it takes no signature.
-    answer = client("cognito-idp", description).initiate_auth(
-        ClientId=description["user_pool_client_id"],
-        AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": user["email"], "PASSWORD": user["password"]},
+    return cognito.sign_in(place(description), user["email"], user["password"])["id_token"]
+
+
+def place(description: dict[str, Any]) -> Place:
+    """The stack as its users see it."""
+    return Place(
+        api_url=description["api_url"],
+        client_id=description["user_pool_client_id"],
+        cognito_url=description["endpoint_url"] or places.cognito_url(description["region"]),
     )
-    token: str = answer["AuthenticationResult"]["IdToken"]
-    return token
 
 
 def create_user(description: dict[str, Any], email: str, tenant: str | None) -> dict[str, str]:
     """A user of the pool with a password that is good at once."""
-    cognito, pool = client("cognito-idp", description), description["user_pool_id"]
+    pools, pool = client("cognito-idp", description), description["user_pool_id"]
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     if tenant:
         attributes.append({"Name": "custom:tenant_id", "Value": tenant})
-    with contextlib.suppress(cognito.exceptions.UsernameExistsException):
-        cognito.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
+    with contextlib.suppress(pools.exceptions.UsernameExistsException):
+        pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
+    pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
     return {"email": email, "password": PASSWORD}

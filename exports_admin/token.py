@@ -4,11 +4,11 @@ import sys
 
 import click
 
+from exports_admin import emulator
 from exports_admin.connection import connect, stack_option
-from exports_cli import cognito, places, trouble
-from exports_cli.places import Place
+from exports_admin.stack import place
+from exports_cli import cognito
 from exports_cli.trouble import Trouble
-from local import launcher as emulator
 
 
 @click.command("token")
@@ -34,12 +34,4 @@ def command(stack: str, *, email: str | None, tenant: str | None, password_stdin
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, err=True)
-    place = Place(
-        api_url=found["api_url"],
-        client_id=found["user_pool_client_id"],
-        cognito_url=found["endpoint_url"] or places.cognito_url(found["region"]),
-    )
-    try:
-        click.echo(cognito.sign_in(place, str(email), password)["id_token"])
-    except trouble.Trouble as refused:
-        raise Trouble(str(refused)) from refused
+    click.echo(cognito.sign_in(place(found), str(email), password)["id_token"])

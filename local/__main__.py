@@ -7,8 +7,7 @@ import sys
 from typing import Any
 from urllib.error import URLError
 
-from exports_admin import locks
-from exports_admin import stack as deployment
+from exports_admin import locks, stack
 from exports_cli.trouble import Trouble
 from local import demo, launcher, port
 
@@ -37,7 +36,7 @@ def main() -> int:
                 with launcher.running(arguments.port, "demo") as description:
                     demo.show(description)
             case "token":
-                print(deployment.sign_in(_running(), arguments.tenant))
+                print(stack.sign_in(_running(), arguments.tenant))
             case "run":
                 target = launcher.described(arguments.stack) if arguments.stack else launcher.running(arguments.port)
                 with target:

@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from checks import reports
-from exports_admin import locks, packages
-from exports_admin import stack as deployment
+from exports_admin import emulator, locks, packages, stack
+from exports_admin.stack import STACK
 from exports_cli.trouble import Trouble
 from local import port as ports
 
 ROOT = Path(__file__).parent.parent
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
-STACK = "report-exports"
 REGION = "us-east-1"
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
@@ -41,14 +40,7 @@ _started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that thos
 
 def describe() -> dict[str, Any] | None:
     """What .local/stack.json says of a running emulator; None when there is none."""
-    pid = _emulator()
-    if pid is None or not DESCRIPTION.exists():
-        return None
-    try:
-        description: dict[str, Any] = json.loads(DESCRIPTION.read_text())
-    except ValueError:
-        return None
-    return description if description.get("pid") == pid else None
+    return emulator.describe(STATE)
 
 
 def up(port: int) -> dict[str, Any]:
@@ -128,13 +120,13 @@ def _bring_up(port: int) -> None:
 
 def _stop() -> bool:
     DESCRIPTION.unlink(missing_ok=True)
-    pid = _emulator()
+    pid = emulator.process(STATE)
     if pid is None:
         return False
     deadline = time.monotonic() + 15
     with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
         os.kill(pid, signal.SIGTERM)
-        while _emulator():
+        while emulator.process(STATE):
             if time.monotonic() > deadline:
                 os.killpg(pid, signal.SIGKILL)
             time.sleep(0.05)
@@ -144,13 +136,8 @@ def _stop() -> bool:
     return True
 
 
-def _emulator() -> int | None:
-    """The process of this folder's emulator, which holds its lock for as long as it lives; None when none runs."""
-    return locks.holder(STATE / "emulator.lock")
-
-
 @contextlib.contextmanager
-def described(stack: str) -> Iterator[dict[str, Any]]:
+def described(name: str) -> Iterator[dict[str, Any]]:
     """A stack that is deployed already, filled, in .local/stack.json for as long as this lasts; then its users go.
 
     Raises:
@@ -159,9 +146,9 @@ def described(stack: str) -> Iterator[dict[str, Any]]:
     with _lock("test-stack") as lock:
         lock.take()  # whoever uses the emulator's stack reads the same file
         before = DESCRIPTION.read_text() if DESCRIPTION.exists() else None
-        description = deployment.find_own(stack)
-        _step(f"Filling in the sample data and the users of {stack}")
-        description = deployment.fill(description)
+        description = stack.find_own(name)
+        _step(f"Filling in the sample data and the users of {name}")
+        description = stack.fill(description)
         _write(description)
         try:
             yield description
@@ -170,7 +157,7 @@ def described(stack: str) -> Iterator[dict[str, Any]]:
                 DESCRIPTION.unlink()
             else:
                 DESCRIPTION.write_text(before)
-            cognito = deployment.client("cognito-idp", description)
+            cognito = stack.client("cognito-idp", description)
             for user in description["users"].values():
                 cognito.admin_delete_user(UserPoolId=description["user_pool_id"], Username=user["email"])
 
@@ -271,7 +258,7 @@ def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: st
         "AWS_DEFAULT_REGION": REGION,
     }
     if port:
-        environment |= deployment.environment(f"http://127.0.0.1:{port}")
+        environment |= stack.environment(f"http://127.0.0.1:{port}")
     run = subprocess.run(
         [str(programs / "sam"), *arguments],
         cwd=folder,
@@ -287,8 +274,8 @@ def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: st
 
 
 def _fill(port: int) -> dict[str, Any]:
-    description = deployment.describe(STACK, REGION, f"http://127.0.0.1:{port}")
-    return deployment.fill(description)
+    description = stack.describe(STACK, REGION, f"http://127.0.0.1:{port}")
+    return stack.fill(description)
 
 
 def _write(description: dict[str, Any]) -> None:

@@ -14,9 +14,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from exports_admin import __main__
+from exports_admin import __main__, emulator
 from exports_admin.connection import connect
-from local import launcher
 from shared.lambda_.telemetry import logger
 from tests.unit.support import REGION, ROOT
 
@@ -56,7 +55,7 @@ admin = pytest.fixture(command_line)
 @pytest.fixture
 def account(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An account without a stack, on a machine without an emulator; its CloudFormation."""
-    monkeypatch.setattr(launcher, "describe", lambda: None)
+    monkeypatch.setattr(emulator, "describe", lambda: None)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -202,7 +201,7 @@ def test_without_aws_and_emulator_it_says_how_to_start_or_name_a_stack(
 ) -> None:
     for name in OF_AWS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(launcher, "describe", lambda: None)
+    monkeypatch.setattr(emulator, "describe", lambda: None)
     said = (
         "exports-admin: The emulator is not running. Start it: make up; "
         "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME.\n"
@@ -215,8 +214,8 @@ def test_where_nothing_says_anything_of_aws_the_running_emulator_is_meant(
 ) -> None:
     for name in OF_AWS:
         monkeypatch.delenv(name, raising=False)
-    emulator = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
-    monkeypatch.setattr(launcher, "describe", lambda: emulator)
+    described = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
+    monkeypatch.setattr(emulator, "describe", lambda: described)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "The stack report-exports in us-east-1 cannot be read" in admin("dead-letters").err
     monkeypatch.setenv("AWS_REGION", REGION)

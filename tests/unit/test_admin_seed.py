@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 from moto import mock_aws
 
-from exports_admin import sample_data
+from exports_admin import emulator, sample_data
 from exports_admin import stack as deployment
-from local import launcher
 from tests.unit import cli_stack
 from tests.unit.cli_stack import Said, Stack
 from tests.unit.support import REGION
@@ -221,7 +220,7 @@ def emulated(account: Account, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) 
     described: Any = account.describe("report-exports") | {"endpoint_url": f"{cli_api.url}/"}
     monkeypatch.setattr(deployment, "find", lambda _: described)
     users = {"UA": {"email": "ua@example.com", "password": "secret"}}
-    monkeypatch.setattr(launcher, "describe", lambda: described | {"users": users})
+    monkeypatch.setattr(emulator, "describe", lambda: described | {"users": users})
     monkeypatch.setenv("NO_PROXY", "*")
     return cli_api
 

@@ -1,8 +1,8 @@
 """SQL of one expression: parsed into a tree, checked against a list of what is allowed, written again from the tree.
 
 polars gets the text that is written from the tree. A text that sqlglot and polars parse differently is refused, so what
-is checked is what runs. The import of sqlglot takes about as long as that of polars: :mod:`shared.engine.expressions` imports
-this module only when a report has an expression.
+is checked is what runs. The import of sqlglot takes about as long as that of polars:
+:mod:`shared.engine.expressions` imports this module only when a report has an expression.
 """
 
 import string
