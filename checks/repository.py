@@ -12,7 +12,8 @@ LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  #
 class Document:
     """A file's content, CloudFormation's short functions in their long form (``!Ref x`` is ``{"Ref": "x"}``).
 
-    JSON is read as YAML, of which it is a subset.
+    A template's loops are expanded ("Fn::ForEach", CloudFormation Template Reference): what a loop makes stands on the
+    loop's lines. JSON is read as YAML, of which it is a subset.
 
     Raises:
         yaml.YAMLError: with line and column.
@@ -23,6 +24,9 @@ class Document:
         self.repeated: list[tuple[str | int, ...]] = []
         """Paths of keys that stand twice in one mapping; the last one counts."""
         self._lines: dict[tuple[str | int, ...], int] = {(): 1}
+        self._identifiers: dict[str, str] = {}
+        """Of the loops around what is being read, with their values."""
+        self._mappings: dict[str, Any] = {}
         self.comments = {
             number: line.rpartition(" #")[2].strip() for number, line in enumerate(text.splitlines(), 1) if " #" in line
         }
@@ -43,24 +47,64 @@ class Document:
     def _value(self, loader: yaml.SafeLoader, node: yaml.Node, path: tuple[str | int, ...]) -> Any:
         self._lines.setdefault(path, node.start_mark.line + 1)
         if node.tag.startswith("!"):
-            name = node.tag[1:]
+            name, tag = node.tag[1:], node.tag
             node.tag = loader.resolve(type(node), getattr(node, "value", None), (True, False))  # type: ignore[no-untyped-call]
             value = self._value(loader, node, path)
+            node.tag = tag  # a loop reads it again
             if name == "GetAtt" and isinstance(value, str):
                 value = value.split(".", 1)
-            return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+            return self._resolved(name if name in ("Ref", "Condition") else f"Fn::{name}", value)
         if isinstance(node, yaml.MappingNode):
             found: dict[Any, Any] = {}
             for key_node, value_node in node.value:
                 key = loader.construct_object(key_node, deep=True)
+                if isinstance(key, str):
+                    if key.startswith("Fn::ForEach::"):
+                        found |= self._looped(loader, value_node, path)
+                        continue
+                    key = self._substituted(key)
                 if key in found:
                     self.repeated.append((*path, key))
                 self._lines[(*path, key)] = key_node.start_mark.line + 1
                 found[key] = self._value(loader, value_node, (*path, key))
+                if path == () and key == "Mappings":
+                    self._mappings = found[key]
             return found
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, each, (*path, index)) for index, each in enumerate(node.value)]
-        return loader.construct_object(node, deep=True)
+        value = loader.construct_object(node, deep=True)
+        return self._substituted(value) if isinstance(value, str) else value
+
+    def _looped(self, loader: yaml.SafeLoader, loop: yaml.Node, path: tuple[str | int, ...]) -> dict[Any, Any]:
+        """What a loop's fragment is for each value of its collection."""
+        identifier, values, fragment = loop.value
+        found: dict[Any, Any] = {}
+        for value in loader.construct_object(values, deep=True):
+            self._identifiers[identifier.value] = value
+            found |= self._value(loader, fragment, path)
+        del self._identifiers[identifier.value]
+        return found
+
+    def _substituted(self, text: str) -> str:
+        for identifier, value in self._identifiers.items():
+            text = text.replace(f"${{{identifier}}}", value)
+        return text
+
+    def _resolved(self, function: str, value: Any) -> Any:
+        """A function as CloudFormation has it after its loop; outside loops, as it is written."""
+        if not self._identifiers:
+            return {function: value}
+        if function == "Ref" and value in self._identifiers:
+            return self._identifiers[value]
+        if function == "Fn::FindInMap" and all(isinstance(each, str) for each in value):
+            name, key, second = value
+            return self._mappings[name][key][second]
+        if function == "Fn::Sub":
+            text, variables = (value, {}) if isinstance(value, str) else value
+            for name, known in variables.items():
+                text = text.replace(f"${{{name}}}", str(known))
+            return {function: text} if "${" in text else text
+        return {function: value}
 
 
 def read(name: str) -> Document:
