@@ -72,8 +72,8 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramError
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.utils import TMP_THREADS
-from samcli.yamlhelper import yaml_parse
 
+from checks import repository
 from shared.catalogue import reports
 from shared.lambda_ import aws
 from tests.support.edges import path, paths_of_children, walked
@@ -207,7 +207,7 @@ class Template:
 
 @cache
 def _template() -> dict[str, Any]:
-    return yaml_parse((ROOT / "template.yaml").read_text("utf-8"))  # type: ignore[no-any-return]
+    return repository.read("template.yaml").data  # type: ignore[no-any-return]
 
 
 # Powertools reads its variables once, when it is imported.

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import EndpointConnectionError
 from moto.backends import get_backend
-from samcli.yamlhelper import yaml_parse
+
+from checks import repository
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -30,15 +31,10 @@ NO_ANSWER = EndpointConnectionError(endpoint_url="https://aws.eu-west-1.amazonaw
 """What a client raises whose service is not to be reached."""
 
 
-def yaml_file(path: Path) -> Any:
-    """A YAML file, CloudFormation's short functions included."""
-    return yaml_parse(path.read_text("utf-8"))
-
-
 @cache
 def template() -> dict[str, Any]:
-    """template.yaml."""
-    return yaml_file(ROOT / "template.yaml")  # type: ignore[no-any-return]
+    """template.yaml, its loops expanded."""
+    return repository.read("template.yaml").data  # type: ignore[no-any-return]
 
 
 def functions(of: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:

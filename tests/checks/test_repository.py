@@ -4,7 +4,6 @@ import pytest
 import yaml
 
 from checks import repository
-from tests.unit.support import template
 
 TEXT = """\
 A:
@@ -28,7 +27,34 @@ def test_each_thing_has_its_line_and_what_is_missing_that_of_what_is_around_it()
 def test_short_functions_are_read_in_their_long_form() -> None:
     document = repository.Document(TEXT, "it.yaml")
     assert document.data == {"A": {"B": {"Fn::Sub": "${C}-x"}, "C": [1, {"D": {"Fn::GetAtt": ["E", "F.G"]}}]}}
-    assert repository.read("template.yaml").data == template()
+
+
+LOOPED = """\
+Mappings:
+  Names: {Ann: {Kebab: an-n}, Bob: {Kebab: bo-b}}
+Resources:
+  Fn::ForEach::People:
+    - Who
+    - [Ann, Bob]
+    - ${Who}Alarm:
+        Name: !Sub ["${AWS::StackName}-${Name}", {Name: !FindInMap [Names, !Ref Who, Kebab]}]
+        About: !GetAtt [!Sub "${Who}", Arn]
+        Same: !Ref AWS::Region
+"""
+
+
+def test_a_loop_is_read_as_what_it_makes_on_its_own_lines() -> None:
+    document = repository.Document(LOOPED, "it.yaml")
+    assert document.data["Resources"] == {
+        f"{who}Alarm": {
+            "Name": {"Fn::Sub": f"${{AWS::StackName}}-{kebab}"},
+            "About": {"Fn::GetAtt": [who, "Arn"]},
+            "Same": {"Ref": "AWS::Region"},
+        }
+        for who, kebab in (("Ann", "an-n"), ("Bob", "bo-b"))
+    }
+    assert document.line("Resources", "BobAlarm", "Name") == 8
+    assert document.repeated == []
 
 
 def test_a_key_that_is_given_twice_is_told() -> None:
