@@ -39,6 +39,7 @@ ASKED = {
     "AlertEmail": "",
 }
 """The parameters that a first deployment asks for; behind each, the parameter without which it is not asked."""
+_CASE_SENSITIVE = "UsernamesCaseSensitive"
 _HEADER = """\
 # The answers that `make deploy` was given. It sends these parameters each time; every other one stays as it is.
 # Git ignores samconfig.local.toml. To share answers, commit them under another name: CONFIG=samconfig.prod.toml
@@ -137,6 +138,8 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
         if present:
             click.echo(f"\n{stack} is deployed already. Enter leaves a parameter as it is.")
         given = _ask(parameters, before | named | given) | given
+    if present and _CASE_SENSITIVE in parameters.keys() - present.keys() - named.keys() - given.keys():
+        given[_CASE_SENSITIVE] = "true"  # the pool is older than the parameter, and Cognito cannot change it
     named |= given
     _require_allowed(named, parameters)
 

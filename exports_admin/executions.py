@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from exports_cli.trouble import Trouble
 from shared.lambda_ import clock
-from shared.records import table
+from shared.records import attempts, table
 
 if TYPE_CHECKING:
     import datetime
@@ -152,7 +152,7 @@ def find(export_id: str, number: int | None) -> Attempt:
 
 
 def _attempt(export_id: str, number: int) -> Attempt | None:
-    arn = f"{os.environ['STATE_MACHINE_ARN'].replace(':stateMachine:', ':execution:')}:{export_id}-{number}"
+    arn = attempts.execution_arn(os.environ["STATE_MACHINE_ARN"], f"{export_id}-{number}")
     try:
         found = stepfunctions().describe_execution(executionArn=arn)
     except stepfunctions().exceptions.ExecutionDoesNotExist:

@@ -16,6 +16,7 @@ from rich.table import Table
 from exports_admin import stack
 from exports_cli.trouble import Trouble
 from local import launcher
+from shared.records import attempts
 
 AIRLINE = "UA"
 _LIMIT_SECONDS = 120
@@ -100,8 +101,7 @@ def _show_rows(console: Console, file: Path, rows: int = 4) -> None:
 
 def _show_execution(console: Console, description: dict[str, Any], export: dict[str, Any]) -> None:
     """The execution state by state, like the event list of the Step Functions console."""
-    machine = description["state_machine_arn"]
-    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{export['id']}-{export['attempt']}"
+    execution = attempts.execution_arn(description["state_machine_arn"], f"{export['id']}-{export['attempt']}")
     stepfunctions = stack.client("stepfunctions", description)
     pages = stepfunctions.get_paginator("get_execution_history").paginate(executionArn=execution)
     table = Table(title=f"Execution {export['id']}-{export['attempt']}", title_justify="left")

@@ -141,6 +141,13 @@ def test_a_new_parameter_has_its_default_and_a_removed_one_is_left_out(project: 
     assert project.sent() == {"RetentionDays": "30", "PythonRuntime": "python3.13"}
 
 
+def test_the_pool_of_an_older_stack_stays_as_it_is(project: Project) -> None:
+    project.stack = {name: value for name, value in DEFAULTS.items() if name != "UsernamesCaseSensitive"}
+    project.deploy(ENTER * 7)
+    assert project.sent() == {"UsernamesCaseSensitive": "true", "PythonRuntime": "python3.13"}
+    assert project.saved()["parameter_overrides"] == {"UsernamesCaseSensitive": "true"}
+
+
 def test_what_sam_deploy_guided_saved_counts_as_answers(project: Project) -> None:
     with (project.folder / "samconfig.toml").open(
         "a"

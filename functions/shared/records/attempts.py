@@ -26,8 +26,12 @@ def name(record: Record) -> str:
 
 def arn(record: Record) -> str:
     """ARN of the execution of a record's attempt."""
-    machine = os.environ["STATE_MACHINE_ARN"]
-    return f"{machine.replace(':stateMachine:', ':execution:')}:{name(record)}"
+    return execution_arn(os.environ["STATE_MACHINE_ARN"], name(record))
+
+
+def execution_arn(machine_arn: str, execution_name: str) -> str:
+    """ARN of an execution of a state machine ("Resource types defined by AWS Step Functions")."""
+    return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{execution_name}"
 
 
 def start(record: Record) -> None:
