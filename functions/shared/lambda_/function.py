@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.errors import EngineFailed, ServiceUnavailable
 from shared.lambda_ import aws, contract
+from shared.lambda_.causes import bounded
 from shared.lambda_.telemetry import logger, metrics, tag_logs, tracer
 
 Event = dict[str, Any]
@@ -29,6 +30,7 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
     def frame(work: Callable[[Event], Any]) -> Handler:
         @logger.inject_lambda_context(clear_state=True)
         @tracer.capture_lambda_handler(capture_response=False)
+        @bounded
         def handler(event: Event, _context: LambdaContext) -> Any:
             contract.require(rules, event)
             if isinstance(export_id := event.get("export_id"), str):
