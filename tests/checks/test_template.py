@@ -51,6 +51,7 @@ def added(resource: str) -> tuple[str, str]:
     return "\nResources:\n", f"\nResources:\n{resource}\n"
 
 
+WATCHED = "GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
 ROUTE = "ShowLimits: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /limits, Method: GET}}"
 XRAY = 'Resource: "*"  # X-Ray has no resources to name'
 LETTERS = "Resource: !GetAtt DeadLetters.Arn"
@@ -76,8 +77,8 @@ PLANTS = [
     ),
     Plant(
         "a dead-letter queue that nobody watches",
-        "Value: !GetAtt DeadLetters.QueueName",
-        "Value: !GetAtt Unannounced.QueueName",
+        "[Unannounced, DeadLetters, Unreconciled]",
+        "[Unannounced, Unreconciled]",
         "DeadLetters",
         "DeadLetters:",
         "is a dead-letter queue without an alarm",
@@ -148,23 +149,23 @@ PLANTS = [
         "{LogGroup: !Ref PlanPartsLogs}",
         "{LogGroup: !Ref GeneratePartLogs}",
         "GeneratePartLogs",
-        "GeneratePartLogs:",
+        "${Function}Logs:",
         "is the log group of 2",
         "a log group of its own",
     ),
     Plant(
         "logs without an end",
-        '-plan-parts", RetentionInDays: 30}',
-        '-plan-parts"}',
-        "PlanPartsLogs",
-        "PlanPartsLogs:",
+        '-report-export", RetentionInDays: 30}',
+        '-report-export"}',
+        "ReportExportLogs",
+        "ReportExportLogs:",
         "keeps logs for ever",
         "Add RetentionInDays",
     ),
     Plant(
         "a function that nobody watches",
-        "{Name: FunctionName, Value: !Ref PlanParts}",
-        "{Name: FunctionName, Value: !Ref GeneratePart}",
+        f"PlanParts, {WATCHED}",
+        WATCHED,
         "PlanParts",
         "PlanParts:",
         "has no alarm",
@@ -393,8 +394,8 @@ PLANTS = [
     ),
     Plant(
         "a queue that stays",
-        "  DeadLetters:\n",
-        "  DeadLetters:\n    DeletionPolicy: Retain\n",
+        "\n  DeadLetters:\n",
+        "\n  DeadLetters:\n    DeletionPolicy: Retain\n",
         "DeadLetters",
         "DeletionPolicy: Retain",
         "holds no data, yet its DeletionPolicy is Retain",
@@ -420,10 +421,10 @@ PLANTS = [
     ),
     Plant(
         "a log group's name that two stacks share",
-        '"/aws/lambda/${AWS::StackName}-plan-parts"',
-        "/aws/lambda/plan-parts",
-        "PlanPartsLogs",
-        "LogGroupName: !Sub /aws/lambda/plan-parts",
+        '"/aws/vendedlogs/states/${AWS::StackName}-report-export"',
+        "/aws/vendedlogs/states/report-export",
+        "ReportExportLogs",
+        "LogGroupName: !Sub /aws/vendedlogs/states/report-export",
         "LogGroupName is not the stack's own",
         "!Sub ${AWS::StackName}-…",
     ),
@@ -546,7 +547,7 @@ def test_a_planted_fault_is_caught(plant: Plant) -> None:
         pytest.param([(LETTERS, 'Resource: "*"  # SendMessage: any queue of the account')], id="everything"),
         pytest.param(
             [
-                ("{Name: FunctionName, Value: !Ref PlanParts}", "{Name: FunctionName, Value: !Ref GeneratePart}"),
+                (f"PlanParts, {WATCHED}", WATCHED),
                 added(
                     "  Planning:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      Metrics:\n"
                     "        - {Id: rate, Expression: failed / 2}\n"
