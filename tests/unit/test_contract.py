@@ -166,11 +166,11 @@ def test_a_long_value_is_shown_shortened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "pointer"),
+    ("tokens", "escaped"),
     [((), ""), (("a", 0), "/a/0"), (("a/b", "c~d"), "/a~1b/c~0d"), (("~1",), "/~01"), (("",), "/")],
 )
-def test_pointers_are_escaped(tokens: tuple[Any, ...], pointer: str) -> None:
-    assert pointer(*tokens) == pointer
+def test_pointers_are_escaped(tokens: tuple[Any, ...], escaped: str) -> None:
+    assert pointer(*tokens) == escaped
 
 
 @EXAMPLES

@@ -16,6 +16,7 @@ from tests.unit.support import (
     EXPORT_ID,
     HERE,
     NO_ANSWER,
+    NO_FAILURE,
     OWNER,
     Answer,
     Calls,
@@ -144,6 +145,7 @@ def test_an_active_export_is_cancelled_and_its_execution_stopped(
     assert answered.body["links"] == {"self": HERE}
     assert cloud.records() == [
         record
+        | NO_FAILURE
         | {
             "status": "CANCELLED",
             "finished_at": "2026-11-23T09:12:31.482Z",

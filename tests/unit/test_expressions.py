@@ -220,7 +220,7 @@ def test_every_fault_of_a_report_is_named_with_its_file_column_and_place() -> No
 
 def test_a_report_without_expressions_needs_no_parser() -> None:
     program = (
-        "import sys; from shared import expressions; from shared.catalogue.reports import Report;"
+        "import sys; from shared.engine import expressions; from shared.catalogue.reports import Report;"
         " expressions.checked(Report('r', {'columns': [{'name': 'a'}]})); print('sqlglot' in sys.modules)"
     )
     told = subprocess.run(
