@@ -40,7 +40,7 @@ class Project:
         file = self.folder / "template.yaml"
         file.write_text(self.template, "utf-8")
         overrides = [RUNTIME, *(f"{key}={value}" for key, value in parameters.items())]
-        options = ["--capabilities", "CAPABILITY_IAM", "--resolve-s3", "--stack-name", name]
+        options = ["--language-extensions", "--capabilities", "CAPABILITY_IAM", "--resolve-s3", "--stack-name", name]
         sam_deploy = ["deploy", "--template-file", str(file), *options, "--parameter-overrides", *overrides]
         launcher.sam(*sam_deploy, port=self.cloud.port, folder=self.folder)
         return deployed_as(name, self.cloud)
