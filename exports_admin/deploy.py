@@ -22,9 +22,9 @@ from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-un
 
 from checks.repository import ROOT, Document
 from exports_admin import packages
+from exports_admin.packages import RUNTIME
 from exports_cli.trouble import Trouble
 
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ANSWERS = "samconfig.local.toml"
 """Where answers are saved unless CONFIG names another file; git ignores it."""
 ASKED = {

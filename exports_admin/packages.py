@@ -1,8 +1,12 @@
-"""How large what `sam build` made is, and whether Lambda takes it."""
+"""What `sam build` makes: for which runtime, how large it is, and whether Lambda takes it."""
+
+import sys
 
 from checks.repository import ROOT
 from exports_cli.trouble import Trouble
 
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The Lambda runtime that this Python builds for."""
 LAMBDA_LIMIT = 262_144_000
 """Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
 

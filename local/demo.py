@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from checks.repository import ROOT
 from exports_admin import stack
 from exports_cli.trouble import Trouble
-from local import launcher
 from shared.records import attempts
 
 AIRLINE = "UA"
@@ -42,7 +42,7 @@ def show(description: dict[str, Any]) -> Path:
     if export["status"] != "SUCCEEDED":
         raise Trouble(f"The export ended {export['status']}:\n{json.dumps(export['error'], indent=2)}")
     file = call(export["links"]["file"], token)
-    saved: Path = launcher.ROOT / "out" / file["file_name"]
+    saved: Path = ROOT / "out" / file["file_name"]
     saved.parent.mkdir(exist_ok=True)
     with urllib.request.urlopen(file["url"]) as answer:
         saved.write_bytes(answer.read())

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from checks import reports
+from checks.repository import ROOT
 from exports_admin import emulator, locks, packages, stack
+from exports_admin.packages import RUNTIME
 from exports_admin.stack import STACK
 from exports_cli.trouble import Trouble
 from local import port as ports
 
-ROOT = Path(__file__).parent.parent
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
 REGION = "us-east-1"
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # As many parts at once as a small machine bears; on AWS the template's default holds.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
 PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
