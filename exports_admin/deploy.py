@@ -23,6 +23,8 @@ from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-un
 from checks.repository import ROOT, Document
 from exports_admin import packages
 from exports_admin.packages import RUNTIME
+from exports_admin.stack import region as named_region
+from exports_admin.stack import require_region
 from exports_cli.trouble import Trouble
 
 ANSWERS = "samconfig.local.toml"
@@ -114,7 +116,7 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
             f"The saved answers are for the stack {stack}. Use another file for another stack:\n"
             f"make deploy STACK={wanted} CONFIG=samconfig.{wanted}.toml"
         )
-    first, region = not stack, settings.get("region") or _region()
+    first, region = not stack, settings.get("region") or named_region()
     stack = stack or wanted or settings.get("stack_name") or ""
     if first and asks:
         click.echo("Enter takes the value in brackets.\n")
@@ -127,8 +129,7 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
             "make deploy CI=1 STACK=report-exports\n"
             "make deploy CI=1 CONFIG=samconfig.prod.toml"
         )
-    if not region:
-        raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
+    region = require_region(region)
 
     present = deployed(stack, region, settings.get("profile"))
     runtime = (present | named | given).get("PythonRuntime", RUNTIME)
@@ -294,13 +295,6 @@ def _overrides(document: dict[str, Any]) -> dict[str, str]:
 def _quoted(value: str) -> str:
     """The value as SAM CLI reads it: it takes a pair of quotes away, and a backslash before a quote or a space."""
     return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
-
-
-def _region() -> str | None:
-    try:
-        return os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
-    except BotoCoreError as error:
-        raise Trouble(f"AWS is not set up: {error}") from error
 
 
 def _sam(plan: Plan, command: str) -> None:

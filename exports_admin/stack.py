@@ -38,7 +38,7 @@ def find(stack: str) -> dict[str, Any]:
     Raises:
         Trouble: there is none, it is none of ours, or the environment does not say where or as whom.
     """
-    where = {"stack": stack, "region": _region(), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
+    where = {"stack": stack, "region": require_region(region()), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
     with _readable(where):
         return _describe(where, boto3.session.Session().client("cloudformation", region_name=where["region"]))
 
@@ -59,14 +59,27 @@ def find_own(stack: str) -> dict[str, Any]:
     return description
 
 
-def _region() -> str:
+def region() -> str | None:
+    """The Region that the environment names; None when it names none.
+
+    Raises:
+        Trouble: a profile, or a file of the AWS CLI's, cannot be read.
+    """
     try:
-        region = os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
-    except BotoCoreError as error:  # of a profile, or a file, that cannot be read
+        return os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
+    except BotoCoreError as error:
         raise Trouble(f"AWS is not set up: {error}") from error
-    if not region:
+
+
+def require_region(found: str | None) -> str:
+    """The Region.
+
+    Raises:
+        Trouble: there is none.
+    """
+    if not found:
         raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
-    return region
+    return found
 
 
 @contextlib.contextmanager
