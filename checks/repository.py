@@ -94,16 +94,17 @@ class Document:
         """A function as CloudFormation has it after its loop; outside loops, as it is written."""
         if not self._identifiers:
             return {function: value}
-        if function == "Ref" and value in self._identifiers:
-            return self._identifiers[value]
-        if function == "Fn::FindInMap" and all(isinstance(each, str) for each in value):
-            name, key, second = value
-            return self._mappings[name][key][second]
-        if function == "Fn::Sub":
-            text, variables = (value, {}) if isinstance(value, str) else value
-            for name, known in variables.items():
-                text = text.replace(f"${{{name}}}", str(known))
-            return {function: text} if "${" in text else text
+        match function, value:
+            case "Ref", str() if value in self._identifiers:
+                return self._identifiers[value]
+            case "Fn::FindInMap", [str() as name, str() as key, str() as second]:
+                found = self._mappings.get(name, {}).get(key, {})
+                return found.get(second, {function: value})  # cfn-lint says what is wrong
+            case "Fn::Sub", str() | [str(), dict()]:
+                text, variables = (value, {}) if isinstance(value, str) else value
+                for name, known in variables.items():
+                    text = text.replace(f"${{{name}}}", str(known))
+                return {function: text} if "${" in text else text
         return {function: value}
 
 
