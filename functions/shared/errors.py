@@ -64,6 +64,14 @@ class SourceUnreadable(ExportError):
     """A source object is not readable Parquet."""
 
 
+class TableUnsupported(ExportError):
+    """A dataset is a table of a format, or of a version of it, whose rows are not those of its files."""
+
+
+class ValueOutOfRange(ExportError):
+    """A date, time or timestamp of the source lies beyond what can be written exactly."""
+
+
 class SourceChanged(ExportError):
     """A source object was replaced or removed, or a table's items are more or fewer, after it was planned."""
 

@@ -205,6 +205,7 @@ def test_flights_spans_a_leap_year_and_no_more(last: str, pointers: list[str]) -
 # ── Bad ones ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NAME = "a value of type string, text matching ^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+TENANT = """one like "tenant_id", {"expression": "SPLIT_PART(owner, '/', 1)"}"""
 OPERATORS = 'one of "==", "!=", "<", "<=", ">", ">="'
 BAD: dict[str, tuple[Change, str]] = {
     "no title": (
@@ -215,10 +216,14 @@ BAD: dict[str, tuple[Change, str]] = {
         at("title", value=""),
         '/title: "" is not allowed, allowed: a value of type string, at least 1 characters, at most 100 characters',
     ),
-    "no tenant": (without("tenant"), f"/tenant: is missing, allowed: {NAME}"),
-    "a tenant that is no column": (
-        at("tenant", value="a column"),
-        f'/tenant: "a column" is not allowed, allowed: {NAME}',
+    "no tenant": (without("tenant"), f"/tenant: is missing, allowed: {TENANT}"),
+    "a tenant that is no column": (at("tenant", value=""), f'/tenant: "" is not allowed, allowed: {TENANT}'),
+    "a tenant of DynamoDB that is an expression": (
+        lambda definition: definition.update(
+            source={"type": "dynamodb", "table": "orders", "columns": {"owner": "string"}},
+            tenant={"expression": "LOWER(owner)"},
+        ),
+        "/tenant: is an expression, which DynamoDB does not filter by, allowed: an attribute of text",
     ),
     "an unknown field": (
         at("colums", value=[]),
@@ -266,7 +271,7 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "bounds of the tenant": (
         at("source", "bounds", "shop", value=[1, 2]),
-        "/source/bounds/shop: is the tenant, which is text, allowed: integer columns",
+        "/source/bounds/shop: is the tenant, which has no bounds, allowed: other integer columns",
     ),
     "a minimum that no double reaches": (
         at("parameters", "least", "minimum", value=10**309),

@@ -45,6 +45,16 @@ EXPLANATIONS = {
     "SourceUnreadable": Explanation(
         "A source file cannot be read", False, "Replace the file that the detail names with a valid one, then retry."
     ),
+    "TableUnsupported": Explanation(
+        "The dataset is a table of a format that exports do not read",
+        False,
+        "Write the table's current rows into a folder of Parquet files, and name that folder in reports/<report>.yaml.",
+    ),
+    "ValueOutOfRange": Explanation(
+        "A date or time in the data is out of range",
+        False,
+        "Correct the values in the column that the detail names, then retry.",
+    ),
     "SourceChanged": Explanation(
         "The data changed during the export", True, "Retry: the new attempt plans from the data as it is now."
     ),

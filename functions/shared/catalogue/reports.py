@@ -188,10 +188,15 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 allowed = "one of the date parameters: " + ", ".join(dates)
                 detail = f"{span[end]!r} is no date parameter"
                 found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+    if definition["source"]["type"] == "dynamodb" and isinstance(definition["tenant"], dict):
+        detail = "is an expression, which DynamoDB does not filter by"
+        found.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
     for name, (low, high) in definition["source"].get("bounds", {}).items():
         where = pointer("source", "bounds", name)
         if name == definition["tenant"]:
-            found.append(Fault(pointer=where, detail="is the tenant, which is text", allowed="integer columns"))
+            found.append(
+                Fault(pointer=where, detail="is the tenant, which has no bounds", allowed="other integer columns")
+            )
         if low > high:
             found.append(
                 Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
+from typing import Any, cast
 
 import polars as pl
 
@@ -98,3 +100,58 @@ def _fits(declared: str, found: pl.DataType) -> bool:
     return (
         isinstance(found, pl.Datetime) and isinstance(expected, pl.Datetime) and found.time_zone == expected.time_zone
     )
+
+
+NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+_UNITS = ["ms", "us", "ns"]
+
+
+def common(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """The type that holds every value of two columns of the same meaning, exactly; None where they have another one."""
+    if one == other or other == pl.Null:
+        return one
+    if one == pl.Null:
+        return other
+    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal) and one.scale == other.scale:
+        return max(one, other, key=lambda each: each.precision or 0)
+    if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime) and one.time_zone == other.time_zone:
+        return max(one, other, key=lambda each: _UNITS.index(each.time_unit))
+    return None
+
+
+def read_as(found: pl.DataType) -> pl.DataType:
+    """The type that a column of a file is read as.
+
+    Small integers have 64 bits: an expression such as ``year * 10000`` would overflow without a word. Categories are
+    their text.
+    """
+    if found in NARROW:
+        return pl.Int64()
+    return pl.String() if found in (pl.Categorical, pl.Enum) else found
+
+
+def parsed(text: str) -> pl.DataType:
+    """A polars type from its text, as a plan holds it: ``Int64``, ``Decimal(precision=12, scale=2)``.
+
+    Raises:
+        ValueError: it is not the text of one.
+    """
+    return cast(pl.DataType, _built(ast.parse(text, mode="eval").body))
+
+
+def _built(node: ast.expr) -> Any:
+    match node:
+        case ast.Name():
+            return _built(ast.Call(node, [], []))
+        case ast.Call(func=ast.Name(id=name)) if isinstance(
+            kind := getattr(pl, name, None), pl.datatypes.DataTypeClass
+        ):
+            named = {str(each.arg): _built(each.value) for each in node.keywords}
+            return kind(*map(_built, node.args), **named)
+        case ast.Dict():
+            return {
+                ast.literal_eval(key): _built(value) for key, value in zip(node.keys, node.values, strict=True) if key
+            }
+        case ast.Constant() | ast.List() | ast.Tuple():
+            return ast.literal_eval(node)
+    raise ValueError(f"{ast.unparse(node)} is no type")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial, reduce
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import polars as pl
 
 from shared.engine import column_types
-from shared.errors import ColumnMismatch, ExpressionFailed
+from shared.errors import ColumnMismatch, ExpressionFailed, ValueOutOfRange
 from shared.files.work import Plan
 from shared.lambda_.faults import Fault, pointer
 
@@ -104,7 +105,8 @@ class Query:
 
     dataset: str
     """What the source calls it: a folder, a table."""
-    tenant_column: str
+    tenant_column: str | None
+    """The column that is the tenant; None where an expression is."""
     declared: dict[str, str]
     """The source's columns as the definition declares them, by name; none where it does not."""
     bounds: dict[str, tuple[int, int]]
@@ -112,6 +114,8 @@ class Query:
     filters: list[Filter]
     columns: list[tuple[str, str, pl.Expr]]
     """(name, type, expression) of each output column."""
+    optional: frozenset[str] = frozenset()
+    """The source's columns that a file may lack: then they are null."""
 
     @classmethod
     def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
@@ -120,7 +124,10 @@ class Query:
         Args:
             definition: as report.schema.json has it, of :func:`shared.engine.expressions.checked`.
         """
-        filters = [Filter("tenant", pl.col(definition["tenant"]), "==", tenant, monotonic=True)]
+        whose = definition["tenant"]
+        column = whose if isinstance(whose, str) else None
+        expression = pl.col(column) if column else pl.sql_expr(whose["expression"])
+        filters = [Filter("tenant", expression, "==", tenant, monotonic=bool(column))]
         for name, parameter in definition.get("parameters", {}).items():
             if name in parameters:
                 rule = parameter["filter"]
@@ -128,14 +135,16 @@ class Query:
                 monotonic = "column" in rule or rule.get("monotonic", False)
                 value = _value(parameter, parameters[name])
                 filters.append(Filter(name, expression, rule["operator"], value, monotonic))
-        columns = []
-        for column in definition["columns"]:
-            name, sql = column["name"], column.get("expression")
-            columns.append((name, column["type"], pl.sql_expr(sql) if sql else pl.col(name)))
+        columns, optional = [], set[str]()
+        for each in definition["columns"]:
+            name, sql = each["name"], each.get("expression")
+            columns.append((name, each["type"], pl.sql_expr(sql) if sql else pl.col(name)))
+            optional |= {*columns[-1][2].meta.root_names()} if each.get("optional") else set()
         source = definition["source"]
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
         declared = source.get("columns", {})
-        return cls(source.get("dataset") or source["table"], definition["tenant"], declared, bounds, filters, columns)
+        where = source.get("dataset") or source["table"]
+        return cls(where, column, declared, bounds, filters, columns, frozenset(optional))
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:
@@ -146,6 +155,17 @@ class Query:
         """Names of the source's columns that are read, in a fixed order."""
         expressions = [*(rule.expression for rule in self.filters), *(expression for _, _, expression in self.columns)]
         return sorted({name for expression in expressions for name in expression.meta.root_names()})
+
+    def rules(self, schema: Mapping[str, pl.DataType]) -> list[Filter]:
+        """The filters as they compare with a source of this schema.
+
+        A tenant is text. A column of integers is compared with the integer that the tenant's text is, if it is one.
+        """
+        column = self.tenant_column
+        if column is None or column not in schema or not schema[column].is_integer():
+            return self.filters
+        tenant, *others = self.filters
+        return [replace(tenant, value=int(tenant.value) if _INTEGER.fullmatch(tenant.value) else _NOBODY), *others]
 
     def check(self, schema: pl.Schema) -> None:
         """Whether the query fits the source's schema.
@@ -175,8 +195,13 @@ class Query:
             for name in self.bounds
             if name in schema and not schema[name].is_integer()
         ]
+        tenant, *others = self.rules(schema)
         for where, expression, judge in [
-            *((self._place(rule), rule.expression, partial(_compares, rule)) for rule in self.filters),
+            ("/tenant", tenant.expression, partial(_compares, tenant)),
+            *(
+                (pointer("parameters", rule.parameter, "filter"), rule.expression, partial(_compares, rule))
+                for rule in others
+            ),
             *(
                 (pointer("columns", index), expression, partial(_gives, name, declared))
                 for index, (name, declared, expression) in enumerate(self.columns)
@@ -192,22 +217,24 @@ class Query:
                     found.append(Fault(pointer=where, detail=wrong, allowed=allowed))
         return found
 
-    def _place(self, rule: Filter) -> str:
-        return "/tenant" if rule is self.filters[0] else pointer("parameters", rule.parameter, "filter")
-
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The output rows of source rows, in their order.
 
         Raises:
             ExpressionFailed: an expression fails on a value.
+            ValueOutOfRange: a date, time or timestamp of the source is none that could be written exactly.
         """
         output = [expression.alias(name) for name, _, expression in self.columns]
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
-            own = rows.filter(self.filters[0].predicate())
+            tenant, *others = self.rules(rows.schema)
+            own = rows.filter(tenant.predicate())
+            _require_in_range(own)
+            kept = own.lazy()
+            for rule in others:
+                kept = kept.filter(rule.predicate())
             # Not select: of constants alone it would give one row.
-            kept = own.lazy().filter(self._predicate()).with_columns(output)
-            return kept.select([name for name, _, _ in self.columns]).collect()
+            return kept.with_columns(output).select([name for name, _, _ in self.columns]).collect()
         except pl.exceptions.PolarsError as error:
             where = self._failing(own)
             raise ExpressionFailed(f"the expression of {where} fails on the data: {_first_line(error)}") from error
@@ -215,7 +242,7 @@ class Query:
     def _failing(self, own: pl.DataFrame) -> str:
         """Name of the first parameter or column whose expression fails on these rows."""
         for name, expression in [
-            *((rule.parameter, rule.predicate()) for rule in self.filters),
+            *((rule.parameter, rule.predicate()) for rule in self.rules(own.schema)),
             *((name, expression) for name, _, expression in self.columns),
         ]:
             try:
@@ -224,8 +251,58 @@ class Query:
                 return name
         return "a column"
 
-    def _predicate(self) -> pl.Expr:
-        return reduce(operator.and_, (rule.predicate() for rule in self.filters))
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,19}")
+_NOBODY = 2**127 - 1
+"""What a column of integers is compared with for a tenant whose text is no integer."""
+
+
+def _require_in_range(rows: pl.DataFrame) -> None:
+    """That the calendar has every day and moment of these rows, and the engine has read each as it is.
+
+    The infinity of PostgreSQL and DuckDB is a day beyond every calendar. A timestamp stored as INT96 that nanoseconds
+    of 64 bits cannot hold is read as the greatest of them, before 1677 too (tests/unit/test_value_range.py).
+
+    Raises:
+        ValueOutOfRange: naming the column.
+    """
+    for name in rows.columns:
+        for moments in _moments(rows[name]):
+            numbers = moments.to_physical()
+            low, high = cast(tuple[int | None, int | None], (numbers.min(), numbers.max()))
+            if low is None or high is None:
+                continue
+            unit = moments.dtype.time_unit if isinstance(moments.dtype, pl.Datetime) else "d"
+            if unit == "ns":
+                if low == _LEAST_NANOSECOND or high == _GREATEST_NANOSECOND:
+                    raise ValueOutOfRange(
+                        f"column {name} holds a timestamp outside of 1677-09-21 to 2262-04-11, "
+                        "the range of nanoseconds; write the column as TIMESTAMP in microseconds, as Spark does with "
+                        "spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS"
+                    )
+            elif low < _FIRST_DAY * _A_DAY[unit] or high >= (_LAST_DAY + 1) * _A_DAY[unit]:
+                raise ValueOutOfRange(
+                    f"column {name} holds {'a date' if unit == 'd' else 'a timestamp'} beyond the calendar, such as "
+                    "infinity; years from -262142 to 262141 are allowed. Write null, or 9999-12-31, instead"
+                )
+
+
+def _moments(column: pl.Series) -> Iterator[pl.Series]:
+    """The dates and timestamps of a column, wherever they stand in it."""
+    if column.dtype in (pl.Date, pl.Datetime):
+        yield column
+    elif "Date" in str(column.dtype):
+        if isinstance(column.dtype, pl.Struct):
+            for each in column.struct.fields:
+                yield from _moments(column.struct.field(each))
+        else:
+            yield from _moments(column.explode())
+
+
+_LEAST_NANOSECOND, _GREATEST_NANOSECOND = -(2**63), 2**63 - 1
+_FIRST_DAY, _LAST_DAY = -96_464_927, 95_025_871
+"""-262142-01-01 and 262141-12-31, in days since 1970: a year less on each side than the engine's calendar has."""
+_A_DAY = {"d": 1, "ms": 86_400_000, "us": 86_400_000_000}
 
 
 def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
-ENGINE_VERSION = "4"
+ENGINE_VERSION = "5"
 """Part of every plan's name: raise it when the same plan would give other bytes."""
 _BATCH = 250
 """Objects that are removed at once. S3 takes 1,000, but may then answer later than a prompt client waits."""
@@ -54,11 +54,15 @@ class Extent(TypedDict):
 
 
 class ObjectExtent(Extent):
-    """Rows of one object from row ``offset`` on, pinned by its ETag. It may be cut anywhere."""
+    """Rows of one object from row ``offset`` on, pinned by its ETag. It may be cut anywhere.
+
+    ``partitions`` are its partition columns where a table's log has them, and not the names of its folders.
+    """
 
     key: str
     etag: str
     offset: int
+    partitions: NotRequired[dict[str, str | None]]
 
 
 class TableExtent(Extent):

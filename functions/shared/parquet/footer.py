@@ -22,6 +22,9 @@ TAIL = len(MAGIC) + 4
 _ENCRYPTED = b"PARE"
 _REPEATED = 2
 _INTERVAL = 21
+INT32, INT64, INT96, BYTE_ARRAY = 1, 2, 3, 6
+"""Physical types of parquet.thrift, as far as they matter here."""
+_DATE, _TIMESTAMP_MILLIS, _TIMESTAMP_MICROS = 6, 9, 10
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, struct.error)
 
@@ -54,6 +57,11 @@ class Chunk:
         return self.end - self.start
 
     @property
+    def physical_type(self) -> int:
+        """How its values are stored: ``Type`` of parquet.thrift."""
+        return int(self.metadata[1])
+
+    @property
     def uncompressed_bytes(self) -> int:
         """Size before compression; still encoded."""
         return int(self.metadata[6])
@@ -79,11 +87,12 @@ class Raw(NamedTuple):
 class Footer:
     """FileMetaData: its row groups in the order of the file, and all its other fields as they stand.
 
-    ``flat`` are the columns of which each row has exactly one value, null or not: neither lists nor structs.
+    ``flat`` are the columns of which each row has exactly one value, null or not: neither lists nor structs. Of dates
+    (``d``) and timestamps (``ms``, ``us``, ``ns``) it has the unit.
     """
 
     row_groups: list[RowGroup]
-    flat: frozenset[str]
+    flat: dict[str, str]
     others: list[Raw]
 
     @property
@@ -129,7 +138,7 @@ def read(footer: bytes) -> Footer:
     Raises:
         ValueError: the bytes are not a footer, or a column is encrypted, in another file, or of no known type.
     """
-    reader, groups, flat, others = Reader(footer), [], frozenset[str](), []
+    reader, groups, flat, others = Reader(footer), [], dict[str, str](), []
     try:
         for field, kind in reader.fields():
             begin = reader.at
@@ -139,7 +148,7 @@ def read(footer: bytes) -> Footer:
             value = reader.field(kind)
             if field == 2:
                 _require_readable(value)
-                flat = frozenset(_flat(value))
+                flat = dict(_flat(value))
             if field != 3:
                 others.append(Raw(field, kind, reader.taken(begin)))
     except _DAMAGE as error:
@@ -341,14 +350,21 @@ def _require_readable(schema: list[dict[int, Any]]) -> None:
             raise ValueError(f"column {element[4].decode()} is an INTERVAL; a number or a text can be read")
 
 
-def _flat(schema: list[dict[int, Any]]) -> Iterator[str]:
-    """Names of the columns of a schema, which stands depth first, that are neither lists nor structs."""
+def _flat(schema: list[dict[int, Any]]) -> Iterator[tuple[str, str]]:
+    """The columns of a schema, which stands depth first, that are neither lists nor structs, with their unit."""
     at = 1
     while at < len(schema):
         element = schema[at]
         if not element.get(5) and element.get(3) != _REPEATED:
-            yield element[4].decode()
+            yield element[4].decode(), _unit(element)
         at = _after(schema, at)
+
+
+def _unit(element: dict[int, Any]) -> str:
+    """What a date or a timestamp counts: its LogicalType says it, or its older ConvertedType; nothing for others."""
+    if timestamp := element.get(10, {}).get(8):
+        return {1: "ms", 2: "us", 3: "ns"}.get(next(iter(timestamp[2]), 0), "")
+    return {_DATE: "d", _TIMESTAMP_MILLIS: "ms", _TIMESTAMP_MICROS: "us"}.get(element.get(6, -1), "")
 
 
 def _after(schema: list[dict[int, Any]], at: int) -> int:

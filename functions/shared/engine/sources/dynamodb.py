@@ -159,7 +159,7 @@ def _asked(query: Query, extent: SegmentExtent | RangeExtent, select: str) -> di
         """What stands for an attribute in an expression: its name may be one of DynamoDB's own words."""
         return names.setdefault(attribute, f"#a{len(names)}")
 
-    condition = f"{named(query.tenant_column)} = :tenant"
+    condition = f"{named(query.tenant_column or '')} = :tenant"  # it is no expression: reports.parse
     if select != "COUNT":
         asked["ProjectionExpression"] = ", ".join(named(name) for name in query.needs())
     if _is_segment(extent):

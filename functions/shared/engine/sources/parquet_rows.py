@@ -22,6 +22,7 @@ from typing import cast
 
 import polars as pl
 
+from shared.engine import column_types
 from shared.engine.query import Query
 from shared.engine.sources import objects, partitions
 from shared.errors import RowGroupTooLarge, SourceUnreadable
@@ -33,7 +34,6 @@ BATCH_ROWS = 131_072
 """Rows that a scan holds in memory at once, at most."""
 BATCH_BYTES = 64 * 1024 * 1024
 """Bytes of encoded values that a scan holds in memory at once, unless a single page or row is larger."""
-NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 _AHEAD_FILES, _AHEAD_BYTES = 8, 64 * 1024 * 1024
 _GAP = 256 * 1024
 """Bytes that are fetched though nobody needs them, rather than asking once more."""
@@ -46,17 +46,24 @@ def scan(
 ) -> Generator[pl.DataFrame, None, None]:
     """The rows of the extents, in order (:class:`.Source`)."""
     needs = query.needs()
+    types = {name: column_types.parsed(dtype) for name, dtype in schema.items() if name in needs}
     count = Counter[str]() if fetched is None else fetched
     objects_of = groupby(cast(list[ObjectExtent], extents), key=lambda extent: (extent["key"], extent["etag"]))
     files = [list(group) for _, group in objects_of]
     with contextlib.ExitStack() as copies, _pool(_REQUESTS) as requests, _pool(_AHEAD_FILES) as ahead:
-        for (extent, *_), local in _ahead(ahead, files, lambda file: _fetch(file, needs, requests, copies)):
-            values = partitions.of(extent["key"])
-            added = [partitions.column(name, values[name], schema[name]) for name in needs if name in values]
+        for (extent, *_), local in _ahead(ahead, files, lambda file: _fetch(query, file, requests, copies)):
+            values = _partitions(query, extent)
+            added = [
+                partitions.column(name, values.get(name), types[name]) for name in needs if name not in local.columns
+            ]
             count["bytes"] += local.fetched
             try:
-                for rows in local.batches([name for name in needs if name not in values]):
-                    yield rows.with_columns(added).select(needs)
+                for rows in local.batches():
+                    yield (
+                        rows.cast({name: types[name] for name in local.columns if name in types})
+                        .with_columns(added)
+                        .select(needs)
+                    )
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
                 raise unreadable(extent["key"], error) from error
             local.copy.close()
@@ -122,12 +129,13 @@ class _Run:
 class _Local:
     """What was fetched of a file for some runs of its rows."""
 
-    def __init__(self, footer: Footer, runs: list[_Run], copy: _Copy, fetched: int) -> None:
+    def __init__(self, footer: Footer, runs: list[_Run], columns: list[str], copy: _Copy, fetched: int) -> None:
         self._footer, self._runs, self._read = footer, runs, copy.read
-        self.copy, self.fetched = copy, fetched
+        self.columns, self.copy, self.fetched = columns, copy, fetched
 
-    def batches(self, columns: list[str]) -> Iterator[pl.DataFrame]:
+    def batches(self) -> Iterator[pl.DataFrame]:
         """The rows of the runs, in order; a row for each even where no column is asked for."""
+        columns = self.columns
         if not columns:
             for run in self._runs:
                 for low in range(run.low, run.high, BATCH_ROWS):
@@ -214,7 +222,7 @@ def overlapping(pages: list[Page], low: int, high: int) -> tuple[int, list[Page]
 
 def _decode(excerpt: Excerpt, columns: list[str], offset: int, rows: int) -> pl.DataFrame:
     lazy = pl.scan_parquet(excerpt.file(), hive_partitioning=False, glob=False).slice(offset, rows)
-    found = lazy.select(columns).cast(dict.fromkeys(NARROW, pl.Int64)).collect()
+    found = lazy.select(columns).collect()
     if found.height != rows:
         raise ValueError(f"it holds {found.height} rows where its footer says {rows}")
     return found
@@ -258,16 +266,22 @@ def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
     return sum(extent["bytes"] for file, _ in waiting for extent in file)
 
 
-def _fetch(
-    file: list[ObjectExtent], needs: list[str], pool: ThreadPoolExecutor, copies: contextlib.ExitStack
-) -> _Local:
+def _partitions(query: Query, extent: ObjectExtent) -> partitions.Values:
+    """The partition columns of an extent's file: as the plan has them from a table's log, else of its folders."""
+    if "partitions" in extent:
+        return extent["partitions"]
+    return partitions.of(extent["key"].removeprefix(objects.folder(query.dataset)))
+
+
+def _fetch(query: Query, file: list[ObjectExtent], pool: ThreadPoolExecutor, copies: contextlib.ExitStack) -> _Local:
     """What a file's extents need of its column chunks: all, or their pages where a row group is cut that has an index.
 
     Args:
         copies: closes what was fetched, whatever happens.
     """
     key = file[0]["key"]
-    columns = [name for name in needs if name not in partitions.of(key)]
+    values = _partitions(query, file[0])
+    columns = [name for name in query.needs() if name not in values]
     answer, footer_bytes, fetched = read_footer(key, file[0]["etag"])
     copy = _Copy(file[0], answer, pool)
     copies.callback(copy.close)
@@ -277,6 +291,7 @@ def _fetch(
         indexed, wanted = [], []
         for run in runs:
             leaves = Counter(chunk.column for chunk in run.group.chunks)
+            columns = [name for name in columns if name in leaves or name not in query.optional]
             if missing := set(columns) - set(leaves):
                 raise ValueError(f"a row group has no column {', '.join(sorted(missing))}")
             for chunk in run.group.chunks:
@@ -294,7 +309,7 @@ def _fetch(
         fetched += copy.fetch(wanted)
     except ValueError as error:
         raise unreadable(key, error) from error
-    return _Local(footer, runs, copy, fetched)
+    return _Local(footer, runs, columns, copy, fetched)
 
 
 def require_within(chunk: Chunk, end: int) -> None:

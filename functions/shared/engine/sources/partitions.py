@@ -1,9 +1,15 @@
-"""Columns in the names of folders, as Hive writes them: ``year=2013/month=1/``."""
+"""Partition columns: values that a table keeps for a whole file, as text.
+
+Hive writes them in the names of folders (``year=2013/month=1/``), Delta in its log.
+"""
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import polars as pl
 
@@ -12,45 +18,98 @@ Values = dict[str, str | None]
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def of(key: str) -> Values:
-    """The partition columns of an object."""
+def of(path: str) -> Values:
+    """The partition columns in the folders of a path within its dataset."""
     values: Values = {}
-    for folder in key.split("/")[:-1]:
+    for folder in path.split("/")[:-1]:
         name, separator, value = folder.partition("=")
         if separator:
             text = urllib.parse.unquote(value)
-            values[name] = None if text == _NULL else text
+            values[urllib.parse.unquote(name)] = None if text == _NULL else text
     return values
 
 
-def types(files: Iterable[Values], tenant_column: str) -> dict[str, pl.DataType]:
-    """Integers where every value is one of 64 bits, text otherwise; a tenant is text: it is compared with a claim."""
+def types(files: Iterable[Values], known: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """The type of each partition column: the known one; else Int64 where every value is a plain integer, else String.
+
+    A plain integer has 64 bits and is written as a program would: ``02139`` is a postal code, not a number.
+    """
     seen: dict[str, set[str | None]] = {}
     for values in files:
         for name, value in values.items():
             seen.setdefault(name, set()).add(value)
-    found: dict[str, pl.DataType] = {}
-    for name, texts in seen.items():
-        integers = name != tenant_column and all(is_integer(text) for text in texts if text is not None)
-        found[name] = pl.Int64() if integers else pl.String()
-    return found
+    return {
+        name: known.get(name) or (pl.Int64() if all(map(_is_plain_integer, texts - {None})) else pl.String())
+        for name, texts in seen.items()
+    }
 
 
-def order(values: Values, known: dict[str, pl.DataType]) -> list[tuple[bool, int, str]]:
+def value(text: str | None, dtype: pl.DataType) -> Any:
+    """A partition's value of a type.
+
+    Raises:
+        ValueError: the text is no value of it.
+    """
+    if text is None:
+        return None
+    try:
+        return _READERS[dtype.base_type()](text, dtype)
+    except (KeyError, ArithmeticError) as error:
+        raise ValueError(text) from error
+
+
+def order(values: Values, known: dict[str, pl.DataType]) -> list[tuple[bool, Any]]:
     """What files are sorted by: month 2 before month 10, nulls last."""
-    keys = []
-    for name, value in values.items():
-        number = int(value) if value is not None and known[name].is_integer() else 0
-        keys.append((value is None, number, value or ""))
-    return keys
+    typed = (value(text, known[name]) for name, text in values.items())
+    return [(each is None, 0 if each is None else each) for each in typed]
 
 
-def column(name: str, value: str | None, dtype: str) -> pl.Expr:
+def column(name: str, text: str | None, dtype: pl.DataType) -> pl.Expr:
     """A partition column as an expression."""
-    return pl.lit(value, dtype=pl.String).cast(pl.Int64 if dtype == "Int64" else pl.String).alias(name)
+    return pl.lit(pl.Series([value(text, dtype)], dtype=dtype)).first().alias(name)
 
 
-def is_integer(text: str) -> bool:
-    """Whether it is an integer of 64 bits."""
+def _is_plain_integer(text: str | None) -> bool:
+    try:
+        return text is not None and str(_integer(text, pl.Int64())) == text
+    except ValueError:
+        return False
+
+
+def _integer(text: str, _: pl.DataType) -> int:
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and -(2**63) <= int(text) < 2**63
+    if not (digits.isascii() and digits.isdigit() and -(2**63) <= int(text) < 2**63):
+        raise ValueError(text)
+    return int(text)
+
+
+def _boolean(text: str, _: pl.DataType) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _decimal(text: str, dtype: pl.DataType) -> decimal.Decimal:
+    assert isinstance(dtype, pl.Decimal)
+    exact = decimal.Context(prec=dtype.precision or 38, traps=[decimal.Inexact, decimal.InvalidOperation])
+    return decimal.Decimal(text).quantize(decimal.Decimal(1).scaleb(-dtype.scale), context=exact)
+
+
+def _timestamp(text: str, dtype: pl.DataType) -> datetime.datetime:
+    """A text without an offset is of the column's time zone, which Spark and Delta write as UTC."""
+    assert isinstance(dtype, pl.Datetime)
+    moment = datetime.datetime.fromisoformat(text)
+    if dtype.time_zone is None:
+        if moment.tzinfo:
+            raise ValueError(text)
+        return moment
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+_READERS: dict[Any, Callable[[str, pl.DataType], Any]] = {
+    pl.String: lambda text, _: text,
+    pl.Int64: _integer,
+    pl.Float64: lambda text, _: float(text),
+    pl.Decimal: _decimal,
+    pl.Boolean: _boolean,
+    pl.Date: lambda text, _: datetime.date.fromisoformat(text),
+    pl.Datetime: _timestamp,
+}

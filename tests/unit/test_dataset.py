@@ -1,0 +1,389 @@
+"""Which objects of a dataset's folder are its files, and with which values of their partition columns."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.engine.query import Query
+from shared.engine.sources import parquet
+from shared.errors import ColumnMismatch, SourceMissing, SourceSchemaMismatch, SourceUnreadable, TableUnsupported
+from shared.lambda_ import aws
+from tests.support import quick_lane
+from tests.unit.lake import BUCKET, Lake
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
+    stored = Lake()
+    for name, value in {"DATA_BUCKET": BUCKET, "DATA_PREFIX": "data", "EXPORTS_BUCKET": "exports"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(aws, "s3", lambda: stored)
+    with quick_lane.closed():
+        yield stored
+
+
+def file(**columns: Any) -> bytes:
+    into = io.BytesIO()
+    pq.write_table(pa.table(columns or {"id": [1], "tenant": ["acme"]}), into)
+    return into.getvalue()
+
+
+def report(*columns: str, **source: Any) -> dict[str, Any]:
+    """A report of columns ``name`` (integers) or ``name:type``; the column ``note`` is optional."""
+    named = [each.partition(":") for each in columns]
+    return {
+        "source": {"type": "parquet", "dataset": "sales"} | source,
+        "tenant": "tenant",
+        "columns": [{"name": name, "type": kind or "integer", "optional": name == "note"} for name, _, kind in named],
+    }
+
+
+def rows(definition: dict[str, Any], tenant: str = "acme") -> list[tuple[Any, ...]]:
+    """The rows of a report as they are read for a tenant."""
+    asked = Query.of(definition, {}, tenant)
+    schema, extents = parquet.plan(asked)
+    text = {name: str(dtype) for name, dtype in schema.items()}
+    return [row for frame in parquet.scan(asked, text, extents) for row in asked.apply(frame).rows()]
+
+
+# ── Names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "name", ["b.PARQUET", "b.parq", "b.pq", "000000_0.snappy", "part-00001.c000", "b", "x=1/_y=2/b"]
+)
+def test_a_file_is_data_whatever_its_ending(lake: Lake, name: str) -> None:
+    lake.put(name, file())
+    assert rows(report("id")) == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.json", "b.orc", "b.parquet.gz", "b"])
+def test_a_file_of_another_format_is_refused_by_name(lake: Lake, name: str) -> None:
+    lake.put("a.parquet", file())
+    lake.put(name, b"id,tenant\n1,acme\n")
+    with pytest.raises(SourceUnreadable, match=f"s3://lake/data/sales/{name} is not readable Parquet"):
+        rows(report("id"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_SUCCESS",
+        ".part-0.parquet.crc",
+        "part-0.parquet.crc",
+        "README.md",
+        "0a1b-manifest.csv",
+        "month=1_$folder$",
+        "a.parquet._COPYING_",
+        "_temporary/0/task_1/a.parquet",
+        ".hive-staging_1/-ext-10000/a.parquet",
+        "_impala_insert_staging/a.parquet",
+        "month=1/.ipynb_checkpoints/a.parquet",
+    ],
+)
+def test_what_writers_leave_behind_is_not_data(lake: Lake, name: str) -> None:
+    lake.put("a.parquet", file())
+    lake.put(name, file())
+    assert rows(report("id")) == [(1,)]
+
+
+def test_a_folder_of_nothing_but_leavings_names_one_of_them(lake: Lake) -> None:
+    lake.put("_temporary/a.parquet", file())
+    with pytest.raises(SourceMissing, match=r"no Parquet file under s3://lake/data/sales/, but .*_temporary/a.parquet"):
+        rows(report("id"))
+
+
+# ── Folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("texts", "declared", "expected"),
+    [
+        (["02139", "10115"], None, ["02139", "10115"]),
+        (["007", "7"], None, ["007", "7"]),
+        (["1", "10", "2"], None, [1, 2, 10]),
+        (["01", "12"], "integer", [1, 12]),
+        (["1", "2"], "string", ["1", "2"]),
+        (["2024-05-01"], "date", [datetime.date(2024, 5, 1)]),
+        (["2024-05-01 12%3A30%3A00"], "timestamp", [datetime.datetime(2024, 5, 1, 12, 30)]),
+        (["true", "false"], "boolean", [False, True]),
+        (["1.50"], "decimal(6,2)", [decimal.Decimal("1.50")]),
+        (["1.5"], "number", [1.5]),
+        (["__HIVE_DEFAULT_PARTITION__", "3"], None, [3, None]),
+    ],
+)
+def test_a_folders_value_has_the_declared_type_else_is_an_integer_only_if_plain(
+    lake: Lake, texts: list[str], declared: str | None, expected: list[Any]
+) -> None:
+    for text in texts:
+        lake.put(f"k={text}/a.parquet", file())
+    source = {"columns": {"k": declared}} if declared else {}
+    kinds = {str: "string", int: "integer", datetime.date: "date", datetime.datetime: "timestamp", bool: "boolean"}
+    kind = (kinds | {decimal.Decimal: "decimal", float: "number"})[type(expected[0])]
+    assert [row[0] for row in rows(report(f"k:{kind}", **source))] == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [("integer", "x"), ("date", "2024-13-01"), ("boolean", "1"), ("decimal(4,2)", "1.005"), ("time", "12:00:00")],
+)
+def test_a_folder_that_is_no_value_of_the_declared_type_is_named(lake: Lake, declared: str, text: str) -> None:
+    lake.put(f"k={text}/a.parquet", file())
+    with pytest.raises(ColumnMismatch, match=rf"column k is declared {declared[:4]}.*k={text}/a.parquet has k={text};"):
+        rows(report("k", columns={"k": declared}))
+
+
+def test_folders_above_the_dataset_are_no_columns(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PREFIX", "id=7/data")
+    lake.objects["id=7/data/sales/a.parquet"] = file()
+    assert rows(report("id")) == [(1,)]
+
+
+# ── Table formats ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("metadata/v2.metadata.json", "s3://lake/data/sales/ is an Iceberg table"),
+        ("orders/metadata/00001-a.metadata.json", "s3://lake/data/sales/orders is an Iceberg table"),
+        (".hoodie/hoodie.properties", "s3://lake/data/sales/ is a Hudi table"),
+        ("orders/_delta_log/00000000000000000000.json", "s3://lake/data/sales/orders is a Delta table within"),
+    ],
+)
+def test_a_table_that_keeps_old_rows_is_refused_with_the_way_out(lake: Lake, marker: str, said: str) -> None:
+    lake.put("a.parquet", file())
+    lake.put(marker, b"{}")
+    with pytest.raises(TableUnsupported, match=f"{said}.* source.dataset"):
+        rows(report("id"))
+
+
+# ── Delta ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
+
+
+def metadata(*partitioned: str, **configuration: str) -> dict[str, Any]:
+    types = {"id": "long", "tenant": "string", "day": "date", "zip": "string", "month": "integer"}
+    fields = [{"name": name, "type": kind, "nullable": True, "metadata": {}} for name, kind in types.items()]
+    schema = json.dumps({"type": "struct", "fields": fields})
+    said = {"schemaString": schema, "partitionColumns": list(partitioned), "configuration": configuration}
+    return {"metaData": {"id": "t", "format": {"provider": "parquet"}} | said}
+
+
+def add(path: str, **values: str | None) -> dict[str, Any]:
+    return {"add": {"path": path, "partitionValues": values, "size": 1, "modificationTime": 1, "dataChange": True}}
+
+
+def remove(path: str) -> dict[str, Any]:
+    return {"remove": {"path": path, "deletionTimestamp": 1, "dataChange": True}}
+
+
+def commit(lake: Lake, version: int, *actions: dict[str, Any]) -> None:
+    lake.put(f"_delta_log/{version:020d}.json", "\n".join(map(json.dumps, actions)).encode())
+
+
+def checkpoint(lake: Lake, version: int, *actions: dict[str, Any], piece: str = "") -> None:
+    """As Spark writes it: a column for each kind of action, maps as Parquet has them."""
+    text = pa.string()
+    types = {
+        "add": pa.struct([("path", text), ("partitionValues", pa.map_(text, text)), ("size", pa.int64())]),
+        "remove": pa.struct([("path", text)]),
+        "metaData": pa.struct(
+            [("schemaString", text), ("partitionColumns", pa.list_(text)), ("configuration", pa.map_(text, text))]
+        ),
+        "protocol": pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())]),
+    }
+    lists = {"partitionValues", "configuration"}
+
+    def held(kind: str, action: dict[str, Any]) -> Any:
+        fields = {field.name for field in types[kind]}
+        return kind in action and {
+            name: list(value.items()) if name in lists else value
+            for name, value in action[kind].items()
+            if name in fields
+        }
+
+    arrays = {kind: pa.array([held(kind, action) or None for action in actions], type=types[kind]) for kind in types}
+    lake.put(f"_delta_log/{version:020d}.checkpoint{piece}.parquet", file(**arrays))
+
+
+def test_a_delta_table_is_read_as_of_its_last_version(lake: Lake) -> None:
+    for path, numbers in {"a.parquet": [1, 2], "b.parquet": [1, 3], "c.parquet": [9]}.items():
+        lake.put(path, file(id=numbers, tenant=["acme"] * len(numbers)))
+    commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"))
+    commit(lake, 1, remove("a.parquet"), add("b.parquet"), {"commitInfo": {"operation": "UPDATE"}})
+    assert rows(report("id")) == [(1,), (3,)]
+
+
+def test_a_delta_tables_partitions_are_those_of_its_log(lake: Lake) -> None:
+    lake.put("Xy/zip=1%2F2/a.parquet", file())
+    lake.put("b.parquet", file(id=[2], tenant=["acme"]))
+    values = {"day": "2024-05-01", "zip": "02139", "month": "7"}
+    commit(lake, 0, PROTOCOL, metadata(*values), add("Xy/zip=1%252F2/a.parquet", **values))
+    commit(lake, 1, add("b.parquet", day="", zip=None, month="8"))
+    found = rows(report("id", "day:date", "zip:string", "month"))
+    assert found == [(1, datetime.date(2024, 5, 1), "02139", 7), (2, None, None, 8)]
+
+
+def test_a_delta_table_goes_on_from_its_last_whole_checkpoint(lake: Lake) -> None:
+    for path, number in {"a.parquet": 1, "b.parquet": 2, "c.parquet": 3}.items():
+        lake.put(path, file(id=[number], tenant=["acme"]))
+    # The log before version 10 was cleaned up; the checkpoint of version 11 lacks a piece.
+    checkpoint(lake, 10, PROTOCOL, metadata("zip"), add("a.parquet", zip="007"), piece=".0000000001.0000000002")
+    checkpoint(lake, 10, add("b.parquet", zip=None), remove("c.parquet"), piece=".0000000002.0000000002")
+    checkpoint(lake, 11, add("c.parquet", zip="1"), piece=".0000000001.0000000002")
+    commit(lake, 11, remove("b.parquet"), add("c.parquet", zip="1"))
+    assert rows(report("id", "zip:string")) == [(1, "007"), (3, "1")]
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        ([{"protocol": {"minReaderVersion": 2}}], "takes reader version 2"),
+        (
+            [{"protocol": {"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]}}],
+            r"takes reader version 3 \(deletionVectors\)",
+        ),
+        ([metadata(**{"delta.columnMapping.mode": "name"})], "has column mapping"),
+        ([{"add": add("a.parquet")["add"] | {"deletionVector": {"storageType": "u"}}}], "has deletion vectors"),
+        ([add("s3://elsewhere/a.parquet")], "refers to files of another folder, as a shallow clone does"),
+        ([add("/elsewhere/a.parquet")], "refers to files of another folder, as a shallow clone does"),
+    ],
+)
+def test_a_delta_table_of_a_later_kind_is_refused_with_the_way_out(
+    lake: Lake, actions: list[dict[str, Any]], said: str
+) -> None:
+    lake.put("a.parquet", file())
+    commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"))
+    commit(lake, 1, *actions)
+    with pytest.raises(TableUnsupported, match=f"the Delta table s3://lake/data/sales/ {said}; only reader version 1"):
+        rows(report("id"))
+
+
+def test_a_delta_log_that_is_not_whole_is_no_log(lake: Lake) -> None:
+    lake.put("a.parquet", file())
+    commit(lake, 0, add("a.parquet"))
+    with pytest.raises(SourceUnreadable, match="names no protocol or no schema"):
+        rows(report("id"))
+    commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"), add("gone.parquet"))
+    with pytest.raises(SourceUnreadable, match=r"version 0 names gone.parquet, which is not there"):
+        rows(report("id"))
+    commit(lake, 2, remove("gone.parquet"))
+    with pytest.raises(SourceUnreadable, match="its log lacks version 1"):
+        rows(report("id"))
+    lake.put("_delta_log/00000000000000000001.json", b"not a log")
+    with pytest.raises(SourceUnreadable, match=r"00000000000000000001.json is no log of a Delta table"):
+        rows(report("id"))
+
+
+def test_an_empty_delta_table_says_so(lake: Lake) -> None:
+    lake.put("a.parquet", file())
+    commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"))
+    commit(lake, 1, remove("a.parquet"))
+    with pytest.raises(SourceMissing, match="has no rows in version 1"):
+        rows(report("id"))
+
+
+# ── Files that differ ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (pa.array([1], pa.int32()), pa.array([2], pa.int64()), pl.Int64),
+        (pa.array([1], pa.uint8()), pa.array([2], pa.int16()), pl.Int64),
+        (pa.array(["x"]).dictionary_encode(), pa.array(["y"]), pl.String),
+        (
+            pa.array([decimal.Decimal("1.10")], pa.decimal128(10, 2)),
+            pa.array([decimal.Decimal("2.20")], pa.decimal128(12, 2)),
+            pl.Decimal(12, 2),
+        ),
+        (pa.array([1], pa.timestamp("ms")), pa.array([1], pa.timestamp("us")), pl.Datetime("us")),
+        (pa.array(["x"]), pa.nulls(1), pl.String),
+        (pa.nulls(1), pa.array([[1]]), pl.List(pl.Int64)),
+        (pa.array(["x"]), pa.array([], pa.float64()), pl.String),
+    ],
+)
+def test_files_that_differ_harmlessly_are_read_together(lake: Lake, one: Any, other: Any, expected: Any) -> None:
+    for first, second in ((one, other), (other, one)):
+        for path, values in {"a.parquet": first, "b.parquet": second}.items():
+            lake.put(path, file(v=values, tenant=pa.array(["acme"] * len(values), pa.string())))
+        kinds = {
+            pl.Int64: "integer",
+            pl.String: "string",
+            pl.Decimal: "decimal",
+            pl.Datetime: "timestamp",
+            pl.List: "json",
+        }
+        shown = report(f"v:{kinds[expected.base_type()]}")
+        schema, _ = parquet.plan(Query.of(shown, {}, "nobody"))
+        assert schema["v"] == expected
+        assert [row[0] for row in rows(shown)] == [*first.to_pylist(), *second.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array([1]), pa.array(["x"])),
+        (pa.array([1]), pa.array([1.5])),
+        (pa.array([1], pa.timestamp("us")), pa.array([1], pa.timestamp("us", "UTC"))),
+        (pa.array([decimal.Decimal("1.1")]), pa.array([decimal.Decimal("1.11")])),
+    ],
+)
+def test_files_that_differ_in_meaning_are_named(lake: Lake, one: Any, other: Any) -> None:
+    lake.put("a.parquet", file(v=one, tenant=["acme"]))
+    lake.put("b.parquet", file(v=other, tenant=["acme"]))
+    with pytest.raises(
+        SourceSchemaMismatch, match=r"column v is .* in s3://lake/data/sales/b.parquet, .* in .*a.parquet"
+    ):
+        rows(report("v"))
+
+
+def test_a_column_that_is_optional_is_null_where_a_file_lacks_it(lake: Lake) -> None:
+    lake.put("a.parquet", file(id=[1], tenant=["acme"]))
+    lake.put("b.parquet", file(id=[2], tenant=["acme"], note=["x"]))
+    assert rows(report("id", "note:string")) == [(1, None), (2, "x")]
+    assert rows(report("note:string")) == [(None,), ("x",)]
+
+
+def test_a_column_that_no_file_has_is_null_if_it_is_optional(lake: Lake) -> None:
+    lake.put("a.parquet", file())
+    assert rows(report("id", "note:string", columns={"note": "string"})) == [(1, None)]
+    with pytest.raises(ColumnMismatch, match="the source has no column price"):
+        rows(report("price"))
+
+
+# ── Tenants ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tenants(tenant: Any, whose: str, **columns: Any) -> list[tuple[Any, ...]]:
+    return rows(report("id") | {"tenant": tenant}, whose)
+
+
+def test_a_tenant_may_be_an_integer(lake: Lake) -> None:
+    lake.put("a.parquet", file(id=[1, 2, 3], customer=pa.array([7, 70, None], pa.int32())))
+    assert tenants("customer", "7") == [(1,)]
+    assert tenants("customer", "70") == [(2,)]
+    for nobody in ("007", "7.0", "+7", "acme", "99999999999999999999999"):
+        assert tenants("customer", nobody) == []
+
+
+def test_a_tenants_column_may_have_any_name(lake: Lake) -> None:
+    lake.put("a.parquet", file(**{"id": [1, 2], "Kunde-Nr. 1": ["acme", "other"]}))
+    assert tenants("Kunde-Nr. 1", "acme") == [(1,)]
+
+
+def test_a_tenant_may_be_an_expression(lake: Lake) -> None:
+    lake.put("a.parquet", file(id=[1, 2, 3], owner=["acme/eu", "other/eu", None]))
+    assert tenants({"expression": "SPLIT_PART(owner, '/', 1)"}, "acme") == [(1,)]

@@ -1,0 +1,97 @@
+"""Dates, times and timestamps at the ends of their ranges: exact, or refused with the column's name."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.engine.query import Query
+from shared.errors import ValueOutOfRange
+
+GREATEST = 2**63 - 1
+
+
+def query(**parameters: Any) -> Query:
+    rule = {"column": "v", "operator": ">="}
+    definition = {
+        "source": {"type": "parquet", "dataset": "sales"},
+        "tenant": "tenant",
+        "parameters": {"from": {"type": "date", "filter": rule}},
+        "columns": [{"name": "v", "type": "timestamp"}],
+    }
+    return Query.of(definition, parameters, "acme")
+
+
+def int96(moments: list[datetime.datetime]) -> pl.DataFrame:
+    """Timestamps as Spark, Impala and SQL Server store them, read by the engine."""
+    into = io.BytesIO()
+    table = pa.table({"v": pa.array(moments, pa.timestamp("us")), "tenant": ["acme"] * len(moments)})
+    pq.write_table(table, into, use_deprecated_int96_timestamps=True, store_schema=False)
+    return pl.read_parquet(into.getvalue())
+
+
+def test_the_engine_reads_int96_exactly_or_as_the_greatest_nanosecond_and_never_wraps() -> None:
+    days = [(1, 1, 0), (4, 11, 23), (4, 12, 0), (9, 20, 0), (9, 22, 0), (12, 31, 23)]
+    moments = [datetime.datetime(year, *day) for year in range(1, 10_000) for day in days]
+    epoch = datetime.datetime(1970, 1, 1)
+    exact = [(moment - epoch) // datetime.timedelta(microseconds=1) * 1000 for moment in moments]
+    expected = [each if -(2**63) <= each <= GREATEST else GREATEST for each in exact]
+    assert int96(moments)["v"].to_physical().to_list() == expected
+
+
+@pytest.mark.parametrize("year", [1, 1600, 1676, 2263, 9999])
+@pytest.mark.parametrize("parameters", [{}, {"from": "2300-01-01"}, {"from": "1500-01-01"}])
+def test_a_timestamp_that_int96_reading_would_change_is_refused(year: int, parameters: dict[str, Any]) -> None:
+    rows = int96([datetime.datetime(2024, 1, 1), datetime.datetime(year, 6, 1)])
+    with pytest.raises(ValueOutOfRange, match="column v holds a timestamp outside of 1677-09-21 to 2262-04-11"):
+        query(**parameters).apply(rows)
+
+
+def test_the_rows_of_another_tenant_are_no_matter() -> None:
+    rows = int96([datetime.datetime(2024, 1, 1), datetime.datetime(9999, 6, 1)])
+    assert query().apply(rows.with_columns(tenant=pl.Series(["acme", "other"]))).height == 1
+
+
+def by_duckdb(sql: str) -> pl.DataFrame:
+    return pl.DataFrame(duckdb.sql(f"SELECT {sql} AS v, 'acme' AS tenant").arrow())
+
+
+@pytest.mark.parametrize("moment", ["infinity", "-infinity"])
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("'{}'::DATE", "date"),
+        ("'{}'::TIMESTAMP", "timestamp"),
+        ("'{}'::TIMESTAMPTZ", "timestamp"),
+        ("['{}'::DATE]", "json"),
+        ("{{'from': '{}'::TIMESTAMP}}", "json"),
+    ],
+)
+def test_infinity_is_refused_wherever_it_stands(sql: str, kind: str, moment: str) -> None:
+    asked = Query.of(
+        {"source": {"dataset": "sales"}, "tenant": "tenant", "columns": [{"name": "v", "type": kind}]}, {}, "acme"
+    )
+    with pytest.raises(
+        ValueOutOfRange, match=r"column v holds a (date|timestamp) beyond the calendar, such as infinity"
+    ):
+        asked.apply(by_duckdb(sql.format(moment)))
+
+
+@pytest.mark.parametrize("day", [-96_464_927, 95_025_871])
+@pytest.mark.parametrize("unit", ["d", "ms", "us"])
+def test_the_first_and_the_last_day_that_are_allowed_can_be_written(day: int, unit: str) -> None:
+    dates = pl.Series("v", [day], dtype=pl.Int64).cast(pl.Int32).cast(pl.Date)
+    column = dates if unit == "d" else dates.cast(pl.Datetime(unit))  # type: ignore[arg-type]
+    rows = pl.DataFrame({"v": column, "tenant": ["acme"]})
+    shown = query().apply(rows)["v"].dt.strftime("%Y-%m-%d").item()
+    assert shown == ("-262142-01-01" if day < 0 else "+262141-12-31")
+    one_more = pl.DataFrame({"v": column.dt.offset_by("-1d" if day < 0 else "1d"), "tenant": ["acme"]})
+    with pytest.raises(ValueOutOfRange):
+        query().apply(one_more)
