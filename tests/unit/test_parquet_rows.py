@@ -334,3 +334,20 @@ def test_lists_in_pages_that_do_not_say_their_rows_are_read_too(lake: Lake) -> N
     key = lake.put("lists.parquet", file.getvalue())
     with limits(BATCH_ROWS=50):
         assert scan(query("l"), [extent(lake, key, 123, 300)])["l"].to_list() == values[123:423]
+
+
+@pytest.mark.parametrize("offset", [0, 100])  # all of the row group, or by page
+def test_a_page_without_the_bytes_of_its_checksum_is_refused(lake: Lake, offset: int) -> None:
+    numbers, into = list(range(1000, 3000)), io.BytesIO()
+    table = pa.table({"n": numbers, "tenant": ["acme"] * len(numbers)})
+    pq.write_table(
+        table, into, write_page_checksum=True, data_page_size=1024, use_dictionary=False, compression="none"
+    )
+    content = bytearray(into.getvalue())
+    key = lake.put("a.parquet", bytes(content))
+    rows = len(numbers) - offset
+    assert scan(query("n"), [extent(lake, key, offset, rows)]).height == rows
+    content[content.index((2000).to_bytes(8, "little"))] ^= 1
+    lake.put("a.parquet", bytes(content))
+    with pytest.raises(SourceUnreadable, match="a page of column n does not have the bytes of its checksum"):
+        scan(query("n"), [extent(lake, key, offset, rows)])

@@ -8,6 +8,7 @@ show row groups, statistics or pages.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -228,6 +229,26 @@ def values(read: Read, page: Page) -> int:
     try:
         header, _ = _page_header(read, page.start, page.end)
         return _number((header.get(5) or header[8])[1])
+    except _DAMAGE as error:
+        raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
+
+
+def require_intact(pages: bytes, column: str) -> None:
+    """That pages which have a checksum (``crc`` of PageHeader) have its bytes; many writers leave it out.
+
+    Args:
+        pages: whole ones, with their headers.
+
+    Raises:
+        ValueError: one has not, or there is no page there.
+    """
+    at, view = 0, memoryview(pages)
+    try:
+        while at < len(pages):
+            header, length = _page_header(lambda low, high: pages[low:high], at, len(pages))
+            begin, at = at + length, at + length + _number(header[3])
+            if 4 in header and zlib.crc32(view[begin:at]) != header[4] & 0xFFFFFFFF:
+                raise ValueError(f"a page of column {column} does not have the bytes of its checksum")
     except _DAMAGE as error:
         raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
 

@@ -177,9 +177,9 @@ class _Local:
             first, chosen = overlapping(pages, low, high)
             position = next(at for at, chunk in enumerate(run.group.chunks) if chunk.column == name)
             data = [page for page in chosen if page.rows]
-            dictionary = [self._read(page.start, page.end) for page in chosen if not page.rows]
+            dictionary = [self._intact(page.start, page.end, name) for page in chosen if not page.rows]
             given = Pages(
-                [*dictionary, *(self._read(page.start, page.end) for page in data)],
+                [*dictionary, *(self._intact(page.start, page.end, name) for page in data)],
                 sum(parquet_footer.values(self._read, page) for page in data),
                 sum(map(len, dictionary)),
             )
@@ -202,10 +202,18 @@ class _Local:
 
     def _whole(self, group: RowGroup, columns: list[str]) -> dict[int, Pages]:
         return {
-            position: Pages([self._read(chunk.start, chunk.end)], chunk.metadata[5], chunk.metadata[9] - chunk.start)
+            position: Pages(
+                [self._intact(chunk.start, chunk.end, chunk.column)], chunk.metadata[5], chunk.metadata[9] - chunk.start
+            )
             for position, chunk in enumerate(group.chunks)
             if chunk.column in columns
         }
+
+    def _intact(self, start: int, end: int, column: str) -> bytes:
+        """Pages that were fetched, none of them damaged as far as its checksum tells."""
+        pages = self._read(start, end)
+        parquet_footer.require_intact(pages, column)
+        return pages
 
 
 def overlapping(pages: list[Page], low: int, high: int) -> tuple[int, list[Page]]:
