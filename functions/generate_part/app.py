@@ -79,6 +79,8 @@ def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
             writer.write(output)
             rows_read += rows.height
             rows_written += output.height
+    if not rows_read:  # a file without rows has the columns that one with rows has
+        writer.write(query.apply(query.nothing(plan["schema"])))
     if rows_read != part["rows"]:
         raise RowsMissing(f"part {part['part']} read {rows_read} rows; {part['rows']} were planned")
     return _Made(rows_read, rows_written, fetched["bytes"], writer.close())

@@ -291,12 +291,12 @@ BAD: dict[str, tuple[Change, str]] = {
     "a column without a type": (
         without("columns", 0, "type"),
         "/columns/0/type: is missing, allowed: one of "
-        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "json"',
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "binary", "json"',
     ),
     "a column of an unknown type": (
         at("columns", 1, "type", value="money"),
         '/columns/1/type: "money" is not allowed, allowed: one of '
-        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "json"',
+        '"string", "integer", "number", "decimal", "boolean", "date", "time", "timestamp", "binary", "json"',
     ),
     "a column that is there twice": (
         at("columns", 1, "name", value="day"),

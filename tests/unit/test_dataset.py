@@ -16,7 +16,14 @@ import pytest
 
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from shared.errors import ColumnMismatch, SourceMissing, SourceSchemaMismatch, SourceUnreadable, TableUnsupported
+from shared.errors import (
+    ColumnMismatch,
+    SourceMissing,
+    SourceSchemaMismatch,
+    SourceUnreadable,
+    TableUnsupported,
+    ValueOutOfRange,
+)
 from shared.lambda_ import aws
 from tests.support import quick_lane
 from tests.unit.lake import BUCKET, Lake
@@ -387,3 +394,30 @@ def test_a_tenants_column_may_have_any_name(lake: Lake) -> None:
 def test_a_tenant_may_be_an_expression(lake: Lake) -> None:
     lake.put("a.parquet", file(id=[1, 2, 3], owner=["acme/eu", "other/eu", None]))
     assert tenants({"expression": "SPLIT_PART(owner, '/', 1)"}, "acme") == [(1,)]
+
+
+# ── Times of day ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+DAY = 86_400_000_000
+
+
+@pytest.mark.parametrize("kind", [pa.time32("ms"), pa.time64("us"), pa.time64("ns")])
+def test_a_time_of_day_is_exact_to_its_last_moment(lake: Lake, kind: pa.DataType) -> None:
+    unit = {"ms": 1_000, "us": 1, "ns": 1}[kind.unit]
+    moments = [0, DAY - unit, None]
+    values = pa.array(moments, pa.time64("us")).cast(kind)
+    lake.put("a.parquet", file(v=values, tenant=["acme"] * 3))
+    assert [row[0] for row in rows(report("v:time"))] == [*values.to_pylist()]
+    lake.put("a.parquet", file(v=pa.array([values.to_pylist(), None, []], pa.list_(kind)), tenant=["acme"] * 3))
+    assert [row[0] for row in rows(report("v:json"))] == [values.to_pylist(), None, []]
+
+
+@pytest.mark.parametrize("moment", [DAY, -1, 91_800_000_000])
+def test_a_time_that_no_clock_shows_is_refused_and_never_null(lake: Lake, moment: int) -> None:
+    for shown, values in {"v:time": [1, moment], "v:json": [[1], [moment]]}.items():
+        type_ = pa.time64("us") if shown == "v:time" else pa.list_(pa.time64("us"))
+        lake.put("a.parquet", file(v=pa.array(values, type_), tenant=["acme"] * 2))
+        with pytest.raises(
+            ValueOutOfRange, match="column v holds a time of day that is negative or not before 24:00:00"
+        ):
+            rows(report(shown))

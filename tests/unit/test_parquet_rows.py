@@ -340,9 +340,7 @@ def test_lists_in_pages_that_do_not_say_their_rows_are_read_too(lake: Lake) -> N
 def test_a_page_without_the_bytes_of_its_checksum_is_refused(lake: Lake, offset: int) -> None:
     numbers, into = list(range(1000, 3000)), io.BytesIO()
     table = pa.table({"n": numbers, "tenant": ["acme"] * len(numbers)})
-    pq.write_table(
-        table, into, write_page_checksum=True, data_page_size=1024, use_dictionary=False, compression="none"
-    )
+    pq.write_table(table, into, write_page_checksum=True, data_page_size=1024, use_dictionary=False, compression="none")
     content = bytearray(into.getvalue())
     key = lake.put("a.parquet", bytes(content))
     rows = len(numbers) - offset

@@ -18,7 +18,8 @@ FITTING: dict[str, list[pl.DataType]] = {
     "timestamp": [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")],
     "timestamp(UTC)": [pl.Datetime("us", "UTC")],
     "timestamp(Europe/Paris)": [pl.Datetime("ms", "Europe/Paris")],
-    "json": [pl.List(pl.String), pl.Array(pl.Int64, 2), pl.Struct({"a": pl.Date})],
+    "binary": [pl.Binary()],
+    "json": [pl.List(pl.String), pl.Array(pl.Int64, 2), pl.Struct({"a": pl.Date}), pl.Map(pl.String, pl.Int64)],
 }
 
 
@@ -33,15 +34,33 @@ def test_a_type_fits_its_own_and_no_other(declared: str, of: str) -> None:
 
 
 @pytest.mark.parametrize("declared", FITTING)
+def test_a_column_of_nothing_but_nulls_fits_any_type(declared: str) -> None:
+    assert column_types.faults({"c": declared}, pl.Schema({"c": pl.Null()})) == []
+
+
+@pytest.mark.parametrize("declared", FITTING)
 def test_a_type_is_named_in_a_definitions_words(declared: str) -> None:
     assert column_types.word(FITTING[declared][0]) == declared
-    assert column_types.word(pl.Binary()) == "Binary"
+    assert column_types.word(pl.Duration("us")) == "Duration(time_unit='us')"
 
 
 @pytest.mark.parametrize("declared", FITTING)
 def test_the_schema_that_is_declared_fits_its_declaration(declared: str) -> None:
     schema = column_types.schema({"c": declared})
     assert column_types.faults({"c": declared}, schema) == []
+
+
+@pytest.mark.parametrize("dtype", [*(fitting[-1] for name, fitting in FITTING.items() if name != "string"), pl.Null()])
+def test_a_type_is_read_from_the_text_that_a_plan_holds(dtype: pl.DataType) -> None:
+    nested = pl.List(pl.Struct({"a 'b\"": dtype, "m": pl.Map(pl.String, dtype)}))
+    assert column_types.parsed(str(dtype)) == dtype
+    assert column_types.parsed(str(nested)) == nested
+
+
+@pytest.mark.parametrize("text", ["", "Nothing", "read_parquet", "Int64(", "print(1)", "__import__('os')", "1"])
+def test_what_is_no_type_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no type of polars"):
+        column_types.parsed(text)
 
 
 def test_a_time_zone_that_is_none_is_refused_by_name() -> None:

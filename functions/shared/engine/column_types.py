@@ -8,7 +8,10 @@
 | ``decimal(12,2)`` | Decimal(12, 2) | a decimal of so many digits behind the point |
 | ``boolean``, ``date``, ``time`` | Boolean, Date, Time | the same |
 | ``timestamp``, ``timestamp(UTC)`` | Datetime | a timestamp of any precision, without or with this time zone |
-| ``json`` | an empty struct | any list or struct |
+| ``binary`` | Binary | binary |
+| ``json`` | an empty struct | any list, struct or map |
+
+A column of nothing but nulls fits every type.
 """
 
 from __future__ import annotations
@@ -31,8 +34,31 @@ _PLAIN: dict[str, tuple[pl.DataType, Callable[[pl.DataType], bool]]] = {
     "boolean": (pl.Boolean(), lambda t: t == pl.Boolean),
     "date": (pl.Date(), lambda t: t == pl.Date),
     "time": (pl.Time(), lambda t: t == pl.Time),
-    "json": (pl.Struct([]), lambda t: t in (pl.List, pl.Array, pl.Struct)),
+    "binary": (pl.Binary(), lambda t: t == pl.Binary),
+    "json": (pl.Struct([]), lambda t: t in (pl.List, pl.Array, pl.Struct, pl.Map)),
 }
+_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+
+
+def wide(dtype: pl.DataType) -> pl.DataType:
+    """Small integers are read as 64 bits: an expression such as ``year * 10000`` would overflow without a word."""
+    return pl.Int64() if dtype in _NARROW else dtype
+
+
+_UNITS = ["ms", "us", "ns"]
+
+
+def common(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    """The type that holds every value of two columns of the same meaning, exactly; None where they have another one."""
+    if one == other or other == pl.Null:
+        return one
+    if one == pl.Null:
+        return other
+    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal) and one.scale == other.scale:
+        return max(one, other, key=lambda each: each.precision or 0)
+    if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime) and one.time_zone == other.time_zone:
+        return max(one, other, key=lambda each: _UNITS.index(each.time_unit))
+    return None
 
 
 def dtype(declared: str) -> pl.DataType:
@@ -92,6 +118,8 @@ def word(found: pl.DataType) -> str:
 
 
 def _fits(declared: str, found: pl.DataType) -> bool:
+    if found == pl.Null:
+        return True
     if declared in _PLAIN:
         return _PLAIN[declared][1](found)
     expected = dtype(declared)
@@ -102,56 +130,27 @@ def _fits(declared: str, found: pl.DataType) -> bool:
     )
 
 
-NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
-_UNITS = ["ms", "us", "ns"]
-
-
-def common(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """The type that holds every value of two columns of the same meaning, exactly; None where they have another one."""
-    if one == other or other == pl.Null:
-        return one
-    if one == pl.Null:
-        return other
-    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal) and one.scale == other.scale:
-        return max(one, other, key=lambda each: each.precision or 0)
-    if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime) and one.time_zone == other.time_zone:
-        return max(one, other, key=lambda each: _UNITS.index(each.time_unit))
-    return None
-
-
-def read_as(found: pl.DataType) -> pl.DataType:
-    """The type that a column of a file is read as.
-
-    Small integers have 64 bits: an expression such as ``year * 10000`` would overflow without a word. Categories are
-    their text.
-    """
-    if found in NARROW:
-        return pl.Int64()
-    return pl.String() if found in (pl.Categorical, pl.Enum) else found
-
-
 def parsed(text: str) -> pl.DataType:
-    """A polars type from its text, as a plan holds it: ``Int64``, ``Decimal(precision=12, scale=2)``.
+    """A type from its text, as a plan holds it: ``str`` of the type.
 
     Raises:
-        ValueError: it is not the text of one.
+        ValueError: it is no such text.
     """
-    return cast(pl.DataType, _built(ast.parse(text, mode="eval").body))
+    try:
+        found = _made(ast.parse(text, mode="eval").body)
+        return cast(pl.DataType, found if isinstance(found, pl.DataType) else found())
+    except (SyntaxError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{text} is no type of polars") from error
 
 
-def _built(node: ast.expr) -> Any:
+def _made(node: ast.expr) -> Any:
     match node:
-        case ast.Name():
-            return _built(ast.Call(node, [], []))
-        case ast.Call(func=ast.Name(id=name)) if isinstance(
-            kind := getattr(pl, name, None), pl.datatypes.DataTypeClass
-        ):
-            named = {str(each.arg): _built(each.value) for each in node.keywords}
-            return kind(*map(_built, node.args), **named)
-        case ast.Dict():
-            return {
-                ast.literal_eval(key): _built(value) for key, value in zip(node.keys, node.values, strict=True) if key
-            }
-        case ast.Constant() | ast.List() | ast.Tuple():
+        case ast.Name(id=name) if isinstance(kind := getattr(pl, name), type) and issubclass(kind, pl.DataType):
+            return kind
+        case ast.Call(func=ast.Name() as kind, args=args, keywords=keywords):
+            named = {each.arg: _made(each.value) for each in keywords if each.arg}
+            return _made(kind)(*map(_made, args), **named)
+        case ast.Dict(keys=keys, values=values):
+            return {_made(key): _made(value) for key, value in zip(keys, values, strict=True) if key}
+        case _:
             return ast.literal_eval(node)
-    raise ValueError(f"{ast.unparse(node)} is no type")

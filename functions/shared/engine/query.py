@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -28,18 +29,22 @@ _OPERATORS: dict[str, Callable[[Any, Any], pl.Expr]] = {
 
 
 def _is_json(dtype: pl.DataType, within: bool = False) -> bool:
-    """Whether it is a list or a struct of values that JSON has, or that the other column types show as text."""
+    """Whether it is a list, struct or map of values that JSON has, or that the other column types show as text."""
     if isinstance(dtype, pl.List | pl.Array):
         return _is_json(cast(pl.DataType, dtype.inner), within=True)
+    if isinstance(dtype, pl.Map):
+        key, value = cast(pl.DataType, dtype.key), cast(pl.DataType, dtype.value)
+        return not key.is_nested() and _is_json(key, within=True) and _is_json(value, within=True)
     if isinstance(dtype, pl.Struct):
         return all(_is_json(cast(pl.DataType, each.dtype), within=True) for each in dtype.fields)
     return within and (dtype.is_numeric() or dtype in _WITHIN_JSON)
 
 
-_WITHIN_JSON = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Time, pl.Datetime)
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_WITHIN_JSON = (*_TEXT, pl.Binary, pl.Boolean, pl.Date, pl.Time, pl.Datetime, pl.Null)
 # Output types of the definition's column types; a clock time may be text HH:MM, because 24:00 is one.
 _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
-    "string": (lambda t: t in (pl.String, pl.Categorical, pl.Enum), "text"),
+    "string": (lambda t: t in _TEXT, "text"),
     "integer": (lambda t: t.is_integer(), "an integer"),
     "number": (lambda t: t.is_float() or t.is_integer(), "a number"),
     "decimal": (lambda t: t.is_decimal(), "a decimal"),
@@ -47,8 +52,25 @@ _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
     "date": (lambda t: t == pl.Date, "a date"),
     "time": (lambda t: t in (pl.String, pl.Time), "a time, or text HH:MM"),
     "timestamp": (lambda t: t == pl.Datetime, "a timestamp"),
-    "json": (_is_json, "a list or a struct, of numbers, text, booleans, dates, times, lists and structs"),
+    "binary": (lambda t: t == pl.Binary, "binary"),
+    "json": (
+        lambda t: t in _TEXT or _is_json(t),
+        "a list, a struct or a map of values of the other types, or text that is JSON",
+    ),
 }
+_NULLS: dict[str, pl.DataType] = {
+    "string": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "decimal": pl.Decimal(38, 9),
+    "boolean": pl.Boolean(),
+    "date": pl.Date(),
+    "time": pl.Time(),
+    "timestamp": pl.Datetime("us", "UTC"),
+    "binary": pl.Binary(),
+    "json": pl.String(),
+}
+"""Types of output columns of which nothing is known but that they are null."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +189,16 @@ class Query:
         tenant, *others = self.filters
         return [replace(tenant, value=int(tenant.value) if _INTEGER.fullmatch(tenant.value) else _NOBODY), *others]
 
+    def nothing(self, schema: dict[str, str]) -> pl.DataFrame:
+        """No rows of the source.
+
+        Args:
+            schema: types of the source's columns, as a plan holds them.
+        """
+        return pl.DataFrame(
+            schema={name: column_types.wide(column_types.parsed(schema[name])) for name in self.needs()}
+        )
+
     def check(self, schema: pl.Schema) -> None:
         """Whether the query fits the source's schema.
 
@@ -234,10 +266,17 @@ class Query:
             for rule in others:
                 kept = kept.filter(rule.predicate())
             # Not select: of constants alone it would give one row.
-            return kept.with_columns(output).select([name for name, _, _ in self.columns]).collect()
+            kept = kept.with_columns(output)
+            output_rows = kept.select([name for name, _, _ in self.columns]).collect()
         except pl.exceptions.PolarsError as error:
             where = self._failing(own)
-            raise ExpressionFailed(f"the expression of {where} fails on the data: {_first_line(error)}") from error
+            raise ExpressionFailed(f"the expression of {where} fails on the data: {first_line(error)}") from error
+        for name, kind, _ in self.columns:
+            if kind == "json" and output_rows.schema[name] in _TEXT:
+                _require_json(output_rows[name])
+        return output_rows.cast(
+            {name: _NULLS[kind] for name, kind, _ in self.columns if output_rows.schema[name] == pl.Null}
+        )
 
     def _failing(self, own: pl.DataFrame) -> str:
         """Name of the first parameter or column whose expression fails on these rows."""
@@ -292,7 +331,10 @@ def _moments(column: pl.Series) -> Iterator[pl.Series]:
     if column.dtype in (pl.Date, pl.Datetime):
         yield column
     elif "Date" in str(column.dtype):
-        if isinstance(column.dtype, pl.Struct):
+        if isinstance(column.dtype, pl.Map):
+            pair = pl.Struct({"key": column.dtype.key, "value": column.dtype.value})
+            yield from _moments(column.cast(pl.List(pair)))
+        elif isinstance(column.dtype, pl.Struct):
             for each in column.struct.fields:
                 yield from _moments(column.struct.field(each))
         else:
@@ -311,8 +353,10 @@ def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -
     try:
         found = empty.select(expression.alias(name)).collect().schema[name]
     except pl.exceptions.PolarsError as error:
-        return f"column {name}: {_first_line(error)}", "an expression of the types that the source has"
-    if fits(found):
+        nulls = [each for each in expression.meta.root_names() if empty.collect_schema()[each] == pl.Null]
+        hint = f"; declare {', '.join(nulls)} in source.columns, for the data has no type for it" if nulls else ""
+        return f"column {name}: {first_line(error)}{hint}", "an expression of the types that the source has"
+    if found == pl.Null or fits(found):
         return "", ""
     return f"column {name} is declared {declared}: {meaning}; the source gives {found}", "the type that it gives"
 
@@ -323,7 +367,7 @@ def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
     fits, meaning = _COMPARED[type(rule.value)]
     try:
         found = empty.select(rule.expression.alias("")).collect_schema()[""]
-        if not fits(found):
+        if found != pl.Null and not fits(found):
             return f"{wrong}: {meaning} is compared with {found}", meaning
         if isinstance(rule.value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
             # A date is its midnight there: "<=" would leave out all but the first moment of the last day.
@@ -333,7 +377,7 @@ def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
             )
         empty.filter(rule.predicate()).collect()
     except pl.exceptions.PolarsError as error:
-        return f"{wrong}: {_first_line(error)}", meaning
+        return f"{wrong}: {first_line(error)}", meaning
     return "", ""
 
 
@@ -360,6 +404,31 @@ def _value(parameter: dict[str, Any], value: Any) -> Any:
     return int(day.strftime("%Y%m%d")) if parameter["filter"].get("value_as") == "yyyymmdd" else day
 
 
-def _first_line(error: Exception) -> str:
+def _require_json(texts: pl.Series) -> None:
+    """Whether each text is JSON (RFC 8259).
+
+    Raises:
+        ExpressionFailed: one is not.
+    """
+    text = texts.cast(pl.String)
+    # The engine is quick, but takes null for no value, and knows no numbers beyond those of a double.
+    doubtful = text.filter(text.is_not_null() & text.to_frame("").select(_PARSED).to_series().is_null())
+    for each in doubtful:
+        try:
+            json.loads(each, parse_int=str, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            detail = f"column {texts.name} is declared json: a text in it is not JSON"
+            raise ExpressionFailed(detail) from None  # the cause would show the text
+
+
+_PARSED = pl.col("").str.json_path_match("$")
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity, which Python would read."""
+    raise ValueError(constant)
+
+
+def first_line(error: BaseException) -> str:
     """What polars says, without the values that it quotes: they are rows, which no log or record may hold."""
-    return str(error).strip().splitlines()[0].split(" values:")[0].split(": [")[0]
+    return str(error).strip().partition("\n")[0].split(" values:")[0].split(": [")[0]

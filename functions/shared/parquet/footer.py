@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from shared.parquet import thrift
+from shared.parquet import arrow, thrift
 from shared.parquet.thrift import BINARY, I32, I64, LIST, STRUCT, Encoded, Reader
 
 MAGIC = b"PAR1"
@@ -22,10 +23,17 @@ TAIL = len(MAGIC) + 4
 """Bytes after the footer: its length (little endian) and the magic."""
 _ENCRYPTED = b"PARE"
 _REPEATED = 2
-_INTERVAL = 21
-INT32, INT64, INT96, BYTE_ARRAY = 1, 2, 3, 6
-"""Physical types of parquet.thrift, as far as they matter here."""
-_DATE, _TIMESTAMP_MILLIS, _TIMESTAMP_MICROS = 6, 9, 10
+# LogicalType and ConvertedType of parquet.thrift.
+STRING, ENUM, DECIMAL, UNKNOWN, JSON, UUID, FLOAT16 = 1, 4, 5, 11, 12, 14, 15
+_LOGICAL = {STRING, 2, 3, ENUM, DECIMAL, 6, 7, 8, 10, UNKNOWN, JSON, 13, UUID, FLOAT16}
+"""Those that can be read."""
+_STRANGE = {16: "a VARIANT", 17: "a GEOMETRY", 18: "a GEOGRAPHY"}
+_UTF8, _ENUM, _DATE, _TIME_MILLIS, _TIME_MICROS, _JSON, _INTERVAL = 0, 4, 6, 7, 8, 19, 21
+_TIME, _TIMESTAMP = 7, 8
+_UNITS = {_DATE: "d", _TIME_MILLIS: "ms", _TIME_MICROS: "us", 9: "ms", 10: "us"}
+"""Of dates, times and timestamps, by ConvertedType."""
+_MAX_DIGITS = 38
+_SCHEMA, _KEY_VALUES = 2, 5
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, struct.error)
 
@@ -34,14 +42,13 @@ _DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, 
 class Chunk:
     """One leaf column of one row group.
 
-    ``path`` are the names down to the leaf, ``metadata`` is its ColumnMetaData, ``raw`` its ColumnChunk as it stands
-    in the footer. It lies from byte ``start`` to ``end`` of the file. ``bounds`` are its lower and upper bound as
-    stored (PLAIN), None where absent. ``offset_index`` is where its OffsetIndex lies, if it has one.
+    ``path`` are the names down to the leaf, ``metadata`` is its ColumnMetaData. It lies from byte ``start`` to ``end``
+    of the file. ``bounds`` are its lower and upper bound as stored (PLAIN), None where absent. ``offset_index`` is
+    where its OffsetIndex lies, if it has one.
     """
 
     path: tuple[str, ...]
     metadata: dict[int, Any]
-    raw: bytes
     start: int
     end: int
     bounds: tuple[bytes | None, bytes | None]
@@ -58,11 +65,6 @@ class Chunk:
         return self.end - self.start
 
     @property
-    def physical_type(self) -> int:
-        """How its values are stored: ``Type`` of parquet.thrift."""
-        return int(self.metadata[1])
-
-    @property
     def uncompressed_bytes(self) -> int:
         """Size before compression; still encoded."""
         return int(self.metadata[6])
@@ -76,30 +78,45 @@ class RowGroup:
     chunks: list[Chunk]
 
 
-class Raw(NamedTuple):
-    """A field of FileMetaData as it stands in the footer: its id, its Thrift type, its bytes."""
+@dataclass(frozen=True)
+class Column:
+    """A column of the schema, with all that is in it.
 
-    field: int
-    kind: int
-    value: bytes
+    ``elements`` are its SchemaElements, depth first. ``raw`` are their bytes, with JSON and ENUM written as the text
+    that they are, and times of day as integers. ``unsupported`` says what the column is, where it can not be read.
+    """
+
+    elements: tuple[dict[int, Any], ...]
+    raw: bytes
+    unsupported: str
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether each row has exactly one value, null or not: it is neither a list nor a struct."""
+        return len(self.elements) == 1 and not is_group(self.elements[0]) and self.elements[0].get(3) != _REPEATED
+
+    @property
+    def leaves(self) -> list[dict[int, Any]]:
+        """The elements that hold values."""
+        return [element for element in self.elements if not is_group(element)]
 
 
 @dataclass(frozen=True)
 class Footer:
-    """FileMetaData: its row groups in the order of the file, and all its other fields as they stand.
-
-    ``flat`` are the columns of which each row has exactly one value, null or not: neither lists nor structs. Of dates
-    (``d``) and timestamps (``ms``, ``us``, ``ns``) it has the unit.
-    """
+    """FileMetaData: its row groups in the order of the file; ``schema`` and ``key_values`` as they stand."""
 
     row_groups: list[RowGroup]
-    flat: dict[str, str]
-    others: list[Raw]
+    schema: bytes
+    key_values: bytes
 
     @property
-    def schema(self) -> tuple[bytes, ...]:
-        """What decides the types of the columns: the schema and the key-value metadata, as they stand."""
-        return tuple(raw.value for raw in self.others if raw.field in (2, 5))
+    def columns(self) -> dict[str, Column]:
+        """The columns by name, in their order."""
+        return _columns(self.schema)
+
+    def arrow_types(self, column: str) -> list[arrow.Type] | None:
+        """What the Arrow schema, which pyarrow and others store as well, says of a column's leaves, if it is there."""
+        return _arrow_types(self.key_values).get(column)
 
 
 class Page(NamedTuple):
@@ -139,22 +156,20 @@ def read(footer: bytes) -> Footer:
     Raises:
         ValueError: the bytes are not a footer, or a column is encrypted, in another file, or of no known type.
     """
-    reader, groups, flat, others = Reader(footer), [], dict[str, str](), []
+    reader, groups, raw = Reader(footer), list[RowGroup](), {_SCHEMA: b"", _KEY_VALUES: b""}
     try:
         for field, kind in reader.fields():
             begin = reader.at
             if field == 4:
                 groups = [_row_group(reader) for _ in reader.elements()]
                 continue
-            value = reader.field(kind)
-            if field == 2:
-                _require_readable(value)
-                flat = dict(_flat(value))
-            if field != 3:
-                others.append(Raw(field, kind, reader.taken(begin)))
+            reader.field(kind)
+            if field in raw:
+                raw[field] = reader.taken(begin)
+        _columns(raw[_SCHEMA])
     except _DAMAGE as error:
         raise ValueError(f"the footer is damaged ({type(error).__name__}: {error})") from error
-    return Footer(groups, flat, others)
+    return Footer(groups, raw[_SCHEMA], raw[_KEY_VALUES])
 
 
 Read = Callable[[int, int], bytes]
@@ -269,29 +284,34 @@ def _page_header(read: Read, at: int, end: int) -> tuple[dict[int, Any], int]:
 class Excerpt:
     """A small Parquet file with some columns of some rows of a large one.
 
-    Columns that are not given stay in the schema, but cannot be read.
+    It has nothing of the large one's footer that says no more than how to read these columns: no other column, no order
+    of rows, no Arrow schema. So what a reader does not know there does not matter.
     """
 
-    def __init__(self, footer: Footer) -> None:
-        self._footer, self._rows = footer, 0
+    def __init__(self, footer: Footer, columns: Collection[str]) -> None:
+        self._columns = [column for name, column in footer.columns.items() if name in columns]
+        self._rows, self._at = 0, len(MAGIC)
         self._body = [MAGIC]
-        self._at = len(MAGIC)
         self._groups: list[bytes] = []
 
     def add(self, group: RowGroup, rows: int, columns: dict[int, Pages]) -> None:
-        """Adds a row group of ``rows`` rows; ``columns`` holds pages of its chunks, by the chunk's position."""
-        chunks = [
-            Encoded(self._chunk(chunk, columns[position]) if position in columns else chunk.raw)
-            for position, chunk in enumerate(group.chunks)
-        ]
+        """Adds a row group of ``rows`` rows.
+
+        Args:
+            columns: the pages of each chunk of the columns, by the chunk's position in the row group.
+        """
+        chunks = [Encoded(self._chunk(group.chunks[position], columns[position])) for position in sorted(columns)]
         self._rows += rows
         self._groups.append(thrift.write({1: (LIST, (STRUCT, chunks)), 2: (I64, 0), 3: (I64, rows)}).data)
 
     def file(self) -> bytes:
         """The file."""
-        fields = {raw.field: (raw.kind, Encoded(raw.value)) for raw in self._footer.others}
+        root = thrift.write({4: (BINARY, b"schema"), 5: (I32, len(self._columns))}).data
+        elements = 1 + sum(len(column.elements) for column in self._columns)
+        schema = thrift.list_header(STRUCT, elements) + root + b"".join(column.raw for column in self._columns)
         groups = [Encoded(group) for group in self._groups]
-        footer = thrift.write(fields | {3: (I64, self._rows), 4: (LIST, (STRUCT, groups))}).data
+        fields = {1: (I32, 1), _SCHEMA: (LIST, Encoded(schema)), 3: (I64, self._rows), 4: (LIST, (STRUCT, groups))}
+        footer = thrift.write(fields).data
         return b"".join([*self._body, footer, struct.pack("<I", len(footer)), MAGIC])
 
     def _chunk(self, chunk: Chunk, given: Pages) -> bytes:
@@ -328,7 +348,6 @@ def _row_group(group: Reader) -> RowGroup:
 
 
 def _chunk(reader: Reader) -> Chunk:
-    begin = reader.at
     column = reader.struct()
     if 8 in column or 9 in column:
         raise ValueError("it has encrypted columns; only files without encryption can be read")
@@ -345,7 +364,6 @@ def _chunk(reader: Reader) -> Chunk:
     return Chunk(
         tuple([name.decode() for name in metadata[3]]),
         metadata,
-        reader.taken(begin),
         start,
         start + metadata[7],
         (_stored(statistics.get(6)), _stored(statistics.get(5))),
@@ -364,28 +382,66 @@ def _number(value: Any) -> int:
     return value
 
 
-def _require_readable(schema: list[dict[int, Any]]) -> None:
-    """A type that polars does not know keeps it from opening the file, whoever needs the column."""
-    for element in schema:
-        if element.get(6) == _INTERVAL:
-            raise ValueError(f"column {element[4].decode()} is an INTERVAL; a number or a text can be read")
+def is_group(element: dict[int, Any]) -> bool:
+    """Whether a SchemaElement holds others, not values."""
+    return bool(element.get(5))
 
 
-def _flat(schema: list[dict[int, Any]]) -> Iterator[tuple[str, str]]:
-    """The columns of a schema, which stands depth first, that are neither lists nor structs, with their unit."""
+@lru_cache(maxsize=64)
+def _columns(schema: bytes) -> dict[str, Column]:
+    """The columns of a schema by name. The files of a dataset mostly share one."""
+    reader = Reader(schema)
+    elements, raws = list[dict[int, Any]](), list[bytes]()
+    for _ in reader.elements():
+        begin = reader.at
+        elements.append(reader.struct())
+        raws.append(_plainer(elements[-1]) or reader.taken(begin))
+    columns: dict[str, Column] = {}
     at = 1
-    while at < len(schema):
-        element = schema[at]
-        if not element.get(5) and element.get(3) != _REPEATED:
-            yield element[4].decode(), _unit(element)
-        at = _after(schema, at)
+    while at < len(elements):
+        end, name = _after(elements, at), elements[at][4].decode()
+        held = tuple(elements[at:end])
+        unsupported = "there twice" if name in columns else next(filter(None, map(_unsupported, held)), "")
+        columns[name] = Column(held, b"".join(raws[at:end]), unsupported)
+        at = end
+    return columns
 
 
-def _unit(element: dict[int, Any]) -> str:
-    """What a date or a timestamp counts: its LogicalType says it, or its older ConvertedType; nothing for others."""
-    if timestamp := element.get(10, {}).get(8):
-        return {1: "ms", 2: "us", 3: "ns"}.get(next(iter(timestamp[2]), 0), "")
-    return {_DATE: "d", _TIMESTAMP_MILLIS: "ms", _TIMESTAMP_MICROS: "us"}.get(element.get(6, -1), "")
+def is_time(element: dict[int, Any]) -> bool:
+    """Whether a SchemaElement is a time of day."""
+    return _TIME in element.get(10, {}) or element.get(6) in (_TIME_MILLIS, _TIME_MICROS)
+
+
+def unit_of(element: dict[int, Any]) -> str:
+    """What a date, a time or a timestamp counts: ``d``, ``ms``, ``us`` or ``ns``; nothing for others."""
+    logical = element.get(10, {})
+    if counted := logical.get(_TIME) or logical.get(_TIMESTAMP):
+        return {1: "ms", 2: "us", 3: "ns"}.get(next(iter(counted[2]), 0), "")
+    return _UNITS.get(element.get(6, -1), "")
+
+
+def _plainer(element: dict[int, Any]) -> bytes:
+    """A text by another name as a text, a time of day as the integer that it is stored as; nothing for all else."""
+    if is_group(element):
+        return b""
+    is_text = element.get(6) in (_ENUM, _JSON) or {ENUM, JSON} & set(element.get(10, {}))
+    if not (is_text or is_time(element)):
+        return b""
+    kept: thrift.Struct = {1: (I32, element[1]), 3: (I32, element[3]), 4: (BINARY, element[4])}
+    as_text: thrift.Struct = {6: (I32, _UTF8), 10: (STRUCT, {STRING: (STRUCT, {})})}
+    return thrift.write(kept | as_text if is_text else kept).data
+
+
+def _unsupported(element: dict[int, Any]) -> str:
+    """What an element is, where it can not be read."""
+    logical = element.get(10)
+    if logical is not None and not (logical and set(logical) <= _LOGICAL):
+        return next((_STRANGE[kind] for kind in logical if kind in _STRANGE), "of a logical type that is not known")
+    if element.get(6) == _INTERVAL:
+        return "an INTERVAL"
+    if element.get(8, 0) > _MAX_DIGITS:
+        return f"a decimal of {element[8]} digits, where {_MAX_DIGITS} can be read"
+    return ""
 
 
 def _after(schema: list[dict[int, Any]], at: int) -> int:
@@ -395,3 +451,15 @@ def _after(schema: list[dict[int, Any]], at: int) -> int:
         open_ones += schema[at].get(5, 0) - 1
         at += 1
     return at
+
+
+@lru_cache(maxsize=64)
+def _arrow_types(key_values: bytes) -> dict[str, list[arrow.Type]]:
+    if not key_values:
+        return {}
+    try:
+        reader = Reader(key_values)
+        stored = {entry[1]: entry.get(2, b"") for entry in (reader.struct() for _ in reader.elements())}
+        return arrow.leaves(stored.get(b"ARROW:schema", b""))
+    except (*_DAMAGE, ValueError):
+        return {}

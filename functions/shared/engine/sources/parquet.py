@@ -8,7 +8,6 @@ The tenant is always text.
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -16,13 +15,14 @@ import polars as pl
 
 from shared.engine import column_types
 from shared.engine.query import Query
-from shared.engine.sources import dataset, partitions
+from shared.engine.sources import dataset, parquet_types, partitions
 from shared.engine.sources.dataset import File
 from shared.engine.sources.parquet_rows import FOOTER_GUESS, quick_footer, require_within, scan, unreadable
+from shared.engine.sources.parquet_types import Bounds
 from shared.errors import ColumnMismatch, RowGroupTooLarge, SourceSchemaMismatch
 from shared.files.work import Extent, ObjectExtent
 from shared.parquet import footer as parquet_footer
-from shared.parquet.footer import BYTE_ARRAY, INT32, INT64, Chunk, Footer, RowGroup
+from shared.parquet.footer import Footer, RowGroup
 
 __all__ = ["plan", "scan"]
 
@@ -35,9 +35,6 @@ _AT_ONCE = 64
 # CompressionCodec of parquet.thrift, but LZO.
 _CODECS = {0: "none", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 5: "LZ4", 6: "ZSTD", 7: "LZ4_RAW"}
 _WRITTEN = "2013-01-31 for a date, 2013-01-31 12:00:00 for a timestamp, true or false, a decimal point in numbers"
-NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "d": 86_400 * 10**9}
-Bounds = tuple[int | str | None, int | str | None]
-"""Lower and upper bound of a column of a row group: integers, days, nanoseconds since 1970, or text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +61,12 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     types = _partition_types(query, files, logged)
     files.sort(key=lambda file: (partitions.order(file.values, types), file.key))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
-    if not candidates:
-        return pl.Schema(), []
-    planned = asyncio.run(_Footers(query).read(candidates))
-    schema = pl.Schema(_together(query, candidates, planned) | types)
+    # Where no file can hold a row, the last one says which columns a file without rows has.
+    planned = asyncio.run(_Footers(query).read(candidates or files[-1:]))
+    schema = pl.Schema(_together(query, candidates or files[-1:], planned) | types)
     query.check(schema)
+    if not candidates:
+        return schema, []
     groups = [group for each in planned for group in each.groups]
     return schema, list(_extents(groups, _prune(query, schema, groups)))
 
@@ -79,7 +77,9 @@ class _Footers:
     def __init__(self, query: Query) -> None:
         self._needs = frozenset(query.needs())
         self._filtered = _filtered(query)
-        self._schemas: dict[tuple[bytes, ...], pl.Schema] = {}
+        self._declared = query.declared
+        self._typed = [*self._needs, *query.declared, *query.bounds]
+        self._schemas: dict[tuple[bytes, bytes], pl.Schema] = {}
 
     async def read(self, files: list[File]) -> list[_Planned]:
         """What is kept of each file."""
@@ -97,40 +97,42 @@ class _Footers:
     def _of(self, file: File, content: bytes) -> _Planned:
         try:
             footer = parquet_footer.read(content)
-            schema = self._schema(footer, content)
-            groups = [
-                self._group(file, group, file.found.size - len(content), footer, schema)
-                for group in footer.row_groups
-                if group.rows
-            ]
+            schema = self._schema(file, footer)
+            end = file.found.size - len(content)
+            groups = [self._group(file, footer, schema, group, end) for group in footer.row_groups if group.rows]
         except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise unreadable(file.key, error) from error
         return _Planned(schema, groups)
 
-    def _schema(self, footer: Footer, content: bytes) -> pl.Schema:
-        """As polars reads it, of a file of nothing but the footer."""
-        known = footer.schema
+    def _schema(self, file: File, footer: Footer) -> pl.Schema:
+        """The columns with their types, as far as the query or its definition speaks of them."""
+        known = footer.schema, footer.key_values
         if known not in self._schemas:
-            length = len(content).to_bytes(4, "little")
-            file = io.BytesIO(parquet_footer.MAGIC + content + length + parquet_footer.MAGIC)
-            self._schemas[known] = pl.Schema(pl.read_parquet_schema(file))
+            names = [name for name in self._typed if name not in file.values]
+            for name in names:
+                if name in footer.columns and (odd := footer.columns[name].unsupported):
+                    raise ColumnMismatch(
+                        f"column {name} of {file.address} is {odd}: leave it out of the report, or write it as text "
+                        "or as another type of docs/formats.md"
+                    )
+            types = parquet_types.columns(footer, names, self._declared)
+            self._schemas[known] = pl.Schema(
+                {name: types[name].dtype if name in types else pl.Unknown() for name in footer.columns}
+            )
         return self._schemas[known]
 
-    def _group(self, file: File, group: RowGroup, end: int, footer: Footer, schema: pl.Schema) -> _Group:
-        size, bounds = 0, {}
+    def _group(self, file: File, footer: Footer, schema: pl.Schema, group: RowGroup, end: int) -> _Group:
+        size, bounds = 0, dict[str, Bounds]()
         for chunk in group.chunks:
             if chunk.column in self._needs:
                 require_within(chunk, end)
                 if chunk.metadata[4] not in _CODECS:
                     codec, allowed = chunk.metadata[4], ", ".join(_CODECS.values())
                     raise ValueError(f"column {chunk.column} is compressed by codec {codec}; allowed are: {allowed}")
+                parquet_types.require_decodable(footer, chunk)
                 size += chunk.bytes
-                if chunk.column in self._filtered and chunk.column in footer.flat:
-                    low, high = (
-                        _bound(stored, chunk, footer.flat[chunk.column], schema[chunk.column])
-                        for stored in chunk.bounds
-                    )
-                    bounds[chunk.column] = (low, high)
+                if chunk.column in self._filtered and len(chunk.path) == 1:
+                    bounds[chunk.column] = parquet_types.bounds(footer, chunk, schema[chunk.column])
         if size > MAX_GROUP_BYTES:
             raise RowGroupTooLarge(
                 f"{file.address} has a row group of {group.rows} rows whose columns for this report are {size} bytes; "
@@ -151,7 +153,7 @@ def _together(query: Query, files: list[File], planned: list[_Planned]) -> pl.Sc
     """
     held = [(file, each) for file, each in zip(files, planned, strict=True) if each.groups] or [(files[0], planned[0])]
     first = held[0][0]
-    together = {name: column_types.read_as(dtype) for name, dtype in held[0][1].schema.items()}
+    together = {name: column_types.wide(dtype) for name, dtype in held[0][1].schema.items()}
     needs = [name for name in query.needs() if name not in first.values]
     for name in query.optional:
         together.setdefault(name, column_types.dtype(query.declared[name]) if name in query.declared else pl.Null())
@@ -159,7 +161,7 @@ def _together(query: Query, files: list[File], planned: list[_Planned]) -> pl.Sc
     for file, schema in examples.values():
         for name in needs:
             known, found = together.get(name), schema.get(name, pl.Null() if name in query.optional else None)
-            common = column_types.common(known, column_types.read_as(found)) if known and found else None
+            common = column_types.common(known, column_types.wide(found)) if known and found else None
             if common:
                 together[name] = common
             elif known or found:
@@ -220,40 +222,14 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
     if dtype == pl.String:
         return pl.Series(name, values, dtype=pl.String)
     if isinstance(dtype, pl.Datetime):
-        # A unit of the column may be coarser than the file's: the bounds stay bounds.
-        unit = NANOSECONDS[dtype.time_unit]
+        # The column's unit may be coarser than a file's: the bounds stay bounds.
+        unit = parquet_types.NANOSECONDS[dtype.time_unit]
         values = [
-            bound if not isinstance(bound, int) else bound // unit if side == 0 else -(-bound // unit)
-            for bound in values
+            None if bound is None else int(bound) // unit if side == 0 else -(-int(bound) // unit) for bound in values
         ]
     elif dtype not in (pl.Int64, pl.Date):
-        values = [None] * len(groups)
-    return pl.Series(name, values, dtype=pl.Int64).cast(dtype if dtype != pl.Null else pl.Int64)
-
-
-def _bound(stored: bytes | None, chunk: Chunk, unit: str, dtype: pl.DataType) -> int | str | None:
-    """A bound as its file means it: an integer, days, nanoseconds or a text; None where its order is not used.
-
-    Floats are left out: their statistics leave NaN out, which polars orders above every number. So are INT96
-    timestamps, whose bounds have no order.
-    """
-    if stored is None:
-        return None
-    if chunk.physical_type == BYTE_ARRAY and dtype == pl.String:
-        return _text(stored)
-    if chunk.physical_type not in (INT32, INT64) or dtype in (pl.UInt64, pl.UInt128, pl.Int128):
-        return None
-    number = int.from_bytes(stored, "little", signed=not dtype.is_unsigned_integer())
-    if dtype == pl.Datetime:
-        return number * NANOSECONDS[unit] if unit in NANOSECONDS else None
-    return number if dtype.is_integer() or (dtype == pl.Date and unit == "d") else None
-
-
-def _text(stored: bytes) -> str | None:
-    try:
-        return stored.decode()
-    except UnicodeDecodeError:  # a bound may be cut within a character
-        return None
+        return pl.Series(name, [None] * len(groups), dtype=pl.Int64)
+    return pl.Series(name, values, dtype=pl.Int64).cast(dtype)
 
 
 def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:

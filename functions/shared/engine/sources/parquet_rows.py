@@ -17,15 +17,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, groupby
 from typing import cast
 
 import polars as pl
 
 from shared.engine import column_types
-from shared.engine.query import Query
-from shared.engine.sources import objects, partitions
-from shared.errors import RowGroupTooLarge, SourceUnreadable
+from shared.engine.query import Query, first_line
+from shared.engine.sources import objects, parquet_types, partitions
+from shared.errors import RowGroupTooLarge, SourceUnreadable, ValueOutOfRange
 from shared.files.work import Extent, ObjectExtent
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Chunk, Excerpt, Footer, Page, Pages, RowGroup
@@ -46,24 +47,23 @@ def scan(
 ) -> Generator[pl.DataFrame, None, None]:
     """The rows of the extents, in order (:class:`.Source`)."""
     needs = query.needs()
-    types = {name: column_types.parsed(dtype) for name, dtype in schema.items() if name in needs}
     count = Counter[str]() if fetched is None else fetched
     objects_of = groupby(cast(list[ObjectExtent], extents), key=lambda extent: (extent["key"], extent["etag"]))
     files = [list(group) for _, group in objects_of]
     with contextlib.ExitStack() as copies, _pool(_REQUESTS) as requests, _pool(_AHEAD_FILES) as ahead:
-        for (extent, *_), local in _ahead(ahead, files, lambda file: _fetch(query, file, requests, copies)):
+        planned = {name: column_types.parsed(text) for name, text in schema.items() if name in needs}
+        fetch = partial(_fetch, query=query, planned=planned, pool=requests, copies=copies)
+        for (extent, *_), local in _ahead(ahead, files, fetch):
             values = _partitions(query, extent)
             added = [
-                partitions.column(name, values.get(name), types[name]) for name in needs if name not in local.columns
+                partitions.column(name, values.get(name), planned.get(name, pl.String()))
+                for name in needs
+                if name not in local.values
             ]
             count["bytes"] += local.fetched
             try:
                 for rows in local.batches():
-                    yield (
-                        rows.cast({name: types[name] for name in local.columns if name in types})
-                        .with_columns(added)
-                        .select(needs)
-                    )
+                    yield rows.with_columns(added).select(needs)
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
                 raise unreadable(extent["key"], error) from error
             local.copy.close()
@@ -71,7 +71,7 @@ def scan(
 
 def unreadable(key: str, error: BaseException) -> SourceUnreadable:
     """What is said of a file that is not what it should be; never a value of it."""
-    message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    message = first_line(error) or type(error).__name__
     return SourceUnreadable(f"{objects.address(key)} is not readable Parquet: {message}")
 
 
@@ -127,15 +127,15 @@ class _Run:
 
 
 class _Local:
-    """What was fetched of a file for some runs of its rows."""
+    """What was fetched of a file for some runs of its rows; ``values`` are its columns as the query has them."""
 
-    def __init__(self, footer: Footer, runs: list[_Run], columns: list[str], copy: _Copy, fetched: int) -> None:
+    def __init__(self, footer: Footer, values: dict[str, pl.Expr], runs: list[_Run], copy: _Copy, fetched: int) -> None:
         self._footer, self._runs, self._read = footer, runs, copy.read
-        self.columns, self.copy, self.fetched = columns, copy, fetched
+        self.values, self.copy, self.fetched = values, copy, fetched
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """The rows of the runs, in order; a row for each even where no column is asked for."""
-        columns = self.columns
+        columns = list(self.values)
         if not columns:
             for run in self._runs:
                 for low in range(run.low, run.high, BATCH_ROWS):
@@ -157,10 +157,10 @@ class _Local:
     def _flush(self, runs: list[_Run], columns: list[str]) -> Iterator[pl.DataFrame]:
         """The rows of whole row groups."""
         if runs:
-            excerpt = Excerpt(self._footer)
+            excerpt = Excerpt(self._footer, columns)
             for run in runs:
                 excerpt.add(run.group, run.group.rows, self._whole(run.group, columns))
-            yield _decode(excerpt, columns, 0, sum(run.group.rows for run in runs))
+            yield _decode(excerpt, self.values, 0, sum(run.group.rows for run in runs))
 
     def _large(self, run: _Run, columns: list[str], step: int) -> Iterator[pl.DataFrame]:
         """A row group in batches. Pages of its columns begin at different rows, so each column is a file of its own."""
@@ -170,7 +170,7 @@ class _Local:
             yield pl.concat([self._column(run, name, pages[name], low, high) for name in columns], how="horizontal")
 
     def _column(self, run: _Run, name: str, pages: list[Page] | None, low: int, high: int) -> pl.DataFrame:
-        excerpt, first = Excerpt(self._footer), 0
+        excerpt, first = Excerpt(self._footer, [name]), 0
         if pages is None:
             excerpt.add(run.group, run.group.rows, self._whole(run.group, [name]))
         else:
@@ -184,7 +184,7 @@ class _Local:
                 sum(map(len, dictionary)),
             )
             excerpt.add(run.group, sum(page.rows for page in data), {position: given})
-        return _decode(excerpt, [name], low - first, high - low)
+        return _decode(excerpt, {name: self.values[name]}, low - first, high - low)
 
     def _pages(self, run: _Run, name: str) -> list[Page] | None:
         """The pages of a column; None where it cannot be read by page: structs, and lists that do not say their rows.
@@ -195,7 +195,7 @@ class _Local:
         if len(chunks) > 1:
             return None
         pages = parquet_footer.indexed_pages(self._read, chunks[0], run.group.rows)
-        pages = pages or parquet_footer.pages(self._read, chunks[0], name in self._footer.flat)
+        pages = pages or parquet_footer.pages(self._read, chunks[0], self._footer.columns[name].is_flat)
         if pages is not None and sum(page.rows for page in pages) != run.group.rows:
             raise ValueError(f"the pages of column {name} do not hold the rows of their row group")
         return pages
@@ -228,11 +228,41 @@ def overlapping(pages: list[Page], low: int, high: int) -> tuple[int, list[Page]
     return first, [page for page, _ in chosen]
 
 
-def _decode(excerpt: Excerpt, columns: list[str], offset: int, rows: int) -> pl.DataFrame:
+def _decode(excerpt: Excerpt, values: dict[str, pl.Expr], offset: int, rows: int) -> pl.DataFrame:
     lazy = pl.scan_parquet(excerpt.file(), hive_partitioning=False, glob=False).slice(offset, rows)
-    found = lazy.select(columns).collect()
+    try:
+        found = lazy.select(values.values()).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        name = _failing(lazy, values)
+        if "`time` failed" in str(error):
+            raise ValueOutOfRange(
+                f"column {name} holds a time of day that is negative or not before 24:00:00; write an integer or text"
+            ) from error
+        raise ValueError(f"column {name}: {first_line(error)}") from error
     if found.height != rows:
         raise ValueError(f"it holds {found.height} rows where its footer says {rows}")
+    return found
+
+
+def _failing(lazy: pl.LazyFrame, values: dict[str, pl.Expr]) -> str:
+    """Name of the first column that can not be read."""
+    for name, value in values.items():
+        try:
+            lazy.select(value).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            return name
+    return ", ".join(values)
+
+
+def _values(
+    footer: Footer, columns: list[str], declared: dict[str, str], planned: dict[str, pl.DataType]
+) -> dict[str, pl.Expr]:
+    """Each column as the query has it, of the type that was planned."""
+    found = {}
+    for name, column in parquet_types.columns(footer, columns, declared).items():
+        wanted = column_types.wide(planned.get(name, column.dtype))
+        value = column.value if column.dtype == wanted else column.value.cast(wanted)
+        found[name] = value.alias(name)
     return found
 
 
@@ -281,10 +311,17 @@ def _partitions(query: Query, extent: ObjectExtent) -> partitions.Values:
     return partitions.of(extent["key"].removeprefix(objects.folder(query.dataset)))
 
 
-def _fetch(query: Query, file: list[ObjectExtent], pool: ThreadPoolExecutor, copies: contextlib.ExitStack) -> _Local:
+def _fetch(
+    file: list[ObjectExtent],
+    query: Query,
+    planned: dict[str, pl.DataType],
+    pool: ThreadPoolExecutor,
+    copies: contextlib.ExitStack,
+) -> _Local:
     """What a file's extents need of its column chunks: all, or their pages where a row group is cut that has an index.
 
     Args:
+        planned: types of the columns, as far as they are known.
         copies: closes what was fetched, whatever happens.
     """
     key = file[0]["key"]
@@ -315,9 +352,10 @@ def _fetch(query: Query, file: list[ObjectExtent], pool: ThreadPoolExecutor, cop
             pages = parquet_footer.indexed_pages(copy.read, chunk, run.group.rows) or []
             wanted += [(page.start, page.end) for page in overlapping(pages, run.low, run.high)[1]]
         fetched += copy.fetch(wanted)
-    except ValueError as error:
+        computed = _values(footer, columns, query.declared, planned)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise unreadable(key, error) from error
-    return _Local(footer, runs, columns, copy, fetched)
+    return _Local(footer, computed, runs, copy, fetched)
 
 
 def require_within(chunk: Chunk, end: int) -> None:

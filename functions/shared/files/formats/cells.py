@@ -2,7 +2,8 @@
 
 Dates are ISO 8601 (``2013-01-31``), times of day ``05:17:00``, timestamps RFC 3339 (section 5.6). JSON is RFC 8259,
 with what its numbers cannot hold, or readers would not keep, as text (RFC 7493, section 2.2; "JSON Mapping" of
-Protocol Buffers): decimals with all their digits, ``NaN``, ``Infinity``, ``-Infinity``.
+Protocol Buffers): decimals with all their digits, ``NaN``, ``Infinity``, ``-Infinity``. Binary is base64 (RFC 4648,
+section 4). A map is an object, whose keys are text, whatever they are in the source (also as in that mapping).
 """
 
 from __future__ import annotations
@@ -44,9 +45,14 @@ def clock(cell: pl.Expr) -> pl.Expr:
     return cell.dt.strftime(_CLOCK)
 
 
+def binary(cell: pl.Expr) -> pl.Expr:
+    """Text of binary."""
+    return cell.bin.encode("base64")
+
+
 def plain(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
-    """The value with the timestamps and times in it as text, wherever they stand."""
-    if not _holds(dtype, pl.Datetime, pl.Time):
+    """The value with the timestamps, times and binaries in it as text, wherever they stand but in a map."""
+    if not _holds(dtype, pl.Datetime, pl.Time, pl.Binary):
         return cell
     if isinstance(dtype, pl.Array):
         return plain(cell.arr.to_list(), pl.List(dtype.inner), zone)
@@ -55,6 +61,8 @@ def plain(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         fields = [plain(cell.struct.field(each.name), _of(each.dtype), zone).alias(each.name) for each in dtype.fields]
         return pl.when(cell.is_not_null()).then(pl.struct(fields))
+    if dtype == pl.Binary:
+        return binary(cell)
     return timestamp(cell, dtype, zone) if dtype == pl.Datetime else clock(cell)
 
 
@@ -66,12 +74,13 @@ def json_text(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
         items = cell.list.eval(json_text(pl.element(), _of(dtype.inner), zone)).list.join(",")
         return _or_null(cell, pl.concat_str(pl.lit("["), items, pl.lit("]")))
     if isinstance(dtype, pl.Struct):
-        pieces: list[pl.Expr] = []
-        for each in dtype.fields:
-            key = json.dumps(each.name, ensure_ascii=False)
-            pieces += [pl.lit(f"{',' if pieces else '{'}{key}:")]
-            pieces += [json_text(cell.struct.field(each.name), _of(each.dtype), zone)]
-        return _or_null(cell, pl.concat_str(*pieces, pl.lit("}")))
+        fields = {each.name: json_text(cell.struct.field(each.name), _of(each.dtype), zone) for each in dtype.fields}
+        return _or_null(cell, json_object(fields))
+    if isinstance(dtype, pl.Map):
+        entries = cell.cast(pl.List(pl.Struct({"key": dtype.key, "value": dtype.value})))
+        key, value = (pl.element().struct.field(name) for name in ("key", "value"))
+        entry = pl.concat_str(_key(key, _of(dtype.key), zone), pl.lit(":"), json_text(value, _of(dtype.value), zone))
+        return _or_null(cell, pl.concat_str(pl.lit("{"), entries.list.eval(entry).list.join(","), pl.lit("}")))
     if dtype.is_float():
         words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell > 0).then(pl.lit("Infinity"))
         return (
@@ -82,14 +91,28 @@ def json_text(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
     return _leaf(plain(cell, dtype, zone))
 
 
-def has_words_for_floats(rows: pl.DataFrame) -> bool:
-    """Whether some float may have to become a word: one that is not finite, or any within a list or a struct."""
-    nested = any(dtype.is_nested() and _holds(dtype, *_FLOATS) for dtype in rows.dtypes)
+def json_object(values: dict[str, pl.Expr]) -> pl.Expr:
+    """A JSON object of values that are JSON."""
+    pieces: list[pl.Expr] = []
+    for name, value in values.items():
+        pieces += [pl.lit(f"{',' if pieces else '{'}{json.dumps(name, ensure_ascii=False)}:"), value]
+    return pl.concat_str(*pieces, pl.lit("}"))
+
+
+def needs_care(rows: pl.DataFrame) -> bool:
+    """Whether the engine's own JSON may not do: for a map, a float that is not finite, or one in a list or struct."""
+    nested = any(dtype.is_nested() and _holds(dtype, *_FLOATS, pl.Map) for dtype in rows.dtypes)
     floats = [name for name, dtype in rows.schema.items() if dtype.is_float()]
     return nested or any(not rows[name].is_finite().all() for name in floats)
 
 
 _FLOATS = (pl.Float32, pl.Float64)
+
+
+def _key(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    """A map's key as the text that JSON demands."""
+    text = json_text(cell, dtype, zone)
+    return pl.when(text.str.starts_with('"')).then(text).otherwise(pl.concat_str(pl.lit('"'), text, pl.lit('"')))
 
 
 def _leaf(cell: pl.Expr) -> pl.Expr:
@@ -103,6 +126,8 @@ def _or_null(cell: pl.Expr, text: pl.Expr) -> pl.Expr:
 
 def _holds(dtype: pl.DataType, *kinds: type[pl.DataType]) -> bool:
     """Whether the type is one of these, or has one within it."""
+    if isinstance(dtype, pl.Map):
+        return pl.Map in kinds or _holds(_of(dtype.key), *kinds) or _holds(_of(dtype.value), *kinds)
     if isinstance(dtype, pl.List | pl.Array):
         return _holds(_of(dtype.inner), *kinds)
     if isinstance(dtype, pl.Struct):

@@ -82,6 +82,8 @@ class _Lines:
             return cells.timestamp(cell, dtype, zone)
         if dtype == pl.Time:
             return cells.clock(cell)
+        if dtype == pl.Binary:
+            return cells.binary(cell)
         if dtype in (pl.String, pl.Categorical, pl.Enum):
             cell = cell.cast(pl.String)
             if self._asked["spreadsheet_safe"]:

@@ -19,7 +19,10 @@ class Writer(Protocol):
     """Makes the fragment of one part."""
 
     def write(self, rows: pl.DataFrame) -> None:
-        """Appends rows, none of them perhaps. Columns are those of the definition, in its order, named by its names."""
+        """Appends rows, none of them perhaps. Columns are those of the definition, in its order, named by its names.
+
+        Called at least once: a part without rows has its columns too.
+        """
 
     def close(self) -> dict[str, Any]:
         """Writes what is left, and says what :meth:`Format.layout` must know of the fragment: JSON, a few kilobytes.

@@ -1,6 +1,7 @@
 """Formats ``jsonl`` and, within gzip, ``jsonl.gz``: JSON Lines, one object (RFC 8259) a line, in UTF-8 without a mark.
 
-Every object has every column, in order; a null is ``null``. What becomes text, and how, says :mod:`.cells`.
+Every object has every column, in order; a null is ``null``. What becomes text, and how, says :mod:`.cells`. JSON that
+is text in the source stays as it is, but for its line breaks: JSON has those between its values alone.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class _Objects:
 
     def __init__(self, columns: list[dict[str, Any]], asked: dict[str, Any], into: IO[bytes]) -> None:
         self._keys = {column["name"]: column[asked["header_style"]] for column in columns}
+        self._json = {column[asked["header_style"]] for column in columns if column["type"] == "json"}
         self._zone, self._into = asked["timezone"], into
 
     def write(self, rows: pl.DataFrame) -> None:
@@ -46,9 +48,15 @@ class _Objects:
         from shared.files.formats import cells
 
         rows = rows.rename(self._keys)
-        if cells.has_words_for_floats(rows):
-            whole = pl.struct(pl.all())
-            lines = rows.select(cells.json_text(whole, pl.Struct(rows.schema), self._zone).alias(""))
+        written = {name for name in self._json if not rows.schema[name].is_nested()}
+        if written or cells.needs_care(rows):
+            values = {
+                name: pl.col(name).cast(pl.String).str.replace_all(r"[\r\n]", " ").fill_null("null")
+                if name in written
+                else cells.json_text(pl.col(name), dtype, self._zone)
+                for name, dtype in rows.schema.items()
+            }
+            lines = rows.select(cells.json_object(values).alias(""))
             lines.write_csv(self._into, include_header=False, quote_style="never")
         else:
             plain = [cells.plain(pl.col(name), dtype, self._zone).alias(name) for name, dtype in rows.schema.items()]

@@ -77,8 +77,7 @@ class Parquet(Format):
             groups.append(Template(base64.b64decode(fragment["groups"]), list(where)).fill(base))
             count += fragment["group_count"]
             base += receipt["bytes"]
-        # Who has read nothing knows no more than the definition says.
-        schema = _of_all([receipt for receipt in receipts if receipt["rows_read"]] or receipts[:1])
+        schema = _of_all(receipts)
         rows = sum(receipt["rows_written"] for receipt in receipts)
         footer = b"".join(
             [
@@ -132,8 +131,7 @@ class _RowGroups:
         import polars as pl
 
         self._flush()
-        schema = self._schema or {column[self._style]: _declared(column["type"]) for column in self._columns}
-        described, _ = _encode(pl.DataFrame(schema=schema))
+        described, _ = _encode(pl.DataFrame(schema=self._schema))
         start = {field: value for field, value in described.items() if field <= _SCHEMA}
         end = {field: value for field, value in described.items() if field in (_CREATED_BY, _COLUMN_ORDERS)}
         joined = _join(self._groups)
@@ -222,6 +220,8 @@ def _stored(dtype: Any, declared: str = "") -> Any:
         return pl.List(_stored(dtype.inner))
     if isinstance(dtype, pl.Struct):
         return pl.Struct({each.name: _stored(each.dtype) for each in dtype.fields})
+    if isinstance(dtype, pl.Map):
+        return pl.Map(dtype.key, _stored(dtype.value))
     if dtype in (pl.Categorical, pl.Enum):
         return pl.String()
     if dtype in (pl.Int128, pl.UInt128):
@@ -229,24 +229,6 @@ def _stored(dtype: Any, declared: str = "") -> Any:
     if dtype.is_integer() and dtype != pl.UInt64 and declared:
         return pl.Int64()
     return dtype
-
-
-def _declared(kind: str) -> Any:
-    """The type of a column that no part has seen, because no file of the source can hold a row."""
-    import polars as pl
-
-    types = {
-        "string": pl.String(),
-        "integer": pl.Int64(),
-        "number": pl.Float64(),
-        "decimal": pl.Decimal(38, 9),
-        "boolean": pl.Boolean(),
-        "date": pl.Date(),
-        "time": pl.String(),
-        "timestamp": pl.Datetime("us", "UTC"),
-        "json": pl.String(),
-    }
-    return types[kind]
 
 
 def _base64(data: bytes) -> str:

@@ -91,6 +91,8 @@ class Rows:
             return self._text(column.to_frame().select(text.alias(column.name)).to_series())
         if dtype in (pl.String, pl.Categorical, pl.Enum):
             return self._text(column.cast(pl.String))
+        if dtype == pl.Binary:
+            return self._text(column.to_frame().select(cells.binary(cell)).to_series())
         if dtype == pl.Boolean:
             return pl.when(cell).then(pl.lit(_BOOLEANS[1])).when(~cell).then(pl.lit(_BOOLEANS[0]))
         if dtype == pl.Date:
@@ -266,7 +268,7 @@ def _width(column: pl.Series) -> int:
     known = {pl.Boolean: 5, pl.Date: 10, pl.Datetime: 19, pl.Time: 8}
     if dtype.base_type() in known:
         return known[dtype.base_type()]
-    if dtype.is_nested():
+    if dtype.is_nested() or dtype == pl.Binary:
         return _NESTED_WIDTH
     text = column.cast(pl.String)
     longest = int(text.str.len_chars().max() or 0)  # type: ignore[arg-type]

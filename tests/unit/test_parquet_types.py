@@ -1,0 +1,443 @@
+"""Types of Parquet columns: what each becomes, and that one which cannot be read matters only where it is needed."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import datetime
+import decimal
+import io
+import json
+import struct
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import openpyxl
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.engine.query import Query
+from shared.engine.sources import parquet
+from shared.errors import ColumnMismatch, ExpressionFailed, SourceUnreadable
+from shared.parquet import arrow as arrow_schema
+from shared.parquet import footer as parquet_footer
+from shared.parquet import thrift
+from tests.unit.exports import column, export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.lake import Lake
+
+NOON = datetime.datetime(2020, 7, 1, 12, tzinfo=datetime.UTC)
+ID = uuid.UUID("123e4567-e89b-12d3-a456-426614174000")
+
+
+def arrow(values: pa.Array, **options: Any) -> bytes:
+    """A file of pyarrow: the column ``v``, and ``w`` of numbers."""
+    file = io.BytesIO()
+    columns = {"tenant": ["acme"] * len(values), "v": values, "w": list(range(len(values)))}
+    pq.write_table(pa.table(columns), file, **options)
+    return file.getvalue()
+
+
+def duck(value: str, folder: Path) -> bytes:
+    """A file of DuckDB: the column ``v`` of one value, and ``w``."""
+    path = folder / "duck.parquet"
+    duckdb.sql(f"COPY (SELECT 'acme' AS tenant, {value} AS v, 0 AS w) TO '{path}' (FORMAT parquet)")
+    return path.read_bytes()
+
+
+def with_footer(content: bytes, change: Callable[[thrift.Struct], object]) -> bytes:
+    """The file with another footer."""
+    size = parquet_footer.footer_length(content[-8:])
+    fields = thrift.read(content[-8 - size : -8])
+    change(fields)
+    footer = thrift.write(fields).data
+    return content[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def of_logical_type(number: int, content: bytes) -> bytes:
+    """The file whose column ``v`` is of another logical type."""
+    logical = (thrift.STRUCT, {number: (thrift.STRUCT, {})})
+
+    def change(fields: thrift.Struct) -> None:
+        next(element for element in fields[2][1][1] if element[4][1] == b"v")[10] = logical
+
+    return with_footer(content, change)
+
+
+def lines(content: bytes) -> list[Any]:
+    return [json.loads(line)["v"] for line in content.splitlines()]
+
+
+def cells(content: bytes) -> list[str]:
+    return [row[0] for row in csv.reader(io.StringIO(content.decode()))][1:]
+
+
+def sheet(content: bytes) -> list[Any]:
+    rows = openpyxl.load_workbook(io.BytesIO(content)).worksheets[0].iter_rows(min_row=2, values_only=True)
+    return [row[0] for row in rows]
+
+
+def stored(content: bytes) -> pa.ChunkedArray:
+    return pq.read_table(io.BytesIO(content))["v"]
+
+
+# What cannot be read
+
+STRANGE = {
+    "a decimal of 76 digits, where 38 can be read": lambda _: arrow(
+        pa.array([decimal.Decimal("1.10")], pa.decimal256(76, 38))
+    ),
+    "a GEOGRAPHY": lambda _: of_logical_type(18, arrow(pa.array([b"wkb"]))),
+    "an INTERVAL": lambda folder: duck("INTERVAL 1 DAY", folder),
+    "a VARIANT": lambda folder: duck("1::VARIANT", folder),
+    "a GEOMETRY": lambda _: of_logical_type(17, arrow(pa.array([b"wkb"]))),
+    "of a logical type that is not known": lambda _: of_logical_type(99, arrow(pa.array([b"x"]))),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_type_that_cannot_be_read_matters_only_where_the_report_needs_the_column(
+    what: str, lake: Lake, tmp_path: Path
+) -> None:
+    lake.put("a.parquet", STRANGE[what](tmp_path))
+    assert export("csv", [column("w", "integer")]) == b"w\n0\n"
+    with pytest.raises(ColumnMismatch, match=f"column v of s3://lake/data/sales/a.parquet is {what}: leave it out"):
+        export("csv", [column("v", "string")])
+
+
+def test_a_column_that_is_declared_must_be_of_a_type_that_can_be_read(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([decimal.Decimal(1)], pa.decimal256(76, 38))))
+    with pytest.raises(ColumnMismatch, match=r"column v of .* is a decimal of 76 digits"):
+        export("csv", [column("w", "integer")], declared={"v": "decimal(38,10)"})
+
+
+def test_a_column_that_is_missing_is_named_beside_all_that_there_are(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([decimal.Decimal(1)], pa.decimal256(76, 38))))
+    with pytest.raises(ColumnMismatch, match="the source has no column x; it has: tenant, v, w"):
+        export("csv", [column("x", "integer")])
+
+
+def test_a_column_that_is_there_twice_is_named_where_it_is_needed(lake: Lake) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table([["acme"], [1], [2], [3]], names=["tenant", "v", "w", "v"]), file)
+    lake.put("a.parquet", file.getvalue())
+    assert export("csv", [column("w", "integer")]) == b"w\n2\n"
+    with pytest.raises(ColumnMismatch, match=r"column v of .* is there twice"):
+        export("csv", [column("v", "integer")])
+
+
+@pytest.mark.parametrize(
+    "values", [pa.array([decimal.Decimal("1.10"), None]), pa.array([b"abc"], pa.binary(3))], ids=str
+)
+def test_an_encoding_that_cannot_be_read_is_named_with_its_column(values: pa.Array, lake: Lake) -> None:
+    split = {"use_dictionary": False, "column_encoding": {"v": "BYTE_STREAM_SPLIT"}}
+    lake.put("a.parquet", arrow(values, **split))
+    with pytest.raises(SourceUnreadable, match="column v is encoded as BYTE_STREAM_SPLIT"):
+        export("csv", [column("v", "decimal")])
+    assert export("csv", [column("w", "integer")]).startswith(b"w\n0\n")
+
+
+@pytest.mark.parametrize("dtype", [pa.float16(), pa.float64(), pa.int32(), pa.int64()], ids=str)
+def test_numbers_split_into_their_bytes_are_read(dtype: pa.DataType, lake: Lake) -> None:
+    split = {"use_dictionary": False, "column_encoding": {"v": "BYTE_STREAM_SPLIT"}}
+    lake.put("a.parquet", arrow(pa.array([3, None], dtype), **split))
+    assert lines(export("jsonl", [column("v", "number")])) == [3, None]
+
+
+# What a footer says besides
+
+
+def test_the_order_that_a_footer_claims_of_its_rows_does_not_matter(lake: Lake) -> None:
+    for order in ({}, {1: (thrift.I32, 0)}, {1: (thrift.I32, 99), 2: (thrift.TRUE, True), 3: (thrift.FALSE, False)}):
+        claimed = {4: (thrift.LIST, (thrift.STRUCT, [order]))}
+        content = with_footer(
+            arrow(pa.array([1, 2])), lambda fields, claimed=claimed: fields[4][1][1][0].update(claimed)
+        )
+        lake.put("a.parquet", content)
+        assert export("csv", [column("v", "integer")]) == b"v\n1\n2\n"
+
+
+@pytest.mark.parametrize("value", [b"", b"AAAA", b"not base64!", b"/////wAAAAD/////", b"/////3AAAAAQAAAAAAAKAA=="])
+def test_an_arrow_schema_that_nobody_can_read_does_not_matter(value: bytes, lake: Lake) -> None:
+    content = arrow(pa.array([NOON], pa.timestamp("us", "Europe/Berlin")))
+    schema = {1: (thrift.BINARY, b"ARROW:schema"), 2: (thrift.BINARY, value)}
+    entries = (thrift.LIST, (thrift.STRUCT, [schema]))
+    lake.put("a.parquet", with_footer(content, lambda fields: fields.update({5: entries})))
+    assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T12:00:00Z"]
+    assert lines(export("jsonl", [column("v", "integer", "HOUR(v)")])) == [12]
+
+
+def test_a_footer_that_is_damaged_in_its_arrow_schema_ends_in_no_other_error() -> None:
+    whole = pa.schema([("a", pa.list_(pa.timestamp("us", "Europe/Berlin"))), ("b", pa.duration("s"))])
+    message = bytearray(whole.serialize().to_pybytes())
+    for at in range(len(message)):
+        for value in (0, 1, 0x7F, 0xFF):
+            damaged = message[:at] + bytes([value]) + message[at + 1 :]
+            with contextlib.suppress(ValueError, struct.error, UnicodeDecodeError, RecursionError):
+                arrow_schema.leaves(base64.b64encode(damaged))
+
+
+# Time zones
+
+
+@pytest.mark.parametrize("zone", ["+05:30", "-00:30", "Nowhere/City"])
+@pytest.mark.parametrize("options", [{}, {"use_deprecated_int96_timestamps": True}], ids=str)
+def test_a_zone_that_is_in_no_database_is_shown_as_instants(zone: str, options: dict[str, Any], lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([NOON], pa.timestamp("us", zone)), **options))
+    assert export("csv", [column("w", "integer")]) == b"w\n0\n"
+    assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T12:00:00Z"]
+    assert stored(export("parquet", [column("v", "timestamp")])).to_pylist() == [NOON]
+    assert lines(export("jsonl", [column("v", "integer", "HOUR(v)")], declared={"v": "timestamp(UTC)"})) == [12]
+
+
+@pytest.mark.parametrize("options", [{}, {"use_deprecated_int96_timestamps": True}], ids=str)
+def test_an_expression_sees_the_clock_of_the_columns_zone(options: dict[str, Any], lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([NOON], pa.timestamp("us", "Europe/Berlin")), **options))
+    hour = [column("v", "integer", "HOUR(v)")]
+    assert lines(export("jsonl", hour, declared={"v": "timestamp(Europe/Berlin)"})) == [14]
+    assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T12:00:00Z"]
+
+
+def test_a_zone_within_a_list_of_structs_is_kept_too(lake: Lake) -> None:
+    dtype = pa.list_(pa.struct({"a": pa.int8(), "at": pa.timestamp("us", "Europe/Berlin")}))
+    lake.put("a.parquet", arrow(pa.array([[{"a": 1, "at": NOON}, None], None], dtype)))
+    assert lines(export("jsonl", [column("v", "json")])) == [[{"a": 1, "at": "2020-07-01T12:00:00Z"}, None], None]
+    schema, _ = parquet.plan(Query.of(DEFINITION, {}, "acme"))
+    assert schema["v"] == pl.List(pl.Struct({"a": pl.Int8, "at": pl.Datetime("us", "Europe/Berlin")}))
+
+
+DEFINITION = {
+    "source": {"type": "parquet", "dataset": "sales"},
+    "tenant": "tenant",
+    "columns": [{"name": "v", "type": "json"}],
+}
+
+
+def test_durations_and_dates_of_milliseconds_are_what_arrow_says(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([5], pa.duration("s"))))
+    with pytest.raises(ColumnMismatch, match="column v is declared integer: an integer; the source gives Duration"):
+        export("csv", [column("v", "integer")])
+    lake.put("a.parquet", arrow(pa.array([NOON], pa.date64())))
+    assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T00:00:00"]
+
+
+# UUID, JSON, MAP, binary, nulls, floats of 16 bits
+
+UUIDS = {
+    "pyarrow": lambda _: arrow(pa.array([ID.bytes, None], pa.uuid())),
+    "duckdb": lambda folder: duck(f"UNNEST([UUID '{ID}', NULL])", folder),
+}
+
+
+@pytest.mark.parametrize("writer", UUIDS)
+def test_a_uuid_is_text_in_every_format(writer: str, lake: Lake, tmp_path: Path) -> None:
+    lake.put("a.parquet", UUIDS[writer](tmp_path))
+    columns = [column("v", "string")]
+    assert cells(export("csv", columns, declared={"v": "string"})) == [str(ID), ""]
+    assert lines(export("jsonl", columns)) == [str(ID), None]
+    assert sheet(export("xlsx", columns)) == [str(ID), None]
+    assert stored(export("parquet", columns)).to_pylist() == [str(ID), None]
+    assert cells(export("csv", [column("v", "string", "UPPER(v)")])) == [str(ID).upper(), ""]
+
+
+def test_uuids_are_pruned_and_filtered_as_text(lake: Lake) -> None:
+    ids = [uuid.UUID(int=number << 64) for number in range(100)]
+    lake.put("a.parquet", arrow(pa.array([each.bytes for each in ids], pa.uuid()), row_group_size=10))
+    one = {"one": {"title": "One", "type": "string", "filter": {"column": "v", "operator": "=="}}}
+    definition = DEFINITION | {"columns": [{"name": "v", "type": "string"}], "parameters": one}
+    _, extents = parquet.plan(Query.of(definition, {"one": str(ids[37])}, "acme"))
+    assert [extent["rows"] for extent in extents] == [10]
+    found = export("csv", [column("v", "string")], parameters=one, given={"one": str(ids[37])})
+    assert cells(found) == [str(ids[37])]
+
+
+MAPS = {
+    "MAP {'a': 1, 'b': NULL}": {"a": 1, "b": None},
+    "MAP {'é\"': [DATE '2020-01-01']}": {'é"': ["2020-01-01"]},
+    "MAP {5: 1.5::DECIMAL(3,1)}": {"5": "1.5"},
+    "MAP {TRUE: 'nan'::DOUBLE}": {"true": "NaN"},
+    "MAP {DATE '2020-01-01': MAP {'x': 'ab'::BLOB}}": {"2020-01-01": {"x": "YWI="}},
+    f"MAP {{UUID '{ID}': {{'u': UUID '{ID}'}}}}": {str(ID): {"u": str(ID)}},
+    f"[UUID '{ID}', NULL]": [str(ID), None],
+    "MAP {}": {},
+    "NULL::MAP(VARCHAR, INT)": None,
+}
+
+
+@pytest.mark.parametrize("value", MAPS)
+def test_a_map_is_an_object_whose_keys_are_text(value: str, lake: Lake, tmp_path: Path) -> None:
+    lake.put("a.parquet", duck(value, tmp_path))
+    columns = [column("v", "json")]
+    assert lines(export("jsonl", columns, declared={"v": "json"})) == [MAPS[value]]
+    for text in (cells(export("csv", columns))[0], sheet(export("xlsx", columns))[0]):
+        assert (json.loads(text) if text else None) == MAPS[value]
+
+
+def test_a_map_stays_a_map_in_parquet_and_its_last_value_of_a_key_counts(lake: Lake) -> None:
+    dtype = pa.map_(pa.string(), pa.map_(pa.int8(), pa.timestamp("us", "Europe/Berlin")))
+    lake.put("a.parquet", arrow(pa.array([[("a", []), ("a", [(1, NOON)])], None], dtype)))
+    found = stored(export("parquet", [column("v", "json")]))
+    assert found.type == pa.map_(pa.string(), pa.map_(pa.int8(), pa.timestamp("us", "UTC")))
+    assert found.to_pylist() == [[("a", [(1, NOON)])], None]
+
+
+TEXTS = ['{"a": 1,\n "b": [1e400, "\\n"]}', "null", '"x"', "-1.50", " [] ", None, "\r\ntrue"]
+JSONS = {
+    "text": arrow(pa.array(TEXTS)),
+    "text of few values": arrow(pa.array(TEXTS).dictionary_encode()),
+    "JSON of pyarrow": arrow(pa.array(TEXTS, pa.json_())),
+}
+
+
+@pytest.mark.parametrize("of", JSONS)
+def test_text_that_is_json_is_json_or_text_as_the_report_says(of: str, lake: Lake) -> None:
+    lake.put("a.parquet", JSONS[of])
+    expected = [json.loads(text or "null") for text in TEXTS]
+    assert lines(export("jsonl", [column("v", "json"), column("w", "integer")])) == expected
+    assert lines(export("jsonl", [column("v", "string")])) == TEXTS
+    assert stored(export("parquet", [column("v", "json")])).to_pylist() == TEXTS
+    assert sheet(export("xlsx", [column("v", "string")]))[0] == TEXTS[0]
+
+
+def test_json_of_duckdb_is_text_too(lake: Lake, tmp_path: Path) -> None:
+    lake.put("a.parquet", duck("""'{"a": 1}'::JSON""", tmp_path))
+    assert lines(export("jsonl", [column("v", "json")])) == [{"a": 1}]
+    assert lines(export("jsonl", [column("v", "string")])) == ['{"a": 1}']
+
+
+@pytest.mark.parametrize("text", ["", "secret", "{'a': 1}", "NaN", "[1] [2]", '{"a": 1', "01"])
+def test_text_that_is_no_json_is_refused_with_its_column_but_not_shown(text: str, lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array(["{}", text])))
+    with pytest.raises(ExpressionFailed) as refused:
+        export("jsonl", [column("v", "json")])
+    assert str(refused.value) == "column v is declared json: a text in it is not JSON"
+
+
+BINARY = [b"\x00\xff", b"", None, b"text"]
+
+
+@pytest.mark.parametrize("dtype", [pa.binary(), pa.large_binary(), pa.binary(2)], ids=str)
+def test_binary_is_base64_in_text_and_binary_in_parquet(dtype: pa.DataType, lake: Lake) -> None:
+    values = [value for value in BINARY if dtype != pa.binary(2) or value is None or len(value) == 2]
+    lake.put("a.parquet", arrow(pa.array(values, dtype)))
+    columns = [column("v", "binary"), column("w", "integer")]
+    shown = {b"\x00\xff": "AP8=", b"": "", None: None, b"text": "dGV4dA=="}
+    expected = [shown[value] for value in values]
+    assert lines(export("jsonl", columns, declared={"v": "binary"})) == expected
+    assert cells(export("csv", columns)) == [text or "" for text in expected]
+    assert sheet(export("xlsx", columns)) == expected
+    assert stored(export("parquet", columns)).to_pylist() == values
+    with pytest.raises(ColumnMismatch, match="column v is declared string: text; the source gives Binary"):
+        export("csv", [column("v", "string")])
+
+
+def test_binary_that_is_text_is_cast_to_it(lake: Lake) -> None:
+    as_text = [column("v", "string", "CAST(v AS VARCHAR)")]
+    lake.put("a.parquet", arrow(pa.array([b"caf\xc3\xa9"])))
+    assert lines(export("jsonl", as_text)) == ["café"]
+    lake.put("a.parquet", arrow(pa.array([b"\xff"])))
+    with pytest.raises(ExpressionFailed, match="the expression of v fails on the data: invalid utf8"):
+        export("jsonl", as_text)
+
+
+KINDS = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "decimal": pa.decimal128(38, 9),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "time": pa.time64("ns"),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "binary": pa.binary(),
+    "json": pa.string(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_a_column_of_nothing_but_nulls_is_of_any_type(kind: str, store_schema: bool, lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.nulls(2), store_schema=store_schema))
+    columns = [column("v", kind), column("w", "integer")]
+    for declared in ({}, {"v": {"decimal": "decimal(12,2)", "timestamp": "timestamp(Europe/Paris)"}.get(kind, kind)}):
+        assert lines(export("jsonl", columns, declared=declared)) == [None, None]
+        assert cells(export("csv", columns, declared=declared)) == ["", ""]
+        assert sheet(export("xlsx", columns, declared=declared)) == [None, None]
+        found = stored(export("parquet", columns, declared=declared))
+        assert found.type == (pa.decimal128(12, 2) if declared.get("v") == "decimal(12,2)" else KINDS[kind])
+        assert found.to_pylist() == [None, None]
+
+
+def test_what_computes_with_nothing_but_nulls_needs_their_type(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.nulls(1)))
+    upper = [column("v", "string", "UPPER(v)")]
+    assert lines(export("jsonl", upper, declared={"v": "string"})) == [None]
+    with pytest.raises(ColumnMismatch, match=r"declare v in source\.columns, for the data has no type for it"):
+        export("jsonl", upper)
+
+
+def test_a_filter_on_nothing_but_nulls_passes_no_row(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.nulls(2)))
+    least = {"least": {"title": "Least", "type": "integer", "filter": {"column": "v", "operator": ">="}}}
+    assert export("csv", [column("w", "integer")], parameters=least, given={"least": 1}) == b"w\n"
+
+
+def test_a_float_of_16_bits_is_one_of_32(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([0.1, 65504, float("nan"), None], pa.float16())))
+    columns = [column("v", "number"), column("w", "integer")]
+    assert cells(export("csv", columns)) == ["0.099975586", "65504.0", "NaN", ""]
+    assert lines(export("jsonl", columns)) == [0.099975586, 65504, "NaN", None]
+    assert stored(export("parquet", columns)).type == pa.float32()
+    assert sheet(export("xlsx", columns)) == [0.099975586, 65504, "NaN", None]
+
+
+# No rows
+
+
+def test_an_export_without_rows_has_the_schema_of_one_with_rows(lake: Lake, tmp_path: Path) -> None:
+    kinds = {
+        "money": ("decimal", pa.array([decimal.Decimal("1.10")], pa.decimal128(12, 2))),
+        "small": ("integer", pa.array([1], pa.int8())),
+        "day": ("date", pa.array([NOON.date()])),
+        "clock": ("time", pa.array([NOON.time()], pa.time64("us"))),
+        "local": ("timestamp", pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ms"))),
+        "zoned": ("timestamp", pa.array([NOON], pa.timestamp("ns", "Europe/Berlin"))),
+        "list": ("json", pa.array([[{"a": decimal.Decimal("1.1")}]])),
+        "map": ("json", pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))),
+        "id": ("string", pa.array([ID.bytes], pa.uuid())),
+        "raw": ("binary", pa.array([b"x"])),
+        "half": ("number", pa.array([1.5], pa.float16())),
+    }
+    file = io.BytesIO()
+    pq.write_table(pa.table({"tenant": ["acme"]} | {name: values for name, (_, values) in kinds.items()}), file)
+    for month in (1, 2):
+        lake.put(f"month={month}/a.parquet", file.getvalue())
+    columns = [column("month", "integer"), *(column(name, kind) for name, (kind, _) in kinds.items())]
+    of = {"month": {"title": "Month", "type": "integer", "filter": {"column": "month", "operator": "=="}}}
+    least = {"least": {"title": "Least", "type": "integer", "filter": {"column": "small", "operator": ">="}}}
+    full = export("parquet", columns, parameters=of, given={"month": 1})
+    no_file = export("parquet", columns, parameters=of, given={"month": 3})
+    no_group = export("parquet", columns, parameters=least, given={"least": 2})
+    odd = least | {"least": least["least"] | {"filter": {"expression": "small % 2", "operator": "=="}}}
+    no_row = export("parquet", columns, parameters=odd, given={"least": 0})
+    for number, content in enumerate((no_file, no_group, no_row, full)):
+        (tmp_path / f"{number}.parquet").write_bytes(content)
+        assert pq.read_schema(io.BytesIO(content)) == pq.read_schema(io.BytesIO(full))
+        assert pq.read_metadata(io.BytesIO(content)).num_rows == (content is full)
+    assert pa.concat_tables(pq.read_table(tmp_path / f"{number}.parquet") for number in range(4)).num_rows == 1
+    assert duckdb.sql(f"SELECT money, month FROM '{tmp_path}/*.parquet'").fetchall() == [(decimal.Decimal("1.10"), 1)]
+
+
+def test_a_decimal_has_the_digits_that_are_declared_whatever_the_file(lake: Lake) -> None:
+    lake.put("a.parquet", arrow(pa.array([decimal.Decimal("1.10")], pa.decimal128(5, 2))))
+    for declared, digits in (("decimal(12,2)", 12), ("decimal(3,2)", 5)):
+        found = stored(export("parquet", [column("v", "decimal")], declared={"v": declared}))
+        assert (found.type, found.to_pylist()) == (pa.decimal128(digits, 2), [decimal.Decimal("1.10")])
