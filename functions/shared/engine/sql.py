@@ -148,7 +148,7 @@ def checked(text: str) -> tuple[str, list[Wrong]]:
             return "", [Wrong(detail, "parentheses around what belongs together")]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         return "", [_no_expression(text, error)]
-    return written, []
+    return _Writer(as_meant=True).write(trees[0]), []
 
 
 def _no_expression(text: str, error: BaseException) -> Wrong:
@@ -160,10 +160,15 @@ def _no_expression(text: str, error: BaseException) -> Wrong:
 
 
 class _Writer:
-    """Writes what is allowed and notes what is not."""
+    """Writes what is allowed and notes what is not.
 
-    def __init__(self) -> None:
+    Args:
+        as_meant: for polars to compute what SQL means, where it reads a text in another way.
+    """
+
+    def __init__(self, as_meant: bool = False) -> None:
         self.wrong: list[Wrong] = []
+        self._as_meant = as_meant
 
     def write(self, node: exp.Expr, negated: bool = False) -> str:
         """Its SQL; nothing where it is not allowed."""
@@ -190,11 +195,24 @@ class _Writer:
             case exp.Anonymous():
                 if (name := node.name.upper()) not in FUNCTIONS:
                     return self._refuse(f"{name} is not a function of the row alone", ", ".join(sorted(FUNCTIONS)))
-                return f"{name}({self._list(node.expressions)})"
+                return self._call(name, node.expressions)
+            case exp.Is(expression=exp.Boolean()) if self._as_meant:
+                form = _FORMS[exp.NullSafeNEQ if negated else exp.NullSafeEQ]
             case exp.Not(this=exp.Is() | exp.In() | exp.Between()):
                 return self.write(node.this, negated=True)
         negation = "NOT " if negated or node.args.get("negate") else ""
         return form.format(**{name: negation if name == "not" else self._argument(node, name) for name in names})
+
+    def _call(self, name: str, arguments: list[exp.Expr]) -> str:
+        if self._as_meant:
+            match name, arguments:
+                case "LOG", [base, value]:  # polars takes the base second
+                    arguments = [value, base]
+                case "LEFT" | "RIGHT", [text, exp.Literal(name="0")]:  # polars gives "" also for null
+                    return f"SUBSTR({self.write(text)}, 1, 0)"
+                case "REPLACE", [text, exp.Literal(name=""), _]:  # polars replaces what stands between the characters
+                    return f"CAST({self.write(text)} AS VARCHAR)"
+        return f"{name}({self._list(arguments)})"
 
     def _argument(self, node: exp.Expr, name: str) -> str:
         value = node.args.get(name)

@@ -1,0 +1,537 @@
+"""What an expression means for the types of its columns: what SQL says, also where polars differs in silence.
+
+polars wraps integers that overflow. It computes ``MONTH(day) * 100`` in 8 bits. It rounds halves in three ways. It
+takes dates for numbers. All of this depends on the types of the operands. So :func:`resolved` walks the tree that
+polars serializes, finds the type of each node, and replaces some nodes. docs/expressions.md says what holds.
+
+Overflow is detected apart from the value. The extremes of a batch's columns mostly exclude it (interval arithmetic).
+Only where they do not, each row is computed with more bits. The value itself is computed in the same way either way.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache, reduce
+from typing import Any, NamedTuple, cast
+
+import polars as pl
+
+from shared.engine import column_types
+
+Span = tuple[int, int]
+"""The least and the greatest value that an integer may have."""
+Extremes = dict[str, Span]
+
+_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+_SIGNED = {f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64, 128)}
+_UNSIGNED = {f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64, 128)}
+_RANGES: dict[str, Span] = _SIGNED | _UNSIGNED
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "Plus": operator.add,
+    "Minus": operator.sub,
+    "Mul": operator.mul,
+    "And": operator.and_,
+    "Or": operator.or_,
+    "Eq": operator.eq,
+    "NotEq": operator.ne,
+    "Lt": operator.lt,
+    "LtEq": operator.le,
+    "Gt": operator.gt,
+    "GtEq": operator.ge,
+}
+_DIVISIONS = ("IntDiv", "Rem")
+_COMPARISONS = {"Eq", "NotEq", "Lt", "LtEq", "Gt", "GtEq", "EqValidity", "NotEqValidity"}
+_WAY = (
+    "DATE_PART('epoch', …) gives seconds, DATE_PART('day', …) and the like a part, "
+    "a difference of two dates is its days already"
+)
+_NEARLY = 1 - 2.0**-40
+"""Of a limit that floats compute, so that none is passed unseen."""
+
+
+class Resolved(NamedTuple):
+    """An expression for the types of its columns."""
+
+    expression: pl.Expr
+    overflow: pl.Expr | None
+    """True for each row whose value overflows, or is computed from one that does. None: no row's can."""
+    integers: tuple[str, ...]
+    """Integer columns whose extremes decide whether any row may overflow."""
+    may_overflow: Callable[[Extremes], bool]
+
+
+def resolved(expression: pl.Expr, schema: pl.Schema) -> Resolved:
+    """The expression as it is computed from columns of these types.
+
+    Raises:
+        polars.exceptions.PolarsError: it does not fit the types, or takes a date for a number.
+    """
+    if expression.meta.is_column():
+        return Resolved(expression, None, (), lambda _: False)
+    types = tuple((name, schema[name]) for name in expression.meta.root_names() if name in schema)
+    return _resolved(expression.meta.serialize(), tuple(dict.fromkeys(types)))
+
+
+@lru_cache(maxsize=1024)
+def _resolved(serialized: bytes, types: tuple[tuple[str, pl.DataType], ...]) -> Resolved:
+    expression = pl.Expr.deserialize(serialized)
+    before = json.loads(expression.meta.serialize(format="json"))
+    try:
+        node = _Resolver(dict(types)).resolve(before)
+        after = expression if node.json == before else _expr(node.json)
+    except pl.exceptions.PolarsError:
+        pl.LazyFrame(schema=dict(types)).select(expression.alias("")).collect_schema()  # may say it with names
+        raise
+    integers = tuple(name for name, dtype in types if dtype.is_integer())
+    return Resolved(after, node.overflow, integers if node.overflow is not None else (), node.risk)
+
+
+def overflowing(frame: pl.DataFrame, expressions: Iterable[tuple[str, Resolved]], rows: Rows | None = None) -> str:
+    """Name of the first expression that overflows on a row of the frame; nothing where none does.
+
+    Args:
+        rows: gives the rows to look at, where they are not all of the frame; asked only if one of the frame may.
+    """
+    guarded = [(name, each) for name, each in expressions if each.overflow is not None]
+    if not guarded or not frame.height:
+        return ""
+    needed = list(dict.fromkeys(column for _, each in guarded for column in each.integers))
+    bounds = frame.select(pl.concat_list(pl.col(name).min(), pl.col(name).max()).alias(name) for name in needed)
+    extremes = {name: (0, 0) if low is None else (low, high) for name in needed for low, high in [bounds[name][0]]}
+    risky = {name: cast(pl.Expr, each.overflow).any() for name, each in guarded if each.may_overflow(extremes)}
+    if not risky:
+        return ""
+    sure = (rows() if rows else frame).select(each.alias(name) for name, each in risky.items())
+    return next((name for name in risky if sure[name].any()), "")
+
+
+Rows = Callable[[], pl.DataFrame]
+
+
+class _Node(NamedTuple):
+    """A part of an expression."""
+
+    json: Any
+    dtype: pl.DataType
+    overflow: pl.Expr | None = None
+    span: Callable[[Extremes], Span] = lambda _: (0, 0)
+    """Of an integer."""
+    risk: Callable[[Extremes], bool] = lambda _: False
+
+    @property
+    def literal(self) -> int | None:
+        """The value of an integer that stands in the text; its type is that of what it meets."""
+        match self.json:
+            case {"Literal": {"Dyn": {"Int": value}}}:
+                return cast(int, value)
+        return None
+
+
+class _Resolver:
+    """Walks the tree from the leaves up."""
+
+    def __init__(self, types: dict[str, pl.DataType]) -> None:
+        self._types = types
+
+    def resolve(self, tree: Any) -> _Node:
+        match tree:
+            case {"Column": name} if name in self._types:
+                dtype = self._types[name]
+                return _Node(tree, dtype, span=lambda extremes: extremes.get(name, _range(dtype)))
+            case {"Literal": {"Dyn": {"Int": value}}}:
+                return _Node(tree, pl.Int64(), span=lambda _: (value, value))
+            case {"Function": {"function": "FillNull", "input": [{"BinaryExpr": {"left": {"Function": find}}}, _]}} if (
+                "Find" in str(find["function"])
+            ):
+                return _position(*(self.resolve(each) for each in find["input"]))
+            case {"BinaryExpr": {"left": {"BinaryExpr": {"left": {"Function": part}, "op": "RustDivide"}}}} if (
+                "TimeStamp" in str(part["function"])
+            ):
+                return _seconds(self.resolve(part["input"][0]))
+            case {"BinaryExpr": {"left": left, "op": op, "right": right}}:
+                inner = [self.resolve(left), self.resolve(right)]
+                return _computed(op, inner, lambda *sides: _binary(sides[0], op, sides[1]))
+            case {"Function": {"input": [left, right], "function": {"Sql": {"Binary": op}} as function}}:
+                inner = [self.resolve(left), self.resolve(right)]
+                return _computed(op, inner, lambda *inputs: {"Function": {"input": [*inputs], "function": function}})
+            case {"Function": {"input": inputs, "function": function, **rest}} if not rest:
+                return _called(function, [self.resolve(each) for each in inputs])
+            case {"Cast": {"expr": inner, "dtype": {"Literal": _} as dtype, "options": options}}:
+                return _cast(self.resolve(inner), dtype, options)
+            case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
+                return _chosen(*(self.resolve(each) for each in (predicate, truthy, falsy)))
+        dtype = pl.LazyFrame(schema=self._types).select(_expr(tree).alias("")).collect_schema()[""]
+        return _Node(tree, dtype, span=lambda _: _range(dtype))
+
+
+def _node(shell: Callable[..., Any], inner: list[_Node], overflow: pl.Expr | None = None, **more: Any) -> _Node:
+    """A part of these operands. Its type is asked of polars, of columns in their place: the tree stays flat."""
+    places = [each.json if "Literal" in each.json else {"Column": str(at)} for at, each in enumerate(inner)]
+    types = tuple((str(at), each.dtype) for at, each in enumerate(inner))
+    dtype = _type(json.dumps(shell(*places)), types)
+    span = more.get("span") or (lambda _: _range(dtype))
+    found = _any(overflow, *(each.overflow for each in inner))
+    risk = more.get("risk") or (lambda extremes: any(each.risk(extremes) for each in inner))
+    node = _Node(shell(*(each.json for each in inner)), dtype, found, span, risk)
+    integers = [each.literal is None for each in inner if each.dtype.is_integer()]
+    is_constant = bool(integers) and not any(integers)  # polars would give it the type of what it meets
+    return _wide(node) if dtype in _NARROW or (dtype.is_integer() and is_constant) else node
+
+
+def _wide(node: _Node) -> _Node:
+    dtype = pl.Int64() if node.dtype in _NARROW else node.dtype
+    return node._replace(json=_to_cast(node.json, str(dtype)), dtype=dtype)
+
+
+@lru_cache(maxsize=4096)
+def _type(shell: str, types: tuple[tuple[str, pl.DataType], ...]) -> pl.DataType:
+    return pl.LazyFrame(schema=dict(types)).select(_expr(json.loads(shell)).alias("")).collect_schema()[""]
+
+
+def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
+    """An operator with two operands."""
+    left, right = inner
+    is_date = [each.dtype == pl.Date for each in inner]
+    if op == "Minus" and all(is_date):
+        return _node(lambda *dates: _binary(_days(dates[0]), op, _days(dates[1])), inner)
+    if (op in ("Plus", "Minus") and is_date[0] and right.dtype.is_integer()) or (
+        op == "Plus" and is_date[1] and left.dtype.is_integer()
+    ):
+        return _node(
+            lambda *days: _to_cast(_to_cast(_binary(_days(days[0]), op, _days(days[1])), "Int32"), "Date"), inner
+        )
+    if op in ("Plus", "Minus") and any(is_date) and pl.Duration in (left.dtype, right.dtype):
+        inner = left, right = [_midnight(each) if each.dtype == pl.Date else each for each in inner]
+    if op in _COMPARISONS:
+        _require_alike(inner)
+    if op in ("And", "Or") and left.dtype == pl.Boolean:
+        node = _node(shell, inner)
+        if right.overflow is None:
+            return node
+        decided = _expr(left.json).eq_missing(op == "Or")  # the right has no say there
+        return node._replace(overflow=_any(left.overflow, right.overflow & ~decided))
+    if op not in ("Plus", "Minus", "Mul", *_DIVISIONS):
+        return _node(shell, inner)
+    values = left.literal, right.literal
+    if op in _OPERATORS and None not in values:
+        value = _OPERATORS[op](*values)
+        if _fits((value, value), _RANGES["Int128"]):
+            return _Node({"Literal": {"Dyn": {"Int": value}}}, pl.Int64(), span=lambda _: (value, value))
+    if None not in values:  # polars would divide in 32 bits
+        inner = [_wide(left), right]
+    node = _node(shell, inner)
+    if node.dtype.is_temporal() and op in _OPERATORS:
+        return node._replace(
+            overflow=_any(node.overflow, _temporal_overflow(op, inner, node.dtype)), risk=lambda _: True
+        )
+    if not node.dtype.is_integer() or not all(each.dtype.is_integer() for each in inner):
+        return node
+    limits = _range(node.dtype)
+
+    def span(extremes: Extremes) -> Span:
+        return _spans(op, left.span(extremes), right.span(extremes))
+
+    if op in _DIVISIONS:  # polars itself refuses the least integer // -1
+        return node._replace(span=lambda extremes: _clipped(span(extremes), limits))
+    return node._replace(
+        overflow=_any(node.overflow, _integer_overflow(op, inner, node.dtype)),
+        span=lambda extremes: _clipped(span(extremes), limits),
+        risk=lambda extremes: not _fits(span(extremes), limits) or any(each.risk(extremes) for each in inner),
+    )
+
+
+def _called(function: Any, inner: list[_Node]) -> _Node:
+    """A function's value."""
+
+    def shell(*inputs: Any) -> Any:
+        return {"Function": {"input": [*inputs], "function": function}}
+
+    first = inner[0] if inner else None
+    match function:
+        case {"Sql": {"Round": {"decimals": digits}}} if first:
+            function = {"Round": {"decimals": digits, "mode": "HalfAwayFromZero"}}
+            return _scaled(_node(shell, inner, span=first.span), digits)
+        case {"Truncate": {"decimals": digits}}:
+            return _scaled(_node(shell, inner), digits)
+        case "Ceil" | "Floor":
+            return _scaled(_node(shell, inner), 0)
+        case {"StringExpr": {"Strptime": [{"Literal": "Date"} as dtype, {"format": None} as options]}}:
+            # polars would guess the format, by the first text of the batch.
+            function = {"StringExpr": {"Strptime": [dtype, options | {"format": "%Y-%m-%d"}]}}
+        case {"TemporalExpr": "OffsetBy"} if first:
+            text = inner[1].json["Literal"]["Scalar"]["String"]
+            if first.dtype == pl.Date and re.search(r"\d(h|m(?!o)|s|ms|us|ns)", text):
+                inner = [first := _midnight(first), inner[1]]
+            node, start = _node(shell, inner), _expr(first.json)
+            after = _expr(node.json)
+            wrapped = after > start if text.startswith("-") else after < start
+            return node._replace(overflow=_any(node.overflow, _true(wrapped)), risk=lambda _: True)
+        case "Coalesce" | "MaxHorizontal" | "MinHorizontal":
+            _require_alike(inner)
+            node = _node(shell, inner, span=lambda extremes: _hull(each.span(extremes) for each in inner))
+            if function == "Coalesce" and node.overflow is not None:
+                return node._replace(overflow=_first_overflow(inner))
+            return node
+        case "Abs" if first and first.dtype.is_integer():
+            return _absolute(shell, first if first.literal is None else _wide(first))
+        case {"Pow": "Generic"} if first:
+            return _power(shell, [first if first.literal is None else _wide(first), *inner[1:]])
+        case {"Sql": "ToFloat"} if first and first.dtype.is_integer():
+            return first
+    node = _node(shell, inner)
+    is_of_time = isinstance(function, dict) and not {"TemporalExpr", "StringExpr", "ListExpr", "Sql"}.isdisjoint(
+        function
+    )
+    if node.dtype.is_numeric() and not is_of_time and any(each.dtype.is_temporal() for each in inner):
+        raise _refused("a date or a time is taken for a number")
+    return node
+
+
+def _cast(inner: _Node, dtype: Any, options: str) -> _Node:
+    def shell(of: Any) -> Any:
+        return {"Cast": {"expr": of, "dtype": dtype, "options": options}}
+
+    node = _node(shell, [inner], span=inner.span if inner.dtype.is_integer() else None)
+    to = _type(json.dumps(shell({"Column": "0"})), (("0", inner.dtype),))
+    if to.is_numeric() != inner.dtype.is_numeric() and to.is_temporal() != inner.dtype.is_temporal():
+        if to.is_temporal() and inner.dtype.is_numeric():
+            raise _refused(
+                "a number is cast to a date or a time", "STRPTIME(CAST(… AS VARCHAR), '%Y%m%d') reads 20130131"
+            )
+        if inner.dtype.is_temporal() and to.is_numeric():
+            raise _refused(f"a {column_types.word(inner.dtype)} is cast to a number")
+    if to.is_integer():
+        limits = _range(to)
+        span = inner.span
+        if inner.dtype.is_integer():
+            return node._replace(span=lambda extremes: _clipped(span(extremes), limits))
+        if inner.dtype.is_float() or inner.dtype.is_decimal():
+            return _node(lambda of: shell(_rounded(of, 0)), [inner], span=lambda _: limits)
+    if to == pl.Float32:
+        wrapped = _expr(node.json).is_infinite() & ~_expr(inner.json).cast(pl.Float64).is_infinite()
+        return node._replace(overflow=_any(node.overflow, _true(wrapped)), risk=lambda _: True)
+    if isinstance(to, pl.Decimal):
+        precision, scale = to.precision, to.scale
+        if inner.dtype.is_float() or (isinstance(inner.dtype, pl.Decimal) and inner.dtype.scale > scale):
+            return _node(lambda of: shell(_rounded(of, scale)), [inner])
+        if inner.dtype == pl.String:
+            wide = {"Decimal": [38, min(38, max(scale + 1, 38 - (precision - scale)))]}
+            return _node(
+                lambda of: shell(
+                    _rounded({"Cast": {"expr": of, "dtype": {"Literal": wide}, "options": options}}, scale)
+                ),
+                [inner],
+            )
+    return node
+
+
+def _chosen(predicate: _Node, truthy: _Node, falsy: _Node) -> _Node:
+    _require_alike([truthy, falsy])
+    inner = [predicate, truthy, falsy]
+    node = _node(
+        lambda p, t, f: {"Ternary": {"predicate": p, "truthy": t, "falsy": f}},
+        inner,
+        span=lambda extremes: _hull([truthy.span(extremes), falsy.span(extremes)]),
+    )
+    if node.overflow is None:
+        return node
+    no = pl.lit(False)
+    chosen = pl.when(_expr(predicate.json)).then(_or(truthy.overflow, no)).otherwise(_or(falsy.overflow, no))
+    return node._replace(overflow=_any(predicate.overflow, chosen))
+
+
+def _or(found: pl.Expr | None, otherwise: pl.Expr) -> pl.Expr:
+    return otherwise if found is None else found
+
+
+def _first_overflow(inner: list[_Node]) -> pl.Expr | None:
+    """Of the values up to the first that is not null."""
+    found, is_open = None, pl.lit(True)
+    for each in inner:
+        if each.overflow is not None:
+            found = _any(found, each.overflow & is_open)
+        is_open = is_open & _expr(each.json).is_null()
+    return found
+
+
+def _absolute(shell: Callable[..., Any], inner: _Node) -> _Node:
+    least = _range(inner.dtype)[0]
+    overflow = _true(_expr(inner.json) == least) if least else None
+
+    def span(extremes: Extremes) -> Span:
+        low, high = inner.span(extremes)
+        return (0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
+
+    return _node(
+        shell,
+        [inner],
+        overflow,
+        span=lambda extremes: _clipped(span(extremes), _range(inner.dtype)),
+        risk=lambda extremes: (least < 0 and inner.span(extremes)[0] <= least) or inner.risk(extremes),
+    )
+
+
+def _power(shell: Callable[..., Any], inner: list[_Node]) -> _Node:
+    node = _node(shell, inner)
+    if not node.dtype.is_integer():
+        return node
+    base, exponent = (_expr(each.json).cast(pl.Float64) for each in inner)
+    limits = _range(node.dtype)
+    wrapped = _true(base.pow(exponent).abs() >= limits[1] * _NEARLY)
+
+    def risk(extremes: Extremes) -> bool:
+        (low, high), (_, most) = (each.span(extremes) for each in inner)
+        largest = max(abs(low), abs(high))
+        is_sure = largest < 2 or (0 <= most < 128 and largest**most < limits[1] * _NEARLY)
+        return not is_sure or any(each.risk(extremes) for each in inner)
+
+    return node._replace(overflow=_any(node.overflow, wrapped), risk=risk)
+
+
+def _integer_overflow(op: str, inner: list[_Node], dtype: pl.DataType) -> pl.Expr:
+    left, right = (_expr(each.json) for each in inner)
+    low, high = _range(dtype)
+    if dtype in (pl.Int128, pl.UInt128):
+        value = _OPERATORS[op](left.cast(pl.Float64), right.cast(pl.Float64))
+        return _true((value.abs() >= high * _NEARLY) | (value < low))
+    return _true(~_OPERATORS[op](left.cast(pl.Int128), right.cast(pl.Int128)).is_between(low, high))
+
+
+def _temporal_overflow(op: str, inner: list[_Node], dtype: pl.DataType) -> pl.Expr | None:
+    if not isinstance(dtype, pl.Datetime | pl.Duration):
+        return None
+    unit = dtype.time_unit
+
+    def ticks(each: _Node) -> pl.Expr | None:
+        found = _expr(each.json)
+        if each.dtype.is_integer():
+            return found.cast(pl.Int128)
+        if isinstance(each.dtype, pl.Duration):
+            return found.cast(pl.Duration(unit)).cast(pl.Int64).cast(pl.Int128)
+        if each.dtype.is_temporal():
+            return found.cast(pl.Datetime(unit, getattr(each.dtype, "time_zone", None))).cast(pl.Int64).cast(pl.Int128)
+        return None
+
+    left, right = (ticks(each) for each in inner)
+    if left is None or right is None:
+        return None
+    return _true(~_OPERATORS[op](left, right).is_between(*_RANGES["Int64"]))
+
+
+def _position(text: _Node, part: _Node) -> _Node:
+    """STRPOS: in characters. polars counts bytes, takes the part for a pattern, and gives 0 for null."""
+    whole, sought = _expr(text.json), _expr(part.json)
+    at = whole.str.find(sought, literal=True)
+    before = whole.str.splitn(sought, 2).struct.field("field_0").str.len_chars().cast(pl.Int64)
+    found = pl.when(at == 0).then(pl.lit(1, pl.Int64)).otherwise(before + 1)
+    value = pl.when(whole.is_not_null() & sought.is_not_null()).then(
+        pl.when(at.is_null()).then(pl.lit(0, pl.Int64)).otherwise(found)
+    )
+    tree = json.loads(value.meta.serialize(format="json"))
+    return _Node(tree, pl.Int64(), _any(text.overflow, part.overflow), lambda _: (0, 2**32), text.risk)
+
+
+def _seconds(of: _Node) -> _Node:
+    """DATE_PART('epoch', …). polars goes by nanoseconds: null beyond 2262, wrong before 1970."""
+    zone = getattr(of.dtype, "time_zone", None)
+    ticks = pl.Duration("us") if of.dtype == pl.Duration else pl.Datetime("us", zone)
+    if not of.dtype.is_temporal() or of.dtype == pl.Time:
+        raise _refused(
+            f"a {column_types.word(of.dtype)} has no epoch", "a date, a timestamp, or a difference of timestamps"
+        )
+    value = _expr(of.json).cast(ticks).cast(pl.Int64) / pl.lit(1e6)
+    return _Node(json.loads(value.meta.serialize(format="json")), pl.Float64(), of.overflow, risk=of.risk)
+
+
+def _scaled(node: _Node, digits: int) -> _Node:
+    """A decimal with the digits behind the point that are left of it."""
+    if isinstance(node.dtype, pl.Decimal) and node.dtype.scale > digits:
+        to = pl.Decimal(node.dtype.precision, digits)
+        tree = _to_cast(node.json, {"Decimal": [node.dtype.precision, digits]})
+        return node._replace(json=tree, dtype=to)
+    return node
+
+
+def _rounded(tree: Any, digits: int) -> Any:
+    return {"Function": {"input": [tree], "function": {"Round": {"decimals": digits, "mode": "HalfAwayFromZero"}}}}
+
+
+def _binary(left: Any, op: str, right: Any) -> Any:
+    return {"BinaryExpr": {"left": left, "op": op, "right": right}}
+
+
+def _to_cast(tree: Any, dtype: Any) -> Any:
+    return {"Cast": {"expr": tree, "dtype": {"Literal": dtype}, "options": "Strict"}}
+
+
+def _days(tree: Any) -> Any:
+    """A date as days since 1970, and a number of days: one that no date can be fails as it is cast to 32 bits."""
+    return _to_cast(_to_cast(tree, "Int32"), "Int64")
+
+
+def _midnight(node: _Node) -> _Node:
+    return node._replace(json=_to_cast(node.json, {"Datetime": ["Microseconds", None]}), dtype=pl.Datetime("us"))
+
+
+def _require_alike(inner: list[_Node]) -> None:
+    """Refuses a date beside a number: polars would take it for days since 1970."""
+    kinds = {each.dtype.is_temporal() for each in inner if each.dtype.is_temporal() or each.dtype.is_numeric()}
+    if len(kinds) > 1:
+        raise _refused("a date or a time stands beside a number")
+
+
+def _refused(detail: str, way: str = _WAY) -> pl.exceptions.InvalidOperationError:
+    return pl.exceptions.InvalidOperationError(f"{detail}; {way}")
+
+
+def _true(condition: Any) -> pl.Expr:
+    """False where it is null."""
+    return cast(pl.Expr, condition.fill_null(False))
+
+
+def _any(*found: pl.Expr | None) -> pl.Expr | None:
+    there = [each for each in found if each is not None]
+    return reduce(operator.or_, there) if there else None
+
+
+def _range(dtype: pl.DataType) -> Span:
+    return _RANGES.get(str(dtype), _RANGES["Int64"])
+
+
+def _fits(span: Span, limits: Span) -> bool:
+    return limits[0] <= span[0] and span[1] <= limits[1]
+
+
+def _clipped(span: Span, limits: Span) -> Span:
+    return max(min(span[0], limits[1]), limits[0]), min(max(span[1], limits[0]), limits[1])
+
+
+def _hull(spans: Iterable[Span]) -> Span:
+    lows, highs = zip(*spans, strict=True)
+    return min(lows), max(highs)
+
+
+def _spans(op: str, left: Span, right: Span) -> Span:
+    if op == "IntDiv" or op == "Rem":
+        most = max(map(abs, left))
+        if op == "Rem":
+            most = min(most, max(map(abs, right)))
+        return (-most if left[0] < 0 or (op == "IntDiv" and right[0] < 0) else 0), most
+    ends = [_OPERATORS[op](one, other) for one in left for other in right]
+    return min(ends), max(ends)
+
+
+def _expr(tree: Any) -> pl.Expr:
+    """The expression of a tree. A chain of operators is put together here: polars reads no deep JSON."""
+    match tree:
+        case {"Column": name}:
+            return pl.col(name)
+        case {"BinaryExpr": {"left": left, "op": op, "right": right}} if op in _OPERATORS and op != "Mul":
+            return cast(pl.Expr, _OPERATORS[op](_expr(left), _expr(right)))
+        case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
+            return pl.when(_expr(predicate)).then(_expr(truthy)).otherwise(_expr(falsy))
+    return pl.Expr.deserialize(io.BytesIO(json.dumps(tree).encode()), format="json")
