@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import operator
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.engine import sql
 from shared.engine.query import Query
-from shared.errors import ExpressionFailed
+from shared.errors import ColumnMismatch, ExpressionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,3 +165,141 @@ def test_unsigned_and_wide_integers_are_exact_or_the_expression_fails(tree: Tree
     except ExpressionFailed:
         return
     assert found == [exact(tree, {"v": v, "u": u, "h": h}, [])]
+
+
+BIG = 2**62
+
+
+def test_an_overflow_names_the_column_or_the_parameter_and_no_value() -> None:
+    frame = rows(v=[1, BIG])
+    with pytest.raises(ExpressionFailed) as of_column:
+        computed("v * 4", frame)
+    assert str(of_column.value) == "the expression of x fails on the data: a value overflows its type"
+    with pytest.raises(ExpressionFailed, match="the expression of p1 fails on the data: a value overflows its type"):
+        query("integer", "v", "v", "v * 4").apply(frame)
+
+
+def test_only_rows_that_are_exported_may_overflow() -> None:
+    frame = rows(v=[1, BIG, -BIG]).with_columns(tenant=pl.Series(["acme", "other", "acme"]))
+    assert query("integer", "v * 4", "v").apply(frame)["x"].to_list() == [4]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "CASE WHEN v < 1000 THEN v * 4 ELSE v END",
+        "COALESCE(v, v * 4)",
+        "CASE WHEN v < 1000 AND v * 4 > 0 THEN 1 ELSE v END",
+        "CASE WHEN v > 1000 OR v * 4 > 0 THEN v ELSE 1 END",
+    ],
+)
+def test_what_a_row_does_not_need_may_overflow(expression: str) -> None:
+    assert computed(expression, rows(v=[BIG])) == [BIG]
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("POW(v, 2)", "integer"),
+        ("POW(2, v)", "integer"),
+        ("100000 * 100000 * 100000 * 100000 * v", "integer"),
+        ("LENGTH(CAST(v * 4 AS VARCHAR))", "integer"),
+        ("v * 4 > 0", "boolean"),
+        ("GREATEST(v * 4, 1)", "integer"),
+        ("INTERVAL '1 day' * v > INTERVAL '1 day'", "boolean"),
+        ("at + INTERVAL '100 years'", "timestamp"),
+        ("at + INTERVAL '1 day' * 30000", "timestamp"),
+        ("day + v", "date"),
+        ("CAST(v AS FLOAT(10)) * 0 = CAST(CAST(f AS FLOAT(10)) AS DOUBLE)", "boolean"),
+    ],
+)
+def test_whatever_overflows_fails(expression: str, kind: str) -> None:
+    at = pl.Series([datetime.datetime(2200, 1, 1)], dtype=pl.Datetime("ns"))
+    frame = rows(v=[BIG], at=at, day=[datetime.date(2013, 1, 1)], f=[1e300])
+    query(kind, expression).check(frame.schema)
+    with pytest.raises(ExpressionFailed):
+        computed(expression, frame, kind)
+
+
+def test_bounds_that_overflow_leave_nothing_unread() -> None:
+    [_, rule] = query("integer", "v", "v * 4").filters
+    bounds = pl.DataFrame({"v": [BIG, -BIG, -1]})
+    # 4 * BIG would wrap to 0, 4 * -BIG too; only -1 is sure to be less than 0.
+    assert rule.may_match(bounds, bounds).to_list() == [True, True, False]
+
+
+def test_the_bits_of_a_column_do_not_matter() -> None:
+    """Integers of 8 bits come of MONTH and DAY, unsigned ones of LENGTH."""
+    frame = rows(day=[datetime.date(2013, 12, 31)], s=["ab"])
+    assert computed("MONTH(day) * 100 + DAY(day)", frame) == [1231]
+    assert computed("LENGTH(s) - 5", frame) == [-3]
+
+
+@settings(max_examples=100)
+@given(
+    st.decimals(-(10**9), 10**9, places=4)
+    | st.sampled_from([Decimal("0.1250"), Decimal("-2.5000"), Decimal("1.0050")]),
+    st.integers(0, 3),
+)
+def test_a_half_is_rounded_away_from_zero_by_every_way(value: Decimal, digits: int) -> None:
+    frame = rows(d=pl.Series([value], dtype=pl.Decimal(20, 4)), t=[str(value)])
+    expected = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    for expression in (
+        f"ROUND(d, {digits})",
+        f"CAST(d AS DECIMAL(15,{digits}))",
+        f"CAST(t AS DECIMAL(15,{digits}))",
+    ):
+        [found] = computed(expression, frame, "decimal")
+        assert (found, found.as_tuple().exponent) == (expected, -digits)
+    assert computed("CAST(d AS BIGINT)", frame) == [int(value.quantize(Decimal(1), ROUND_HALF_UP))]
+
+
+@given(st.text("aü.€x", max_size=6), st.text("aü.x", max_size=2))
+def test_a_position_counts_characters(text: str, part: str) -> None:
+    assert computed("STRPOS(s, t)", rows(s=[text], t=[part])) == [text.find(part) + 1]
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("CAST(day AS BIGINT)", "a date is cast to a number; DATE_PART('epoch', …) gives seconds"),
+        ("CAST(at - at AS BIGINT)", "a difference of timestamps is cast to a number; DATE_PART('epoch', …)"),
+        ("day > 15000", "a date or a time stands beside a number"),
+        ("CASE WHEN v > 0 THEN day ELSE 5 END", "a date or a time stands beside a number"),
+        ("SQRT(day)", "a date or a time is taken for a number"),
+        ("CAST(v AS DATE)", "a number is cast to a date or a time; STRPTIME"),
+        ("CAST(s AS TIMESTAMP)", "text is cast to a timestamp; TIMESTAMP"),
+        ("nothing + 1", "the source has no column nothing"),
+        ("UPPER(v)", "column x: "),
+    ],
+)
+def test_a_date_that_would_be_a_number_is_refused_with_the_way(expression: str, says: str) -> None:
+    schema = {"v": pl.Int64, "s": pl.String, "day": pl.Date, "at": pl.Datetime("us"), "tenant": pl.String}
+    with pytest.raises(ColumnMismatch) as refused:
+        query("integer", expression).check(pl.Schema(schema))
+    assert says in str(refused.value)
+
+
+def test_a_long_chain_is_computed() -> None:
+    frame = rows(n=[3], s=["ab"])
+    assert computed(" + ".join(["n * 2 - 1"] * 100), frame) == [500]
+    assert computed(" || ".join(["s"] * 100), frame, "string") == ["ab" * 100]
+    assert computed("CASE " + " ".join(f"WHEN n = {at} THEN {at} + n" for at in range(40, 0, -1)) + " END", frame) == [
+        6
+    ]
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(ExpressionFailed, match="nested too deeply"):
+        computed(" * ".join(["v"] * 100), rows(v=[1]))
+
+
+def test_the_time_since_1970_is_right_whatever_the_century() -> None:
+    days = [
+        datetime.datetime(1, 1, 1),
+        datetime.datetime(1969, 12, 31, 23, 59, 59, 500000),
+        datetime.datetime(9999, 1, 1),
+    ]
+    frame = rows(at=days)
+    expected = [(day - datetime.datetime(1970, 1, 1)).total_seconds() for day in days]
+    assert computed("DATE_PART('epoch', at)", frame, "number") == expected

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable
@@ -43,11 +44,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "Gt": operator.gt,
     "GtEq": operator.ge,
 }
+_E = {"Literal": {"Dyn": {"Float": math.e}}}
 _DIVISIONS = ("IntDiv", "Rem")
 _COMPARISONS = {"Eq", "NotEq", "Lt", "LtEq", "Gt", "GtEq", "EqValidity", "NotEqValidity"}
 _WAY = (
     "DATE_PART('epoch', …) gives seconds, DATE_PART('day', …) and the like a part, "
     "a difference of two dates is its days already"
+)
+_DEEP = pl.exceptions.ComputeError(
+    "it is nested too deeply: about 40 functions or products within one another are allowed"
 )
 _NEARLY = 1 - 2.0**-40
 """Of a limit that floats compute, so that none is passed unseen."""
@@ -79,10 +84,12 @@ def resolved(expression: pl.Expr, schema: pl.Schema) -> Resolved:
 @lru_cache(maxsize=1024)
 def _resolved(serialized: bytes, types: tuple[tuple[str, pl.DataType], ...]) -> Resolved:
     expression = pl.Expr.deserialize(serialized)
-    before = json.loads(expression.meta.serialize(format="json"))
     try:
+        before = json.loads(expression.meta.serialize(format="json"))
         node = _Resolver(dict(types)).resolve(before)
         after = expression if node.json == before else _expr(node.json)
+    except RecursionError as error:
+        raise _DEEP from error
     except pl.exceptions.PolarsError:
         pl.LazyFrame(schema=dict(types)).select(expression.alias("")).collect_schema()  # may say it with names
         raise
@@ -141,7 +148,8 @@ class _Resolver:
         match tree:
             case {"Column": name} if name in self._types:
                 dtype = self._types[name]
-                return _Node(tree, dtype, span=lambda extremes: extremes.get(name, _range(dtype)))
+                node = _Node(tree, dtype, span=lambda extremes: extremes.get(name, _range(dtype)))
+                return _wide(node) if dtype in _NARROW else node
             case {"Literal": {"Dyn": {"Int": value}}}:
                 return _Node(tree, pl.Int64(), span=lambda _: (value, value))
             case {"Function": {"function": "FillNull", "input": [{"BinaryExpr": {"left": {"Function": find}}}, _]}} if (
@@ -172,7 +180,7 @@ def _node(shell: Callable[..., Any], inner: list[_Node], overflow: pl.Expr | Non
     """A part of these operands. Its type is asked of polars, of columns in their place: the tree stays flat."""
     places = [each.json if "Literal" in each.json else {"Column": str(at)} for at, each in enumerate(inner)]
     types = tuple((str(at), each.dtype) for at, each in enumerate(inner))
-    dtype = _type(json.dumps(shell(*places)), types)
+    dtype = more.get("dtype") or _type(json.dumps(shell(*places)), types)
     span = more.get("span") or (lambda _: _range(dtype))
     found = _any(overflow, *(each.overflow for each in inner))
     risk = more.get("risk") or (lambda extremes: any(each.risk(extremes) for each in inner))
@@ -180,6 +188,12 @@ def _node(shell: Callable[..., Any], inner: list[_Node], overflow: pl.Expr | Non
     integers = [each.literal is None for each in inner if each.dtype.is_integer()]
     is_constant = bool(integers) and not any(integers)  # polars would give it the type of what it meets
     return _wide(node) if dtype in _NARROW or (dtype.is_integer() and is_constant) else node
+
+
+def _native(expression: pl.Expr, dtype: pl.DataType, inner: list[_Node]) -> _Node:
+    """A part that is written here."""
+    tree = json.loads(expression.meta.serialize(format="json"))
+    return _node(lambda *_: tree, inner, dtype=dtype)
 
 
 def _wide(node: _Node) -> _Node:
@@ -280,14 +294,18 @@ def _called(function: Any, inner: list[_Node]) -> _Node:
             return _absolute(shell, first if first.literal is None else _wide(first))
         case {"Pow": "Generic"} if first:
             return _power(shell, [first if first.literal is None else _wide(first), *inner[1:]])
+        case "Log" if first and inner[1].json != _E:
+            value, base = (_expr(each.json).cast(pl.Float64) for each in inner)
+            power = _expr(shell(*(each.json for each in inner)))
+            whole = power.round()  # polars gives LOG10(1000) as 2.9999999999999996
+            return _native(pl.when(base.pow(whole) == value).then(whole).otherwise(power), pl.Float64(), inner)
         case {"Sql": "ToFloat"} if first and first.dtype.is_integer():
             return first
     node = _node(shell, inner)
-    is_of_time = isinstance(function, dict) and not {"TemporalExpr", "StringExpr", "ListExpr", "Sql"}.isdisjoint(
-        function
-    )
-    if node.dtype.is_numeric() and not is_of_time and any(each.dtype.is_temporal() for each in inner):
-        raise _refused("a date or a time is taken for a number")
+    if function in ({"Pow": "Sqrt"}, {"Pow": "Cbrt"}):  # polars says the operand's type
+        if first and first.dtype.is_temporal():
+            raise _refused("a date or a time is taken for a number")
+        return node._replace(dtype=node.dtype if node.dtype.is_float() else pl.Float64())
     return node
 
 
@@ -303,7 +321,11 @@ def _cast(inner: _Node, dtype: Any, options: str) -> _Node:
                 "a number is cast to a date or a time", "STRPTIME(CAST(… AS VARCHAR), '%Y%m%d') reads 20130131"
             )
         if inner.dtype.is_temporal() and to.is_numeric():
-            raise _refused(f"a {column_types.word(inner.dtype)} is cast to a number")
+            raise _refused(f"{_word(inner.dtype)} is cast to a number")
+    if inner.dtype == pl.String and to == pl.Datetime:
+        raise _refused("text is cast to a timestamp", "TIMESTAMP(…), or STRPTIME(…, '%d.%m.%Y %H:%M') says its format")
+    if inner.dtype == pl.String and to == pl.Date:
+        return _native(_expr(inner.json).str.to_date("%Y-%m-%d", strict=options == "Strict"), to, [inner])
     if to.is_integer():
         limits = _range(to)
         span = inner.span
@@ -431,8 +453,7 @@ def _position(text: _Node, part: _Node) -> _Node:
     value = pl.when(whole.is_not_null() & sought.is_not_null()).then(
         pl.when(at.is_null()).then(pl.lit(0, pl.Int64)).otherwise(found)
     )
-    tree = json.loads(value.meta.serialize(format="json"))
-    return _Node(tree, pl.Int64(), _any(text.overflow, part.overflow), lambda _: (0, 2**32), text.risk)
+    return _native(value, pl.Int64(), [text, part])
 
 
 def _seconds(of: _Node) -> _Node:
@@ -440,11 +461,9 @@ def _seconds(of: _Node) -> _Node:
     zone = getattr(of.dtype, "time_zone", None)
     ticks = pl.Duration("us") if of.dtype == pl.Duration else pl.Datetime("us", zone)
     if not of.dtype.is_temporal() or of.dtype == pl.Time:
-        raise _refused(
-            f"a {column_types.word(of.dtype)} has no epoch", "a date, a timestamp, or a difference of timestamps"
-        )
+        raise _refused(f"{_word(of.dtype)} has no epoch", "a date, a timestamp, or a difference of timestamps")
     value = _expr(of.json).cast(ticks).cast(pl.Int64) / pl.lit(1e6)
-    return _Node(json.loads(value.meta.serialize(format="json")), pl.Float64(), of.overflow, risk=of.risk)
+    return _native(value, pl.Float64(), [of])
 
 
 def _scaled(node: _Node, digits: int) -> _Node:
@@ -481,7 +500,12 @@ def _require_alike(inner: list[_Node]) -> None:
     """Refuses a date beside a number: polars would take it for days since 1970."""
     kinds = {each.dtype.is_temporal() for each in inner if each.dtype.is_temporal() or each.dtype.is_numeric()}
     if len(kinds) > 1:
-        raise _refused("a date or a time stands beside a number")
+        detail = "a date or a time stands beside a number"
+        raise _refused(detail, "DATE '2013-01-31' is a date, and a difference of two dates is a number of days")
+
+
+def _word(dtype: pl.DataType) -> str:
+    return "a difference of timestamps" if dtype == pl.Duration else f"a {column_types.word(dtype)}"
 
 
 def _refused(detail: str, way: str = _WAY) -> pl.exceptions.InvalidOperationError:
@@ -528,10 +552,11 @@ def _spans(op: str, left: Span, right: Span) -> Span:
 def _expr(tree: Any) -> pl.Expr:
     """The expression of a tree. A chain of operators is put together here: polars reads no deep JSON."""
     match tree:
-        case {"Column": name}:
-            return pl.col(name)
-        case {"BinaryExpr": {"left": left, "op": op, "right": right}} if op in _OPERATORS and op != "Mul":
+        case {"BinaryExpr": {"left": left, "op": op, "right": right}} if op in _OPERATORS:
             return cast(pl.Expr, _OPERATORS[op](_expr(left), _expr(right)))
         case {"Ternary": {"predicate": predicate, "truthy": truthy, "falsy": falsy}}:
             return pl.when(_expr(predicate)).then(_expr(truthy)).otherwise(_expr(falsy))
-    return pl.Expr.deserialize(io.BytesIO(json.dumps(tree).encode()), format="json")
+    try:
+        return pl.Expr.deserialize(io.BytesIO(json.dumps(tree).encode()), format="json")
+    except pl.exceptions.ComputeError as error:
+        raise _DEEP from error

@@ -134,12 +134,12 @@ def checked(text: str) -> tuple[str, list[Wrong]]:
     """
     try:
         trees = _Dialect().parse_into(exp.Condition, text)
+        if len(trees) != 1 or not trees[0]:
+            return "", [Wrong(f"{_short(text)!r} is not one expression", "one SQL expression")]
+        writer = _Writer()
+        written = writer.write(trees[0])
     except (SqlglotError, RecursionError) as error:
         return "", [_no_expression(text, error)]
-    if len(trees) != 1 or not trees[0]:
-        return "", [Wrong(f"{_short(text)!r} is not one expression", "one SQL expression")]
-    writer = _Writer()
-    written = writer.write(trees[0])
     if writer.wrong:
         return "", writer.wrong
     try:
