@@ -265,9 +265,10 @@ class Query:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
             own = rows.filter(filters[0][1].expression)
             _require_in_range(own)
-            wrapped = semantics.overflowing(own, filters)
             kept = own.lazy().filter(reduce(operator.and_, (each.expression for _, each in filters)))
-            wrapped = wrapped or semantics.overflowing(own, columns, lambda: kept.collect())
+            known = semantics.extremes(own, (each for _, each in [*filters, *columns]))
+            wrapped = semantics.overflowing(filters, known, lambda: own)
+            wrapped = wrapped or semantics.overflowing(columns, known, kept.collect)
             if not wrapped:
                 # Not select: of constants alone it would give one row.
                 output_rows = kept.with_columns(output).select([name for name, _ in columns]).collect()

@@ -97,26 +97,28 @@ def _resolved(serialized: bytes, types: tuple[tuple[str, pl.DataType], ...]) -> 
     return Resolved(after, node.overflow, integers if node.overflow is not None else (), node.risk)
 
 
-def overflowing(frame: pl.DataFrame, expressions: Iterable[tuple[str, Resolved]], rows: Rows | None = None) -> str:
-    """Name of the first expression that overflows on a row of the frame; nothing where none does.
+def extremes(frame: pl.DataFrame, expressions: Iterable[Resolved]) -> Extremes:
+    """The least and the greatest value of each column by which an expression may overflow."""
+    names = list(dict.fromkeys(name for each in expressions for name in each.integers))
+    if not names:
+        return {}
+    low, high = pl.collect_all([frame.lazy().select(pl.col(names).min()), frame.lazy().select(pl.col(names).max())])
+    return {name: (0, 0) if low[name][0] is None else (low[name][0], high[name][0]) for name in names}
+
+
+def overflowing(expressions: Iterable[tuple[str, Resolved]], known: Extremes, rows: Callable[[], pl.DataFrame]) -> str:
+    """Name of the first expression that overflows on a row; nothing where none does.
 
     Args:
-        rows: gives the rows to look at, where they are not all of the frame; asked only if one of the frame may.
+        known: of a frame that has these rows.
+        rows: is called only where the extremes do not exclude an overflow.
     """
-    guarded = [(name, each) for name, each in expressions if each.overflow is not None]
-    if not guarded or not frame.height:
+    risky = {name: each.overflow for name, each in expressions if each.may_overflow(known)}
+    guards = {name: guard.any() for name, guard in risky.items() if guard is not None}
+    if not guards:
         return ""
-    needed = list(dict.fromkeys(column for _, each in guarded for column in each.integers))
-    bounds = frame.select(pl.concat_list(pl.col(name).min(), pl.col(name).max()).alias(name) for name in needed)
-    extremes = {name: (0, 0) if low is None else (low, high) for name in needed for low, high in [bounds[name][0]]}
-    risky = {name: cast(pl.Expr, each.overflow).any() for name, each in guarded if each.may_overflow(extremes)}
-    if not risky:
-        return ""
-    sure = (rows() if rows else frame).select(each.alias(name) for name, each in risky.items())
-    return next((name for name in risky if sure[name].any()), "")
-
-
-Rows = Callable[[], pl.DataFrame]
+    found = rows().select(guard.alias(name) for name, guard in guards.items())
+    return next((name for name in guards if found[name].any()), "")
 
 
 class _Node(NamedTuple):
