@@ -18,7 +18,7 @@ def checked(report: Report) -> dict[str, Any]:
     """
     definition = copy.deepcopy(report.definition)
     places = [(pointer("columns", at), each["name"], each) for at, each in enumerate(definition["columns"])]
-    if isinstance(definition["tenant"], dict):
+    if isinstance(definition.get("tenant"), dict):
         places.append(("/tenant", "tenant", definition["tenant"]))
     for name, parameter in definition.get("parameters", {}).items():
         places.append((pointer("parameters", name, "filter"), name, parameter["filter"]))
