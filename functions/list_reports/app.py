@@ -11,7 +11,7 @@ from shared.api.http import Answer, Request, serve
 from shared.catalogue import reports
 from shared.catalogue.reports import Report
 from shared.files.formats import FORMATS
-from shared.files.formats.options import with_notify
+from shared.files.formats.options import requestable
 from shared.lambda_.function import Event, function
 
 
@@ -42,12 +42,14 @@ def _document() -> dict[str, Any]:
 
 
 def _represent(report: Report) -> dict[str, Any]:
-    columns, offered = report.definition["columns"], with_notify if notification.is_offered() else dict
+    columns, notify = report.definition["columns"], notification.is_offered()
     return {
         "id": report.id,
         "title": report.definition["title"],
         "description": report.definition.get("description"),
         "columns": [{key: column[key] for key in ("name", "title", "type")} for column in columns],
-        "formats": [{"name": each.name, "options": offered(each.options_schema)} for each in FORMATS.values()],
+        "formats": [
+            {"name": each.name, "options": requestable(each.options_schema, notify=notify)} for each in FORMATS.values()
+        ],
         "parameters": report.parameters_schema,
     }

@@ -10,7 +10,7 @@ from shared.api import cursors, problems
 from shared.api.exports import EXPIRED, STATUSES, Progress, find, progress_of, represent, status
 from shared.api.http import Answer, Problem, Request, invalid, serve
 from shared.api.throttling import throttling_as_503
-from shared.files import work
+from shared.files import names, work
 from shared.files.work import Work
 from shared.lambda_ import aws, clock, contract
 from shared.lambda_.faults import Fault
@@ -79,7 +79,7 @@ def hand_out_file(request: Request) -> Answer:
         Params={
             "Bucket": work.bucket(),
             "Key": record["file_key"],
-            "ResponseContentDisposition": f'attachment; filename="{record["file_name"]}"',
+            "ResponseContentDisposition": names.content_disposition(record["file_name"]),
         },
         ExpiresIn=max(1, int(lifetime.total_seconds())),
     )

@@ -13,6 +13,7 @@ from shared.api.http import Answer, Caller, Problem, Request, invalid, serve
 from shared.api.request import schema as body_schema
 from shared.api.throttling import busy, throttling_as_503
 from shared.catalogue import reports as catalogue
+from shared.files import names
 from shared.files.formats import FORMATS, option_faults, resolve_options
 from shared.lambda_ import aws, clock, contract
 from shared.lambda_.faults import Fault
@@ -132,9 +133,12 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
         "attempt": 1,
         "created_at": clock.stamp(now),
         "queued_at": clock.stamp(now),
-        "file_name": f"{report.id}-{caller.tenant}-{now:%Y%m%d}-{export_id[-8:]}.{file_format.extension}",
+        "file_name": names.default(report.id, now, export_id, file_format.extension),
         "delete_after": delete_after(now),
     }
+    if "file_name" in body["options"]:
+        record["file_name_asked"] = body["options"]["file_name"]
+        record["file_name"] = names.chosen(record["file_name_asked"], file_format.extension)
     if caller.email and notification.is_wanted(body["options"]):
         record["notify"] = caller.email
     return record

@@ -88,6 +88,10 @@ class TextTooLong(ExportError):
     """A text does not fit in a cell of the format."""
 
 
+class TextNotEncodable(ExportError):
+    """A text has a character that the file's encoding does not have."""
+
+
 class TooManyRows(ExportError):
     """The export would read more rows than MaxRowsPerExport."""
 

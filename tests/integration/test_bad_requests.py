@@ -21,7 +21,9 @@ def _without(name: str) -> dict[str, Any]:
     return body
 
 
-OPTIONS = "bom, delimiter, header_style, notify, spreadsheet_safe, timezone"
+OPTIONS = (
+    "bom, decimal_comma, delimiter, encoding, file_name, header_style, line_ending, notify, spreadsheet_safe, timezone"
+)
 # What is sent, and of each fault the pointer and a part of what would be right.
 CASES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "nothing": (None, [("", "a JSON object")]),

@@ -163,8 +163,8 @@ def test_the_options_of_csv_are_those_that_were_asked_for(caller: Caller) -> Non
 @pytest.mark.parametrize(
     ("name", "options", "pointer", "allowed"),
     [
-        ("jsonl", {"delimiter": ";"}, "/options/delimiter", "header_style, notify, timezone"),
-        ("parquet", {"bom": True}, "/options/bom", "header_style, notify"),
+        ("jsonl", {"delimiter": ";"}, "/options/delimiter", "file_name, header_style, notify, timezone"),
+        ("parquet", {"bom": True}, "/options/bom", "file_name, header_style, notify"),
         ("csv", {"delimiter": "::"}, "/options/delimiter", '";"'),
         ("csv.gz", {"timezone": "Mars/Olympus"}, "/options/timezone", "Europe/Berlin"),
     ],

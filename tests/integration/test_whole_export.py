@@ -99,7 +99,7 @@ def test_the_redirect_and_the_json_answer_lead_to_the_same_file(
 
 def test_the_file_names_itself(united: Followed, united_user: Caller, united_file: Answer) -> None:
     name = united_user.signed(united.end)["file_name"]
-    assert re.fullmatch(rf"flights-UA-\d{{8}}-{united.end['id'][-8:]}\.csv", name)
+    assert re.fullmatch(rf"flights-\d{{8}}-{united.end['id'][-8:]}\.csv", name)
     assert united_file.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert united_file.headers["Content-Disposition"] == f'attachment; filename="{name}"'
 

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import decimal
+import gzip
 import io
 import json
 import math
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.errors import TextNotEncodable
 from shared.files.formats.csv import Csv
 from shared.files.segments import Range
 from tests.unit.formats.support import (
@@ -187,6 +189,44 @@ def test_text_that_is_declared_a_time_starts_no_formula_either() -> None:
     assert lines(pl.DataFrame({"a": ["=1+1"]}), "time") == b"'=1+1\n"
 
 
+@pytest.mark.parametrize("start", DANGEROUS)
+def test_a_title_starts_no_formula_either(start: str) -> None:
+    titled = plan("csv", {"a": "integer", "b": "integer"})
+    for column, title in zip(titled["definition"]["columns"], (f"{start}1", "x"), strict=True):
+        column["title"] = title
+    into = io.BytesIO()
+    Csv().writer(titled, into, first=True)
+    assert read(into.getvalue()) == [[f"'{start}1", "x"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "start"),
+    [
+        ({}, b'"ID",w\n'),
+        ({"line_ending": "crlf", "delimiter": ";"}, b'"ID";w\r\n'),
+        ({"spreadsheet_safe": False}, b'"ID",w\n'),
+    ],
+)
+def test_a_first_title_that_begins_with_id_in_capitals_is_quoted_for_excel_would_take_the_file_for_sylk(
+    options: dict[str, Any], start: bytes
+) -> None:
+    rows = pl.DataFrame({"ID": [1], "w": [2]})
+    content = whole("csv", rows, {"ID": "integer", "w": "integer"}, header_style="name", **options)
+    assert content.startswith(start)
+
+
+def test_where_there_is_no_header_the_first_cell_of_a_part_is_quoted_if_it_begins_so() -> None:
+    rows = pl.DataFrame({"a": ["ID-1", "ID-2"], "b": ["x", None]})
+    types = {"a": "string", "b": "string"}
+    file = make("csv", [[rows[:0]], [rows]], types, header_style="none")
+    assert file.content == b'"ID-1",x\nID-2,\n'
+    assert make(
+        "csv", [[rows]], types, header_style="none", encoding="utf-16le"
+    ).content == file.content.decode().encode("utf-16-le")
+    assert lines(pl.DataFrame({"a": ["ID,1", "x"]}), "string") == b'"ID,1"\nx\n'
+    assert lines(pl.DataFrame({"a": [None, "ID"]}), "string") == b'""\nID\n'
+
+
 def test_text_is_left_as_it_is_when_that_is_asked_for() -> None:
     assert lines(pl.DataFrame({"a": ["=1+1", "@x"]}), "string", spreadsheet_safe=False) == b"=1+1\n@x\n"
 
@@ -309,3 +349,81 @@ def test_a_plan_of_before_an_option_was_there_gets_its_default() -> None:
 def test_floats_that_are_no_numbers_are_words() -> None:
     rows = pl.DataFrame({"x": [math.nan, math.inf, -math.inf]})
     assert lines(rows, "number") == b"NaN\ninf\n-inf\n"
+
+
+# Dialects
+
+
+@settings(max_examples=40)
+@given(st.lists(ROWS, max_size=4), st.sampled_from((";", "\t", "|")))
+def test_a_decimal_comma_is_in_numbers_and_nowhere_else(rows: list[dict[str, Any]], delimiter: str) -> None:
+    asked = {"spreadsheet_safe": False, "delimiter": delimiter}
+    header, *pointed = read(whole("csv", frame(rows), TYPES, **asked), delimiter)
+    same_header, *found = read(whole("csv", frame(rows), TYPES, **asked, decimal_comma=True), delimiter)
+    numbers = [TYPES[name] in ("number", "decimal") for name in KINDS]
+    assert same_header == header
+    assert found == [
+        [cell.replace(".", ",") if number else cell for cell, number in zip(cells, numbers, strict=True)]
+        for cells in pointed
+    ]
+
+
+@settings(max_examples=40)
+@given(TABLE)
+def test_lines_end_as_asked_and_text_keeps_its_own_line_breaks(rows: list[tuple[Any, ...]]) -> None:
+    asked = {"spreadsheet_safe": False, "header_style": "name", "line_ending": "crlf"}
+    content = whole("csv", table(rows), TYPED, **asked)
+    assert content.startswith(b"a,n,b\r\n")
+    assert content.endswith(b"\r\n")
+    expected = [["a", "n", "b"], *([a or "", str(n), b or ""] for a, n, b in rows)]
+    assert read(content) == expected
+    schema = {"a": pl.String, "n": pl.Int64, "b": pl.String}
+    assert differences(pl.read_csv(io.BytesIO(content), schema=schema, eol_char="\n").rows(), rows) == []
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(ROWS, max_size=5).flatmap(lambda rows: st.tuples(st.just(rows), splits(frame(rows)))),
+    st.booleans(),
+    st.sampled_from(["title", "none"]),
+)
+def test_utf_16_is_the_same_text_with_one_mark_however_it_was_divided(
+    given: tuple[list[dict[str, Any]], list[list[pl.DataFrame]]], bom: bool, header_style: str
+) -> None:
+    rows, parts = given
+    asked = {"bom": bom, "header_style": header_style, "line_ending": "crlf"}
+    found = make("csv", parts, TYPES, encoding="utf-16le", **asked).content
+    assert found == whole("csv", frame(rows), TYPES, **asked).decode().encode("utf-16-le")
+    assert found.startswith(b"\xff\xfe") is bom
+    assert gzip.decompress(make("csv.gz", parts, TYPES, encoding="utf-16le", **asked).content) == found
+
+
+WESTERN = bytes(set(range(256)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D}).decode("cp1252")
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.none() | st.text(WESTERN), INTEGERS)))
+def test_windows_1252_is_the_same_text(rows: list[tuple[str | None, int]]) -> None:
+    made = pl.DataFrame(rows, schema={"a": pl.String, "n": pl.Int64}, orient="row")
+    assert lines(made, "string", "integer", encoding="windows-1252") == lines(
+        made, "string", "integer"
+    ).decode().encode("cp1252")
+
+
+@pytest.mark.parametrize("character", ["\x81", "\u0141", "\u4e2d", "\U0001f600"])
+def test_a_character_that_the_encoding_lacks_is_named_by_column_and_row_and_not_by_value(character: str) -> None:
+    rows = pl.DataFrame({"n": range(20_000), "s": ["x"] * 19_000 + [f"secret {character}"] + ["\u4e2d"] * 999})
+    for batches in ([rows], [rows[:18_500], rows[18_500:]]):
+        with pytest.raises(TextNotEncodable) as refused:
+            make("csv", [batches], {"n": "integer", "s": "string"}, encoding="windows-1252")
+        assert str(refused.value) == "column s in row 19001 of the part has a character that windows-1252 does not have"
+        assert refused.value.__cause__ is None
+
+
+def test_a_title_that_the_encoding_lacks_is_named_by_its_column() -> None:
+    titled = plan("csv", {"a": "integer"}, encoding="windows-1252")
+    titled["definition"]["columns"][0]["title"] = "\u4e2d"
+    with pytest.raises(
+        TextNotEncodable, match=r"^the title of column a has a character that windows-1252 does not have$"
+    ):
+        Csv().writer(titled, io.BytesIO(), first=True)

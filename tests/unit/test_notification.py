@@ -188,4 +188,7 @@ def test_reports_offer_the_option_where_mail_is_sent(
             options = each["options"]
             assert ("notify" in options["properties"]) is (offered == "true")
             assert options["additionalProperties"] is False
-            assert set(FORMATS[each["name"]].options_schema["properties"]) == set(options["properties"]) - {"notify"}
+            assert set(FORMATS[each["name"]].options_schema["properties"]) == set(options["properties"]) - {
+                "notify",
+                "file_name",
+            }

@@ -164,6 +164,7 @@ def test_a_finished_export_shows_everything(get: Get, cloud: Cloud) -> None:
         "format": "csv",
         "parameters": {"from": "2013-01-01", "to": "2013-12-31"},
         "options": {"spreadsheet_safe": True, "bom": False},
+        "file_name": "flights-UA-20261123-2a8c41e7.csv",
         "status": "SUCCEEDED",
         "progress": {"parts_done": 12, "parts_total": 12},
         "created_at": CREATED,

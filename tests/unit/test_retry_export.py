@@ -144,6 +144,7 @@ def test_it_is_answered_with_the_export(retry: Retry, cloud: Cloud) -> None:
         "format": "csv",
         "parameters": {"from": "2013-01-01", "to": "2013-12-31"},
         "options": {"spreadsheet_safe": True, "bom": False},
+        "file_name": "flights-UA-20261123-2a8c41e7.csv",
         "status": "QUEUED",
         "progress": {"parts_done": None, "parts_total": None},  # of the parts that are there nobody has counted any
         "created_at": "2026-11-23T09:12:31.482Z",

@@ -69,6 +69,11 @@ EXPLANATIONS = {
     "TextTooLong": Explanation(
         "A text does not fit in the format", False, "Request another format, or shorten the column by an expression."
     ),
+    "TextNotEncodable": Explanation(
+        "A text does not fit in the encoding",
+        False,
+        "Request the encoding utf-8 or utf-16le, or replace the character by an expression.",
+    ),
     "TooManyRows": Explanation(
         "The export is too large", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
     ),

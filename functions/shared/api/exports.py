@@ -93,7 +93,8 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "report": record["report"],
         "format": record["format"],
         "parameters": json.loads(record["parameters"]),
-        "options": json.loads(record["options"]) | ({"notify": True} if "notify" in record else {}),
+        "options": json.loads(record["options"]) | _of_every_format(record),
+        "file_name": record["file_name"],
         "status": shown,
         "progress": progress,
         "created_at": record["created_at"],
@@ -107,6 +108,12 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "error": explain(record["failure"]) if shown == "FAILED" and "failure" in record else None,
         "links": links,
     }
+
+
+def _of_every_format(record: Record) -> dict[str, Any]:
+    """The options that were asked for and no byte of the file depends on."""
+    named = {"file_name": record["file_name_asked"]} if "file_name_asked" in record else {}
+    return named | ({"notify": True} if "notify" in record else {})
 
 
 def accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.catalogue.reports import Report
 from shared.files.formats import FORMATS
-from shared.files.formats.options import with_notify
+from shared.files.formats.options import requestable
 
 
 def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
     fields["report"]["description"] = "Id of a report of GET /reports."
     fields["format"]["description"] = "Of the file."
     fields["parameters"]["description"] = "What the report is to hold, as its `parameters` in GET /reports describe it."
-    fields["options"]["description"] = "How the file is to be written; each has a default."
+    fields["options"]["description"] = "How the file is to be written and called; none needs to be given."
     offered: list[tuple[dict[str, Any], list[str]]] = []
     for name, each in FORMATS.items():
-        known = with_notify(each.options_schema)
+        known = requestable(each.options_schema)
         same = next((names for options, names in offered if options == known), None)
         if same is None:
             offered.append((known, [name]))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from shared.errors import PartChanged, TooManyParts
+from shared.files import names
 from shared.files.segments import Literal, Range, Segment, measure
 from shared.files.work import bucket, is_missing, is_replaced
 from shared.lambda_ import aws
@@ -91,7 +92,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
 
     Args:
         key: key in the exports bucket.
-        file_name: what a browser saves it as.
+        file_name: what a browser saves it as: see :mod:`shared.files.names`.
 
     Raises:
         TooManyParts: see :func:`plan_upload`.
@@ -109,7 +110,7 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
         ChecksumAlgorithm="CRC32",
         ChecksumType="FULL_OBJECT",
         ContentType=content_type,
-        ContentDisposition=f'attachment; filename="{file_name}"',
+        ContentDisposition=names.content_disposition(file_name),
     )["UploadId"]
     try:
         with ThreadPoolExecutor(_READS) as reads, ThreadPoolExecutor(_THREADS) as pool:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypedDict
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import RowsMissing
-from shared.files import assembly, work
+from shared.files import assembly, names, work
 from shared.files.formats import FORMATS
 from shared.files.segments import Segment, measure
 from shared.files.work import Plan, Receipt, Work
@@ -43,7 +43,7 @@ class Found(NamedTuple):
 
 def key(record: Record) -> str:
     """Key of the file of a record's attempt."""
-    return f"{folder(record)}{record['attempt']}/{record['file_name']}"
+    return f"{folder(record)}{record['attempt']}/{names.plain(record['file_name'])}"
 
 
 def folder(record: Record) -> str:
@@ -89,7 +89,7 @@ def make(record: Record, plan: Plan) -> Result:
     # From before the upload began: S3 counts the days of its lifecycle from there.
     begun, file_format = clock.now(), FORMATS[plan["format"]]
     proven, segments = _layout(record, plan)
-    assembly.assemble(key(record), segments, file_format.content_type, record["file_name"])
+    assembly.assemble(key(record), segments, file_format.served_as(plan["options"]), record["file_name"])
     return _describe(record, proven, segments, begun)
 
 

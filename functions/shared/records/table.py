@@ -63,7 +63,8 @@ class Record(TypedDict, total=False):
     bytes: int
     crc32: str
     file_key: str
-    file_name: str
+    file_name: str  # what it is called when it is downloaded
+    file_name_asked: str  # options.file_name of the request, where it has one
     failure: Failure  # of the attempt; the first one recorded stays
     failure_state: str  # those of failure that are announced; "" where the attempt ended without one
     failure_type: str

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WORK = Work("export", "plan")
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the start of a formula."""
 
 
@@ -113,6 +113,8 @@ NASTY = st.sampled_from(
         "@SUM(A1)",
         "\t=1",
         "\r=1",
+        "\n=1",
+        "\uff1d1",
         "-",
         "'quoted",
         "null",

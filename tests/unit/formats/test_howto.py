@@ -47,4 +47,4 @@ def test_the_tests_that_the_page_shows_pass(followed: dict[str, Any]) -> None:
 def test_what_it_refuses_and_what_it_offers_comes_by_itself(followed: dict[str, Any]) -> None:
     assert formats.resolve_options("json", {}) == {"header_style": "name", "timezone": "UTC"}
     [fault] = formats.option_faults("json", {"bom": True})
-    assert fault["allowed"] == "header_style, notify, timezone"
+    assert fault["allowed"] == "file_name, header_style, notify, timezone"

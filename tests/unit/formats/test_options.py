@@ -15,7 +15,16 @@ from shared.files.formats import FORMATS, option_faults, options, resolve_option
 from shared.files.formats.options import zones
 from tests.unit.formats.support import MOMENTS, utc, whole
 
-CSV = {"spreadsheet_safe": True, "bom": False, "delimiter": ",", "header_style": "title", "timezone": "UTC"}
+CSV = {
+    "spreadsheet_safe": True,
+    "bom": False,
+    "delimiter": ",",
+    "header_style": "title",
+    "timezone": "UTC",
+    "decimal_comma": False,
+    "line_ending": "lf",
+    "encoding": "utf-8",
+}
 JSONL = {"header_style": "name", "timezone": "UTC"}
 XLSX = {"header_style": "title", "timezone": "UTC"}
 DEFAULTS = {"csv": CSV, "csv.gz": CSV, "jsonl": JSONL, "jsonl.gz": JSONL, "parquet": {"header_style": "name"}}
@@ -33,6 +42,21 @@ FILES = {
 def test_these_are_the_formats_their_files_and_their_options() -> None:
     assert {name: (each.extension, each.content_type) for name, each in FORMATS.items()} == FILES
     assert {name: resolve_options(name, {}) for name in FORMATS} == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "content_type"),
+    [
+        ("csv", {"encoding": "windows-1252"}, "text/csv; charset=windows-1252"),
+        ("csv", {"encoding": "utf-16le"}, "text/csv; charset=utf-16le"),
+        ("csv", {"encoding": "utf-16le", "bom": True}, "text/csv; charset=utf-16"),
+        ("csv", {"bom": True}, "text/csv; charset=utf-8"),
+        ("csv.gz", {"encoding": "utf-16le"}, "application/gzip"),
+        ("xlsx", {}, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ],
+)
+def test_a_file_is_served_as_what_it_is(name: str, asked: dict[str, Any], content_type: str) -> None:
+    assert FORMATS[name].served_as(asked) == content_type
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -55,26 +79,48 @@ def test_the_schema_of_the_options_is_closed_and_says_what_each_is(name: str) ->
         ("csv", {"bom": "yes"}, "/bom", '"yes" is not allowed', "a value of type boolean"),
         ("csv", {"header_style": "x"}, "/header_style", '"x" is not allowed', 'one of "title", "name", "none"'),
         ("csv.gz", {"spreadsheet_safe": 1}, "/spreadsheet_safe", "1 is not allowed", "a value of type boolean"),
-        ("jsonl", {"delimiter": ";"}, "/delimiter", "is not known here", "header_style, notify, timezone"),
+        ("jsonl", {"delimiter": ";"}, "/delimiter", "is not known here", "file_name, header_style, notify, timezone"),
         ("jsonl", {"header_style": "none"}, "/header_style", '"none" is not allowed', 'one of "name", "title"'),
-        ("jsonl.gz", {"bom": False}, "/bom", "is not known here", "header_style, notify, timezone"),
+        ("jsonl.gz", {"bom": False}, "/bom", "is not known here", "file_name, header_style, notify, timezone"),
         (
             "jsonl",
             {"spreadsheet_safe": True},
             "/spreadsheet_safe",
             "is not known here",
-            "header_style, notify, timezone",
+            "file_name, header_style, notify, timezone",
         ),
-        ("parquet", {"timezone": "UTC"}, "/timezone", "is not known here", "header_style, notify"),
-        ("parquet", {"delimiter": ","}, "/delimiter", "is not known here", "header_style, notify"),
+        ("parquet", {"timezone": "UTC"}, "/timezone", "is not known here", "file_name, header_style, notify"),
+        ("parquet", {"delimiter": ","}, "/delimiter", "is not known here", "file_name, header_style, notify"),
         (
             "xlsx",
             {"spreadsheet_safe": True},
             "/spreadsheet_safe",
             "is not known here",
-            "header_style, notify, timezone",
+            "file_name, header_style, notify, timezone",
         ),
         ("xlsx", {"header_style": "none"}, "/header_style", '"none" is not allowed', 'one of "title", "name"'),
+        (
+            "csv",
+            {"encoding": "utf-16"},
+            "/encoding",
+            '"utf-16" is not allowed',
+            'one of "utf-8", "utf-16le", "windows-1252"',
+        ),
+        ("csv", {"line_ending": "\r\n"}, "/line_ending", '"\\r\\n" is not allowed', 'one of "lf", "crlf"'),
+        (
+            "csv.gz",
+            {"decimal_comma": True},
+            "/decimal_comma",
+            "is true, and the delimiter is a comma too",
+            'false, or the delimiter ";", tab or "|"',
+        ),
+        (
+            "csv",
+            {"bom": True, "encoding": "windows-1252"},
+            "/bom",
+            "is true, and windows-1252 has no byte order mark",
+            "false, or the encoding utf-8 or utf-16le",
+        ),
         (
             "csv",
             {"timezone": "Mars/Olympus"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.files import names
 from shared.files.formats import options
 from shared.files.formats.csv import Csv
 from shared.files.formats.format import Format
@@ -27,12 +28,18 @@ FORMATS = {each.name: each for each in _ALL}
 
 
 def resolve_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What of a request's options the file depends on, with the format's defaults filled in: all but ``notify``."""
-    of_file = {option: value for option, value in given.items() if option != "notify"}
-    return options.resolve(FORMATS[name].options_schema, of_file)
+    """What of a request's options the file's bytes depend on, with the format's defaults filled in."""
+    return options.resolve(FORMATS[name].options_schema, options.of_file(given))
 
 
 def option_faults(name: str, given: object) -> list[Fault]:
     """Every fault of a request's options; pointers start at the options' own root."""
-    schema = options.with_notify(FORMATS[name].options_schema)
-    return contract.faults(schema, given) or options.zone_faults(schema, given)
+    schema = FORMATS[name].options_schema
+    if found := contract.faults(options.requestable(schema), given):
+        return found
+    asked: Any = given
+    return [
+        *options.zone_faults(schema, asked),
+        *options.dialect_faults(schema, asked),
+        *names.faults(asked.get("file_name"), FORMATS[name].extension),
+    ]

@@ -1,4 +1,4 @@
-"""Formats ``csv`` and, within gzip, ``csv.gz``: RFC 4180 in UTF-8, a header line, a line feed after every line.
+"""Formats ``csv`` and, within gzip, ``csv.gz``: RFC 4180, by default in UTF-8 with a line feed after every line.
 
 A null is an empty field, an empty text is ``""``; where a line has but one field, readers skip an empty one, so that a
 null is ``""`` there too. Text that a spreadsheet would run as a formula gets an apostrophe before it.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import IO, TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from shared.errors import TextNotEncodable
 from shared.files.formats import options
 from shared.files.formats.format import TextFormat
 
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 
     from shared.files.work import Plan
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# OWASP, "CSV Injection": what makes a spreadsheet take a text for a formula.
-_FORMULA_START = r"^[=+\-@\t\r]"
+_MARK = "\ufeff"
+# OWASP, "CSV Injection", and of its Testing Guide WSTG-INPV-21, which adds the full-width signs: what makes a
+# spreadsheet take a text for a formula.
+_FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_SYLK = "ID"
+_CODECS = {"utf-8": "utf-8", "utf-16le": "utf-16-le", "windows-1252": "cp1252"}
+_CODED_ROWS = 8192
+"""Rows that are encoded at once: they are held as text meanwhile."""
 
 
 class Csv(TextFormat):
@@ -38,7 +45,17 @@ class Csv(TextFormat):
         delimiter=options.DELIMITER,
         header_style=options.header_style("title", "name", "none"),
         timezone=options.TIMEZONE,
+        decimal_comma=options.DECIMAL_COMMA,
+        line_ending=options.LINE_ENDING,
+        encoding=options.ENCODING,
     )
+
+    @override
+    def served_as(self, asked: dict[str, Any]) -> str:
+        encoding = asked.get("encoding", "utf-8")
+        # RFC 2781, 3.3: text labelled UTF-16LE has no mark.
+        marked = encoding == "utf-16le" and asked.get("bom")
+        return f"text/csv; charset={'utf-16' if marked else encoding}"
 
     @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Lines:
@@ -48,12 +65,48 @@ class Csv(TextFormat):
         return _Lines(asked, into)
 
     def _head(self, plan: Plan, asked: dict[str, Any]) -> bytes:
-        """What stands before the first row."""
+        """What stands before the first row.
+
+        Raises:
+            TextNotEncodable: the encoding has not all characters of the titles.
+        """
+        codec, mark = _CODECS[asked["encoding"]], _MARK if asked["bom"] else ""
+        if asked["header_style"] == "none":
+            return mark.encode(codec)
+        names = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
+        if asked["spreadsheet_safe"]:
+            names = [f"'{name}" if re.match(_FORMULA, name) else name for name in names]
         head = io.StringIO()
-        if asked["header_style"] != "none":
-            names = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
-            csv.writer(head, delimiter=asked["delimiter"], lineterminator="\n").writerow(names)
-        return (_BYTE_ORDER_MARK if asked["bom"] else b"") + head.getvalue().encode()
+        ending = _LINE_ENDINGS[asked["line_ending"]]
+        csv.writer(head, delimiter=asked["delimiter"], lineterminator=ending).writerow(names)
+        for number, name in enumerate(names):
+            if not _fits(name, codec):
+                where = f"the title of column {plan['definition']['columns'][number]['name']}"
+                raise _not_encodable(where, asked["encoding"])
+        return (mark + _not_sylk(head.getvalue(), asked["delimiter"], ending)).encode(codec)
+
+
+_LINE_ENDINGS = {"lf": "\n", "crlf": "\r\n"}
+
+
+def _not_sylk(line: str, delimiter: str, ending: str) -> str:
+    """A file's first line with quotes around a field that begins with ``ID``, for which Excel takes it for SYLK."""
+    if not line.startswith(_SYLK):
+        return line
+    field = line.removesuffix(ending).partition(delimiter)[0]
+    return f'"{field}"{line[len(field) :]}'
+
+
+def _fits(text: str, codec: str) -> bool:
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _not_encodable(where: str, encoding: str) -> TextNotEncodable:
+    return TextNotEncodable(f"{where} has a character that {encoding} does not have")
 
 
 class _Lines:
@@ -61,14 +114,63 @@ class _Lines:
 
     def __init__(self, asked: dict[str, Any], into: IO[bytes]) -> None:
         self._asked, self._into = asked, into
+        self._encoding, self._ending = asked["encoding"], _LINE_ENDINGS[asked["line_ending"]]
+        # A part does not know whether rows stand before its own, so each minds its first row.
+        self._may_be_sylk = asked["header_style"] == "none"
+        self._written = 0
 
     def write(self, rows: pl.DataFrame) -> None:
-        null = '""' if rows.width == 1 else ""
         cells = rows.select(self._cell(name, dtype).alias(name) for name, dtype in rows.schema.items())
-        cells.write_csv(self._into, include_header=False, separator=self._asked["delimiter"], null_value=null)
+        if self._may_be_sylk and cells.height:
+            self._may_be_sylk = False
+            line = io.BytesIO()
+            self._lines(cells[:1], line)
+            safe = _not_sylk(line.getvalue().decode(), self._asked["delimiter"], self._ending)
+            self._into.write(self._encoded(safe, cells[:1]))
+            cells = cells[1:]
+        if self._encoding == "utf-8":
+            self._lines(cells, self._into)
+            return
+        for some in cells.iter_slices(_CODED_ROWS):
+            text = io.BytesIO()
+            self._lines(some, text)
+            self._into.write(self._encoded(text.getvalue().decode(), some))
 
     def close(self) -> dict[str, Any]:
         return {}
+
+    def _lines(self, cells: pl.DataFrame, into: IO[bytes]) -> None:
+        cells.write_csv(
+            into,
+            include_header=False,
+            separator=self._asked["delimiter"],
+            line_terminator=self._ending,
+            decimal_comma=self._asked["decimal_comma"],
+            null_value='""' if cells.width == 1 else "",
+        )
+
+    def _encoded(self, text: str, cells: pl.DataFrame) -> bytes:
+        """The lines of these cells in the encoding that was asked for.
+
+        Raises:
+            TextNotEncodable: naming the column, and the row within the part.
+        """
+        try:
+            found = text.encode(_CODECS[self._encoding])
+        except UnicodeEncodeError:
+            raise self._refusal(cells) from None
+        self._written += cells.height
+        return found
+
+    def _refusal(self, cells: pl.DataFrame) -> TextNotEncodable:
+        codec = _CODECS[self._encoding]
+        row, name = next(
+            (row, name)
+            for row, values in enumerate(cells.iter_rows(), start=self._written + 1)
+            for name, value in zip(cells.columns, values, strict=True)
+            if not _fits(str(value), codec)
+        )
+        return _not_encodable(f"column {name} in row {row} of the part", self._encoding)
 
     def _cell(self, name: str, dtype: pl.DataType) -> pl.Expr:
         import polars as pl
@@ -87,5 +189,5 @@ class _Lines:
         if dtype in (pl.String, pl.Categorical, pl.Enum):
             cell = cell.cast(pl.String)
             if self._asked["spreadsheet_safe"]:
-                return pl.when(cell.str.contains(_FORMULA_START)).then(pl.lit("'") + cell).otherwise(cell)
+                return pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell)
         return cell

@@ -39,7 +39,7 @@ class Format(Protocol):
     extension: str
     """What the file's name ends in, without the dot."""
     content_type: str
-    """The file's ``Content-Type``. There is never a ``Content-Encoding``: what is saved is the file itself."""
+    """The file's ``Content-Type`` by default. There is no ``Content-Encoding``: what is saved is the file itself."""
     growth: float
     """Bytes of a fragment for each byte of Parquet that it is made of, rather too few than too many.
 
@@ -49,6 +49,10 @@ class Format(Protocol):
     """
     options_schema: dict[str, Any]
     """JSON Schema of ``options`` in a request, closed, each option with its default."""
+
+    def served_as(self, asked: dict[str, Any]) -> str:
+        """The ``Content-Type`` of a file with these options."""
+        return self.content_type
 
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
         """Begins the fragment of a part. Only workers call it: it may import the engine.

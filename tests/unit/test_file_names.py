@@ -1,0 +1,132 @@
+"""options.file_name: what a file is called when it is downloaded, on every system, and that no byte depends on it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.files import names, result
+from shared.files.formats import FORMATS, option_faults, resolve_options
+from tests.unit.support import Answer, Cloud, event, succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.support import Frozen
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("orders june", "orders june.csv"),
+        ("orders.csv", "orders.csv"),
+        ("ORDERS.CSV", "ORDERS.csv"),
+        ("orders.2026", "orders.2026.csv"),
+        ("orders.xlsx", "orders.xlsx.csv"),
+        ("a/b\\c", "a_b_c.csv"),
+        ("../../etc/passwd", "_.._etc_passwd.csv"),
+        ('who: "me" <x> | * ?', "who_ _me_ _x_ _ _ _.csv"),
+        ("a\x00b\nc\x7f\x85", "a_b_c__.csv"),
+        ("txt\u202ecod", "txt_cod.csv"),
+        ("  .hidden. . ", "hidden.csv"),
+        ("con", "_con.csv"),
+        ("Lpt1.old", "_Lpt1.old.csv"),
+        ("COM\xb9", "_COM\xb9.csv"),
+        ("console", "console.csv"),
+        ("Zu\u0308rich", "Zürich.csv"),
+        ("東京 😀", "東京 😀.csv"),
+    ],
+)
+def test_a_name_becomes_one_that_every_system_takes_with_the_formats_ending_once(asked: str, name: str) -> None:
+    assert option_faults("csv", {"file_name": asked}) == []
+    assert names.chosen(asked, "csv") == name
+
+
+@pytest.mark.parametrize("asked", ["a.csv.gz", "a.csv", "a.gz", "a", "a.CSV.gz"])
+def test_an_ending_of_two_is_not_doubled_whatever_of_it_is_there(asked: str) -> None:
+    assert names.chosen(asked, "csv.gz") == "a.csv.gz"
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        ("", "a value of type string, at least 1 characters, at most 200 characters"),
+        (5, "a value of type string, at least 1 characters, at most 200 characters"),
+        ("a" * 201, "a value of type string, at least 1 characters, at most 200 characters"),
+        (". .", "a name such as orders-june"),
+        (".csv", "a name such as orders-june"),
+        ("京" * 66, "at most 200 bytes"),
+    ],
+)
+def test_a_name_that_cannot_be_one_is_refused_with_its_place(asked: Any, allowed: str) -> None:
+    assert [(fault["pointer"], fault["allowed"]) for fault in option_faults("csv", {"file_name": asked})] == [
+        ("/file_name", allowed)
+    ]
+    assert option_faults("csv", {"file_name": "京" * 65}) == []
+
+
+@given(st.text(min_size=1, max_size=60), st.sampled_from([each.extension for each in FORMATS.values()]))
+def test_whatever_is_asked_for_a_browser_reads_one_safe_name(asked: str, extension: str) -> None:
+    if names.faults(asked, extension):
+        return
+    name = names.chosen(asked, extension)
+    assert names.chosen(name, extension) == name
+    header = names.content_disposition(name)
+    assert header.isascii()
+    assert header.isprintable()
+    quoted, _, extended = header.removeprefix('attachment; filename="').partition("; filename*=UTF-8''")
+    assert quoted == f'{names.plain(name)}"'
+    assert unquote(extended or names.plain(name)) == name
+    assert not set(extended) & set(" \"'()*,;@")
+    assert not set(names.plain(name)) & set('<>:"/\\|?*%')
+    assert name.endswith(f".{extension}")
+    assert not name.startswith((".", " "))
+
+
+def test_the_default_tells_the_report_and_the_date_and_not_the_tenant() -> None:
+    created = datetime.datetime(2026, 11, 23, 23, 59, tzinfo=datetime.UTC)
+    assert names.default("flights", created, "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7", "csv.gz") == (
+        "flights-20261123-2a8c41e7.csv.gz"
+    )
+
+
+def test_the_key_of_a_file_is_ascii_and_of_an_older_record_as_it_was() -> None:
+    record: Any = succeeded()
+    assert result.key(record) == record["file_key"]
+    assert result.key(record | {"file_name": "Zürich 東京.csv"}).rsplit("/", 1)[1] == "Zurich __.csv"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_byte_of_a_file_depends_on_its_name(name: str) -> None:
+    assert resolve_options(name, {"file_name": "x"}) == resolve_options(name, {})
+    assert "file_name" not in FORMATS[name].options_schema["properties"]
+
+
+def test_a_request_chooses_a_name_and_the_export_shows_what_became_of_it(
+    cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]
+) -> None:
+    given = event("request_export/least")
+    given["body"] = json.dumps(json.loads(given["body"]) | {"options": {"file_name": "Zürich/June.csv"}})
+    answered = api("RequestExport", given)
+    assert answered.status == 202
+    assert answered.body["file_name"] == "Zürich_June.csv"
+    assert answered.body["options"]["file_name"] == "Zürich/June.csv"
+    [record] = cloud.records()
+    assert record["file_name"] == "Zürich_June.csv"
+    assert "file_name" not in json.loads(record["options"])
+
+
+def test_a_download_gets_the_name_in_both_forms(cloud: Cloud, time: Frozen, api: Callable[[str, Any], Answer]) -> None:
+    cloud.write(succeeded(file_name="Zürich – June.csv", file_name_asked="Zürich – June"))
+    answered = api("ReadExports", event("read_exports/file_as_json"))
+    assert answered.body["file_name"] == "Zürich – June.csv"
+    [header] = parse_qs(urlsplit(answered.body["url"]).query)["response-content-disposition"]
+    plain, extended = header.removeprefix("attachment; ").split("; ")
+    assert plain == 'filename="Zurich _ June.csv"'
+    assert unquote(extended.removeprefix("filename*=UTF-8''")) == "Zürich – June.csv"
