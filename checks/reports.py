@@ -44,7 +44,9 @@ def _faults(file: Path) -> list[Fault]:
 
 def _check(definition: dict[str, Any]) -> None:
     parameters = definition.get("parameters", {})
-    query = Query.of(definition, {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}, "tenant")
+    samples = {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}
+    given = {name: [each] if reports.takes_list(parameters[name]) else each for name, each in samples.items()}
+    query = Query.of(definition, given, "tenant")
     if query.declared and (found := query.misfits(column_types.schema(query.declared))):
         raise ColumnMismatch("", found)
 

@@ -270,6 +270,8 @@ def _formats(formats: list[dict[str, Any]]) -> Any:
 
 def _kind(schema: dict[str, Any]) -> str:
     """What a value may be, in few words."""
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
     if "enum" in schema:
         return " | ".join(text.plain(value) for value in schema["enum"])
     return str(schema.get("pattern") or schema.get("format") or schema.get("type") or "any")
@@ -320,7 +322,13 @@ def show(profile: str, *, export_id: str, as_json: bool) -> None:
 @click.argument("report")
 @click.option("-f", "--format", "file_format", required=True, help="The format of the file, such as csv or xlsx.")
 @click.option(
-    "-p", "--parameter", "parameters", metavar="NAME=VALUE", multiple=True, callback=given, help="Repeatable."
+    "-p",
+    "--parameter",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=given,
+    help="Repeatable; with one name, where the parameter takes a list.",
 )
 @click.option("--option", "options", metavar="NAME=VALUE", multiple=True, callback=given, help="Repeatable.")
 @click.option(
@@ -334,8 +342,8 @@ def run(
     *,
     report: str,
     file_format: str,
-    parameters: dict[str, str],
-    options: dict[str, str],
+    parameters: dict[str, list[str]],
+    options: dict[str, list[str]],
     idempotency_key: str | None,
     wait: bool,
     output: Path | None,

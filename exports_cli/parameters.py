@@ -8,26 +8,35 @@ from typing import Any
 import click
 
 
-def given(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
-    """The values by their names, as they were typed."""
-    found: dict[str, str] = {}
+def given(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, list[str]]:
+    """The values by their names, as they were typed, in their order."""
+    found: dict[str, list[str]] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise click.BadParameter(f"{word!r} is not NAME=VALUE.")
-        if name in found:
-            raise click.BadParameter(f"{name!r} is given twice.")
-        found[name] = value
+        found.setdefault(name, []).append(value)
     return found
 
 
-def typed(values: dict[str, str], schema: dict[str, Any]) -> dict[str, Any]:
-    """The values of the types that a JSON Schema wants of them.
+def typed(values: dict[str, list[str]], schema: dict[str, Any]) -> dict[str, Any]:
+    """The values of the types that a JSON Schema wants of them; a list is what was given under one name.
 
     What is not of its type, or is unknown, goes as it was typed: the API names every fault, and knows all the rules.
+
+    Raises:
+        click.UsageError: of what takes one value several are given.
     """
-    properties = schema.get("properties", {})
-    return {name: _typed(value, properties.get(name, {}).get("type", "string")) for name, value in values.items()}
+    properties, found = schema.get("properties", {}), {}
+    for name, several in values.items():
+        rule = properties.get(name, {})
+        if rule.get("type") == "array":
+            found[name] = [_typed(value, rule.get("items", {}).get("type", "string")) for value in several]
+        elif len(several) > 1:
+            raise click.UsageError(f"{name!r} is given twice, and takes one value.")
+        else:
+            found[name] = _typed(several[0], rule.get("type", "string"))
+    return found
 
 
 def _typed(value: str, kind: str) -> Any:

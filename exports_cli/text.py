@@ -79,7 +79,8 @@ def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
 
 def values(given: dict[str, Any]) -> str:
     """Names and values as a command line gives them."""
-    return " ".join(f"{name}={plain(value)}" for name, value in given.items())
+    several = ((name, value if isinstance(value, list) else [value]) for name, value in given.items())
+    return " ".join(f"{name}={plain(each)}" for name, values in several for each in values)
 
 
 def plain(value: Any) -> str:

@@ -103,6 +103,52 @@ def test_the_parameters_become_a_closed_json_schema() -> None:
     }
 
 
+LISTED: dict[str, Any] = {
+    "states": {
+        "title": "States",
+        "type": "string",
+        "enum": ["open", "paid"],
+        "default": ["paid"],
+        "filter": {"column": "state", "operator": "in"},
+    },
+    "days": {"title": "Days", "type": "date", "filter": {"column": "day", "operator": "in"}},
+    "note": {"title": "Note", "type": "string", "filter": {"column": "note", "operator": "contains"}},
+    "unpaid": {"title": "Unpaid", "type": "boolean", "filter": {"column": "paid_at", "operator": "is null"}},
+}
+
+
+def test_of_in_a_request_gives_a_list_of_contains_a_text_and_of_is_null_a_boolean() -> None:
+    report = parse(changed(at("parameters", value=GOOD["parameters"] | LISTED)))
+    found = report.parameters_schema["properties"]
+    several = {"type": "array", "minItems": 1, "maxItems": 100, "uniqueItems": True}
+    states = {"type": "string", "maxLength": 256, "enum": ["open", "paid"]}
+    assert {name: found[name] for name in LISTED} == {
+        "states": several | {"title": "States", "items": states, "default": ["paid"]},
+        "days": several | {"title": "Days", "items": {"type": "string", "format": "date"}},
+        "note": {"title": "Note", "type": "string", "minLength": 1, "maxLength": 256},
+        "unpaid": {"title": "Unpaid", "type": "boolean"},
+    }
+    assert report.faults({"from": "2026-01-01", "states": ["open", "paid"], "note": "%", "unpaid": False}) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ({"states": "open"}, "/states"),
+        ({"states": []}, "/states"),
+        ({"states": ["open", "open"]}, "/states"),
+        ({"states": ["open", "lost"]}, "/states/1"),
+        ({"days": ["2026-01-01", "yesterday"]}, "/days/1"),
+        ({"days": [f"{year}-01-01" for year in range(1900, 2001)]}, "/days"),
+        ({"note": ""}, "/note"),
+        ({"unpaid": None}, "/unpaid"),
+    ],
+)
+def test_what_is_no_list_of_such_values_is_refused_at_its_place(asked: dict[str, Any], where: str) -> None:
+    report = parse(changed(at("parameters", value=GOOD["parameters"] | LISTED)))
+    assert [fault["pointer"] for fault in report.faults({"from": "2026-01-01"} | asked)] == [where]
+
+
 def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
     report = parse(GOOD)
     assert report.resolve({"from": "2026-01-01"}) == {"from": "2026-01-01", "state": "paid", "least": 0}
@@ -206,7 +252,7 @@ def test_flights_spans_a_leap_year_and_no_more(last: str, pointers: list[str]) -
 
 NAME = "a value of type string, text matching ^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 TENANT = """one like "tenant_id", {"expression": "SPLIT_PART(owner, '/', 1)"}"""
-OPERATORS = 'one of "==", "!=", "<", "<=", ">", ">="'
+OPERATORS = 'one of "==", "!=", "<", "<=", ">", ">=", "in", "contains", "is null"'
 BAD: dict[str, tuple[Change, str]] = {
     "no title": (
         without("title"),
@@ -314,6 +360,24 @@ BAD: dict[str, tuple[Change, str]] = {
     "a filter with an unknown operator": (
         at("parameters", "to", "filter", "operator", value="LIKE"),
         f'/parameters/to/filter/operator: "LIKE" is not allowed, allowed: {OPERATORS}',
+    ),
+    "a part of a date": (
+        at("parameters", "to", "filter", "operator", value="contains"),
+        "/parameters/to/filter/operator: contains takes a string, and the parameter is a date, allowed: type: string",
+    ),
+    "a null that is a text": (
+        at("parameters", "state", "filter", "operator", value="is null"),
+        "/parameters/state/filter/operator: is null takes a boolean, and the parameter is a string, "
+        "allowed: type: boolean",
+    ),
+    "a list whose default is none": (
+        at("parameters", "state", "filter", "operator", value="in"),
+        '/parameters/state/default: "paid" is not allowed, allowed: a value of type array, at least 1 items, '
+        "at most 100 items, none of them twice",
+    ),
+    "a span of a list": (
+        at("parameters", "to", "filter", "operator", value="in"),
+        "/spans/0/last: 'to' is no date parameter, allowed: one of the date parameters: from",
     ),
     "a span of no parameter": (
         at("spans", 0, "last", value="until"),

@@ -17,6 +17,7 @@ import pytest
 from exports_cli import places, session
 from exports_cli.commands import exports
 from exports_cli.parameters import typed
+from exports_cli.text import values
 from exports_cli.trouble import StackGone
 from tests.unit import cli_stack
 from tests.unit.cli_stack import EXPORT_ID, REPORTS, Said, Stack, export, problem
@@ -605,9 +606,17 @@ def test_a_session_that_ends_while_waiting_leaves_the_export_to_come_back_to(
 def test_words_are_sent_as_what_they_are_to_be() -> None:
     schema: Any = REPORTS[0]["parameters"]
     given = {"from": "2013", "minimum_delay": "-5", "share": "0.5", "late": "true", "new": "1"}
-    assert typed(given, schema) == {"from": "2013", "minimum_delay": -5, "share": 0.5, "late": True, "new": "1"}
+    once = {name: [value] for name, value in given.items()}
+    assert typed(once, schema) == {"from": "2013", "minimum_delay": -5, "share": 0.5, "late": True, "new": "1"}
     wrong = {"minimum_delay": "many", "share": "true", "late": "1"}  # the API says what is wrong with them
-    assert typed(wrong, schema) == wrong
+    assert typed({name: [value] for name, value in wrong.items()}, schema) == wrong
+
+
+def test_a_list_is_what_is_given_under_one_name() -> None:
+    schema: Any = {"properties": {"day": {"type": "array", "items": {"type": "integer"}}}}
+    assert typed({"day": ["1", "2", "x"]}, schema) == {"day": [1, 2, "x"]}
+    assert typed({"day": ["1"]}, schema) == {"day": [1]}
+    assert values({"day": [1, 2], "of": "May"}) == "day=1 day=2 of=May"
 
 
 @pytest.mark.parametrize("words", [["-p", "from"], ["-p", "=x"], ["-p", "a=1", "-p", "a=2"], ["--option", "x"]])

@@ -1,11 +1,15 @@
 """Queries: what does not fit is refused with the column's name; filters compare, and never splice."""
 
+import datetime
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.engine.query import Query
+from shared.engine.query import Filter, Query
 from shared.errors import ColumnMismatch, ExpressionFailed
 
 SCHEMA = pl.Schema({"tenant": pl.String, "clock": pl.Int64, "name": pl.String, "price": pl.Float64})
@@ -145,6 +149,111 @@ def test_every_operator_compares_and_leaves_nulls_out(operator: str, kept: list[
     rows = pl.DataFrame({"tenant": ["acme"] * 4, "clock": [4, 5, 6, None]})
     found = query([column("clock", "integer")], filtered, p=5).apply(rows)
     assert found["clock"].to_list() == kept
+
+
+def kept(kind: str, operator: str, value: Any, rows: pl.DataFrame, **rule: Any) -> list[Any]:
+    """The values of column x that pass."""
+    filtered = {"p": {"type": kind, "filter": {"column": "x", "operator": operator} | rule}}
+    asked = query([column("x", "string")], filtered, p=value)
+    assert [each for each in asked.misfits(rows.schema) if each["pointer"].startswith("/parameters")] == []
+    return asked.apply(rows)["x"].to_list()
+
+
+def of(*values: Any, dtype: Any = None) -> pl.DataFrame:
+    """Rows of the tenant's with these values in column x."""
+    return pl.DataFrame({"tenant": ["acme"] * len(values), "x": pl.Series(values, dtype=dtype)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "rows", "passing"),
+    [
+        ("string", ["a", "c"], of("a", "b", None, "c", "A"), ["a", "c"]),
+        ("string", ["a"], of("a", "b", None, dtype=pl.Categorical), ["a"]),
+        ("integer", [2**53 + 1, 0], of(2**53, 2**53 + 1, None, dtype=pl.UInt64), [2**53 + 1]),
+        ("number", [1, 2.5, 10**30], of(1.0, 2.0, 2.5, None), [1.0, 2.5]),
+        ("boolean", [True], of(True, False, None), [True]),
+        ("date", ["2026-01-31"], of(datetime.date(2026, 1, 31), None), [datetime.date(2026, 1, 31)]),
+    ],
+)
+def test_in_keeps_the_rows_that_equal_one_of_the_values(
+    kind: str, given: list[Any], rows: pl.DataFrame, passing: list[Any]
+) -> None:
+    assert kept(kind, "in", given, rows) == passing
+
+
+def test_in_compares_days_as_integers_where_it_is_told_to() -> None:
+    assert kept("date", "in", ["2026-01-31", "2026-02-01"], of(20260131, 20260202), value_as="yyyymmdd") == [20260131]
+
+
+def test_contains_takes_the_text_as_it_is() -> None:
+    rows = of("a.b*", "axb", "A.B*", None, "", "100% [x]")
+    assert kept("string", "contains", "a.b*", rows) == ["a.b*"]
+    assert kept("string", "contains", "% [", rows) == ["100% [x]"]
+    assert kept("string", "contains", "x", of("ax", "b", dtype=pl.Categorical)) == ["ax"]
+
+
+@pytest.mark.parametrize("rows", [of(1, None), of("", None), of(float("nan"), None), of([1], None)])
+def test_is_null_keeps_the_rows_without_a_value_or_those_with_one(rows: pl.DataFrame) -> None:
+    assert kept("boolean", "is null", True, rows) == [None]
+    [value] = kept("boolean", "is null", False, rows)
+    assert value is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "value", "column"),
+    [
+        ("string", "in", ["x"], "number"),
+        ("date", "in", ["2026-01-01"], "at"),
+        ("integer", "in", [1], "tenant"),
+        ("string", "contains", "x", "number"),
+    ],
+)
+def test_a_list_and_a_part_of_a_text_are_compared_with_their_own_kind_only(
+    kind: str, operator: str, value: Any, column: str
+) -> None:
+    filtered = {"p": {"type": kind, "filter": {"column": column, "operator": operator}}}
+    with pytest.raises(ColumnMismatch, match="the filter of p does not fit what it filters"):
+        query([{"name": "tenant", "type": "string"}], filtered, p=value).check(DAYS)
+
+
+VALUES = {
+    "integer": (pl.Int64, st.integers(-3, 3)),
+    "string": (pl.String, st.text("ab", max_size=2)),
+    "date": (pl.Date, st.dates(datetime.date(2026, 1, 1), datetime.date(2026, 1, 4))),
+}
+ASKED: dict[str, Callable[[st.SearchStrategy[Any]], st.SearchStrategy[Any]]] = {
+    "==": lambda one: one,
+    "!=": lambda one: one,
+    "<": lambda one: one,
+    "<=": lambda one: one,
+    ">": lambda one: one,
+    ">=": lambda one: one,
+    "in": lambda one: st.lists(one, min_size=1, max_size=3),
+    "contains": lambda one: one,
+    "is null": lambda _: st.booleans(),
+}
+
+
+@given(st.data(), st.sampled_from(sorted(VALUES)), st.sampled_from(list(ASKED)))
+def test_no_group_is_left_out_that_has_a_row_which_passes(data: st.DataObject, kind: str, operator: str) -> None:
+    if operator == "contains":
+        kind = "string"
+    dtype, one = VALUES[kind]
+    groups = data.draw(st.lists(st.lists(st.none() | one, min_size=1, max_size=4), min_size=1, max_size=4))
+    rule = Filter("p", pl.col("x"), operator, data.draw(ASKED[operator](one)), monotonic=True)
+    columns = [pl.Series("x", group, dtype=dtype) for group in groups]
+    low, high = (
+        pl.DataFrame(
+            {"x": pl.Series([side(each.drop_nulls().to_list(), default=None) for each in columns], dtype=dtype)}
+        )
+        for side in (min, max)
+    )
+    may = rule.may_match(low, high).to_list()
+    for group, column_of, kept_group in zip(groups, columns, may, strict=True):
+        passing = column_of.to_frame().filter(rule.predicate()).height
+        assert kept_group or not passing
+        if set(group) == {group[0]} and group[0] is not None and operator in ("==", "in", "contains"):
+            assert kept_group == bool(passing), "a partition, whose bounds are its value, is left out"
 
 
 @pytest.mark.parametrize("value", [2**63, 10**30, 10**300, -(10**300), 1.7e308])

@@ -21,8 +21,10 @@ _SCHEMA = json.loads((Path(__file__).parent / "report.schema.json").read_text("u
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 _TEXT_LIMIT = 256
+_MOST_VALUES = 100
 # What the engine takes: 64 bits, and what a double holds.
 _LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
+_TYPES_OF_OPERATORS = {"contains": "string", "is null": "boolean"}
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -150,16 +152,32 @@ def report(name: str) -> Report:
 
 
 def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = {"title": parameter["title"], "type": _JSON_TYPES[parameter["type"]]}
+    """What a request may give: a value, or a list of values for the operator ``in``."""
+    said = {rule: parameter[rule] for rule in ("title", "description", "default") if rule in parameter}
+    one = _of_one_value(parameter)
+    if not takes_list(parameter):
+        return said | one
+    return said | {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_VALUES, "uniqueItems": True}
+
+
+def takes_list(parameter: dict[str, Any]) -> bool:
+    """Whether a request gives a list of values."""
+    return bool(parameter["filter"]["operator"] == "in")
+
+
+def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": _JSON_TYPES[parameter["type"]]}
     if parameter["type"] == "date":
         schema["format"] = "date"
     if parameter["type"] == "string":
         schema["maxLength"] = _TEXT_LIMIT
+        if parameter["filter"]["operator"] == "contains":  # all texts contain the empty one, and a null does not
+            schema["minLength"] = 1
     if parameter["type"] in _LIMITS:
         low, high = _LIMITS[parameter["type"]]
         schema["minimum"] = max(low, parameter.get("minimum", low))
         schema["maximum"] = min(high, parameter.get("maximum", high))
-    for rule in ("description", "default", "pattern", "enum"):
+    for rule in ("pattern", "enum"):
         if rule in parameter:
             schema[rule] = parameter[rule]
     return schema
@@ -181,7 +199,9 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
     """What a schema cannot say: references that lead nowhere, names given twice, defaults that are refused."""
     found = []
     parameters = definition.get("parameters", {})
-    dates = [name for name, parameter in parameters.items() if parameter["type"] == "date"]
+    dates = [
+        name for name, parameter in parameters.items() if parameter["type"] == "date" and not takes_list(parameter)
+    ]
     for index, span in enumerate(definition.get("spans", [])):
         for end in ("first", "last"):
             if span[end] not in dates:
@@ -212,11 +232,15 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
             )
     for name, parameter in parameters.items():
-        where, schema = pointer("parameters", name), _json_schema(parameter)
-        low, high = schema.get("minimum", 0), schema.get("maximum", 0)
+        where, schema, one = pointer("parameters", name), _json_schema(parameter), _of_one_value(parameter)
+        low, high = one.get("minimum", 0), one.get("maximum", 0)
         if low > high:
             detail = f"{low} is more than the maximum"
             found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+        operator = parameter["filter"]["operator"]
+        if parameter["type"] != (wanted := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
+            detail = f"{operator} takes a {wanted}, and the parameter is a {parameter['type']}"
+            found.append(Fault(pointer=f"{where}/filter/operator", detail=detail, allowed=f"type: {wanted}"))
         if "default" not in parameter:
             continue
         if parameter.get("required"):

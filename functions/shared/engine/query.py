@@ -76,7 +76,10 @@ _NULLS: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """``expression operator value`` of a parameter; rows for which it is null are left out, as in SQL."""
+    """``expression operator value`` of a parameter; rows for which it is null are left out, as in SQL.
+
+    The operators are those of report.schema.json. The value of ``in`` is a list.
+    """
 
     parameter: str
     expression: pl.Expr
@@ -86,7 +89,19 @@ class Filter:
 
     def predicate(self) -> pl.Expr:
         """The filter as a boolean expression."""
+        match self.operator:
+            case "in":
+                # Not is_in, which casts values and column to one type: of 64-bit integers that may be a float.
+                return pl.any_horizontal([each.predicate() for each in self._alternatives()])
+            case "contains":
+                return self.expression.cast(pl.String).str.contains(self.value, literal=True)
+            case "is null":
+                return self.expression.is_null() if self.value else self.expression.is_not_null()
         return _OPERATORS[self.operator](self.expression, pl.lit(self.value))
+
+    def _alternatives(self) -> list[Filter]:
+        """What ``in`` stands for: one of them must pass."""
+        return [replace(self, operator="==", value=value) for value in self.value]
 
     def may_match(self, low: pl.DataFrame, high: pl.DataFrame) -> pl.Series:
         """For each row of bounds, whether some row between them may pass.
@@ -99,7 +114,14 @@ class Filter:
             Booleans; true wherever the bounds cannot tell.
         """
         unknown = pl.repeat(True, low.height, eager=True)
-        if not self.monotonic or self.operator == "!=":
+        if self.operator == "in":
+            return reduce(operator.or_, (each.may_match(low, high) for each in self._alternatives()))
+        if self.operator == "contains" and self.expression.meta.is_column():
+            # A partition has but one value, as has a group whose bounds are one: nulls do not pass anyway.
+            is_one = _evaluate(low, self.expression) == _evaluate(high, self.expression)
+            contains = self.expression.str.contains(self.value, literal=True)
+            return ~is_one.fill_null(False) | _evaluate(low, contains).fill_null(True)
+        if not self.monotonic or self.operator in ("!=", "contains", "is null"):
             return unknown
         tests = {"==": ("<=", ">="), "<": ("<", None), "<=": ("<=", None), ">": (None, ">"), ">=": (None, ">=")}
         on_low, on_high = tests[self.operator]
@@ -381,13 +403,14 @@ def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -
 def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
     """What is wrong with a filter, nothing when it is well, and what is allowed."""
     wrong = f"the filter of {rule.parameter} does not fit what it filters"
-    fits, meaning = _COMPARED[type(rule.value)]
+    value = rule.value[0] if rule.operator == "in" else rule.value
+    fits, meaning = _ANY if rule.operator == "is null" else _COMPARED[type(value)]
     try:
         schema = empty.collect_schema()
         found = empty.select(semantics.resolved(rule.expression, schema).expression.alias("")).collect_schema()[""]
         if found != pl.Null and not fits(found):
             return f"{wrong}: {meaning} is compared with {found}", meaning
-        if isinstance(rule.value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
+        if isinstance(value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
             # A date is its midnight there: "<=" would leave out all but the first moment of the last day.
             return (
                 f"{wrong}: a timestamp is not compared with a date by {rule.operator}",
@@ -407,6 +430,7 @@ _COMPARED: dict[type, tuple[Callable[[pl.DataType], bool], str]] = {
     float: (lambda t: t.is_numeric(), "a number"),
     datetime.date: (lambda t: t in (pl.Date, pl.Datetime), "a date or a timestamp"),
 }
+_ANY: tuple[Callable[[pl.DataType], bool], str] = (lambda _: True, "a value of any type")
 
 
 _LARGEST_INTEGER = 2**63
@@ -414,6 +438,8 @@ _LARGEST_INTEGER = 2**63
 
 
 def _value(parameter: dict[str, Any], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_value(parameter, each) for each in value]
     if parameter["type"] == "number" and abs(value) >= _LARGEST_INTEGER:
         return float(value)
     if parameter["type"] != "date":

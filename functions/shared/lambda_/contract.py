@@ -130,6 +130,7 @@ _WORDS = {
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
+    "uniqueItems": "none of them twice",
 }
 
 
