@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from checks import Fault
-from checks.repository import ROOT, Document
+from checks.repository import ROOT
 from shared.catalogue import reports
 from shared.engine import column_types, expressions
 from shared.engine.query import Query
@@ -33,9 +33,8 @@ def _faults(file: Path) -> list[Fault]:
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]
-        document = Document(text, name)
         return [
-            Fault(name, _line(document, found["pointer"]), found["pointer"] or "the whole", found["detail"], remedy)
+            Fault(name, _line(text, found["pointer"]), found["pointer"] or "the whole", found["detail"], remedy)
             for found in error.faults
             for remedy in [f"Allowed: {found['allowed']}"]
         ]
@@ -51,18 +50,22 @@ def _check(definition: dict[str, Any]) -> None:
         raise ColumnMismatch("", found)
 
 
-def _line(document: Document, pointer: str) -> int:
+def _line(text: str, pointer: str) -> int:
     """Line of what a pointer names, or of the nearest thing around it."""
-    path: list[str | int] = []
-    here = document.data
+    here: Any = yaml.compose(text, yaml.SafeLoader)
+    line = here.start_mark.line if here else 0
     for token in tokens(pointer):
-        step = int(token) if isinstance(here, list) else token
-        try:
-            here = here[step]
-        except (LookupError, TypeError):
+        if isinstance(here, yaml.SequenceNode):
+            found = [(each, each) for each in here.value[int(token) :]]
+        else:
+            found = (
+                [each for each in here.value if each[0].value == token] if isinstance(here, yaml.MappingNode) else []
+            )
+        if not found:
             break
-        path.append(step)
-    return document.line(*path)
+        key, here = found[0]
+        line = key.start_mark.line
+    return int(line) + 1
 
 
 def _unplaced(name: str, file: Path, error: ExportError) -> Fault:
@@ -70,5 +73,6 @@ def _unplaced(name: str, file: Path, error: ExportError) -> Fault:
     cause, line = error.__cause__, 1
     if isinstance(cause, yaml.MarkedYAMLError) and (mark := cause.problem_mark or cause.context_mark):
         line = mark.line + 1
-        return Fault(name, line, "the file", f"is not YAML: {cause.problem or cause.context}", "Correct the line")
+        remedy = cause.note or "Correct the line"
+        return Fault(name, line, "the file", f"is not YAML: {cause.problem or cause.context}", remedy)
     return Fault(name, line, "the file", str(error).removeprefix(f"{file.name}: "), "Correct it")

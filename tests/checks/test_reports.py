@@ -81,7 +81,8 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         (
             "expression: goods.name",
             "expression: CONCAT(shop, note)",
-            "22: /columns/5/note): is not known here. Allowed: an expression with a comma stands in quotes; this ",
+            "22: the file: is not YAML: a comma ends a value within braces, and 'note)' behind it has no value. "
+            'Put it in quotes: expression: "CONCAT(shop, note)".',
         ),
         ("tenant: shop\n", "", "1: /tenant: is missing. Allowed: a value of type string, text matching ^[A-Za-z_]"),
     ],

@@ -492,6 +492,117 @@ def test_a_file_that_is_no_mapping_is_refused(text: str, message: str) -> None:
     assert str(refused.value) == f"orders.yaml: {message}"
 
 
+QUOTED = """\
+title: Orders
+source: {type: parquet, dataset: orders, columns: {shop: string, amount: "decimal(12,2)"}}
+tenant: shop
+parameters:
+  least:
+    title: Least
+    type: string
+    default: none
+    filter:
+      column: amount
+      operator: ">="
+columns:
+  - {name: amount, title: "Amount, net", type: decimal}
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "advice"),
+    [
+        ('"decimal(12,2)"', "decimal(12,2)", 'amount: "decimal(12,2)"'),
+        ('"Amount, net"', "Amount, net, paid", 'title: "Amount, net, paid"'),
+        ('">="', ">=", 'operator: ">="'),
+        ('">="', "!=", 'operator: "!="'),
+        ('">="', "*", 'operator: "*"'),
+        ('">="', "%", 'operator: "%"'),
+        (
+            'filter:\n      column: amount\n      operator: ">="',
+            "filter: {column: amount, operator: >=}",
+            'operator: ">="',
+        ),
+        ("title: Least", "title: % of all", 'title: "% of all"'),
+        ("title: Least", "title: @least", 'title: "@least"'),
+        ("title: Least", "title: * least", 'title: "* least"'),
+        ("title: Least", "title: & least", 'title: "& least"'),
+        ("title: Least", "title: ! least", 'title: "! least"'),
+        ("title: Least", "title: `least`", 'title: "`least`"'),
+        ("title: Least", "title: Amount: least", 'title: "Amount: least"'),
+        ("title: Least", 'title: [least] "amount"', "title: '[least] \"amount\"'"),
+        ("default: none", "pattern: [A-Z]{3}", 'pattern: "[A-Z]{3}"'),
+        ('title: "Amount, net", type', "title: ^[A-Z]{3,4}$, type", 'title: "^[A-Z]{3,4}$"'),
+    ],
+)
+def test_a_value_that_yaml_reads_otherwise_is_told_to_be_put_in_quotes(was: str, now: str, advice: str) -> None:
+    reports.parse("orders", QUOTED)
+    assert was in QUOTED
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: ") as refused:
+        reports.parse("orders", QUOTED.replace(was, now))
+    assert str(refused.value).rpartition("\n")[2] == f"Put it in quotes: {advice}"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "where"),
+    [
+        ("title: Least", "title: no", "/parameters/least/title"),
+        ("title: Least", "title: 2013", "/parameters/least/title"),
+        ("title: Least", "title: # of orders", "/parameters/least/title"),
+        ("title: Least", "title: null", "/parameters/least/title"),
+        ("title: Least", "title: [A-Z]", "/parameters/least/title"),
+        ("title: Least", "title: {least}", "/parameters/least/title"),
+        ("tenant: shop", "tenant: on", "/tenant"),
+        ("default: none", "default: no", "/parameters/least/default"),
+        ("default: none", "default: 5", "/parameters/least/default"),
+        ("default: none", "enum: [NO, SE]", "/parameters/least/enum/0"),
+        ("default: none", "enum: [SE, 1]", "/parameters/least/enum/1"),
+        ("default: none", "enum: [SE, null]", "/parameters/least/enum/1"),
+        ("  least:", "  on:", "/parameters"),
+        ('">="', ">", "/parameters/least/filter/operator"),
+    ],
+)
+def test_a_text_that_yaml_reads_as_something_else_is_told_to_be_put_in_quotes(was: str, now: str, where: str) -> None:
+    with pytest.raises(InvalidDefinition) as refused:
+        reports.parse("orders", QUOTED.replace(was, now))
+    [fault] = refused.value.faults
+    assert (fault["pointer"], fault["allowed"].rpartition(": ")[2]) == (where, "put it in quotes")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2013-01-31", "2013-01-31"),
+        ("2013-13-31", "2013-13-31"),
+        ("2013-01-31 10:00:00", "2013-01-31 10:00:00"),
+        ("=", "="),
+        ("02139", "02139"),
+        ("12:30", "12:30"),
+        ("0x10", "0x10"),
+        ("10", 10),
+        ("-1_000", -1000),
+        ("0", 0),
+        ("1.50", 1.5),
+        (".5", 0.5),
+        ("-1.7e+308", -1.7e308),
+        ("true", True),
+    ],
+)
+def test_a_value_is_what_it_looks_like(text: str, value: Any) -> None:
+    """YAML 1.1 makes dates of days, 1113 of 02139, 750 of 12:30, and fails on ``=``."""
+    kind = {str: "string", bool: "boolean"}.get(type(value), "number")
+    changed = QUOTED.replace("type: string\n", f"type: {kind}\n").replace("none", text)
+    assert reports.parse("orders", changed).definition["parameters"]["least"]["default"] == value
+
+
+def test_a_day_may_stand_without_quotes_wherever_a_date_is_asked_for() -> None:
+    text = QUOTED.replace("type: string\n", "type: date\n").replace("default: none", "enum: [2013-01-31, 2013-02-28]")
+    assert reports.parse("orders", text).parameters_schema["properties"]["least"]["enum"] == [
+        "2013-01-31",
+        "2013-02-28",
+    ]
+
+
 @pytest.mark.parametrize("text", ["title: [", "title: *nowhere", "title: !!python/object:os.system x"])
 def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
     with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: "):

@@ -169,7 +169,7 @@ def test_behind_a_custom_domain_the_location_is_the_custom_domains(cloud: Cloud,
 
 # ── A bad body ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-DATE = "a value of type string, format date"
+DATE = "a value of type string, format date, YYYY-MM-DD"
 FORMAT = 'one of "csv", "csv.gz", "jsonl", "jsonl.gz", "parquet", "xlsx"'
 AIRPORT = "a value of type string, text matching ^[A-Z]{3}$, at most 256 characters"
 DELAY = "a value of type integer, at least -120, at most 10000"

@@ -25,6 +25,19 @@ _MOST_VALUES = 100
 # What the engine takes: 64 bits, and what a double holds.
 _LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
 _TYPES_OF_OPERATORS = {"contains": "string", "is null": "boolean"}
+_KINDS = {
+    bool: "yes or no",
+    dict: "an object",
+    list: "a list",
+    type(None): "nothing, for # begins a comment and null is no text",
+}
+"""What YAML makes of a text that has no quotes: else a number."""
+_NUMBERS = {
+    "int": re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z"),
+    "float": re.compile(
+        r"(?:[-+]?(?:(?:0|[1-9][0-9_]*)\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
+}
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -77,10 +90,23 @@ class Report:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, of which all but the last would be lost without a word."""
+    """YAML that refuses a key given twice, of which all but the last would be lost without a word.
+
+    Days, ``=``, and numbers that YAML 1.1 would read in bases of 8, 16 or 60 stay the text that they look like.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML has it
+        first: [(tag, rule) for tag, rule in rules if tag.rpartition(":")[2] not in ("timestamp", "value", *_NUMBERS)]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def fetch_tag(self) -> None:
+        """Refuses ``!``: a report has no tags, and YAML would drop one that is alone from the start of a text."""
+        raise yaml.scanner.ScannerError(None, None, "! begins a tag, and a report has none", self.get_mark())
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a key given twice; merged keys (``<<``) may be overridden."""
+        """Refuses a key given twice (merged keys, ``<<``, may be overridden), and one that is the rest of a value."""
+        _refuse_cut_values(node)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
         for index, key in enumerate(keys):
             if key.value in [each.value for each in keys[:index]]:
@@ -102,8 +128,63 @@ class _Loader(yaml.SafeLoader):
 
 # Said again for this class, since a library may have changed it for every SafeLoader.
 cast(Any, _Loader).add_constructor("tag:yaml.org,2002:map", yaml.SafeLoader.construct_yaml_map)
-for _kind in ("int", "float"):
+for _kind, _rule in _NUMBERS.items():
     cast(Any, _Loader).add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+    cast(Any, _Loader).add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _rule, list("-+0123456789."))
+
+
+def _refuse_cut_values(node: yaml.MappingNode) -> None:
+    """A comma ends a value within braces: what stands behind it is no key, but the rest of the value."""
+    cut = [
+        bool(node.flow_style and value.start_mark.index == value.end_mark.index and value.value == "")
+        for _, value in node.value
+    ]
+    if not any(cut[1:]) or cut[0]:
+        return
+    first = cut.index(True)
+    last = next((index for index in range(first, len(cut)) if not cut[index]), len(cut)) - 1
+    (name, value), (rest, _), (end, _) = (node.value[index] for index in (first - 1, first, last))
+    text = value.start_mark.buffer[value.start_mark.pointer : end.end_mark.pointer]
+    raise yaml.constructor.ConstructorError(
+        None,
+        None,
+        f"a comma ends a value within braces, and {rest.value!r} behind it has no value",
+        rest.start_mark,
+        _put_in_quotes(name.value, text),
+    )
+
+
+def _put_in_quotes(name: str, text: str) -> str:
+    quoted = "'{}'".format(text.replace("'", "''")) if set(text) & set('"\\') else f'"{text}"'
+    return f"Put it in quotes: {name}: {quoted}"
+
+
+def _advise(text: str, error: yaml.MarkedYAMLError) -> None:
+    """Adds to an error of YAML how a value of its line is put in quotes, where the line can be read then."""
+    for mark in (error.context_mark, error.problem_mark):
+        lines = text.splitlines()
+        if error.note or mark is None or mark.line >= len(lines):
+            continue
+        line = lines[mark.line]
+        names = [each for each in re.finditer(r"([\w-]+): +", line) if each.end() <= mark.column]
+        if not names:
+            continue
+        name, start = names[-1][1], names[-1].end()
+        ends = [each.start() for each in re.finditer(r" *([,}]|$)", line) if each.start() > start]
+        for end in ends if "{" in line[:start] else ends[-1:]:
+            advice = _put_in_quotes(name, line[start:end])
+            lines[mark.line] = line[:start] + advice.removeprefix(f"Put it in quotes: {name}: ") + line[end:]
+            if _first_bad_line("\n".join(lines)) > mark.line:
+                error.note = advice
+                break
+
+
+def _first_bad_line(text: str) -> float:
+    try:
+        yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except yaml.MarkedYAMLError as error:
+        return min((mark.line for mark in (error.context_mark, error.problem_mark) if mark), default=0)
+    return math.inf
 
 
 def load(folder: Path) -> dict[str, Report]:
@@ -126,8 +207,11 @@ def parse(report: str, text: str) -> Report:
     try:
         definition = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
+        if isinstance(error, yaml.MarkedYAMLError):
+            _advise(text, error)
         raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
-    found = [_hinted(definition, fault) for fault in faults(_SCHEMA, definition)] or _contradictions(definition)
+    found = faults(_SCHEMA, definition) or _contradictions(definition)
+    found = [_hinted(definition, fault) for fault in found]
     if found:
         raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
     return Report(report, definition)
@@ -184,15 +268,23 @@ def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hinted(definition: Any, fault: Fault) -> Fault:
-    """A comma ends a value within braces: what stands behind it is no key, but the rest of an expression."""
-    path = tokens(fault["pointer"])
-    holder = definition
-    for token in path[:-1]:
-        holder = holder[int(token)] if isinstance(holder, list) else holder.get(token)
-    text = holder.get("expression") if isinstance(holder, dict) and "expression" not in path else None
-    if fault["detail"] == "is not known here" and isinstance(text, str) and text.count("(") > text.count(")"):
-        return fault | {"allowed": f"an expression with a comma stands in quotes; this one ends at {text!r}"}
-    return fault
+    """Text that YAML reads as something else, for want of quotes, is told as such."""
+    value, path = definition, tokens(fault["pointer"])
+    for token in path:
+        if isinstance(value, list):
+            value = value[int(token)]
+        else:
+            value = {str(key): each for key, each in value.items()}.get(token) if isinstance(value, dict) else None
+    read = ""
+    if fault["detail"] == "is missing":
+        return fault
+    if isinstance(value, dict) and any(not isinstance(key, str) for key in value):
+        read = "yes, no, on, off and digits are no names to YAML"
+    elif path[-1:] == ["operator"] and value == "":
+        read = "> begins a text of several lines in YAML"
+    elif "type string" in fault["allowed"] and not isinstance(value, str):
+        read = f"YAML reads it as {_KINDS.get(type(value), 'a number')}"
+    return fault | {"allowed": f"{fault['allowed']}; {read}: put it in quotes"} if read else fault
 
 
 def _contradictions(definition: dict[str, Any]) -> list[Fault]:
@@ -237,6 +329,9 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         if low > high:
             detail = f"{low} is more than the maximum"
             found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+        for index, item in enumerate(parameter.get("enum", [])):
+            rules = {rule: allowed for rule, allowed in one.items() if rule != "enum"}
+            found += [fault | {"pointer": f"{where}/enum/{index}"} for fault in faults(rules, item)]
         operator = parameter["filter"]["operator"]
         if parameter["type"] != (wanted := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
             detail = f"{operator} takes a {wanted}, and the parameter is a {parameter['type']}"

@@ -149,5 +149,6 @@ def _allowed(schema: object, root: dict[str, Any]) -> str:
     for rule, phrase in _WORDS.items():
         if rule in schema:
             value = schema[rule]
+            value = "date, YYYY-MM-DD" if (rule, value) == ("format", "date") else value
             words.append(phrase.format(" or ".join(value) if isinstance(value, list) else value))
     return ", ".join(words) or "a value the contract describes"
