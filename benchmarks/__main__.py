@@ -25,7 +25,7 @@ from shared.files.formats import FORMATS
 COMPARED = {
     "csv": ["csv", "csv safe", "polars sink_csv", "csv module", "csv module, polars"],
     "csv.gz": ["csv.gz", "gzip", "gzip, polars"],
-    "xlsx": ["xlsx", "xlsxwriter", *claims.RUST],
+    "xlsx": ["xlsx", "xlsx without references", "xlsxwriter", *claims.RUST],
     "parquet": ["parquet", "parquet assembly", "polars sink_parquet", "pyarrow"],
 }
 GROUPS = [*COMPARED, "scale", "profile", "assembler", "sizes", "service"]

@@ -42,12 +42,25 @@ def plan(name: str, types: dict[str, str], **options: Any) -> Any:
     return {"definition": {"title": "Numbers", "columns": columns}, "options": resolve_options(name, options)}
 
 
-def make(name: str, parts: Sequence[Sequence[pl.DataFrame]], types: dict[str, str], **options: Any) -> File:
-    """The file that the parts give, each written in batches; S3's work is done by putting bytes together."""
-    wanted, fragments, receipts = plan(name, types, **options), {}, []
+def make(
+    name: str,
+    parts: Sequence[Sequence[pl.DataFrame]],
+    types: dict[str, str],
+    *,
+    placed: bool = True,
+    **options: Any,
+) -> File:
+    """The file that the parts give, each written in batches; S3's work is done by putting bytes together.
+
+    Args:
+        placed: whether each part knows the number of its first row.
+    """
+    wanted, fragments = plan(name, types, **options), {}
+    receipts: list[Receipt] = []
     for number, batches in enumerate(parts):
         into = io.BytesIO()
-        writer = FORMATS[name].writer(wanted, into, first=number == 0)
+        before = sum(each["rows_written"] for each in receipts)
+        writer = FORMATS[name].writer(wanted, into, first=number == 0, first_row=before if placed else None)
         for batch in batches:
             writer.write(batch)
         # The receipt travels as JSON.

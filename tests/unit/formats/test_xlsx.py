@@ -20,6 +20,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl.utils import get_column_letter
 from python_calamine import CalamineWorkbook
 
 from shared.errors import TextTooLong
@@ -59,7 +60,11 @@ def sheets(content: bytes) -> dict[str, list[list[Cell]]]:
 
 
 def rows(xml: bytes) -> Iterator[list[Cell]]:
-    for row in ElementTree.fromstring(xml).iter(f"{NAMESPACE}row"):
+    """The cells of each row; their references, where they have some, must be those of their places."""
+    for number, row in enumerate(ElementTree.fromstring(xml).iter(f"{NAMESPACE}row"), start=1):
+        places = [f"{get_column_letter(at)}{number}" for at in range(1, len(row) + 1)]
+        placed = [each.attrib.pop("r", None) for each in row]
+        assert (row.attrib, placed) in [({"r": str(number)}, places), ({}, [None] * len(row))]
         yield [cell(each) for each in row]
 
 
@@ -152,12 +157,13 @@ def moment_fits(value: datetime.datetime, kind: str, zone: str, found: Cell) -> 
 @given(
     st.lists(ROWS, max_size=6).flatmap(lambda rows: st.tuples(st.just(rows), splits(frame(rows)))),
     st.sampled_from(ZONES),
+    st.booleans(),
 )
 def test_every_cell_holds_its_value_however_the_rows_were_divided(
-    given: tuple[list[dict[str, Any]], list[list[pl.DataFrame]]], zone: str
+    given: tuple[list[dict[str, Any]], list[list[pl.DataFrame]]], zone: str, placed: bool
 ) -> None:
     values, parts = given
-    file = make("xlsx", parts, TYPES, timezone=zone)
+    file = make("xlsx", parts, TYPES, placed=placed, timezone=zone)
     found = only_sheet(file.content)
     wrong = [
         (row[name], name, there)
@@ -167,7 +173,7 @@ def test_every_cell_holds_its_value_however_the_rows_were_divided(
     ]
     assert wrong == []
     assert measure(file.segments) == (len(file.content), zlib.crc32(file.content))
-    assert make("xlsx", parts, TYPES, timezone=zone).content == file.content
+    assert make("xlsx", parts, TYPES, placed=placed, timezone=zone).content == file.content
 
 
 @settings(max_examples=30)
@@ -199,15 +205,15 @@ def test_texts_are_the_same_whether_they_are_looked_up_or_written_anew(few: bool
 def test_a_column_is_judged_once_however_many_batches_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
-    class Counted(sheet._Texts):
+    class Counted(sheet._Few):
         def __init__(self, column: pl.Series) -> None:
             made.append(column.name)
             super().__init__(column)
 
-    monkeypatch.setattr(sheet, "_Texts", Counted)
+    monkeypatch.setattr(sheet, "_Few", Counted)
     rows, batch = sheet.Rows("UTC"), pl.DataFrame({"a": ["x", "y"], "b": ["z", None]})
     for _ in range(3):
-        for _, xml in rows.xml(batch, 10):
+        for _, xml in rows.xml(batch, [2]):
             xml.release()
     assert made == ["a", "b"]
 

@@ -58,7 +58,7 @@ class Csv(TextFormat):
         return f"text/csv; charset={'utf-16' if marked else encoding}"
 
     @override
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Lines:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Lines:
         asked = options.resolve(self.options_schema, plan["options"])
         if first:
             into.write(self._head(plan, asked))

@@ -47,6 +47,8 @@ class Format(Protocol):
     a Scan's in those of all tenants, which make less of a fragment: parts may then be too small for S3 to copy, and go
     through AssembleFile, which is right but slower.
     """
+    has_places: bool = False
+    """Whether fragments say where their rows stand: planning then counts the rows that come before each part."""
     options_schema: dict[str, Any]
     """JSON Schema of ``options`` in a request, closed, each option with its default."""
 
@@ -54,12 +56,13 @@ class Format(Protocol):
         """The ``Content-Type`` of a file with these options."""
         return self.content_type
 
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> Writer:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> Writer:
         """Begins the fragment of a part. Only workers call it: it may import the engine.
 
         Args:
             first: whether it is the first part, whose fragment begins as the file does: then S3 can copy it whole,
                 where a head would have to be joined with 5 MiB of it.
+            first_row: number of the part's first row in the file, from 0, without headers; None where it is not known.
         """
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:

@@ -44,7 +44,7 @@ class Gzip(Format):
         self.options_schema = text.options_schema
 
     @override
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Compressed:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Compressed:
         if first:
             into.write(_HEADER)
         deflated = _Deflated(into)

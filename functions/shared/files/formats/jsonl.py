@@ -29,7 +29,7 @@ class Jsonl(TextFormat):
     options_schema = options.closed(header_style=options.header_style("name", "title"), timezone=options.TIMEZONE)
 
     @override
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Objects:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Objects:
         asked = options.resolve(self.options_schema, plan["options"])
         return _Objects(plan["definition"]["columns"], asked, into)
 

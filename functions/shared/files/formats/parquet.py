@@ -57,7 +57,7 @@ class Parquet(Format):
     options_schema = options.closed(header_style=options.header_style("name", "title"))
 
     @override
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _RowGroups:
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _RowGroups:
         asked = options.resolve(self.options_schema, plan["options"])
         written = into.write(_MAGIC) if first else 0
         return _RowGroups(plan["definition"]["columns"], asked["header_style"], into, written)

@@ -1,9 +1,9 @@
 """Rows as cells of a spreadsheet, by expressions of the engine. Only workers import this module.
 
-ECMA-376, part 1, section 18.3.1: ``row`` and ``c`` without their references, so that rows do not know where they stand;
-texts are inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what
-separates them is the ``>`` that each ends in, and what it writes for a null is an empty cell. What a value becomes
-depends on that value alone, however the rows are divided:
+ECMA-376, part 1, section 18.3.1: ``row`` and ``c``, with their references where it is known where the rows stand; texts
+are inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what separates
+them is a character that each ends in, and what it writes for a null is an empty cell. What a value becomes depends on
+that value alone, however the rows are divided:
 
 - a number that Excel would change becomes text: of more than 15 digits, or beyond what it can hold;
 - a day before 1900-03-01, which Excel counts wrongly, becomes ISO 8601 text;
@@ -13,13 +13,13 @@ depends on that value alone, however the rows are divided:
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from shared.errors import TextTooLong
-from shared.files.formats import cells
+from shared.files.formats import cells, workbook
 from shared.files.formats.workbook import DATE, GENERAL, TIME, TIMESTAMP, decimal_style
 
 MAX_TEXT = 32_767
@@ -38,208 +38,294 @@ _WHITE = r"^\s|\s$|[\t\n]|  "
 _CARE = rf"[\x00-\x1f&<>\x{{fffe}}\x{{ffff}}]|_x|{_WHITE}"
 _CARE_BYTES = bytes([*range(32), *b"&<>"])
 _BETWEEN = "\x7f"
-# Cells but for their last character.
-_TEXT, _KEPT, _TEXT_END = '<c t="inlineStr"><is><t>', '<c t="inlineStr"><is><t xml:space="preserve">', "</t></is></c"
-_NUMBER_END, _EMPTY = "</v></c", "<c/"
-_BOOLEANS = ('<c t="b"><v>0</v></c', '<c t="b"><v>1</v></c')
-_ROW, _ROW_END = "<row>", "></row>"
+# Cells without what stands before and after them: see _Shape.
+_TEXT, _KEPT, _TEXT_END = ' t="inlineStr"><is><t>', ' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c"
+_NUMBER_END = "</v></c"
+_BOOLEANS = (' t="b"><v>0</v></c', ' t="b"><v>1</v></c')
 _FEW, _SAMPLE = 8_192, 4_096
 _WIDTH_ROWS, _NESTED_WIDTH = 1_024, 40
-_AT_ONCE = 4_096  # the engine takes large buffers anew from the system each time, which costs a tenth of the time
+_AT_ONCE = 1_024**2
+"""Bytes that are written at once, about: of larger buffers the engine takes new memory, which costs a tenth of the
+time."""
+_CARE_ROWS = 4_096
+
+
+class _Shape(NamedTuple):
+    """What the engine's writer puts between the cells of a row, and what is of each cell besides its own.
+
+    Without references a row is ``<row>`` and cells, each ``<c`` and its own, with ``>`` between them. With them a quote
+    separates, and the fields are references and what stands between them: ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``,
+    ``B5``, ``/></row><row r=``. Where no cell of a column is empty, reference and cell are made at once, in one field.
+    """
+
+    separator: str
+    row: str
+    row_end: str
+    before: str
+    after: str
+
+
+_PLAIN = _Shape(">", "<row>", "></row>", "<c", "")
+_REFERENCED = _Shape('"', '<row r="', "></row>", "", "><c r=")
 
 
 class Rows:
     """Makes the rows of one part; it remembers the texts that come again and again."""
 
-    def __init__(self, zone: str) -> None:
-        self._zone = zone
-        self._into = io.BytesIO(_ROW.encode())  # written again and again: new memory costs time
-        self._texts: dict[str, _Texts] = {}
+    def __init__(self, zone: str, *, referenced: bool = False) -> None:
+        self._zone, self._shape = zone, _REFERENCED if referenced else _PLAIN
+        self._into = io.BytesIO(self._shape.row.encode())  # written again and again: new memory costs time
+        self._columns: list[_Column] = []
+        self._row_bytes = 512
 
-    def xml(self, rows: pl.DataFrame, height: int) -> Iterator[tuple[int, memoryview]]:
-        """The rows as ``<row>…</row>``, one after the other, ``height`` of them at a time.
+    def xml(
+        self, rows: pl.DataFrame, heights: Sequence[int], numbers: pl.Series | None = None
+    ) -> Iterator[tuple[int, memoryview]]:
+        """The rows as ``<row>…</row>``, one after the other, as many of them at a time as the heights say.
 
         Each time how many they are, and their bytes, to be released before the next.
+
+        Args:
+            numbers: of the rows in their sheet, where cells have references.
 
         Raises:
             TextTooLong: a text does not fit in a cell.
         """
-        cells = rows.select(self._cells(column).alias(column.name) for column in rows)
-        for block in cells.iter_slices(height):
-            self._into.seek(len(_ROW))
-            for some in block.iter_slices(_AT_ONCE):
+        if not self._columns:
+            self._columns = [self._column(number, rows.width) for number in range(rows.width)]
+        fields = rows.select(self._fields(rows, numbers))
+        shape, start = self._shape, 0
+        for height in heights:
+            self._into.seek(len(shape.row))
+            for some in self._some(fields.slice(start, height)):
                 some.write_csv(
                     self._into,
                     include_header=False,
-                    separator=">",
-                    null_value=_EMPTY,
+                    separator=shape.separator,
+                    null_value=f"{shape.before}/{shape.after}",
                     quote_style="never",
-                    line_terminator=_ROW_END + _ROW,
+                    line_terminator=shape.row_end + shape.row,
                 )
-            # No row begins after the last.
-            yield block.height, self._into.getbuffer()[: self._into.tell() - len(_ROW)]
+            start, end = start + height, self._into.tell() - len(shape.row)  # no row begins after the last
+            self._row_bytes = max(1, end // height)
+            yield height, self._into.getbuffer()[:end]
+
+    def _some(self, fields: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        return fields.iter_slices(max(1, _AT_ONCE // self._row_bytes))
 
     def widths(self, rows: pl.DataFrame) -> list[int]:
         """Characters of the longest value of each column, among the first rows."""
         return [_width(column) for column in rows.head(_WIDTH_ROWS)]
 
-    def _cells(self, column: pl.Series) -> pl.Expr:
-        """The cells of a column, null where they are empty, without the ``>`` at their end."""
+    def _column(self, number: int, width: int) -> _Column:
+        shape, name = self._shape, workbook.column_name(number)
+        reference = f"{name}{{}}" if number else f'{{}}"><c r="{name}{{}}'
+        return _Column(self._zone, reference, shape.before, shape.after if number < width - 1 else "")
+
+    def _fields(self, rows: pl.DataFrame, numbers: pl.Series | None) -> Iterator[pl.Expr]:
+        """What the engine's writer puts together."""
+        texts = None if numbers is None else numbers.cast(pl.String)
+        for column, made in zip(rows, self._columns, strict=True):
+            for kind, field in enumerate(made.fields(column, texts)):
+                yield field.alias(f"{kind} {column.name}")
+
+
+class _Column:
+    """Makes the cells of a column, each without the character that separates it from the next; null where it is empty.
+
+    Args:
+        reference: a cell's, with ``{}`` for the number of its row.
+        before: what every cell begins with, and ``after`` what it ends with.
+    """
+
+    def __init__(self, zone: str, reference: str, before: str, after: str) -> None:
+        self._zone, self._reference, self._before, self._after = zone, reference, before, after
+        self._numbers: pl.Series | None = None
+        self._few: _Few | None = None
+
+    def fields(self, column: pl.Series, numbers: pl.Series | None) -> Iterator[pl.Expr]:
+        """The cells of some values; with the numbers of their rows their references too, in a field before, or in one.
+
+        Raises:
+            TextTooLong: a text does not fit in a cell.
+        """
+        if column.dtype.is_nested():
+            cell = pl.col(column.name)
+            text = pl.when(cell.is_not_null()).then(cells.json_text(cell, column.dtype, self._zone))
+            column = column.to_frame().select(text.alias(column.name)).to_series()
+        elif column.dtype in (pl.String, pl.Categorical, pl.Enum):
+            column = column.cast(pl.String)
+        elif column.dtype == pl.Binary:
+            column = column.to_frame().select(cells.binary(pl.col(column.name))).to_series()
+        self._numbers = None
+        known = self._looked_up(column)
+        self._numbers = numbers if known is None and not column.null_count() else None
+        if numbers is not None and self._numbers is None:
+            yield pl.format(self._reference, *self._places(numbers))
+        field = self._written(column) if known is None else known
+        # The last cell of a row has no reference after it, so the engine's writer cannot know what an empty one is.
+        yield field.fill_null("/") if numbers is not None and not self._after else field
+
+    def _looked_up(self, column: pl.Series) -> pl.Expr | None:
+        """The cells of values of which there are few, each made once; None where there are many."""
         dtype, cell = column.dtype, pl.col(column.name)
-        if dtype.is_nested():
-            text = pl.when(cell.is_not_null()).then(cells.json_text(cell, dtype, self._zone))
-            return self._text(column.to_frame().select(text.alias(column.name)).to_series())
-        if dtype in (pl.String, pl.Categorical, pl.Enum):
-            return self._text(column.cast(pl.String))
-        if dtype == pl.Binary:
-            return self._text(column.to_frame().select(cells.binary(cell)).to_series())
         if dtype == pl.Boolean:
-            return pl.when(cell).then(pl.lit(_BOOLEANS[1])).when(~cell).then(pl.lit(_BOOLEANS[0]))
+            no, yes = (pl.lit(f"{self._before}{each}{self._after}") for each in _BOOLEANS)
+            return pl.when(cell).then(yes).when(~cell).then(no)
+        if dtype == pl.String:
+            if self._few is None:
+                self._few = _Few(column)
+            codes = self._few.codes(column, self._texts)
+            return None if codes is None else pl.lit(self._few.cells.gather(codes))
+        if dtype.is_integer() or dtype == pl.Date:
+            days = dtype == pl.Date
+            numbers = _days(column) if days else column
+            low, high = _bounds(numbers)
+            limits = (_FIRST, _LAST) if days else (1 - 10**_DIGITS, 10**_DIGITS - 1)
+            if limits[0] <= low and high <= limits[1] and high - low < column.len() // 4:
+                start = self._before + _number_start(DATE if days else GENERAL)
+                made = [f"{start}{number}{_NUMBER_END}{self._after}" for number in range(low, high + 1)]
+                return pl.lit(pl.Series(made, dtype=pl.String).gather(numbers.cast(pl.Int64) - low))
+        return None
+
+    def _written(self, column: pl.Series) -> pl.Expr:
+        """The cells of any values."""
+        dtype = column.dtype
+        if dtype == pl.String:
+            return pl.lit(self._texts(column))
         if dtype == pl.Date:
-            return _days(column)
+            return self._dates(column)
         if dtype == pl.Datetime:
-            return _timestamps(column, self._zone)
+            return self._timestamps(column)
         if dtype == pl.Time:
-            return _number(cell.to_physical() / _DAY_NS, TIME)
+            return self._number(pl.col(column.name).to_physical() / _DAY_NS, TIME)
         if dtype.is_integer():
-            return _integers(column)
+            return self._integers(column)
         if dtype.is_decimal():
-            return _decimals(column)
-        return _floats(column)
+            return self._decimals(column)
+        return self._floats(column)
 
-    def _text(self, column: pl.Series) -> pl.Expr:
-        texts = self._texts.get(column.name)
-        if texts is None:
-            texts = self._texts[column.name] = _Texts(column)
-        if (codes := texts.codes(column)) is not None:
-            return pl.lit(texts.cells.gather(codes))
-        return pl.lit(_texts(column))
+    def _places(self, numbers: pl.Series) -> list[pl.Expr]:
+        return [pl.lit(numbers)] * self._reference.count("{}")
+
+    def _integers(self, column: pl.Series) -> pl.Expr:
+        cell, limit = pl.col(column.name), 10**_DIGITS
+        low, high = _bounds(column)
+        if -limit < low and high < limit:
+            return self._number(cell)
+        return self._either(cell.is_between(1 - limit, limit - 1), self._number(cell), cell.cast(pl.String))
+
+    def _decimals(self, column: pl.Series) -> pl.Expr:
+        scale = column.dtype.scale  # type: ignore[attr-defined]
+        cell, style = pl.col(column.name), decimal_style(scale)
+        low, high = _bounds(column)
+        limit = 10 ** (_DIGITS - scale)
+        if -limit < low and high < limit:
+            return self._number(cell, style)
+        digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
+        digits = digits.str.strip_chars_start("0").str.len_bytes()
+        return self._either(digits <= _DIGITS, self._number(cell, style), cell.cast(pl.String))
+
+    def _floats(self, column: pl.Series) -> pl.Expr:
+        cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
+        fits = (cell == 0) | size.is_between(_SMALLEST, _LARGEST)
+        if column.to_frame().select(fits.all()).item():
+            return self._number(cell)
+        words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
+        text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
+        return self._either(fits, self._number(cell), text)
+
+    def _dates(self, column: pl.Series) -> pl.Expr:
+        days = _days(column)
+        low, high = _bounds(days)
+        number = self._number(pl.lit(days), DATE)
+        if low >= _FIRST and high <= _LAST:
+            return number
+        return self._either(pl.lit(days).is_between(_FIRST, _LAST), number, pl.col(column.name).dt.strftime("%Y-%m-%d"))
+
+    def _timestamps(self, column: pl.Series) -> pl.Expr:
+        cell = pl.col(column.name)
+        known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
+        local = cell.dt.convert_time_zone(self._zone).dt.replace_time_zone(None) if known else cell
+        serial = column.to_frame().select(local.dt.epoch("ms") / _DAY_MS + _EPOCH).to_series()
+        low, high = _bounds(serial)
+        if low >= _FIRST and high < _LAST + 1:
+            return self._number(pl.lit(serial), TIMESTAMP)
+        fits = pl.lit(serial).is_between(_FIRST, _LAST + 1, closed="left")
+        number = self._number(pl.lit(serial), TIMESTAMP)
+        return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
+
+    def _number(self, value: pl.Expr, style: int = GENERAL) -> pl.Expr:
+        return self._cell(_number_start(style), value, _NUMBER_END)
+
+    def _texts(self, column: pl.Series) -> pl.Series:
+        """The cells of any texts."""
+        _require_short(column)
+        text, numbers = pl.col(column.name), self._numbers
+        simple = column.to_frame().select(self._cell(_TEXT, text, _TEXT_END)).to_series()
+        if not _may_need_care(column):
+            return simple
+        careful = column.str.contains(_CARE).arg_true()
+        written = text.str.replace_all(_LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
+        self._numbers = None if numbers is None else numbers.gather(careful)
+        plain, kept = (self._cell(start, written, _TEXT_END) for start in (_TEXT, _KEPT))
+        special = pl.when(text.str.contains(_WHITE)).then(kept).otherwise(plain)
+        return simple.scatter(careful, column.gather(careful).to_frame().select(special).to_series())
+
+    def _either(self, fits: pl.Expr, number: pl.Expr, text: pl.Expr) -> pl.Expr:
+        """Each value as a number where it fits, as text where it does not."""
+        return pl.when(fits).then(number).otherwise(self._cell(_TEXT, text, _TEXT_END))
+
+    def _number(self, value: pl.Expr, style: int = GENERAL) -> pl.Expr:
+        return self._cell(_number_start(style), value, _NUMBER_END)
+
+    def _cell(self, start: str, value: pl.Expr, end: str) -> pl.Expr:
+        """Null where the value is."""
+        end += self._after
+        if self._numbers is None:
+            return pl.format(f"{self._before}{start}{{}}{end}", value)
+        return pl.format(f'{self._reference}"{start}{{}}{end}', *self._places(self._numbers), value)
 
 
-class _Texts:
+class _Few:
     """The cells of a column of few values, each made once."""
 
     def __init__(self, column: pl.Series) -> None:
         sample = column.head(_SAMPLE)
-        self._few = sample.n_unique() * 4 <= sample.len()
+        self._are_few = sample.n_unique() * 4 <= sample.len()
         self._values = pl.Series(dtype=pl.String)
         self.cells = pl.Series(dtype=pl.String)
 
-    def codes(self, column: pl.Series) -> pl.Series | None:
+    def codes(self, column: pl.Series, make: Callable[[pl.Series], pl.Series]) -> pl.Series | None:
         """For each row the number of its cell, null for null; None where the values are many."""
-        if not self._few:
+        if not self._are_few:
             return None
         codes = column.cast(pl.Enum(self._values), strict=False)
         if codes.null_count() > column.null_count():
             new = column.filter(codes.is_null()).drop_nulls().unique()
-            self._few = self._values.len() + new.len() <= _FEW
-            if not self._few:
+            self._are_few = self._values.len() + new.len() <= _FEW
+            if not self._are_few:
                 return None
             self._values = pl.concat([self._values, new], rechunk=True)
-            self.cells = pl.concat([self.cells, _texts(new)], rechunk=True)
+            self.cells = pl.concat([self.cells, make(new)], rechunk=True)
             codes = column.cast(pl.Enum(self._values))
         return codes.to_physical()
 
 
-def _integers(column: pl.Series) -> pl.Expr:
-    cell, limit = pl.col(column.name), 10**_DIGITS
-    low, high = _bounds(column)
-    if -limit < low and high < limit:
-        if high - low < column.len() // 4:
-            return _looked_up(column, low, high, GENERAL)
-        return _number(cell)
-    return _either(cell.is_between(1 - limit, limit - 1), _number(cell), cell.cast(pl.String))
-
-
-def _decimals(column: pl.Series) -> pl.Expr:
-    scale = column.dtype.scale  # type: ignore[attr-defined]
-    cell, style = pl.col(column.name), decimal_style(scale)
-    low, high = _bounds(column)
-    limit = 10 ** (_DIGITS - scale)
-    if -limit < low and high < limit:
-        return _number(cell, style)
-    digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
-    digits = digits.str.strip_chars_start("0").str.len_bytes()
-    return _either(digits <= _DIGITS, _number(cell, style), cell.cast(pl.String))
-
-
-def _floats(column: pl.Series) -> pl.Expr:
-    cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
-    fits = (cell == 0) | size.is_between(_SMALLEST, _LARGEST)
-    if column.to_frame().select(fits.all()).item():
-        return _number(cell)
-    words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
-    text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
-    return _either(fits, _number(cell), text)
-
-
-def _days(column: pl.Series) -> pl.Expr:
-    days = column.to_physical().cast(pl.Int64) + _EPOCH
-    low, high = _bounds(days)
-    if low >= _FIRST and high <= _LAST:
-        if high - low < column.len() // 4:
-            return _looked_up(days, low, high, DATE)
-        return _number(pl.lit(days), DATE)
-    fits = pl.lit(days).is_between(_FIRST, _LAST)
-    return _either(fits, _number(pl.lit(days), DATE), pl.col(column.name).dt.strftime("%Y-%m-%d"))
-
-
-def _timestamps(column: pl.Series, zone: str) -> pl.Expr:
-    cell = pl.col(column.name)
-    known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
-    local = cell.dt.convert_time_zone(zone).dt.replace_time_zone(None) if known else cell
-    serial = column.to_frame().select(local.dt.epoch("ms") / _DAY_MS + _EPOCH).to_series()
-    low, high = _bounds(serial)
-    if low >= _FIRST and high < _LAST + 1:
-        return _number(pl.lit(serial), TIMESTAMP)
-    fits = pl.lit(serial).is_between(_FIRST, _LAST + 1, closed="left")
-    return _either(fits, _number(pl.lit(serial), TIMESTAMP), cells.timestamp(cell, column.dtype, zone))
-
-
 def _number_start(style: int) -> str:
-    return f'<c s="{style}"><v>' if style else "<c><v>"
-
-
-def _number(value: pl.Expr, style: int = GENERAL) -> pl.Expr:
-    return _around(_number_start(style), value, _NUMBER_END)
-
-
-def _looked_up(column: pl.Series, low: int, high: int, style: int) -> pl.Expr:
-    """The cells of integers of a narrow range, each cell made once."""
-    start = _number_start(style)
-    table = pl.Series([f"{start}{number}{_NUMBER_END}" for number in range(low, high + 1)], dtype=pl.String)
-    return pl.lit(table.gather(column.cast(pl.Int64) - low))
-
-
-def _texts(column: pl.Series) -> pl.Series:
-    """The cells of any texts.
-
-    Raises:
-        TextTooLong: a text does not fit in a cell.
-    """
-    _require_short(column)
-    text = pl.col(column.name)
-    simple = column.to_frame().select(_around(_TEXT, text, _TEXT_END)).to_series()
-    if not _may_need_care(column):
-        return simple
-    careful = column.str.contains(_CARE).arg_true()
-    written = text.str.replace_all(_LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
-    plain, kept = (_around(start, written, _TEXT_END) for start in (_TEXT, _KEPT))
-    cells = pl.when(text.str.contains(_WHITE)).then(kept).otherwise(plain)
-    return simple.scatter(careful, column.gather(careful).to_frame().select(cells).to_series())
+    return f' s="{style}"><v>' if style else "><v>"
 
 
 def _may_need_care(column: pl.Series) -> bool:
     """Whether a text may have what XML or a spreadsheet reads otherwise. Quick, for texts of numbers and letters."""
+    return any(_some_need_care(column.slice(start, _CARE_ROWS)) for start in range(0, column.len(), _CARE_ROWS))
+
+
+def _some_need_care(column: pl.Series) -> bool:
     joined = f"{_BETWEEN}{column.str.join(_BETWEEN).item()}{_BETWEEN}"
     if not joined.isascii() or "_" in joined or len(joined.encode().translate(None, _CARE_BYTES)) < len(joined):
         return True
     return " " in joined and any(each in joined for each in ("  ", f"{_BETWEEN} ", f" {_BETWEEN}"))
-
-
-def _either(fits: pl.Expr, number: pl.Expr, text: pl.Expr) -> pl.Expr:
-    """Each value as a number where it fits, as text where it does not."""
-    return pl.when(fits).then(number).otherwise(_around(_TEXT, text, _TEXT_END))
 
 
 def _bounds(column: pl.Series) -> tuple[Any, Any]:
@@ -248,9 +334,9 @@ def _bounds(column: pl.Series) -> tuple[Any, Any]:
     return (0, -1) if low is None else (low, high)
 
 
-def _around(before: str, value: pl.Expr, after: str) -> pl.Expr:
-    """Null where the value is."""
-    return pl.format(f"{before}{{}}{after}", value)
+def _days(column: pl.Series) -> pl.Series:
+    """Dates as Excel counts days."""
+    return column.to_physical().cast(pl.Int64) + _EPOCH
 
 
 def _require_short(column: pl.Series) -> None:

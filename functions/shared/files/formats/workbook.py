@@ -37,13 +37,20 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
         for number, width in enumerate(widths, start=1)
     )
     cells = "".join(
-        f'<c s="{HEADER}" t="inlineStr"><is><t xml:space="preserve">{escape(title)}</t></is></c>' for title in titles
+        f'<c r="{column_name(number)}1" s="{HEADER}" t="inlineStr"><is><t xml:space="preserve">{escape(title)}</t></is></c>'
+        for number, title in enumerate(titles)
     )
     pane = '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
     return (
         f'{_DECLARATION}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">{pane}</sheetView>'
-        f"</sheetViews><cols>{columns}</cols><sheetData><row>{cells}</row>"
+        f'</sheetViews><cols>{columns}</cols><sheetData><row r="1">{cells}</row>'
     ).encode()
+
+
+def column_name(number: int) -> str:
+    """What column 0, 1, … is called: A, B, …, Z, AA, …"""
+    before, last = divmod(number, 26)
+    return (column_name(before - 1) if before else "") + chr(ord("A") + last)
 
 
 def sheet_path(number: int) -> str:

@@ -1,7 +1,8 @@
 """Format ``xlsx``: a spreadsheet (ECMA-376), made by many and put together without reading the rows again.
 
 A fragment is a sequence of blocks: some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A sheet is one
-entry of the archive: its start, blocks, its end. A new sheet begins before a block that would not fit; no block is cut.
+entry of the archive: its start, blocks, its end. Where a part knows the number of its first row, its rows and cells have
+references, and its blocks end where sheets do; else a new sheet begins before a block that would not fit.
 The first fragment begins with all that stands before the first row of a file of one sheet; where the file turns out to
 begin otherwise, the assembler writes that.
 """
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_048_576
 """Rows of a sheet, the header's among them ("Excel specifications and limits")."""
 _BLOCK_ROWS = 16_384
-_AT_ONCE = 4 * _BLOCK_ROWS
-"""Rows that become cells at once: each call of the engine costs, and the cells are held in memory."""
+_AT_ONCE = 4
+"""Blocks whose rows become cells at once: each call of the engine costs, and the cells are held in memory."""
 _NARROWEST, _WIDEST, _ROOM = 8, 60, 2
 
 
@@ -41,11 +42,12 @@ class Xlsx(Format):
     extension = "xlsx"
     content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     growth = 1.75
+    has_places = True
     options_schema = options.closed(header_style=options.header_style("title", "name"), timezone=options.TIMEZONE)
 
     @override
-    def writer(self, plan: Plan, into: IO[bytes], *, first: bool) -> _Blocks:
-        return _Blocks(plan, self._options(plan), into, first=first)
+    def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Blocks:
+        return _Blocks(plan, self._options(plan), into, first, first_row)
 
     @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
@@ -152,13 +154,13 @@ def _joined(literals: list[Segment]) -> bytes:
 
 
 class _Blocks:
-    """Rows as blocks, all but the last of the same number of rows."""
+    """Rows as blocks, all of the same number of rows but the last, and the last of a sheet where that is known."""
 
-    def __init__(self, plan: Plan, asked: dict[str, Any], into: IO[bytes], *, first: bool) -> None:
+    def __init__(self, plan: Plan, asked: dict[str, Any], into: IO[bytes], first: bool, first_row: int | None) -> None:
         from shared.files.formats.sheet import Rows
 
-        self._plan, self._asked, self._into, self._first = plan, asked, into, first
-        self._rows = Rows(asked["timezone"])
+        self._plan, self._asked, self._into, self._first, self._row = plan, asked, into, first, first_row
+        self._rows = Rows(asked["timezone"], referenced=first_row is not None)
         self._waiting: list[pl.DataFrame] = []
         self._blocks: list[tuple[int, ...]] = []
         self._widths: list[int] = []
@@ -166,39 +168,67 @@ class _Blocks:
 
     def write(self, rows: pl.DataFrame) -> None:
         self._waiting.append(rows)
-        height = sum(each.height for each in self._waiting)
-        if height >= _BLOCK_ROWS:
-            whole, full = self._together(), height - height % _BLOCK_ROWS
-            for start in range(0, full, _AT_ONCE):
-                self._write(whole.slice(start, min(_AT_ONCE, full - start)))
-            self._waiting = [whole.slice(full)]
+        if sum(each.height for each in self._waiting) >= _BLOCK_ROWS:
+            self._write_blocks()
 
     def close(self) -> dict[str, Any]:
-        if self._waiting and (rest := self._together()).height:
-            self._write(rest)
+        if self._waiting:
+            self._write_blocks(is_last=True)
         if self._first and not self._blocks:
             self._begin()
         return {"head": self._head, "blocks": self._blocks, "widths": self._widths}
 
-    def _together(self) -> pl.DataFrame:
+    def _write_blocks(self, *, is_last: bool = False) -> None:
         import polars as pl
 
-        return pl.concat(self._waiting)
+        waiting = pl.concat(self._waiting)
+        heights = self._heights(waiting.height, is_last)
+        for at in range(0, len(heights), _AT_ONCE):
+            some = heights[at : at + _AT_ONCE]
+            self._write(waiting[: sum(some)], some)
+            waiting = waiting[sum(some) :]
+        self._waiting = [waiting]
 
-    def _write(self, rows: pl.DataFrame) -> None:
+    def _heights(self, rows: int, is_last: bool) -> list[int]:
+        """How many rows each block has, of so many; what is left waits for more rows."""
+        heights, row = [], self._row
+        while rows:
+            full = _BLOCK_ROWS if row is None else min(_BLOCK_ROWS, _room() - row % _room())
+            if rows < full and not is_last:
+                break
+            heights.append(min(full, rows))
+            rows -= heights[-1]
+            row = None if row is None else row + heights[-1]
+        return heights
+
+    def _write(self, rows: pl.DataFrame, heights: list[int]) -> None:
         from isal import isal_zlib
 
         if not self._blocks:
             self._widths = self._rows.widths(rows)
             if self._first:
                 self._begin()
-        for height, xml in self._rows.xml(rows, _BLOCK_ROWS):
+        for height, xml in self._rows.xml(rows, heights, self._numbers(rows.height)):
             with xml:
                 packed = deflate.block(xml)
                 self._blocks.append((height, len(xml), isal_zlib.crc32(xml), len(packed), isal_zlib.crc32(packed)))
             self._into.write(packed)
 
+    def _numbers(self, rows: int) -> pl.Series | None:
+        """The numbers of the next rows in their sheets."""
+        import polars as pl
+
+        if self._row is None:
+            return None
+        first, self._row = self._row, self._row + rows
+        return pl.int_range(first, self._row, eager=True) % _room() + 2
+
     def _begin(self) -> None:
         head = _head(self._plan, self._asked, self._widths)
         self._head = {"bytes": len(head), "crc32": zlib.crc32(head)}
         self._into.write(head)
+
+
+def _room() -> int:
+    """Rows of a sheet besides its header."""
+    return MAX_ROWS - 1
