@@ -69,7 +69,7 @@ def _finished(files: Work, part: int) -> Receipt | None:
 def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
     query = Query.planned(plan)
     source = SOURCES[plan["definition"]["source"]["type"]]
-    writer = FORMATS[plan["format"]].writer(plan, fragment, first=part["part"] == 0)
+    writer = FORMATS[plan["format"]].writer(plan, fragment, first=part["part"] == 0, first_row=part.get("first_row"))
     rows_read = rows_written = 0
     fetched: Counter[str] = Counter()
     # Closed at once when a writer fails: a scan fetches ahead.
@@ -83,6 +83,9 @@ def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
         writer.write(query.apply(query.nothing(plan["schema"])))
     if rows_read != part["rows"]:
         raise RowsMissing(f"part {part['part']} read {rows_read} rows; {part['rows']} were planned")
+    if rows_written != part.get("rows_passing", rows_written):
+        said = f"part {part['part']} wrote {rows_written} rows; {part['rows_passing']} were counted when it was planned"
+        raise RowsMissing(said)
     return _Made(rows_read, rows_written, fetched["bytes"], writer.close())
 
 

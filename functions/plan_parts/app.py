@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from shared.catalogue import reports
-from shared.engine import expressions, planning
+from shared.engine import expressions, places, planning
 from shared.engine.query import Query
 from shared.engine.sources import SOURCES
 from shared.errors import ParametersRefused, TooManyRows
@@ -49,11 +49,14 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
         raise ParametersRefused("; ".join(faults.sentence(fault) for fault in found))
     definition = expressions.checked(report)
     source = SOURCES[definition["source"]["type"]]
-    schema, extents = source.plan(Query.of(definition, parameters, tenant))
-    parts = planning.divide(extents, concurrency, FORMATS[record["format"]].growth)
+    query, file_format = Query.of(definition, parameters, tenant), FORMATS[record["format"]]
+    schema, extents = source.plan(query)
+    parts = planning.divide(extents, concurrency, file_format.growth)
     rows = sum(part["rows"] for part in parts)
     if rows > (limit := int(os.environ["MAX_ROWS_PER_EXPORT"])):
         raise TooManyRows(f"{rows} rows would be read; MaxRowsPerExport is {limit}")
+    if file_format.has_places:
+        parts = places.place(source, query, schema, extents, parts)
     content: dict[str, Any] = {
         "engine": work.ENGINE_VERSION,
         "report": record["report"],

@@ -283,6 +283,36 @@ class Query:
         """
         filters, columns = self._resolved(rows.schema)
         output = [each.expression.alias(name) for name, each in columns]
+        # Not select: of constants alone it would give one row.
+        shown = self._passing(
+            rows, filters, columns, lambda kept: kept.with_columns(output).select([name for name, _ in columns])
+        )
+        for name, kind, _ in self.columns:
+            if kind == "json" and shown.schema[name] in _TEXT:
+                _require_json(shown[name])
+        return shown.cast({name: _NULLS[kind] for name, kind, _ in self.columns if shown.schema[name] == pl.Null})
+
+    def count(self, rows: pl.DataFrame) -> int:
+        """How many source rows pass every filter, which is how many :meth:`apply` gives.
+
+        Raises:
+            ExpressionFailed, ValueOutOfRange: of a filter's columns.
+        """
+        filters, _ = self._resolved(rows.schema)
+        return int(self._passing(rows, filters, [], lambda kept: kept.select(pl.len())).item())
+
+    def of_filters(self) -> Query:
+        """The query without its columns: it needs only what it filters by."""
+        return replace(self, columns=[])
+
+    def _passing(
+        self,
+        rows: pl.DataFrame,
+        filters: list[tuple[str, Resolved]],
+        columns: list[tuple[str, Resolved]],
+        ask: Callable[[pl.LazyFrame], pl.LazyFrame],
+    ) -> pl.DataFrame:
+        """What is asked of the source rows that pass every filter."""
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
             own = rows.filter(filters[0][1].expression)
@@ -292,18 +322,10 @@ class Query:
             wrapped = semantics.overflowing(filters, known, lambda: own)
             wrapped = wrapped or semantics.overflowing(columns, known, kept.collect)
             if not wrapped:
-                # Not select: of constants alone it would give one row.
-                output_rows = kept.with_columns(output).select([name for name, _ in columns]).collect()
+                return ask(kept).collect()
         except pl.exceptions.PolarsError as error:
             raise _failed(self._failing(own), first_line(error)) from error
-        if wrapped:
-            raise _failed(wrapped, "a value overflows its type")
-        for name, kind, _ in self.columns:
-            if kind == "json" and output_rows.schema[name] in _TEXT:
-                _require_json(output_rows[name])
-        return output_rows.cast(
-            {name: _NULLS[kind] for name, kind, _ in self.columns if output_rows.schema[name] == pl.Null}
-        )
+        raise _failed(wrapped, "a value overflows its type")
 
     def _resolved(self, schema: pl.Schema) -> tuple[list[tuple[str, Resolved]], list[tuple[str, Resolved]]]:
         """The filters, by parameter, and the columns, by name, for a schema."""

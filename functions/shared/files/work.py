@@ -88,11 +88,17 @@ class RangeExtent(TableExtent):
 
 
 class Part(TypedDict):
-    """One item of parts.json: what one GeneratePart makes."""
+    """One item of parts.json: what one GeneratePart makes.
+
+    Where a format's fragments say where their rows stand, and it is known: ``first_row`` is the number of the part's
+    first row in the file, from 0, without headers; ``rows_passing`` is how many rows it writes, where it is not alone.
+    """
 
     part: int
     sources: list[Extent]
     rows: int
+    first_row: NotRequired[int]
+    rows_passing: NotRequired[int]
 
 
 class Plan(TypedDict):

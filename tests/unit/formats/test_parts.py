@@ -12,6 +12,7 @@ import pytest
 
 from generate_part import app
 from shared.engine.sources import SOURCES
+from shared.errors import RowsMissing
 from shared.files import work
 from shared.files.formats import FORMATS, resolve_options
 from shared.files.work import Work
@@ -44,13 +45,13 @@ def generate(
     configure: Callable[[str], None],
     handler: Callable[[str], Callable[[Any], Any]],
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[str], Any]:
-    """Makes the one part of an export in a format."""
+) -> Callable[..., Any]:
+    """Makes the one part of an export in a format, its place in the file where it is given."""
     configure("GeneratePart")
     monkeypatch.setenv("EXPORTS_BUCKET", cloud.bucket)
     monkeypatch.setitem(SOURCES, "parquet", Source)  # type: ignore[arg-type]
 
-    def generate(name: str) -> Any:
+    def generate(name: str, **place: int) -> Any:
         definition = {
             "title": "Names",
             "source": {"type": "parquet", "dataset": "names"},
@@ -62,7 +63,7 @@ def generate(
         plan |= {"options": resolve_options(name, {}), "format": name, "tenant": TENANT, "schema": schema}
         Work(EXPORT_ID, PLAN).write_plan(plan, [])  # type: ignore[arg-type]
         extent = {"key": "names/1.parquet", "etag": '"e"', "offset": 0, "rows": 3, "bytes": 10}
-        part = {"part": 0, "sources": [extent], "rows": 3}
+        part = {"part": 0, "sources": [extent], "rows": 3} | place
         task = {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1, "plan": PLAN, "part": part}
         return handler("GeneratePart")(task)
 
@@ -81,6 +82,15 @@ def test_the_receipt_is_of_the_part_that_is_stored(name: str, generate: Callable
     assert (receipt["rows_read"], receipt["rows_written"]) == (3, 2)
     plan = Work(EXPORT_ID, PLAN).read_plan()
     assert FORMATS[name].layout(plan, Work(EXPORT_ID, PLAN), [receipt])
+
+
+def test_a_part_that_writes_other_rows_than_were_counted_is_not_stored(
+    generate: Callable[..., Any], cloud: Cloud
+) -> None:
+    with pytest.raises(RowsMissing, match="part 0 wrote 2 rows; 3 were counted when it was planned"):
+        generate("xlsx", first_row=7, rows_passing=3)
+    assert Work(EXPORT_ID, PLAN).read_receipt(0) is None
+    assert generate("xlsx", first_row=7, rows_passing=2)["rows"] == 2
 
 
 def test_the_receipt_says_what_it_took(generate: Callable[[str], Any]) -> None:

@@ -277,6 +277,15 @@ def test_columns_have_room_for_what_is_in_them() -> None:
     assert widths == [8, 32, 60, 12]
 
 
+def test_many_columns_have_references_too() -> None:
+    assert [workbook.column_name(number) for number in (0, 25, 26, 51, 701, 702, 16_383)] == [
+        *("A", "Z", "AA", "AZ", "ZZ", "AAA", "XFD"),
+    ]
+    wide = pl.DataFrame({f"c{number}": [number, None] for number in range(60)})
+    found = only_sheet(whole("xlsx", wide, dict.fromkeys(wide.columns, "integer")))
+    assert found == [[Cell("number", str(number)) for number in range(60)], [Cell("empty")] * 60]
+
+
 # Sheets, whose limits are shown with fragments that were never made
 
 
@@ -344,6 +353,28 @@ def test_where_the_file_begins_otherwise_the_first_part_gives_its_rows_only(monk
     head = file.receipts[0]["fragment"]["head"]["bytes"]
     assert [(each.key, each.start) for each in found] == [(WORK.part_key(at), head * (at == 0)) for at in range(3)]
     assert [len(each) for each in sheets(file.content).values()] == [3, 2]
+
+
+@settings(max_examples=40)
+@given(
+    parts=st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=4),
+    room=st.integers(1, 7),
+    block=st.integers(1, 5),
+)
+def test_a_sheet_is_full_before_the_next_begins_however_the_rows_were_divided(
+    parts: list[list[int]], room: int, block: int
+) -> None:
+    """Where parts know their places. The parser compares each reference with where the cell stands."""
+    total = sum(map(sum, parts))
+    values, frames = iter(range(total)), []
+    for batches in parts:
+        frames.append([pl.DataFrame({"n": [next(values) for _ in range(rows)]}, {"n": pl.Int64}) for rows in batches])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(xlsx, "MAX_ROWS", room + 1)
+        patched.setattr(xlsx, "_BLOCK_ROWS", block)
+        found = list(sheets(make("xlsx", frames, {"n": "integer"}).content).values())
+    assert [len(rows) - 1 for rows in found] == [min(room, total - at) for at in range(0, max(total, 1), room)]
+    assert [row[0].text for rows in found for row in rows[1:]] == [str(number) for number in range(total)]
 
 
 @pytest.mark.parametrize(

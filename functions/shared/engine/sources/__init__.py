@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 import polars as pl
 
 from shared.engine.query import Query
 from shared.engine.sources import dynamodb, parquet
-from shared.files.work import Extent
+from shared.files.work import Extent, Part
 
 
 class Source(Protocol):
@@ -37,6 +37,19 @@ class Source(Protocol):
 
         Raises:
             SourceUnreadable, SourceChanged, SourceUnavailable, ColumnMismatch.
+        """
+
+    def passing(
+        self, query: Query, schema: dict[str, str], extents: list[Extent], parts: Sequence[Part]
+    ) -> list[int] | None:
+        """How many rows of each part pass the filters; None where it would take too much to know.
+
+        Args:
+            query: of filters alone: see :meth:`.Query.of_filters`.
+            extents: what the parts were divided from.
+
+        Raises:
+            ExpressionFailed, SourceUnreadable, SourceChanged, SourceUnavailable.
         """
 
 

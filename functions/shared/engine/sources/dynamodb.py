@@ -11,7 +11,7 @@ from __future__ import annotations
 import decimal
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeGuard, cast
 
@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from shared.engine import column_types
 from shared.engine.query import Query
 from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceUnavailable
-from shared.files.work import Extent, RangeExtent, SegmentExtent, SortKey
+from shared.files.work import Extent, Part, RangeExtent, SegmentExtent, SortKey
 from shared.lambda_ import aws, clock
 
 SEGMENT_BYTES = 8 * 1024 * 1024
@@ -80,6 +80,11 @@ def scan(
             raise SourceChanged(f"{_place(extent)} had {when}")
         if items:
             yield _frame(query, items)
+
+
+def passing(query: Query, schema: dict[str, str], extents: list[Extent], parts: Sequence[Part]) -> list[int] | None:
+    """None: to know it would take the capacity of another scan (:class:`.Source`)."""
+    return None
 
 
 def _describe(table: str) -> Any:

@@ -17,6 +17,7 @@ from shared.engine import column_types
 from shared.engine.query import Query
 from shared.engine.sources import dataset, parquet_types, partitions
 from shared.engine.sources.dataset import File
+from shared.engine.sources.parquet_counts import passing
 from shared.engine.sources.parquet_rows import FOOTER_GUESS, quick_footer, require_within, scan, unreadable
 from shared.engine.sources.parquet_types import Bounds
 from shared.errors import ColumnMismatch, RowGroupTooLarge, SourceSchemaMismatch
@@ -24,7 +25,7 @@ from shared.files.work import Extent, ObjectExtent
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Footer, RowGroup
 
-__all__ = ["plan", "scan"]
+__all__ = ["passing", "plan", "scan"]
 
 MAX_GROUP_BYTES = 2 * 1024**3
 """Compressed bytes of a row group's needed columns. A worker's disk holds four: a part may cut the first and the last

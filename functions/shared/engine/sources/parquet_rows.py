@@ -54,7 +54,7 @@ def scan(
         planned = {name: column_types.parsed(text) for name, text in schema.items() if name in needs}
         fetch = partial(_fetch, query=query, planned=planned, pool=requests, copies=copies)
         for (extent, *_), local in _ahead(ahead, files, fetch):
-            values = _partitions(query, extent)
+            values = partitions_of(query, extent)
             added = [
                 partitions.column(name, values.get(name), planned.get(name, pl.String()))
                 for name in needs
@@ -114,7 +114,7 @@ FOOTER_GUESS = 64 * 1024
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """Rows ``low`` to ``high`` of a row group."""
 
     group: RowGroup
@@ -123,13 +123,14 @@ class _Run:
 
     @property
     def is_whole(self) -> bool:
+        """Whether they are all of its rows."""
         return self.high - self.low == self.group.rows
 
 
 class _Local:
     """What was fetched of a file for some runs of its rows; ``values`` are its columns as the query has them."""
 
-    def __init__(self, footer: Footer, values: dict[str, pl.Expr], runs: list[_Run], copy: _Copy, fetched: int) -> None:
+    def __init__(self, footer: Footer, values: dict[str, pl.Expr], runs: list[Run], copy: _Copy, fetched: int) -> None:
         self._footer, self._runs, self._read = footer, runs, copy.read
         self.values, self.copy, self.fetched = values, copy, fetched
 
@@ -141,7 +142,7 @@ class _Local:
                 for low in range(run.low, run.high, BATCH_ROWS):
                     yield pl.DataFrame({"": [None] * min(BATCH_ROWS, run.high - low)})
             return
-        together: list[_Run] = []
+        together: list[Run] = []
         for run in self._runs:
             step = _batch_rows(run.group, columns)
             is_large = _is_read_by_page(run, columns)
@@ -154,7 +155,7 @@ class _Local:
                 together.append(run)
         yield from self._flush(together, columns)
 
-    def _flush(self, runs: list[_Run], columns: list[str]) -> Iterator[pl.DataFrame]:
+    def _flush(self, runs: list[Run], columns: list[str]) -> Iterator[pl.DataFrame]:
         """The rows of whole row groups."""
         if runs:
             excerpt = Excerpt(self._footer, columns)
@@ -162,14 +163,14 @@ class _Local:
                 excerpt.add(run.group, run.group.rows, self._whole(run.group, columns))
             yield _decode(excerpt, self.values, 0, sum(run.group.rows for run in runs))
 
-    def _large(self, run: _Run, columns: list[str], step: int) -> Iterator[pl.DataFrame]:
+    def _large(self, run: Run, columns: list[str], step: int) -> Iterator[pl.DataFrame]:
         """A row group in batches. Pages of its columns begin at different rows, so each column is a file of its own."""
         pages = {name: self._pages(run, name) for name in columns}
         for low in range(run.low, run.high, step):
             high = min(low + step, run.high)
             yield pl.concat([self._column(run, name, pages[name], low, high) for name in columns], how="horizontal")
 
-    def _column(self, run: _Run, name: str, pages: list[Page] | None, low: int, high: int) -> pl.DataFrame:
+    def _column(self, run: Run, name: str, pages: list[Page] | None, low: int, high: int) -> pl.DataFrame:
         excerpt, first = Excerpt(self._footer, [name]), 0
         if pages is None:
             excerpt.add(run.group, run.group.rows, self._whole(run.group, [name]))
@@ -186,7 +187,7 @@ class _Local:
             excerpt.add(run.group, sum(page.rows for page in data), {position: given})
         return _decode(excerpt, {name: self.values[name]}, low - first, high - low)
 
-    def _pages(self, run: _Run, name: str) -> list[Page] | None:
+    def _pages(self, run: Run, name: str) -> list[Page] | None:
         """The pages of a column; None where it cannot be read by page: structs, and lists that do not say their rows.
 
         Of those each batch reads the whole chunk.
@@ -266,7 +267,7 @@ def _values(
     return found
 
 
-def _is_read_by_page(run: _Run, columns: list[str]) -> bool:
+def _is_read_by_page(run: Run, columns: list[str]) -> bool:
     return not run.is_whole or run.group.rows > _batch_rows(run.group, columns)
 
 
@@ -304,7 +305,7 @@ def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
     return sum(extent["bytes"] for file, _ in waiting for extent in file)
 
 
-def _partitions(query: Query, extent: ObjectExtent) -> partitions.Values:
+def partitions_of(query: Query, extent: ObjectExtent) -> partitions.Values:
     """The partition columns of an extent's file: as the plan has them from a table's log, else of its folders."""
     if "partitions" in extent:
         return extent["partitions"]
@@ -325,14 +326,14 @@ def _fetch(
         copies: closes what was fetched, whatever happens.
     """
     key = file[0]["key"]
-    values = _partitions(query, file[0])
+    values = partitions_of(query, file[0])
     columns = [name for name in query.needs() if name not in values]
     answer, footer_bytes, fetched = read_footer(key, file[0]["etag"])
     copy = _Copy(file[0], answer, pool)
     copies.callback(copy.close)
     try:
         footer = parquet_footer.read(footer_bytes)
-        runs = [run for extent in file for run in _runs(footer, extent)]
+        runs = [run for extent in file for run in runs_of(footer, extent)]
         indexed, wanted = [], []
         for run in runs:
             leaves = Counter(chunk.column for chunk in run.group.chunks)
@@ -372,12 +373,13 @@ def require_within(chunk: Chunk, end: int) -> None:
             raise ValueError(f"column {chunk.column} lies from byte {low} to {high}, outside of the data: it was cut")
 
 
-def _runs(footer: Footer, extent: ObjectExtent) -> Iterator[_Run]:
+def runs_of(footer: Footer, extent: ObjectExtent) -> Iterator[Run]:
+    """The rows of an extent, by row group."""
     at = 0
     for group in footer.row_groups:
         low, high = extent["offset"] - at, extent["offset"] + extent["rows"] - at
         if low < group.rows and high > 0:
-            yield _Run(group, max(low, 0), min(high, group.rows))
+            yield Run(group, max(low, 0), min(high, group.rows))
         at += group.rows
 
 

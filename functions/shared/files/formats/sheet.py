@@ -1,7 +1,7 @@
 """Rows as cells of a spreadsheet, by expressions of the engine. Only workers import this module.
 
-ECMA-376, part 1, section 18.3.1: ``row`` and ``c``, with their references where it is known where the rows stand; texts
-are inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what separates
+ECMA-376, part 1, section 18.3.1: ``row`` and ``c``, with references where the numbers of the rows are known; texts are
+inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what separates
 them is a character that each ends in, and what it writes for a null is an empty cell. What a value becomes depends on
 that value alone, however the rows are divided:
 
@@ -54,8 +54,8 @@ class _Shape(NamedTuple):
     """What the engine's writer puts between the cells of a row, and what is of each cell besides its own.
 
     Without references a row is ``<row>`` and cells, each ``<c`` and its own, with ``>`` between them. With them a quote
-    separates, and the fields are references and what stands between them: ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``,
-    ``B5``, ``/></row><row r=``. Where no cell of a column is empty, reference and cell are made at once, in one field.
+    separates references and what stands between them: ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``, ``B5``, ``/``.
+    Where no cell of a column is empty, reference and cell are made at once, in one field.
     """
 
     separator: str
@@ -254,9 +254,6 @@ class _Column:
         fits = pl.lit(serial).is_between(_FIRST, _LAST + 1, closed="left")
         number = self._number(pl.lit(serial), TIMESTAMP)
         return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
-
-    def _number(self, value: pl.Expr, style: int = GENERAL) -> pl.Expr:
-        return self._cell(_number_start(style), value, _NUMBER_END)
 
     def _texts(self, column: pl.Series) -> pl.Series:
         """The cells of any texts."""

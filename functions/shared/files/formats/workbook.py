@@ -37,7 +37,8 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
         for number, width in enumerate(widths, start=1)
     )
     cells = "".join(
-        f'<c r="{column_name(number)}1" s="{HEADER}" t="inlineStr"><is><t xml:space="preserve">{escape(title)}</t></is></c>'
+        f'<c r="{column_name(number)}1" s="{HEADER}" t="inlineStr">'
+        f'<is><t xml:space="preserve">{escape(title)}</t></is></c>'
         for number, title in enumerate(titles)
     )
     pane = '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
@@ -48,7 +49,7 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
 
 
 def column_name(number: int) -> str:
-    """What column 0, 1, … is called: A, B, …, Z, AA, …"""
+    """What a column is called by its number from 0 on: A to Z, AA, and so on."""
     before, last = divmod(number, 26)
     return (column_name(before - 1) if before else "") + chr(ord("A") + last)
 

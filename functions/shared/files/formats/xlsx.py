@@ -1,8 +1,8 @@
 """Format ``xlsx``: a spreadsheet (ECMA-376), made by many and put together without reading the rows again.
 
 A fragment is a sequence of blocks: some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A sheet is one
-entry of the archive: its start, blocks, its end. Where a part knows the number of its first row, its rows and cells have
-references, and its blocks end where sheets do; else a new sheet begins before a block that would not fit.
+entry of the archive: its start, blocks, its end. Where a part knows the number of its first row, rows and cells have
+references, and blocks end where sheets do; else a new sheet begins before a block that would not fit.
 The first fragment begins with all that stands before the first row of a file of one sheet; where the file turns out to
 begin otherwise, the assembler writes that.
 """
