@@ -19,7 +19,7 @@ setup: .venv/ready-$(VERSION)  ## only what bin/exports-admin needs; every other
 demo: port $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
-test: port $(READY)  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
+test: port $(READY) .local/spreadsheet-readers/ready  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
 	@.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-stack: $(READY)  ## the integration tests against a deployed stack, as in: make test-stack STACK=report-exports
@@ -117,7 +117,9 @@ else
 	@touch $@
 endif
 
-# Node is optional: without it, or where npm cannot install this, the check says that asl-validator was not run.
+# Node is optional: without it, or where npm cannot install these, the check and the test say that they were not run.
 .local/asl-validator/ready: checks/asl-validator/package-lock.json
-	@mkdir -p $(@D) && cp checks/asl-validator/package*.json checks/asl-validator/.npmrc $(@D)
+.local/spreadsheet-readers/ready: tests/spreadsheet-readers/package-lock.json
+.local/asl-validator/ready .local/spreadsheet-readers/ready:
+	@mkdir -p $(@D) && cp $(<D)/package*.json $(<D)/.npmrc $(@D)
 	@cd $(@D) && npm ci >/dev/null 2>&1 && touch ready || true
