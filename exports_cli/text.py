@@ -62,6 +62,7 @@ def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
         "created": export["created_at"],
         "started": export["started_at"],
         "finished": export["finished_at"],
+        "file name": export.get("file_name"),
         "file": size(export),
         "expires": export["expires_at"],
     }

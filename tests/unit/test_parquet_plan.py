@@ -69,6 +69,33 @@ def test_a_file_that_its_partition_excludes_is_never_read_of(lake: Lake) -> None
     assert {key for key, _, _ in lake.asked} == {"data/sales/month=2/a.parquet"}
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "folders"),
+    [
+        ({"type": "integer", "filter": {"column": "month", "operator": "in"}}, [3, 1, 7], {"month=1", "month=3"}),
+        ({"type": "string", "filter": {"column": "region", "operator": "in"}}, ["us-1"], {"region=us-1"}),
+        (
+            {"type": "string", "filter": {"column": "region", "operator": "contains"}},
+            "eu",
+            {"region=eu-1", "region=eu-2"},
+        ),
+        (
+            {"type": "boolean", "filter": {"column": "month", "operator": "is null"}},
+            False,
+            {"month=1", "month=2", "month=3"},
+        ),
+    ],
+)
+def test_of_lists_and_parts_of_texts_too_only_the_partitions_that_may_match_are_read(
+    lake: Lake, parameter: dict[str, Any], value: Any, folders: set[str]
+) -> None:
+    name = parameter["filter"]["column"]
+    for each in {"month": ("1", "2", "3"), "region": ("eu-1", "eu-2", "us-1")}[name]:
+        lake.put(f"{name}={each}/a.parquet", content(range(10)))
+    assert read(query("n", parameters={"p": parameter}, p=value)).height == 10 * len(folders)
+    assert {key.split("/")[2] for key, _, _ in lake.asked} == folders
+
+
 def test_a_row_group_that_a_filter_excludes_is_never_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_rows, "_GAP", 0)
     key = lake.put("a.parquet", content(range(100_000)))

@@ -90,6 +90,8 @@ class Filter:
     def predicate(self) -> pl.Expr:
         """The filter as a boolean expression."""
         match self.operator:
+            case "in" if isinstance(self.value[0], str):
+                return self.expression.cast(pl.String).is_in(self.value)
             case "in":
                 # Not is_in, which casts values and column to one type: of 64-bit integers that may be a float.
                 return pl.any_horizontal([each.predicate() for each in self._alternatives()])
