@@ -238,7 +238,7 @@ def test_a_delta_tables_partitions_are_those_of_its_log(lake: Lake) -> None:
     lake.put("b.parquet", file(id=[2], tenant=["acme"]))
     values = {"day": "2024-05-01", "zip": "02139", "month": "7"}
     commit(lake, 0, PROTOCOL, metadata(*values), add("Xy/zip=1%252F2/a.parquet", **values))
-    commit(lake, 1, add("b.parquet", day="", zip=None, month="8"))
+    commit(lake, 1, add("b.parquet", month="8", zip=None, day=""))
     found = rows(report("id", "day:date", "zip:string", "month"))
     assert found == [(1, datetime.date(2024, 5, 1), "02139", 7), (2, None, None, 8)]
 

@@ -59,8 +59,12 @@ def value(text: str | None, dtype: pl.DataType) -> Any:
 
 
 def order(values: Values, known: dict[str, pl.DataType]) -> list[tuple[bool, Any]]:
-    """What files are sorted by: month 2 before month 10, nulls last."""
-    typed = (value(text, known[name]) for name, text in values.items())
+    """What files are sorted by: month 2 before month 10, nulls last.
+
+    Args:
+        known: the types of all partition columns, in the order in which they matter.
+    """
+    typed = (value(values[name], dtype) for name, dtype in known.items())
     return [(each is None, 0 if each is None else each) for each in typed]
 
 
