@@ -29,9 +29,9 @@ def export(
     Args:
         parts: among how many the rows are divided, if there are so many rows.
         declared: ``source.columns``.
-        more: parts of the definition, or ``given``: the caller's parameters.
+        more: parts of the definition; or ``given`` and ``options``, as the caller gives them.
     """
-    given = more.pop("given", {})
+    given, options = more.pop("given", {}), more.pop("options", {})
     source = {"type": "parquet", "dataset": "sales", "columns": declared or {}}
     definition = {"title": "Sales", "source": source, "tenant": "tenant", "columns": columns} | more
     schema, extents = parquet.plan(Query.of(definition, given, "acme"))
@@ -41,7 +41,7 @@ def export(
     finally:
         planning.MIN_ROWS = least
     plan: Any = {"plan": "plan", "engine": ENGINE_VERSION, "definition": definition, "parameters": given}
-    plan |= {"options": resolve_options(name, {}), "format": name, "tenant": "acme"}
+    plan |= {"options": resolve_options(name, options), "format": name, "tenant": "acme"}
     plan |= {"schema": {column: str(dtype) for column, dtype in schema.items()}}
     fragments, receipts = {}, []
     for part in json.loads(json.dumps(divided)):

@@ -106,6 +106,14 @@ def test_every_fault_is_named_at_once_with_its_place() -> None:
     assert str(refused.value) == "; ".join(fault["detail"] for fault in refused.value.faults)
 
 
+def test_columns_that_lie_in_memory_otherwise_than_each_other_leave_no_empty_chunk() -> None:
+    numbers = pl.concat([pl.Series("n", [1]), pl.Series("n", [None], dtype=pl.Int64)], rechunk=False)
+    rows = pl.concat([pl.DataFrame({"tenant": ["acme", "other"]}), numbers.to_frame()], how="horizontal")
+    assert [column.chunk_lengths() for column in rows] == [[2], [1, 1]]
+    found = query([column("n", "integer")]).apply(rows)
+    assert (found.rows(), found["n"].chunk_lengths()) == ([(1,)], [1])
+
+
 def test_data_that_is_not_as_declared_is_named_column_by_column() -> None:
     declared = {"tenant": "string", "clock": "number", "price": "number", "nothing": "date"}
     definition = {

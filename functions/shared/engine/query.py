@@ -315,6 +315,9 @@ class Query:
         ask: Callable[[pl.LazyFrame], pl.LazyFrame],
     ) -> pl.DataFrame:
         """What is asked of the source rows that pass every filter."""
+        if len({tuple(column.chunk_lengths()) for column in rows}) > 1:
+            # polars would leave empty chunks when it filters, and some of its functions fail on those (polars 2.1).
+            rows = rows.rechunk()
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
             own = rows.filter(filters[0][1].expression)

@@ -1,0 +1,303 @@
+"""Random columns of every type, written by three writers: every cell of every format is the value that was written."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import datetime
+import decimal
+import io
+import json
+import math
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import duckdb
+import openpyxl
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.engine.sources import parquet_rows
+from shared.lambda_ import aws
+from tests.unit.exports import column, export
+from tests.unit.lake import BUCKET, Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff_"), max_size=8)
+DAYS = st.dates(datetime.date(1000, 1, 1))
+DAY = datetime.timedelta(days=1)
+
+
+def whole(low: int, high: int, unit: datetime.timedelta) -> st.SearchStrategy[datetime.datetime]:
+    """Moments of whole units between two years."""
+    start, last = (datetime.datetime(year, 1, 1) for year in (low, high))
+    return st.integers(0, (last - start) // unit).map(lambda count: start + count * unit)
+
+
+MOMENTS = whole(1000, 9999, datetime.timedelta(milliseconds=1))
+NEAR = whole(1700, 2200, datetime.timedelta(milliseconds=1))
+"""Those that nanoseconds can hold."""
+
+
+def in_utc(moments: st.SearchStrategy[datetime.datetime]) -> st.SearchStrategy[datetime.datetime]:
+    return moments.map(lambda moment: moment.replace(tzinfo=datetime.UTC))
+
+
+def decimals(digits: int, scale: int) -> st.SearchStrategy[decimal.Decimal]:
+    exact = decimal.Context(prec=40)
+    return st.integers(-(10**digits) + 1, 10**digits - 1).map(lambda each: decimal.Decimal(each).scaleb(-scale, exact))
+
+
+class Kind(NamedTuple):
+    """A type: in a report, in Arrow, its values, which writers have it."""
+
+    report: str
+    arrow: pa.DataType
+    values: st.SearchStrategy[Any]
+    writers: str = "pyarrow duckdb polars"
+
+
+PLAIN = [
+    Kind("string", pa.string(), TEXT),
+    Kind("string", pa.dictionary(pa.int32(), pa.string()), st.sampled_from(["a", "b", ""])),
+    Kind("string", pa.uuid(), st.uuids(), "pyarrow"),
+    Kind("integer", pa.int8(), st.integers(-128, 127)),
+    Kind("integer", pa.uint32(), st.integers(0, 2**32 - 1)),
+    Kind("integer", pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    Kind("integer", pa.uint64(), st.integers(0, 2**64 - 1)),
+    Kind("number", pa.float16(), st.integers(-2000, 2000).map(lambda each: each / 4), "pyarrow polars"),
+    Kind("number", pa.float32(), st.integers(-(2**20), 2**20).map(lambda each: each / 8)),
+    Kind("number", pa.float64(), st.floats() | st.sampled_from([-0.0, 5e-324, 1.7e308, 0.1 + 0.2])),
+    Kind("decimal", pa.decimal128(12, 2), decimals(12, 2)),
+    Kind("decimal", pa.decimal128(38, 10), decimals(38, 10)),
+    Kind("boolean", pa.bool_(), st.booleans()),
+    Kind("date", pa.date32(), DAYS),
+    Kind("time", pa.time64("us"), whole(2000, 2001, datetime.timedelta(seconds=1)).map(datetime.datetime.time)),
+    Kind("timestamp", pa.timestamp("ms"), MOMENTS),
+    Kind("timestamp", pa.timestamp("us"), MOMENTS),
+    Kind("timestamp", pa.timestamp("ns"), NEAR),
+    Kind("timestamp", pa.timestamp("us", "UTC"), in_utc(MOMENTS)),
+    Kind("timestamp", pa.timestamp("us", "Europe/Berlin"), in_utc(NEAR)),
+    Kind("timestamp", pa.timestamp("ms", "+05:30"), in_utc(NEAR), "pyarrow"),
+    Kind("binary", pa.binary(), st.binary(max_size=6)),
+    Kind("json", pa.null(), st.none()),
+    Kind("number", pa.null(), st.none()),
+]
+KEYS = [kind for kind in PLAIN if kind.arrow in (pa.string(), pa.int64(), pa.bool_(), pa.date32())]
+
+
+@st.composite
+def nested(draw: st.DrawFn, writer: str, depth: int = 0) -> Kind:
+    """A list, a struct or a map; at times of the same again."""
+
+    def inner() -> Kind:
+        if depth < 2 and draw(st.integers(0, 3)) == 0:
+            return draw(nested(writer, depth + 1))
+        # Neither polars nor pyarrow makes others than these of Arrow's nested arrays.
+        return draw(
+            plain(writer).filter(lambda kind: kind.arrow != pa.uuid() and not pa.types.is_dictionary(kind.arrow))
+        )
+
+    shape = draw(st.sampled_from(["list", "struct", "map"]))
+    if shape == "list":
+        of = inner()
+        return Kind("json", pa.list_(of.arrow), st.lists(st.none() | of.values, max_size=3))
+    if shape == "struct":
+        fields = {name: inner() for name in draw(st.sampled_from(["a", "ab", 'a"é']))}
+        dtype = pa.struct({name: of.arrow for name, of in fields.items()})
+        return Kind("json", dtype, st.fixed_dictionaries({name: st.none() | of.values for name, of in fields.items()}))
+    key, value = draw(st.sampled_from(KEYS)), inner()
+    entries = st.dictionaries(key.values, st.none() | value.values, max_size=3)
+    return Kind("json", pa.map_(key.arrow, value.arrow), entries.map(lambda each: list(each.items())))
+
+
+def plain(writer: str) -> st.SearchStrategy[Kind]:
+    return st.sampled_from([kind for kind in PLAIN if writer in kind.writers])
+
+
+@st.composite
+def tables(draw: st.DrawFn, writer: str) -> tuple[dict[str, Kind], list[dict[str, Any]]]:
+    """Columns, and rows of values."""
+    kinds = draw(st.lists(plain(writer) | nested(writer), min_size=1, max_size=6))
+    columns = {f"c{number}": kind for number, kind in enumerate(kinds)}
+    row = st.fixed_dictionaries({name: st.none() | kind.values for name, kind in columns.items()})
+    return columns, draw(st.lists(row, max_size=12))
+
+
+def by_pyarrow(table: pa.Table, group: int) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=group, data_page_version=("1.0", "2.0")[group % 2])
+    return file.getvalue()
+
+
+def by_polars(table: pa.Table, group: int) -> bytes:
+    file = io.BytesIO()
+    pl.from_arrow(table).write_parquet(file, row_group_size=group)  # type: ignore[union-attr]
+    return file.getvalue()
+
+
+FOLDER: list[str] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    FOLDER[:] = [str(tmp_path_factory.mktemp("cells"))]
+
+
+def by_duckdb(table: pa.Table, _: int) -> bytes:
+    path = f"{FOLDER[0]}/cells.parquet"
+    with duckdb.connect() as connection:
+        connection.register("cells", table)
+        connection.execute(f"COPY cells TO '{path}' (FORMAT parquet)")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
+    "pyarrow": by_pyarrow,
+    "duckdb": by_duckdb,
+    "polars": by_polars,
+}
+
+
+# What each format must hold
+
+
+def as_stored(dtype: pa.DataType, value: Any) -> Any:
+    """As a Parquet reader has it."""
+    if value is None:
+        return None
+    if pa.types.is_list(dtype):
+        return [as_stored(dtype.value_type, each) for each in value]
+    if pa.types.is_struct(dtype):
+        return {name: as_stored(dtype.field(name).type, each) for name, each in value.items()}
+    if pa.types.is_map(dtype):
+        return [(as_stored(dtype.key_type, key), as_stored(dtype.item_type, each)) for key, each in value]
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def as_json(dtype: pa.DataType, value: Any) -> Any:
+    """As a reader of JSON has it."""
+    if value is None:
+        return None
+    if pa.types.is_list(dtype):
+        return [as_json(dtype.value_type, each) for each in value]
+    if pa.types.is_struct(dtype):
+        return {name: as_json(dtype.field(name).type, each) for name, each in value.items()}
+    if pa.types.is_map(dtype):
+        pairs = ((as_json(dtype.key_type, key), as_json(dtype.item_type, each)) for key, each in value)
+        return {key if isinstance(key, str) else json.dumps(key): each for key, each in pairs}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    return value if isinstance(value, bool | int | float) else as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """As a line of csv has a value that is neither a list nor a struct."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case decimal.Decimal():
+            return f"{value:f}"
+        case datetime.datetime() | datetime.time():
+            text = value.replace(tzinfo=None).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+            return text + "Z" * bool(value.tzinfo)
+    return str(value)
+
+
+def as_cell(kind: Kind, value: Any) -> Any:
+    """As openpyxl has it: what Excel would change is text."""
+    if value is None or isinstance(value, bool):
+        return value
+    first = datetime.date(1900, 3, 1)
+    match value:
+        case float():
+            fits = value == 0 or 2.2250738585072014e-308 <= abs(value) <= 9.99999999999999e307
+            return value if fits else as_json(kind.arrow, value) if not math.isfinite(value) else repr(value)
+        case int():
+            return value if abs(value) < 10**15 else str(value)
+        case decimal.Decimal():
+            return (
+                float(value) if len(value.normalize().as_tuple().digits) <= 15 and abs(value) < 10**15 else f"{value:f}"
+            )
+        case datetime.datetime():
+            return value.replace(tzinfo=None) if value.date() >= first else as_text(value)
+        case datetime.date():
+            return datetime.datetime.combine(value, datetime.time()) if value >= first else value.isoformat()
+        case datetime.time():
+            return value
+    return as_text(value)
+
+
+def alike(found: Any, expected: Any) -> bool:
+    """Equality, where NaN is itself, and a text that holds a float is that float."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(found, dict)
+            and found.keys() == expected.keys()
+            and all(alike(found[k], expected[k]) for k in found)
+        )
+    if isinstance(expected, list | tuple):
+        return isinstance(found, list | tuple) and len(found) == len(expected) and all(map(alike, found, expected))
+    if isinstance(expected, float) and isinstance(found, int | float):
+        both = math.isnan(found) and math.isnan(expected)
+        return both or (found == expected and math.copysign(1, found) == math.copysign(1, expected))
+    return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
+
+
+@settings(max_examples=settings.default.max_examples // 5)  # type: ignore[union-attr]
+@given(data=st.data(), group=st.integers(1, 5), batch=st.integers(1, 6), parts=st.integers(1, 4))
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_cell_of_every_format_is_the_value_that_was_written(
+    writer: str, data: st.DataObject, group: int, batch: int, parts: int
+) -> None:
+    columns, rows = data.draw(tables(writer))
+    mine = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    cut = data.draw(st.integers(0, len(rows)))
+    lake, kept = Lake(), [row for row, own in zip(rows, mine, strict=True) if own]
+    for file, run in (("a.parquet", slice(cut)), ("b.parquet", slice(cut, None))):
+        tenants = pa.array(["acme" if own else "other" for own in mine[run]], pa.string())
+        values = {name: pa.array([row[name] for row in rows[run]], kind.arrow) for name, kind in columns.items()}
+        lake.put(file, WRITERS[writer](pa.table({"tenant": tenants} | values), group))
+    asked = [column(name, kind.report) for name, kind in columns.items()]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DATA_BUCKET", BUCKET)
+        patched.setenv("DATA_PREFIX", "data")
+        patched.setattr(aws, "s3", lambda: lake)
+        patched.setattr(parquet_rows, "BATCH_ROWS", batch)
+        files = {
+            name: export(name, asked, parts, options={"spreadsheet_safe": False} if name == "csv" else {})
+            for name in ("csv", "jsonl", "parquet", "xlsx")
+        }
+    lines = [json.loads(line) for line in files["jsonl"].decode().split("\n")[:-1]]
+    texts = list(csv.DictReader(io.StringIO(files["csv"].decode(), newline="")))
+    stored = pq.read_table(io.BytesIO(files["parquet"]))
+    sheet = openpyxl.load_workbook(io.BytesIO(files["xlsx"])).worksheets[0]
+    cells = list(sheet.iter_rows(min_row=2, max_col=len(columns), values_only=True))[: len(kept)]
+    assert len(lines) == len(texts) == stored.num_rows == len(kept)
+    for at, (name, kind) in enumerate(columns.items()):
+        found = stored[name].to_pylist()
+        for number, value in enumerate(row[name] for row in kept):
+            expected, text = as_json(kind.arrow, value), texts[number][name]
+            assert alike(lines[number][name], expected), (kind, lines[number][name], expected)
+            assert alike(found[number], as_stored(kind.arrow, value)), (kind, found[number], value)
+            cell = cells[number][at] if cells else None
+            if pa.types.is_nested(kind.arrow):
+                assert alike(json.loads(text) if text else None, expected), (kind, text, expected)
+                assert alike(json.loads(cell) if cell else None, expected), (kind, cell, expected)
+            elif isinstance(value, float):
+                assert alike(float(text), value), (kind, text, value)
+                assert alike(float(cell), value), (kind, cell, value)
+            else:
+                assert text == as_text(value), (kind, text, value)
+                assert alike(cell, as_cell(kind, value)) or (value in ("", b"") and not cell), (kind, cell, value)
