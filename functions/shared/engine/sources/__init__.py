@@ -19,7 +19,8 @@ class Source(Protocol):
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
         """The source's schema and the runs of rows that may hold rows of the query, each pinned in its source's way.
 
-        What cannot hold such rows is not opened; where nothing can, the schema is empty too.
+        What cannot hold such rows is not opened. Where nothing can, the schema is that of the source all the same: a
+        file without rows has it.
 
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceUnavailable, SourceSchemaMismatch, RowGroupTooLarge,
