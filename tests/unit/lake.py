@@ -11,10 +11,8 @@ import polars as pl
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from shared.engine import column_types
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from shared.lambda_ import aws
 
 BUCKET = "lake"
 
@@ -103,11 +101,4 @@ def extent(lake: Lake, key: str, offset: int, rows: int) -> dict[str, Any]:
 
 def scan(asked: Query, extents: list[Any], schema: dict[str, str] | None = None) -> pl.DataFrame:
     """All rows of extents as one frame."""
-    return pl.concat(list(parquet.scan(asked, schema or _schema(extents[0]["key"]), extents)))
-
-
-def _schema(key: str) -> dict[str, str]:
-    """Types of an object's columns, as a plan of it alone holds them."""
-    lake: Any = aws.s3()
-    file = pl.read_parquet_schema(io.BytesIO(lake.objects[key]))
-    return {name: str(column_types.read_as(dtype)) for name, dtype in file.items()}
+    return pl.concat(list(parquet.scan(asked, schema or {}, extents)))
