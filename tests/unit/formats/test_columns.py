@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 from typing import Any
 
+import openpyxl
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from shared.catalogue import reports
 from shared.engine.query import Query
 from shared.errors import ColumnMismatch
+from tests.unit.formats.support import whole
 from tests.unit.support import REPORTS
 
 GOOD = [
@@ -52,6 +58,24 @@ def test_what_is_no_list_struct_or_map_or_holds_what_has_no_text_is_refused(dtyp
         query("json").check(pl.Schema({"tenant": pl.String, "a": dtype}))
     allowed = "a list, a struct or a map of values of the other types, or text that is JSON"
     assert str(refused.value) == f"column a is declared json: {allowed}; the source gives {dtype}"
+
+
+def test_floats_of_16_bits_keep_their_values_in_every_format() -> None:
+    """Also where a list of them is all that holds a word."""
+    values = [1.5, -65504.0, 0.0999755859375, None]
+    rows = pl.DataFrame({"half": values, "halves": [[1.5], [math.nan], [math.inf], None]})
+    rows = rows.cast({"half": pl.Float16, "halves": pl.List(pl.Float16)})
+    types = {"half": "number", "halves": "json"}
+    texts = ["[1.5]", '["NaN"]', '["Infinity"]', None]
+    lines = [json.loads(line) for line in whole("jsonl", rows, types).splitlines()]
+    assert [line["halves"] for line in lines] == [[1.5], ["NaN"], ["Infinity"], None]
+    fields = list(csv.reader(whole("csv", rows, types, header_style="none").decode().splitlines()))
+    sheet = openpyxl.load_workbook(io.BytesIO(whole("xlsx", rows, types))).active
+    cells = list(sheet.iter_rows(min_row=2, values_only=True))
+    assert [text for _, text in cells] == [text or None for _, text in fields] == texts
+    for found in ([line["half"] for line in lines], [number or None for number, _ in fields], [n for n, _ in cells]):
+        assert pl.Series([n and float(n) for n in found]).cast(pl.Float16).to_list() == values
+    assert pq.read_table(io.BytesIO(whole("parquet", rows, types)))["half"].to_pylist() == values
 
 
 def definition(*columns: dict[str, str]) -> str:

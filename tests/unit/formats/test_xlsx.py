@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NAMESPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 EPOCH = datetime.datetime(1899, 12, 30)
 FIRST = datetime.datetime(1900, 3, 1)
-DAY_US = 86_400_000_000
+MILLISECOND = datetime.timedelta(milliseconds=1)
 LAST_YEAR = 2099
 """The engine knows no summer time after it."""
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
@@ -79,6 +79,11 @@ def cell(found: ElementTree.Element) -> Cell:
     return Cell("boolean" if found.attrib.get("t") == "b" else "number", found[0].text or "", style)
 
 
+def rows_by_calamine(content: bytes) -> list[list[Any]]:
+    """The rows of the first sheet, as calamine reads them."""
+    return CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+
+
 def only_sheet(content: bytes) -> list[list[Cell]]:
     """The rows of the only sheet, without its header."""
     (found,) = sheets(content).values()
@@ -112,15 +117,15 @@ def fits(value: Any, kind: str, zone: str, found: Cell) -> bool:
         if value < FIRST.date():
             return found == Cell("text", value.isoformat())
         return found == Cell("number", str((value - EPOCH.date()).days), workbook.DATE)
-    since = datetime.timedelta(
-        hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-    )
-    micros = round(float(found.text) * DAY_US)
-    return (
-        found.kind == "number"
-        and found.style == workbook.TIME
-        and micros == since // datetime.timedelta(microseconds=1)
-    )
+    since = datetime.datetime.combine(EPOCH, value) - EPOCH
+    return shown(since, found, workbook.TIME, workbook.TIME_MS)
+
+
+def shown(since: datetime.timedelta, found: Cell, whole: int, exact: int) -> bool:
+    """Whether a cell holds a moment cut to the millisecond, in a style that shows it."""
+    millis = since // MILLISECOND
+    style = exact if millis % 1000 else whole
+    return (found.kind, found.style) == ("number", style) and round(float(found.text) * 86_400_000) == millis
 
 
 def trailing_zeros(value: decimal.Decimal) -> int:
@@ -149,8 +154,7 @@ def moment_fits(value: datetime.datetime, kind: str, zone: str, found: Cell) -> 
         return found.kind == "text"
     if local.year > LAST_YEAR and zone != "UTC" and kind != "local":
         return found.kind == "number"
-    millis = (local - EPOCH) // datetime.timedelta(milliseconds=1)
-    return found.style == workbook.TIMESTAMP and round(float(found.text) * 86_400_000) == millis
+    return shown(local - EPOCH, found, workbook.TIMESTAMP, workbook.TIMESTAMP_MS)
 
 
 @settings(max_examples=60)
@@ -195,8 +199,8 @@ def test_the_cells_are_those_of_the_values_alone_not_of_their_neighbours() -> No
 
 @pytest.mark.parametrize("few", [True, False], ids=["few different texts", "many"])
 def test_texts_are_the_same_whether_they_are_looked_up_or_written_anew(few: bool) -> None:
-    special = ["", " a", "a ", "a\nb", "_x0041_", "<&>", "\x00", "=1", "😀", None]
-    filling = ["text"] * 5_000 if few else [f"text {number}" for number in range(5_000)]
+    special = ["", " a", "a ", "a\nb", "_x0041_", "_x0041_x0042_", "<&>", "\x00", "=1", "😀", None]
+    filling = [f"text {0 if few else number}" for number in range(500 * len(special))]
     texts = [each for pair in zip(special * 500, filling, strict=True) for each in pair]
     found = only_sheet(whole("xlsx", pl.DataFrame({"s": texts}), {"s": "string"}))
     assert [Cell("empty") if text is None else Cell("text", text) for text in texts] == [row[0] for row in found]
@@ -232,8 +236,11 @@ def test_independent_readers_find_the_same() -> None:
     )
     types = {"s": "string", "n": "integer", "x": "number", "day": "date", "at": "timestamp", "b": "boolean"}
     content = whole("xlsx", held, types, header_style="name")
-    calamine = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
-    assert calamine == [list(types), ["=1+1", 1.0, 0.1, day, moment, True], [" a\nb ", "", -2.5, "", "", ""]]
+    assert rows_by_calamine(content) == [
+        list(types),
+        ["=1+1", 1.0, 0.1, day, moment, True],
+        [" a\nb ", "", -2.5, "", "", ""],
+    ]
     sheet = openpyxl.load_workbook(io.BytesIO(content)).active
     assert sheet.freeze_panes == "A2"
     assert [each.font.b for each in sheet[1]] == [True] * 6
@@ -244,9 +251,29 @@ def test_independent_readers_find_the_same() -> None:
     ]
     assert sheet["A2"].data_type == "s", "a text, no formula"
     formats = [sheet.cell(2, column).number_format for column in (4, 5)]
-    assert formats == ["yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"]
+    assert formats == ["yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss.000"]
     frame_ = pd.read_excel(io.BytesIO(content), engine="openpyxl")
     assert frame_["s"].tolist() == ["=1+1", " a\nb "]
+
+
+LAST = datetime.time(23, 59, 59, 999999)
+
+
+@pytest.mark.parametrize(("kind", "moment"), [("time", LAST), ("timestamp", datetime.datetime.combine(FIRST, LAST))])
+def test_the_last_moment_of_a_day_does_not_become_the_next_day(kind: str, moment: Any) -> None:
+    content = whole("xlsx", pl.DataFrame({"at": [moment]}), {"at": kind})
+    cut = moment.replace(microsecond=999_000)
+    found = openpyxl.load_workbook(io.BytesIO(content)).active["A2"]
+    assert (found.value, found.number_format[-12:]) == (cut, "hh:mm:ss.000")
+    assert rows_by_calamine(content)[1] == [cut]
+
+
+def test_a_title_may_hold_any_character() -> None:
+    titles = ["Comment\x0b(internal)", "a\x00b\r", "_x000D_", "_x0041_x0042_", "<&>", " \n "]
+    content = make("xlsx", [], dict.fromkeys(titles, "string"), header_style="name").content
+    ((header,),) = sheets(content).values()
+    assert [cell.text for cell in header] == titles
+    assert rows_by_calamine(content) == [titles]
 
 
 @pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383, "é" * 32_767])

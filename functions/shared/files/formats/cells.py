@@ -106,7 +106,7 @@ def needs_care(rows: pl.DataFrame) -> bool:
     return nested or any(not rows[name].is_finite().all() for name in floats)
 
 
-_FLOATS = (pl.Float32, pl.Float64)
+_FLOATS = (pl.Float16, pl.Float32, pl.Float64)
 
 
 def _key(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:

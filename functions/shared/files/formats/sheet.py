@@ -7,7 +7,7 @@ that value alone, however the rows are divided:
 
 - a number that Excel would change becomes text: of more than 15 digits, or beyond what it can hold;
 - a day before 1900-03-01, which Excel counts wrongly, becomes ISO 8601 text;
-- a timestamp is shown in the zone, to the millisecond.
+- a timestamp is shown in the zone; it and a time of day are cut to the millisecond, which is shown where it is not 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import polars as pl
 
 from shared.errors import TextTooLong
 from shared.files.formats import cells, workbook
-from shared.files.formats.workbook import DATE, GENERAL, TIME, TIMESTAMP, decimal_style
+from shared.files.formats.workbook import DATE, GENERAL, TIME, TIME_MS, TIMESTAMP, TIMESTAMP_MS, decimal_style
 
 MAX_TEXT = 32_767
 """UTF-16 code units that a cell holds ("Excel specifications and limits")."""
@@ -28,12 +28,9 @@ _DIGITS = 15
 _LARGEST, _SMALLEST = 9.99999999999999e307, 2.2250738585072014e-308
 _EPOCH, _FIRST, _LAST = 25_569, 61, 2_958_465
 """1970-01-01, 1900-03-01 and 9999-12-31 as Excel counts days."""
-_DAY_MS, _DAY_NS = 86_400_000, 86_400_000_000_000
-# XML 1.0: what 2.2 forbids, and the return that readers make a line feed (2.11); ECMA-376 writes them so (22.9.2.19).
-_FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe", "\uffff"]
-_SPECIAL = ["&", "<", ">", *_FORBIDDEN]
-_WRITTEN = ["&amp;", "&lt;", "&gt;", *(f"_x{ord(each):04X}_" for each in _FORBIDDEN)]
-_LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4}_)"
+_DAY_MS, _SECOND_MS = 86_400_000, 1_000
+_SPECIAL = ["&", "<", ">", *workbook.FORBIDDEN]
+_WRITTEN = ["&amp;", "&lt;", "&gt;", *workbook.WRITTEN]
 _WHITE = r"^\s|\s$|[\t\n]|  "
 _CARE = rf"[\x00-\x1f&<>\x{{fffe}}\x{{ffff}}]|_x|{_WHITE}"
 _CARE_BYTES = bytes([*range(32), *b"&<>"])
@@ -198,7 +195,7 @@ class _Column:
         if dtype == pl.Datetime:
             return self._timestamps(column)
         if dtype == pl.Time:
-            return self._number(pl.col(column.name).to_physical() / _DAY_NS, TIME)
+            return self._moments(pl.col(column.name).to_physical() // 10**6, 0, TIME, TIME_MS)
         if dtype.is_integer():
             return self._integers(column)
         if dtype.is_decimal():
@@ -247,13 +244,19 @@ class _Column:
         cell = pl.col(column.name)
         known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
         local = cell.dt.convert_time_zone(self._zone).dt.replace_time_zone(None) if known else cell
-        serial = column.to_frame().select(local.dt.epoch("ms") / _DAY_MS + _EPOCH).to_series()
-        low, high = _bounds(serial)
+        millis = column.to_frame().select(local.dt.epoch("ms")).to_series()
+        low, high = ((bound / _DAY_MS + _EPOCH) for bound in _bounds(millis))
+        number = self._moments(pl.lit(millis), _EPOCH, TIMESTAMP, TIMESTAMP_MS)
         if low >= _FIRST and high < _LAST + 1:
-            return self._number(pl.lit(serial), TIMESTAMP)
-        fits = pl.lit(serial).is_between(_FIRST, _LAST + 1, closed="left")
-        number = self._number(pl.lit(serial), TIMESTAMP)
+            return number
+        fits = pl.lit(millis).is_between((_FIRST - _EPOCH) * _DAY_MS, (_LAST + 1 - _EPOCH) * _DAY_MS, closed="left")
         return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
+
+    def _moments(self, millis: pl.Expr, epoch: int, style: int, exact: int) -> pl.Expr:
+        """Milliseconds since a day, in a style that shows them where they are not whole seconds."""
+        whole = millis % _SECOND_MS == 0
+        chosen = pl.when(whole).then(pl.lit(str(style))).otherwise(pl.lit(str(exact)))
+        return self._cell(' s="{}"><v>', millis / _DAY_MS + epoch, _NUMBER_END, chosen)
 
     def _texts(self, column: pl.Series) -> pl.Series:
         """The cells of any texts."""
@@ -263,7 +266,7 @@ class _Column:
         if not _may_need_care(column):
             return simple
         careful = column.str.contains(_CARE).arg_true()
-        written = text.str.replace_all(_LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
+        written = text.str.replace_all(workbook.LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
         self._numbers = None if numbers is None else numbers.gather(careful)
         plain, kept = (self._cell(start, written, _TEXT_END) for start in (_TEXT, _KEPT))
         special = pl.when(text.str.contains(_WHITE)).then(kept).otherwise(plain)
@@ -276,12 +279,12 @@ class _Column:
     def _number(self, value: pl.Expr, style: int = GENERAL) -> pl.Expr:
         return self._cell(_number_start(style), value, _NUMBER_END)
 
-    def _cell(self, start: str, value: pl.Expr, end: str) -> pl.Expr:
-        """Null where the value is."""
+    def _cell(self, start: str, value: pl.Expr, end: str, *within: pl.Expr) -> pl.Expr:
+        """Null where the value is; what is within the start stands for each ``{}`` in it."""
         end += self._after
         if self._numbers is None:
-            return pl.format(f"{self._before}{start}{{}}{end}", value)
-        return pl.format(f'{self._reference}"{start}{{}}{end}', *self._places(self._numbers), value)
+            return pl.format(f"{self._before}{start}{{}}{end}", *within, value)
+        return pl.format(f'{self._reference}"{start}{{}}{end}', *self._places(self._numbers), *within, value)
 
 
 class _Few:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-GENERAL, DATE, TIMESTAMP, TIME, HEADER, _DECIMAL = range(6)
+GENERAL, DATE, TIMESTAMP, TIME, HEADER, TIMESTAMP_MS, TIME_MS, _DECIMAL = range(8)
 """Numbers of the cell styles; one for each scale of a decimal follows."""
 _SCALES = 16
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -14,9 +15,21 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _FIRST_OWN_FORMAT = 164  # smaller numbers are those that every spreadsheet program knows (part 1, 18.8.30)
-_FORMATS = {DATE: "yyyy-mm-dd", TIMESTAMP: "yyyy-mm-dd hh:mm:ss", TIME: "hh:mm:ss"}
+_FORMATS = {
+    DATE: "yyyy-mm-dd",
+    TIMESTAMP: "yyyy-mm-dd hh:mm:ss",
+    TIME: "hh:mm:ss",
+    # A spreadsheet rounds what it does not show: the last moment of a day would be the first of the next.
+    TIMESTAMP_MS: "yyyy-mm-dd hh:mm:ss.000",
+    TIME_MS: "hh:mm:ss.000",
+}
 _MAX_NAME = 31
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("\\/?*[]:", " "))
+# What XML 1.0 forbids (2.2), and the return that readers make a line feed (2.11); ECMA-376 writes them so (22.9.2.19).
+FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe", "\uffff"]
+WRITTEN = [f"_x{ord(each):04X}_" for each in FORBIDDEN]
+LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4})"
+"""Its underscore is written ``_x005F_``, whether or not one follows: that may begin another."""
 SHEET_END = b"</sheetData></worksheet>"
 
 
@@ -38,7 +51,7 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
     )
     cells = "".join(
         f'<c r="{column_name(number)}1" s="{HEADER}" t="inlineStr">'
-        f'<is><t xml:space="preserve">{escape(title)}</t></is></c>'
+        f'<is><t xml:space="preserve">{_text(title)}</t></is></c>'
         for number, title in enumerate(titles)
     )
     pane = '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
@@ -46,6 +59,12 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
         f'{_DECLARATION}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">{pane}</sheetView>'
         f'</sheetViews><cols>{columns}</cols><sheetData><row r="1">{cells}</row>'
     ).encode()
+
+
+def _text(text: str) -> str:
+    """A text as it stands in a cell."""
+    written = re.sub(LOOKS_WRITTEN, r"_x005F_\1", text)
+    return escape(written).translate({ord(each): code for each, code in zip(FORBIDDEN, WRITTEN, strict=True)})
 
 
 def column_name(number: int) -> str:
