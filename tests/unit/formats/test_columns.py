@@ -78,6 +78,18 @@ def test_floats_of_16_bits_keep_their_values_in_every_format() -> None:
     assert pq.read_table(io.BytesIO(whole("parquet", rows, types)))["half"].to_pylist() == values
 
 
+def test_years_that_have_not_four_digits_are_written_with_their_sign() -> None:
+    days = pl.Series([2_932_897, -719_529], dtype=pl.Int32).cast(pl.Date)  # since 1970-01-01
+    rows = pl.DataFrame({"day": days, "at": days.cast(pl.Datetime("us"))})
+    types = {"day": "date", "at": "timestamp"}
+    texts = [[day, f"{day}T00:00:00"] for day in ("+10000-01-01", "-0001-12-31")]
+    assert list(csv.reader(whole("csv", rows, types, header_style="none").decode().splitlines())) == texts
+    assert [list(json.loads(line).values()) for line in whole("jsonl", rows, types).splitlines()] == texts
+    sheet = openpyxl.load_workbook(io.BytesIO(whole("xlsx", rows, types))).active
+    assert [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)] == texts
+    assert pl.read_parquet(io.BytesIO(whole("parquet", rows, types))).equals(rows)
+
+
 def definition(*columns: dict[str, str]) -> str:
     flights = yaml.safe_load((REPORTS / "flights.yaml").read_text("utf-8"))
     # JSON is YAML.
