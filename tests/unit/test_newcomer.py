@@ -16,7 +16,7 @@ from exports_admin import sample_data
 from shared.catalogue import reports as catalogue
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from shared.errors import ColumnMismatch, ExportError, SourceMissing, SourceSchemaMismatch
+from shared.errors import ColumnMismatch, ExportError, SourceSchemaMismatch, SourceUnreadable
 from tests.unit.lake import Lake
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "add-a-report.md").read_text("utf-8")
@@ -87,11 +87,8 @@ def test_the_pages_script_makes_the_data_and_the_report_exports_an_airports_weat
 def test_a_file_that_is_no_parquet_is_named(lake: Lake) -> None:
     lake.objects["data/weather/weather.csv"] = b"origin,year\n"
     said = refused()
-    assert isinstance(said, SourceMissing)
-    assert str(said) == (
-        "no Parquet file under s3://lake/data/weather/, but s3://lake/data/weather/weather.csv: "
-        "a file's name ends in .parquet, or has no ending"
-    )
+    assert isinstance(said, SourceUnreadable)
+    assert str(said).startswith("s3://lake/data/weather/weather.csv is not readable Parquet: it does not end with PAR1")
 
 
 def test_missing_values_that_stayed_text_are_named_with_every_column(lake: Lake) -> None:

@@ -282,7 +282,9 @@ def _hinted(definition: Any, fault: Fault) -> Fault:
         read = "yes, no, on, off and digits are no names to YAML"
     elif path[-1:] == ["operator"] and value == "":
         read = "> begins a text of several lines in YAML"
-    elif "type string" in fault["allowed"] and not isinstance(value, str):
+    elif not isinstance(value, str) and (
+        "type string" in fault["allowed"] or (path == ["tenant"] and not isinstance(value, dict))
+    ):
         read = f"YAML reads it as {_KINDS.get(type(value), 'a number')}"
     return fault | {"allowed": f"{fault['allowed']}; {read}: put it in quotes"} if read else fault
 
