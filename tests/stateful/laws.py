@@ -257,7 +257,7 @@ class Laws:
         self._progressed(export_id, body)
 
     def _progressed(self, export_id: str, body: dict[str, Any]) -> None:
-        """Neither status nor progress go back, unless a new plan was made."""
+        """Neither status nor progress go back, unless a new plan was made or DELETE has removed the old one."""
         order = ACTIVE.index(body["status"]) if body["status"] in ACTIVE else len(ACTIVE)
         plans = sum(
             key.endswith("/plan.json") for key in self.world.memory.objects if key.startswith(f"work/{export_id}/")
@@ -266,7 +266,7 @@ class Laws:
         now = (body["attempt"], order, done)
         attempt, status, parts = self.seen.get(export_id, (0, 0, 0))
         assert now[:2] >= (attempt, status), f"{now} after {self.seen[export_id]}"
-        assert plans > 1 or done >= parts, f"{now} after {self.seen[export_id]}"
+        assert plans != 1 or done >= parts, f"{now} after {self.seen[export_id]}"
         self.seen[export_id] = now
         total = body["progress"]["parts_total"]
         assert total is None or done <= total

@@ -108,6 +108,7 @@ def test_any_run_of_rows_is_what_was_written(
     columns = data.draw(st.lists(st.sampled_from(frame.columns), min_size=1, unique=True))
     with pytest.MonkeyPatch.context() as patched, limits(BATCH_ROWS=batch, FOOTER_GUESS=1000):
         patched.setenv("DATA_BUCKET", BUCKET)
+        patched.setenv("DATA_PREFIX", "data")
         patched.setattr(aws, "s3", lambda: lake)
         asked = query(*columns, tenant=columns[0])
         found = scan(asked, [extent(lake, key, offset, rows)])
