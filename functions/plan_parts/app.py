@@ -69,5 +69,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
         "parts_total": len(parts),
         "rows": rows,
     }
+    if "rows_passing" in parts[0]:
+        content["rows_passing"] = sum(part["rows_passing"] for part in parts)
     plan: Any = content | {"plan": work.plan_name(content, parts)}
     return plan, parts

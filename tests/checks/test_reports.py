@@ -27,7 +27,7 @@ columns:
   - {name: day, title: Day, type: date}
   - {name: at, title: At, type: timestamp}
   - {name: amount, title: Amount, type: decimal}
-  - {name: each, title: Each, type: number, expression: CAST(amount AS DOUBLE) / pieces}
+  - {name: each, title: Each, type: number, format: currency EUR, expression: CAST(amount AS DOUBLE) / pieces}
   - {name: goods, title: Goods, type: json}
   - {name: first, title: First, type: string, expression: goods.name}
 """
@@ -84,6 +84,13 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
             "22: the file: is not YAML: a comma ends a value within braces, and 'note)' behind it has no value. "
             'Put it in quotes: expression: "CONCAT(shop, note)".',
         ),
+        (
+            "Day, type: date",
+            "Day, type: date, format: percent",
+            "17: /columns/0/format: a column of type date is shown as it is, not as a number. Allowed: columns of type ",
+        ),
+        ("currency EUR", "0.00", '20: /columns/3/format: 0.0 is not allowed. Allowed: one like "currency EUR", "perc'),
+        ("currency EUR", "currency €", '20: /columns/3/format: "currency €" is not allowed. Allowed: one like "curr'),
         ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: one like "tenant_id", {"expression": '),
     ],
 )

@@ -22,6 +22,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "date": "string"}
 _TEXT_LIMIT = 256
 _MOST_VALUES = 100
+_NUMERIC = ("integer", "number", "decimal")
 # What the engine takes: 64 bits, and what a double holds.
 _LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
 _TYPES_OF_OPERATORS = {"contains": "string", "is null": "boolean"}
@@ -345,6 +346,11 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
         for fault in faults(schema, parameter["default"]):
             found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
+    for index, column in enumerate(definition["columns"]):
+        if "format" in column and column["type"] not in _NUMERIC:
+            detail = f"a column of type {column['type']} is shown as it is, not as a number"
+            allowed = f"columns of type {', '.join(_NUMERIC)}"
+            found.append(Fault(pointer=pointer("columns", index, "format"), detail=detail, allowed=allowed))
     for key in ("name", "title"):  # a file may call its columns by either
         given = [column[key] for column in definition["columns"]]
         for index, value in enumerate(given):

@@ -102,7 +102,10 @@ class Part(TypedDict):
 
 
 class Plan(TypedDict):
-    """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read."""
+    """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read.
+
+    ``rows_passing`` are those that will be written, where its parts say them.
+    """
 
     plan: str
     engine: str
@@ -115,6 +118,7 @@ class Plan(TypedDict):
     schema: dict[str, str]
     parts_total: int
     rows: int
+    rows_passing: NotRequired[int]
 
 
 class Receipt(TypedDict):

@@ -50,13 +50,20 @@ def make(
     placed: bool = True,
     **options: Any,
 ) -> File:
-    """The file that the parts give, each written in batches; S3's work is done by putting bytes together.
+    """The file that the parts give: see :func:`make_of`."""
+    return make_of(name, plan(name, types, **options), parts, placed=placed)
+
+
+def make_of(name: str, wanted: Any, parts: Sequence[Sequence[pl.DataFrame]], *, placed: bool = True) -> File:
+    """The file that parts give by a plan, each written in batches; S3's work is done by putting bytes together.
 
     Args:
         placed: whether each part knows the number of its first row.
     """
-    wanted, fragments = plan(name, types, **options), {}
+    fragments: dict[str, bytes] = {}
     receipts: list[Receipt] = []
+    if placed:
+        wanted["rows_passing"] = sum(batch.height for batches in parts for batch in batches)
     for number, batches in enumerate(parts):
         into = io.BytesIO()
         before = sum(each["rows_written"] for each in receipts)

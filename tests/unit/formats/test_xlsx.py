@@ -26,7 +26,7 @@ from python_calamine import CalamineWorkbook
 from shared.errors import TextTooLong
 from shared.files.formats import FORMATS, archive, sheet, workbook, xlsx
 from shared.files.segments import Literal, Range, measure
-from tests.unit.formats.support import KINDS, ROWS, TYPES, WORK, frame, make, plan, same, splits, whole
+from tests.unit.formats.support import KINDS, ROWS, TYPES, WORK, frame, make, make_of, plan, same, splits, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,13 +90,18 @@ def only_sheet(content: bytes) -> list[list[Cell]]:
     return found[1:]
 
 
+def text_cell(text: str) -> Cell:
+    """The cell of a text: one with line breaks shows all its lines."""
+    return Cell("text", text, workbook.WRAPPED if "\n" in text else workbook.GENERAL)
+
+
 def fits(value: Any, kind: str, zone: str, found: Cell) -> bool:
     """Whether a cell holds a value as docs/formats.md says."""
     if value is None:
         return found == Cell("empty")
     dtype = KINDS[kind].dtype
     if KINDS[kind].declared == "string":
-        return found == Cell("text", value)
+        return found == text_cell(value)
     if KINDS[kind].declared == "json":
         return found.kind == "text"  # the text is that of csv: see below
     if isinstance(value, bool):
@@ -203,7 +208,7 @@ def test_texts_are_the_same_whether_they_are_looked_up_or_written_anew(few: bool
     filling = [f"text {0 if few else number}" for number in range(500 * len(special))]
     texts = [each for pair in zip(special * 500, filling, strict=True) for each in pair]
     found = only_sheet(whole("xlsx", pl.DataFrame({"s": texts}), {"s": "string"}))
-    assert [Cell("empty") if text is None else Cell("text", text) for text in texts] == [row[0] for row in found]
+    assert [Cell("empty") if text is None else text_cell(text) for text in texts] == [row[0] for row in found]
 
 
 def test_a_column_is_judged_once_however_many_batches_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +309,61 @@ def test_columns_have_room_for_what_is_in_them() -> None:
     assert widths == [8, 32, 60, 12]
 
 
+FORMATTED = {
+    "currency EUR": r"[$EUR]\ #,##0.00",
+    "currency JPY": r"[$JPY]\ #,##0",
+    "currency KWD": r"[$KWD]\ #,##0.000",
+    "percent": "0.00%",
+    "0": "0",
+    "#,##0": "#,##0",
+    "0.0%": "0.0%",
+    "#,##0.000": "#,##0.000",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "dtype"),
+    [
+        ("integer", [1, 10**15, None], pl.Int64),
+        ("number", [0.5, math.nan, None], pl.Float64),
+        (
+            "decimal",
+            [decimal.Decimal("1.50"), decimal.Decimal(10**14) + decimal.Decimal("0.01"), None],
+            pl.Decimal(38, 2),
+        ),
+    ],
+)
+def test_a_column_is_shown_as_the_report_says_but_where_a_number_must_be_text(
+    kind: str, values: list[Any], dtype: Any
+) -> None:
+    """Each part by itself; a format that is there twice is one style."""
+    names = {f"c{at}": asked for at, asked in enumerate([*FORMATTED, "percent"])}
+    wanted = plan("xlsx", dict.fromkeys(names, kind) | {"plain": kind})
+    for column in wanted["definition"]["columns"][:-1]:
+        column["format"] = names[column["name"]]
+    rows = pl.DataFrame({name: pl.Series(values, dtype=dtype) for name in [*names, "plain"]})
+    content = make_of("xlsx", wanted, [[rows[:1]], [rows[1:]]]).content
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    plain = "#,##0.00" if kind == "decimal" else "General"
+    assert [cell.number_format for cell in sheet[2]] == [*FORMATTED.values(), "0.00%", plain]
+    assert {cell.number_format for row in (3, 4) for cell in sheet[row]} == {"General"}
+    assert {cell.data_type for cell in sheet[3]} == {"s"}
+
+
+def test_a_format_for_spreadsheets_changes_no_other_file() -> None:
+    for name in set(FORMATS) - {"xlsx"}:
+        wanted, rows = plan(name, {"n": "integer"}), [[pl.DataFrame({"n": [1]})]]
+        before = make_of(name, wanted, rows).content
+        wanted["definition"]["columns"][0]["format"] = "percent"
+        assert make_of(name, wanted, rows).content == before
+
+
+def test_a_text_with_line_breaks_is_wrapped() -> None:
+    held = pl.DataFrame({"s": ["one\ntwo", "one two", " padded "]})
+    sheet = openpyxl.load_workbook(io.BytesIO(whole("xlsx", held, {"s": "string"}))).active
+    assert [bool(cell.alignment.wrap_text) for (cell,) in sheet.iter_rows(min_row=2)] == [True, False, False]
+
+
 def test_many_columns_have_references_too() -> None:
     assert [workbook.column_name(number) for number in (0, 25, 26, 51, 701, 702, 16_383)] == [
         *("A", "Z", "AA", "AZ", "ZZ", "AAA", "XFD"),
@@ -366,20 +426,44 @@ def test_the_first_part_begins_as_the_file_does_so_that_s3_copies_it_whole() -> 
     assert [each[0].text for each in only_sheet(file.content)] == ["a", "bc"] * 2
 
 
-def test_where_the_file_begins_otherwise_the_first_part_gives_its_rows_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its head was made for one sheet, and as wide as its own rows are."""
+def test_where_the_file_begins_otherwise_the_first_part_gives_its_rows_only() -> None:
+    """Its head was made as wide as its own rows are."""
     none, rows = pl.DataFrame({"s": []}, schema={"s": pl.String}), pl.DataFrame({"s": ["x" * 30]})
     file = make("xlsx", [[none], [rows]], {"s": "string"})
     assert [each.key for each in file.segments if isinstance(each, Range)] == [WORK.part_key(1)]
     assert openpyxl.load_workbook(io.BytesIO(file.content)).active.column_dimensions["A"].width == 32
     assert only_sheet(file.content) == [[Cell("text", "x" * 30)]]
 
+
+@pytest.mark.parametrize("placed", [True, False], ids=["known", "not known"])
+def test_the_first_part_begins_a_file_of_several_sheets_where_their_rows_are_known(
+    placed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
-    file = make("xlsx", [[rows], [rows], [rows]], {"s": "string"})
-    found = [each for each in file.segments if isinstance(each, Range)]
-    head = file.receipts[0]["fragment"]["head"]["bytes"]
-    assert [(each.key, each.start) for each in found] == [(WORK.part_key(at), head * (at == 0)) for at in range(3)]
+    rows = pl.DataFrame({"s": ["x" * 30]})
+    file = make("xlsx", [[rows], [rows], [rows]], {"s": "string"}, placed=placed)
+    assert [(each.key, each.start) for each in file.segments if isinstance(each, Range)] == [
+        (WORK.part_key(part), 0) for part in range(3)
+    ]
+    assert isinstance(file.segments[0], Range) == placed
     assert [len(each) for each in sheets(file.content).values()] == [3, 2]
+
+
+@pytest.mark.parametrize("title", ["Flights", "Bob's & <Co>"])
+def test_every_sheet_can_be_filtered(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
+    wanted = plan("xlsx", {"a": "integer", "b": "integer"})
+    wanted["definition"]["title"] = title
+    content = make_of("xlsx", wanted, [[pl.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6]})]]).content
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    assert [sheet.auto_filter.ref for sheet in book.worksheets] == ["A1:B3", "A1:B2"]
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
+        names = list(ElementTree.fromstring(opened.read("xl/workbook.xml")).iter(f"{NAMESPACE}definedName"))
+    quoted = title.replace("'", "''")
+    assert [(each.attrib["name"], each.attrib["localSheetId"], each.text) for each in names] == [
+        ("_xlnm._FilterDatabase", "0", f"'{quoted} 1'!$A$1:$B$3"),
+        ("_xlnm._FilterDatabase", "1", f"'{quoted} 2'!$A$1:$B$2"),
+    ]
 
 
 @settings(max_examples=40)

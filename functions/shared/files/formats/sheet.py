@@ -20,7 +20,16 @@ import polars as pl
 
 from shared.errors import TextTooLong
 from shared.files.formats import cells, workbook
-from shared.files.formats.workbook import DATE, GENERAL, TIME, TIME_MS, TIMESTAMP, TIMESTAMP_MS, decimal_style
+from shared.files.formats.workbook import (
+    DATE,
+    GENERAL,
+    TIME,
+    TIME_MS,
+    TIMESTAMP,
+    TIMESTAMP_MS,
+    WRAPPED,
+    decimal_style,
+)
 
 MAX_TEXT = 32_767
 """UTF-16 code units that a cell holds ("Excel specifications and limits")."""
@@ -37,6 +46,7 @@ _CARE_BYTES = bytes([*range(32), *b"&<>"])
 _BETWEEN = "\x7f"
 # Cells without what stands before and after them: see _Shape.
 _TEXT, _KEPT, _TEXT_END = ' t="inlineStr"><is><t>', ' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c"
+_WRAPPED = f' s="{WRAPPED}"{_KEPT}'
 _NUMBER_END = "</v></c"
 _BOOLEANS = (' t="b"><v>0</v></c', ' t="b"><v>1</v></c')
 _FEW, _SAMPLE = 8_192, 4_096
@@ -69,8 +79,8 @@ _REFERENCED = _Shape('"', '<row r="', "></row>", "", "><c r=")
 class Rows:
     """Makes the rows of one part; it remembers the texts that come again and again."""
 
-    def __init__(self, zone: str, *, referenced: bool = False) -> None:
-        self._zone, self._shape = zone, _REFERENCED if referenced else _PLAIN
+    def __init__(self, zone: str, styles: dict[str, int] | None = None, *, referenced: bool = False) -> None:
+        self._zone, self._styles, self._shape = zone, styles or {}, _REFERENCED if referenced else _PLAIN
         self._into = io.BytesIO(self._shape.row.encode())  # written again and again: new memory costs time
         self._columns: list[_Column] = []
         self._row_bytes = 512
@@ -89,7 +99,7 @@ class Rows:
             TextTooLong: a text does not fit in a cell.
         """
         if not self._columns:
-            self._columns = [self._column(number, rows.width) for number in range(rows.width)]
+            self._columns = [self._column(number, name, rows.width) for number, name in enumerate(rows.columns)]
         fields = rows.select(self._fields(rows, numbers))
         shape, start = self._shape, 0
         for height in heights:
@@ -114,10 +124,11 @@ class Rows:
         """Characters of the longest value of each column, among the first rows."""
         return [_width(column) for column in rows.head(_WIDTH_ROWS)]
 
-    def _column(self, number: int, width: int) -> _Column:
-        shape, name = self._shape, workbook.column_name(number)
-        reference = f"{name}{{}}" if number else f'{{}}"><c r="{name}{{}}'
-        return _Column(self._zone, reference, shape.before, shape.after if number < width - 1 else "")
+    def _column(self, number: int, name: str, width: int) -> _Column:
+        shape, letters = self._shape, workbook.column_name(number)
+        reference = f"{letters}{{}}" if number else f'{{}}"><c r="{letters}{{}}'
+        after = shape.after if number < width - 1 else ""
+        return _Column(self._zone, self._styles.get(name), reference, shape.before, after)
 
     def _fields(self, rows: pl.DataFrame, numbers: pl.Series | None) -> Iterator[pl.Expr]:
         """What the engine's writer puts together."""
@@ -131,12 +142,13 @@ class _Column:
     """Makes the cells of a column, each without the character that separates it from the next; null where it is empty.
 
     Args:
+        style: of numbers, where the report asks for one.
         reference: a cell's, with ``{}`` for the number of its row.
         before: what every cell begins with, and ``after`` what it ends with.
     """
 
-    def __init__(self, zone: str, reference: str, before: str, after: str) -> None:
-        self._zone, self._reference, self._before, self._after = zone, reference, before, after
+    def __init__(self, zone: str, style: int | None, reference: str, before: str, after: str) -> None:
+        self._zone, self._style, self._reference, self._before, self._after = zone, style, reference, before, after
         self._numbers: pl.Series | None = None
         self._few: _Few | None = None
 
@@ -180,7 +192,7 @@ class _Column:
             low, high = _bounds(numbers)
             limits = (_FIRST, _LAST) if days else (1 - 10**_DIGITS, 10**_DIGITS - 1)
             if limits[0] <= low and high <= limits[1] and high - low < column.len() // 4:
-                start = self._before + _number_start(DATE if days else GENERAL)
+                start = self._before + _number_start(DATE if days else self._style or GENERAL)
                 made = [f"{start}{number}{_NUMBER_END}{self._after}" for number in range(low, high + 1)]
                 return pl.lit(pl.Series(made, dtype=pl.String).gather(numbers.cast(pl.Int64) - low))
         return None
@@ -209,12 +221,13 @@ class _Column:
         cell, limit = pl.col(column.name), 10**_DIGITS
         low, high = _bounds(column)
         if -limit < low and high < limit:
-            return self._number(cell)
-        return self._either(cell.is_between(1 - limit, limit - 1), self._number(cell), cell.cast(pl.String))
+            return self._number(cell, self._style)
+        number = self._number(cell, self._style)
+        return self._either(cell.is_between(1 - limit, limit - 1), number, cell.cast(pl.String))
 
     def _decimals(self, column: pl.Series) -> pl.Expr:
         scale = column.dtype.scale  # type: ignore[attr-defined]
-        cell, style = pl.col(column.name), decimal_style(scale)
+        cell, style = pl.col(column.name), self._style or decimal_style(scale)
         low, high = _bounds(column)
         limit = 10 ** (_DIGITS - scale)
         if -limit < low and high < limit:
@@ -227,10 +240,10 @@ class _Column:
         cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
         fits = (cell == 0) | size.is_between(_SMALLEST, _LARGEST)
         if column.to_frame().select(fits.all()).item():
-            return self._number(cell)
+            return self._number(cell, self._style)
         words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
         text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
-        return self._either(fits, self._number(cell), text)
+        return self._either(fits, self._number(cell, self._style), text)
 
     def _dates(self, column: pl.Series) -> pl.Expr:
         days = _days(column)
@@ -268,16 +281,17 @@ class _Column:
         careful = column.str.contains(_CARE).arg_true()
         written = text.str.replace_all(workbook.LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
         self._numbers = None if numbers is None else numbers.gather(careful)
-        plain, kept = (self._cell(start, written, _TEXT_END) for start in (_TEXT, _KEPT))
-        special = pl.when(text.str.contains(_WHITE)).then(kept).otherwise(plain)
+        plain, kept, wrapped = (self._cell(start, written, _TEXT_END) for start in (_TEXT, _KEPT, _WRAPPED))
+        has_breaks, has_white = text.str.contains("\n", literal=True), text.str.contains(_WHITE)
+        special = pl.when(has_breaks).then(wrapped).when(has_white).then(kept).otherwise(plain)
         return simple.scatter(careful, column.gather(careful).to_frame().select(special).to_series())
 
     def _either(self, fits: pl.Expr, number: pl.Expr, text: pl.Expr) -> pl.Expr:
         """Each value as a number where it fits, as text where it does not."""
         return pl.when(fits).then(number).otherwise(self._cell(_TEXT, text, _TEXT_END))
 
-    def _number(self, value: pl.Expr, style: int = GENERAL) -> pl.Expr:
-        return self._cell(_number_start(style), value, _NUMBER_END)
+    def _number(self, value: pl.Expr, style: int | None) -> pl.Expr:
+        return self._cell(_number_start(style or GENERAL), value, _NUMBER_END)
 
     def _cell(self, start: str, value: pl.Expr, end: str, *within: pl.Expr) -> pl.Expr:
         """Null where the value is; what is within the start stands for each ``{}`` in it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-GENERAL, DATE, TIMESTAMP, TIME, HEADER, TIMESTAMP_MS, TIME_MS, _DECIMAL = range(8)
-"""Numbers of the cell styles; one for each scale of a decimal follows."""
+GENERAL, DATE, TIMESTAMP, TIME, HEADER, TIMESTAMP_MS, TIME_MS, WRAPPED, _DECIMAL = range(9)
+"""Numbers of the cell styles; one for each scale of a decimal follows, then those that the report's columns ask for."""
 _SCALES = 16
+_OWN = _DECIMAL + _SCALES
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -23,6 +25,12 @@ _FORMATS = {
     TIMESTAMP_MS: "yyyy-mm-dd hh:mm:ss.000",
     TIME_MS: "hh:mm:ss.000",
 }
+# Digits of a currency after the point, where they are not two: its minor unit in ISO 4217.
+_MINOR_UNITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
 _MAX_NAME = 31
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("\\/?*[]:", " "))
 # What XML 1.0 forbids (2.2), and the return that readers make a line feed (2.11); ECMA-376 writes them so (22.9.2.19).
@@ -30,12 +38,17 @@ FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe"
 WRITTEN = [f"_x{ord(each):04X}_" for each in FORBIDDEN]
 LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4})"
 """Its underscore is written ``_x005F_``, whether or not one follows: that may begin another."""
-SHEET_END = b"</sheetData></worksheet>"
 
 
 def decimal_style(scale: int) -> int:
     """The style of decimals with so many digits after the point: thousands apart, all digits shown."""
     return _DECIMAL + scale if scale < _SCALES else GENERAL
+
+
+def asked_styles(columns: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """The styles of the columns whose ``format`` a report gives, by name: the same wherever they are made."""
+    codes = _asked_codes(columns)
+    return {each["name"]: _OWN + codes.index(_code(each["format"])) for each in columns if "format" in each}
 
 
 def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
@@ -73,13 +86,28 @@ def column_name(number: int) -> str:
     return (column_name(before - 1) if before else "") + chr(ord("A") + last)
 
 
+def sheet_end(columns: int, rows: int) -> bytes:
+    """A sheet from its rows on: its columns can be filtered.
+
+    Args:
+        rows: of the sheet, its header among them.
+    """
+    return f'</sheetData><autoFilter ref="A1:{column_name(columns - 1)}{rows}"/></worksheet>'.encode()
+
+
 def sheet_path(number: int) -> str:
     """Where sheet 1, 2, … stands in the file."""
     return f"xl/worksheets/sheet{number}.xml"
 
 
-def others(title: str, sheets: int) -> dict[str, bytes]:
-    """Everything but the sheets, by path."""
+def others(title: str, columns: Sequence[dict[str, Any]], heights: Sequence[int]) -> dict[str, bytes]:
+    """Everything but the sheets, by path.
+
+    Args:
+        title: of the report; ``columns`` are its too.
+        heights: rows of each sheet, its header among them.
+    """
+    sheets = len(heights)
     numbers = range(1, sheets + 1)
     types = [
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>',
@@ -92,13 +120,21 @@ def others(title: str, sheets: int) -> dict[str, bytes]:
         f'<sheet name={quoteattr(sheet_name(title, each, sheets))} sheetId="{each}" r:id="rId{each}"/>'
         for each in numbers
     )
+    # Excel makes this name for whoever filters, and LibreOffice shows no filter without it.
+    filters = "".join(
+        f'<definedName name="_xlnm._FilterDatabase" localSheetId="{each - 1}" hidden="1">'
+        + escape(f"{quoted(sheet_name(title, each, sheets))}!$A$1:${column_name(len(columns) - 1)}${height}")
+        + "</definedName>"
+        for each, height in zip(numbers, heights, strict=True)
+    )
     targets = [("worksheet", sheet_path(each).removeprefix("xl/")) for each in numbers] + [("styles", "styles.xml")]
     files = {
         "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">{"".join(types)}</Types>',
         "_rels/.rels": _relationships([("officeDocument", "xl/workbook.xml")]),
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{named}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{named}</sheets>'
+        f"<definedNames>{filters}</definedNames></workbook>",
         "xl/_rels/workbook.xml.rels": _relationships(targets),
-        "xl/styles.xml": _styles(),
+        "xl/styles.xml": _styles(columns),
     }
     return {path: (_DECLARATION + text).encode() for path, text in files.items()}
 
@@ -113,6 +149,26 @@ def sheet_name(title: str, number: int, sheets: int) -> str:
     return (name if name and name.lower() != "history" else "Data") + suffix  # "History" is Excel's own
 
 
+def quoted(name: str) -> str:
+    """The name of a sheet as it stands in a reference."""
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _asked_codes(columns: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(_code(each["format"]) for each in columns if "format" in each))
+
+
+def _code(asked: str) -> str:
+    """The format code (part 1, 18.8.31) of what a column's ``format`` says."""
+    if asked == "percent":
+        return "0.00%"
+    if asked.startswith("currency "):
+        currency = asked.removeprefix("currency ")
+        digits = next((digits for digits, currencies in _MINOR_UNITS.items() if currency in currencies.split()), 2)
+        return f"[${currency}]\\ #,##0" + "." * bool(digits) + "0" * digits
+    return asked
+
+
 def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
@@ -125,16 +181,19 @@ def _relationships(targets: list[tuple[str, str]]) -> str:
     return f'<Relationships xmlns="{_PACKAGE}/relationships">{each}</Relationships>'
 
 
-def _styles() -> str:
+def _styles(columns: Sequence[dict[str, Any]]) -> str:
     formats = _FORMATS | {_DECIMAL + scale: "#,##0" + "." * bool(scale) + "0" * scale for scale in range(_SCALES)}
+    formats |= {_OWN + number: code for number, code in enumerate(_asked_codes(columns))}
     own = {style: _FIRST_OWN_FORMAT + number for number, style in enumerate(formats)}
-    declared = "".join(f'<numFmt numFmtId="{own[style]}" formatCode="{code}"/>' for style, code in formats.items())
+    declared = "".join(
+        f'<numFmt numFmtId="{own[style]}" formatCode="{escape(code)}"/>' for style, code in formats.items()
+    )
     used = [
         f'<xf numFmtId="{own.get(style, 0)}" fontId="{int(style == HEADER)}" fillId="0" borderId="0" xfId="0"'
         + (' applyNumberFormat="1"' if style in own else "")
         + (' applyFont="1"' if style == HEADER else "")
-        + "/>"
-        for style in range(_DECIMAL + _SCALES)
+        + (' applyAlignment="1"><alignment wrapText="1"/></xf>' if style == WRAPPED else "/>")
+        for style in range(max(formats) + 1)
     ]
     font = '<font>{}<sz val="11"/><name val="Calibri"/></font>'
     return (

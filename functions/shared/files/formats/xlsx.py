@@ -3,8 +3,8 @@
 A fragment is a sequence of blocks: some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A sheet is one
 entry of the archive: its start, blocks, its end. Where a part knows the number of its first row, rows and cells have
 references, and blocks end where sheets do; else a new sheet begins before a block that would not fit.
-The first fragment begins with all that stands before the first row of a file of one sheet; where the file turns out to
-begin otherwise, the assembler writes that.
+Where it is known how many rows there are, the first fragment begins with all that stands before the first row; where
+not, or where the file turns out to begin otherwise, the assembler writes that.
 """
 
 from __future__ import annotations
@@ -54,9 +54,11 @@ class Xlsx(Format):
         seen = [receipt["fragment"]["widths"] for receipt in receipts if receipt["fragment"]["widths"]]
         start = _sheet_start(plan, self._options(plan), seen[0] if seen else [])
         sheets = _sheets(work, receipts)
-        archive = _begun(plan, len(sheets))
-        for number, blocks in enumerate(sheets, start=1):
-            archive.add(workbook.sheet_path(number), _sheet(start, blocks), follows=number == 1)
+        heights = [1 + sum(block.rows for block in blocks) for blocks in sheets]
+        archive = _begun(plan, heights)
+        for number, (blocks, height) in enumerate(zip(sheets, heights, strict=True), start=1):
+            end = workbook.sheet_end(len(plan["definition"]["columns"]), height)
+            archive.add(workbook.sheet_path(number), _sheet(start, blocks, end), follows=number == 1)
         return _copied_head(work, receipts, archive.close())
 
     def _options(self, plan: Plan) -> dict[str, Any]:
@@ -93,17 +95,17 @@ def _blocks(work: Work, receipt: Receipt) -> Iterator[_Block]:
         start += packed_size
 
 
-def _sheet(start: bytes, blocks: list[_Block]) -> Content:
+def _sheet(start: bytes, blocks: list[_Block], end: bytes) -> Content:
     size, crc32 = joined_crc32(
         [
             (len(start), zlib.crc32(start)),
             *((block.size, block.crc32) for block in blocks),
-            (len(workbook.SHEET_END), zlib.crc32(workbook.SHEET_END)),
+            (len(end), zlib.crc32(end)),
         ]
     )
     rows = [_together(list(group)) for _, group in groupby(blocks, lambda block: block.packed.key)]
-    end = Literal(deflate.stored(workbook.SHEET_END) + deflate.LAST_BLOCK)
-    return Content((Literal(deflate.stored(start)), *rows, end), size, crc32)
+    packed_end = Literal(deflate.stored(end) + deflate.LAST_BLOCK)
+    return Content((Literal(deflate.stored(start)), *rows, packed_end), size, crc32)
 
 
 def _together(blocks: list[_Block]) -> Range:
@@ -112,10 +114,10 @@ def _together(blocks: list[_Block]) -> Range:
     return replace(blocks[0].packed, size=size, crc32=crc32)
 
 
-def _begun(plan: Plan, sheets: int) -> Archive:
-    """The file up to its sheets."""
-    archive = Archive()
-    for path, data in workbook.others(plan["definition"]["title"], sheets).items():
+def _begun(plan: Plan, heights: list[int]) -> Archive:
+    """The file up to its sheets, which have so many rows, their headers' among them."""
+    archive, definition = Archive(), plan["definition"]
+    for path, data in workbook.others(definition["title"], definition["columns"], heights).items():
         archive.add(path, Content.stored(data))
     return archive
 
@@ -127,10 +129,11 @@ def _sheet_start(plan: Plan, asked: dict[str, Any], widths: list[int]) -> bytes:
     return workbook.sheet_start(titles, [min(max(length + _ROOM, _NARROWEST), _WIDEST) for length in longest])
 
 
-def _head(plan: Plan, asked: dict[str, Any], widths: list[int]) -> bytes:
-    """A file of one sheet up to its first row, whatever rows there are."""
-    archive = _begun(plan, sheets=1)
-    archive.add(workbook.sheet_path(1), _sheet(_sheet_start(plan, asked, widths), []), follows=True)
+def _head(plan: Plan, asked: dict[str, Any], widths: list[int], rows: int) -> bytes:
+    """A file of so many rows up to its first row."""
+    full, rest = divmod(rows, _room())
+    archive = _begun(plan, [MAX_ROWS] * full + [1 + rest] * (rest > 0 or not full))
+    archive.add(workbook.sheet_path(1), _sheet(_sheet_start(plan, asked, widths), [], b""), follows=True)
     *known, _, _ = archive.segments  # without the end of the sheet, and what is known then
     return _joined(known)
 
@@ -159,8 +162,10 @@ class _Blocks:
     def __init__(self, plan: Plan, asked: dict[str, Any], into: IO[bytes], first: bool, first_row: int | None) -> None:
         from shared.files.formats.sheet import Rows
 
-        self._plan, self._asked, self._into, self._first, self._row = plan, asked, into, first, first_row
-        self._rows = Rows(asked["timezone"], referenced=first_row is not None)
+        self._plan, self._asked, self._into, self._row = plan, asked, into, first_row
+        self._total = plan.get("rows_passing") if first else None
+        styles = workbook.asked_styles(plan["definition"]["columns"])
+        self._rows = Rows(asked["timezone"], styles, referenced=first_row is not None)
         self._waiting: list[pl.DataFrame] = []
         self._blocks: list[tuple[int, ...]] = []
         self._widths: list[int] = []
@@ -174,7 +179,7 @@ class _Blocks:
     def close(self) -> dict[str, Any]:
         if self._waiting:
             self._write_blocks(is_last=True)
-        if self._first and not self._blocks:
+        if not self._blocks:
             self._begin()
         return {"head": self._head, "blocks": self._blocks, "widths": self._widths}
 
@@ -206,8 +211,7 @@ class _Blocks:
 
         if not self._blocks:
             self._widths = self._rows.widths(rows)
-            if self._first:
-                self._begin()
+            self._begin()
         for height, xml in self._rows.xml(rows, heights, self._numbers(rows.height)):
             with xml:
                 packed = deflate.block(xml)
@@ -224,7 +228,10 @@ class _Blocks:
         return pl.int_range(first, self._row, eager=True) % _room() + 2
 
     def _begin(self) -> None:
-        head = _head(self._plan, self._asked, self._widths)
+        """Writes what comes before the rows, where it is known."""
+        if self._total is None:
+            return
+        head = _head(self._plan, self._asked, self._widths, self._total)
         self._head = {"bytes": len(head), "crc32": zlib.crc32(head)}
         self._into.write(head)
 
