@@ -87,7 +87,7 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         (
             "Day, type: date",
             "Day, type: date, format: percent",
-            "17: /columns/0/format: a column of type date is shown as it is, not as a number. Allowed: columns of type ",
+            "17: /columns/0/format: a column of type date is shown as it is, not as a number. Allowed: columns of ",
         ),
         ("currency EUR", "0.00", '20: /columns/3/format: 0.0 is not allowed. Allowed: one like "currency EUR", "perc'),
         ("currency EUR", "currency €", '20: /columns/3/format: "currency €" is not allowed. Allowed: one like "curr'),
