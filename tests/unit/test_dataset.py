@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shared.engine import planning
 from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.errors import (
@@ -24,9 +25,10 @@ from shared.errors import (
     TableUnsupported,
     ValueOutOfRange,
 )
-from shared.lambda_ import aws
+from shared.lambda_ import aws, contract
 from tests.support import quick_lane
 from tests.unit.lake import BUCKET, Lake
+from tests.unit.support import EXPORT_ID, FUNCTIONS, OWNER, PLAN
 
 
 @pytest.fixture
@@ -252,6 +254,15 @@ def test_a_delta_table_goes_on_from_its_last_whole_checkpoint(lake: Lake) -> Non
     checkpoint(lake, 11, add("c.parquet", zip="1"), piece=".0000000001.0000000002")
     commit(lake, 11, remove("b.parquet"), add("c.parquet", zip="1"))
     assert rows(report("id", "zip:string")) == [(1, "007"), (3, "1")]
+
+
+def test_a_part_of_a_delta_table_is_an_event_that_generate_part_takes(lake: Lake) -> None:
+    lake.put("a.parquet", file())
+    commit(lake, 0, PROTOCOL, metadata("day", "zip"), add("a.parquet", day="2024-05-01", zip=None))
+    _, extents = parquet.plan(Query.of(report("id"), {}, "acme"))
+    [part] = planning.divide(extents, 1, 1)
+    event = {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1, "plan": PLAN, "part": part}
+    contract.require(contract.event_contract(str(FUNCTIONS / "generate_part" / "app.py")), event)
 
 
 @pytest.mark.parametrize(
