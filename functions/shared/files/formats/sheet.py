@@ -22,7 +22,6 @@ from shared.errors import TextTooLong
 from shared.files.formats import cells, workbook
 from shared.files.formats.workbook import (
     DATE,
-    GENERAL,
     TIME,
     TIME_MS,
     TIMESTAMP,
@@ -55,6 +54,8 @@ _AT_ONCE = 1_024**2
 """Bytes that are written at once, about: of larger buffers the engine takes new memory, which costs a tenth of the
 time."""
 _CARE_ROWS = 4_096
+_TOGETHER = 64
+"""Values in one field, about: the more the quicker, but a sheet may have thousands of columns."""
 
 
 class _Shape(NamedTuple):
@@ -62,7 +63,6 @@ class _Shape(NamedTuple):
 
     Without references a row is ``<row>`` and cells, each ``<c`` and its own, with ``>`` between them. With them a quote
     separates references and what stands between them: ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``, ``B5``, ``/``.
-    Where no cell of a column is empty, reference and cell are made at once, in one field.
     """
 
     separator: str
@@ -125,180 +125,187 @@ class Rows:
         return [_width(column) for column in rows.head(_WIDTH_ROWS)]
 
     def _column(self, number: int, name: str, width: int) -> _Column:
-        shape, letters = self._shape, workbook.column_name(number)
-        reference = f"{letters}{{}}" if number else f'{{}}"><c r="{letters}{{}}'
-        after = shape.after if number < width - 1 else ""
-        return _Column(self._zone, self._styles.get(name), reference, shape.before, after)
+        after = self._shape.after if number < width - 1 else ""
+        return _Column(self._zone, self._styles.get(name), self._shape.before, after)
 
     def _fields(self, rows: pl.DataFrame, numbers: pl.Series | None) -> Iterator[pl.Expr]:
-        """What the engine's writer puts together."""
-        texts = None if numbers is None else numbers.cast(pl.String)
-        for column, made in zip(rows, self._columns, strict=True):
-            for kind, field in enumerate(made.fields(column, texts)):
-                yield field.alias(f"{kind} {column.name}")
+        """What the engine's writer puts together: where cells have references, as many as may be in one field.
+
+        A cell that may be empty is a field of its own, for the writer to fill in.
+        """
+        made = [(column, each.cells(column)) for column, each in zip(rows, self._columns, strict=True)]
+        if numbers is None:
+            yield from (cell.together().alias(column.name) for column, cell in made)
+            return
+        number, last, run = pl.lit(numbers.cast(pl.String)), rows.width - 1, _Cells("", ())
+        for at, (column, cell) in enumerate(made):
+            name = workbook.column_name(at)
+            run = run.then(_Cells(f"{name}{{}}", (number,)) if at else _Cells(f'{{}}"><c r="{name}{{}}', (number,) * 2))
+            if column.null_count():
+                yield run.together().alias(f"before {at}")
+                # After the last cell no reference follows, so what the writer fills in does not fit there.
+                yield (cell.together().fill_null("/") if at == last else cell.together()).alias(f"{at}")
+                run = _Cells("", ())
+            else:
+                run = run.then(cell)
+                if at == last or len(run.values) >= _TOGETHER:
+                    yield run.together().alias(f"to {at}")
+                    run = _Cells("", ())
+
+
+class _Cells(NamedTuple):
+    """The cells of some rows: a text, and what stands for each ``{}`` in it. Null where a value is."""
+
+    text: str
+    values: tuple[pl.Expr, ...]
+
+    def then(self, others: _Cells) -> _Cells:
+        """These and others, with the character between them that separates references."""
+        between = _REFERENCED.separator if self.text else ""
+        return _Cells(f"{self.text}{between}{others.text}", self.values + others.values)
+
+    def together(self) -> pl.Expr:
+        """As one expression."""
+        return self.values[0] if self.text == "{}" else pl.format(self.text, *self.values)
 
 
 class _Column:
-    """Makes the cells of a column, each without the character that separates it from the next; null where it is empty.
+    """Makes the cells of a column, each without the character that separates it from the next.
 
     Args:
         style: of numbers, where the report asks for one.
-        reference: a cell's, with ``{}`` for the number of its row.
         before: what every cell begins with, and ``after`` what it ends with.
     """
 
-    def __init__(self, zone: str, style: int | None, reference: str, before: str, after: str) -> None:
-        self._zone, self._style, self._reference, self._before, self._after = zone, style, reference, before, after
-        self._numbers: pl.Series | None = None
+    def __init__(self, zone: str, style: int | None, before: str, after: str) -> None:
+        self._zone, self._style, self._before, self._after = zone, style, before, after
         self._few: _Few | None = None
 
-    def fields(self, column: pl.Series, numbers: pl.Series | None) -> Iterator[pl.Expr]:
-        """The cells of some values; with the numbers of their rows their references too, in a field before, or in one.
+    def cells(self, column: pl.Series) -> _Cells:
+        """The cells of some values.
 
         Raises:
             TextTooLong: a text does not fit in a cell.
         """
-        if column.dtype.is_nested():
-            cell = pl.col(column.name)
-            text = pl.when(cell.is_not_null()).then(cells.json_text(cell, column.dtype, self._zone))
-            column = column.to_frame().select(text.alias(column.name)).to_series()
-        elif column.dtype in (pl.String, pl.Categorical, pl.Enum):
-            column = column.cast(pl.String)
-        elif column.dtype == pl.Binary:
-            column = column.to_frame().select(cells.binary(pl.col(column.name))).to_series()
-        self._numbers = None
-        known = self._looked_up(column)
-        self._numbers = numbers if known is None and not column.null_count() else None
-        if numbers is not None and self._numbers is None:
-            yield pl.format(self._reference, *self._places(numbers))
-        field = self._written(column) if known is None else known
-        # The last cell of a row has no reference after it, so the engine's writer cannot know what an empty one is.
-        yield field.fill_null("/") if numbers is not None and not self._after else field
-
-    def _looked_up(self, column: pl.Series) -> pl.Expr | None:
-        """The cells of values of which there are few, each made once; None where there are many."""
         dtype, cell = column.dtype, pl.col(column.name)
+        if dtype.is_nested():
+            text = pl.when(cell.is_not_null()).then(cells.json_text(cell, dtype, self._zone))
+            return self._text(column.to_frame().select(text.alias(column.name)).to_series())
+        if dtype in (pl.String, pl.Categorical, pl.Enum):
+            return self._text(column.cast(pl.String))
+        if dtype == pl.Binary:
+            return self._text(column.to_frame().select(cells.binary(cell)).to_series())
         if dtype == pl.Boolean:
             no, yes = (pl.lit(f"{self._before}{each}{self._after}") for each in _BOOLEANS)
-            return pl.when(cell).then(yes).when(~cell).then(no)
-        if dtype == pl.String:
-            if self._few is None:
-                self._few = _Few(column)
-            codes = self._few.codes(column, self._texts)
-            return None if codes is None else pl.lit(self._few.cells.gather(codes))
-        if dtype.is_integer() or dtype == pl.Date:
-            days = dtype == pl.Date
-            numbers = _days(column) if days else column
-            low, high = _bounds(numbers)
-            limits = (_FIRST, _LAST) if days else (1 - 10**_DIGITS, 10**_DIGITS - 1)
-            if limits[0] <= low and high <= limits[1] and high - low < column.len() // 4:
-                start = self._before + _number_start(DATE if days else self._style or GENERAL)
-                made = [f"{start}{number}{_NUMBER_END}{self._after}" for number in range(low, high + 1)]
-                return pl.lit(pl.Series(made, dtype=pl.String).gather(numbers.cast(pl.Int64) - low))
-        return None
-
-    def _written(self, column: pl.Series) -> pl.Expr:
-        """The cells of any values."""
-        dtype = column.dtype
-        if dtype == pl.String:
-            return pl.lit(self._texts(column))
+            return _Cells("{}", (pl.when(cell).then(yes).when(~cell).then(no),))
         if dtype == pl.Date:
             return self._dates(column)
         if dtype == pl.Datetime:
             return self._timestamps(column)
         if dtype == pl.Time:
-            return self._moments(pl.col(column.name).to_physical() // 10**6, 0, TIME, TIME_MS)
+            return self._moments(column.to_physical() // 10**6, 0, TIME, TIME_MS)
         if dtype.is_integer():
             return self._integers(column)
         if dtype.is_decimal():
             return self._decimals(column)
         return self._floats(column)
 
-    def _places(self, numbers: pl.Series) -> list[pl.Expr]:
-        return [pl.lit(numbers)] * self._reference.count("{}")
-
-    def _integers(self, column: pl.Series) -> pl.Expr:
-        cell, limit = pl.col(column.name), 10**_DIGITS
-        low, high = _bounds(column)
-        if -limit < low and high < limit:
-            return self._number(cell, self._style)
-        number = self._number(cell, self._style)
-        return self._either(cell.is_between(1 - limit, limit - 1), number, cell.cast(pl.String))
-
-    def _decimals(self, column: pl.Series) -> pl.Expr:
-        scale = column.dtype.scale  # type: ignore[attr-defined]
-        cell, style = pl.col(column.name), self._style or decimal_style(scale)
-        low, high = _bounds(column)
-        limit = 10 ** (_DIGITS - scale)
-        if -limit < low and high < limit:
-            return self._number(cell, style)
-        digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
-        digits = digits.str.strip_chars_start("0").str.len_bytes()
-        return self._either(digits <= _DIGITS, self._number(cell, style), cell.cast(pl.String))
-
-    def _floats(self, column: pl.Series) -> pl.Expr:
-        cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
-        fits = (cell == 0) | size.is_between(_SMALLEST, _LARGEST)
-        if column.to_frame().select(fits.all()).item():
-            return self._number(cell, self._style)
-        words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
-        text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
-        return self._either(fits, self._number(cell, self._style), text)
-
-    def _dates(self, column: pl.Series) -> pl.Expr:
-        days = _days(column)
-        low, high = _bounds(days)
-        number = self._number(pl.lit(days), DATE)
-        if low >= _FIRST and high <= _LAST:
-            return number
-        return self._either(pl.lit(days).is_between(_FIRST, _LAST), number, pl.col(column.name).dt.strftime("%Y-%m-%d"))
-
-    def _timestamps(self, column: pl.Series) -> pl.Expr:
-        cell = pl.col(column.name)
-        known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
-        local = cell.dt.convert_time_zone(self._zone).dt.replace_time_zone(None) if known else cell
-        millis = column.to_frame().select(local.dt.epoch("ms")).to_series()
-        low, high = ((bound / _DAY_MS + _EPOCH) for bound in _bounds(millis))
-        number = self._moments(pl.lit(millis), _EPOCH, TIMESTAMP, TIMESTAMP_MS)
-        if low >= _FIRST and high < _LAST + 1:
-            return number
-        fits = pl.lit(millis).is_between((_FIRST - _EPOCH) * _DAY_MS, (_LAST + 1 - _EPOCH) * _DAY_MS, closed="left")
-        return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
-
-    def _moments(self, millis: pl.Expr, epoch: int, style: int, exact: int) -> pl.Expr:
-        """Milliseconds since a day, in a style that shows them where they are not whole seconds."""
-        whole = millis % _SECOND_MS == 0
-        chosen = pl.when(whole).then(pl.lit(str(style))).otherwise(pl.lit(str(exact)))
-        return self._cell(' s="{}"><v>', millis / _DAY_MS + epoch, _NUMBER_END, chosen)
+    def _text(self, column: pl.Series) -> _Cells:
+        if self._few is None:
+            self._few = _Few(column)
+        if (codes := self._few.codes(column, self._texts)) is not None:
+            return _Cells("{}", (pl.lit(self._few.cells.gather(codes)),))
+        if _may_need_care(column):
+            return _Cells("{}", (pl.lit(self._texts(column)),))
+        _require_short(column)
+        return self._cell(_TEXT, pl.lit(column), _TEXT_END)
 
     def _texts(self, column: pl.Series) -> pl.Series:
         """The cells of any texts."""
         _require_short(column)
-        text, numbers = pl.col(column.name), self._numbers
-        simple = column.to_frame().select(self._cell(_TEXT, text, _TEXT_END)).to_series()
-        if not _may_need_care(column):
-            return simple
+        text = pl.col(column.name)
+        simple = column.to_frame().select(self._cell(_TEXT, text, _TEXT_END).together()).to_series()
         careful = column.str.contains(_CARE).arg_true()
         written = text.str.replace_all(workbook.LOOKS_WRITTEN, "_x005F_$1").str.replace_many(_SPECIAL, _WRITTEN)
-        self._numbers = None if numbers is None else numbers.gather(careful)
-        plain, kept, wrapped = (self._cell(start, written, _TEXT_END) for start in (_TEXT, _KEPT, _WRAPPED))
+        starts = (_TEXT, _KEPT, _WRAPPED)
+        plain, kept, wrapped = (self._cell(start, written, _TEXT_END).together() for start in starts)
         has_breaks, has_white = text.str.contains("\n", literal=True), text.str.contains(_WHITE)
         special = pl.when(has_breaks).then(wrapped).when(has_white).then(kept).otherwise(plain)
         return simple.scatter(careful, column.gather(careful).to_frame().select(special).to_series())
 
-    def _either(self, fits: pl.Expr, number: pl.Expr, text: pl.Expr) -> pl.Expr:
+    def _integers(self, column: pl.Series) -> _Cells:
+        cell, limit = pl.col(column.name), 10**_DIGITS
+        low, high = _bounds(column)
+        if -limit < low and high < limit:
+            return self._looked_up(column, low, high, self._style) or self._number(cell, self._style)
+        fits = cell.is_between(1 - limit, limit - 1)
+        return self._either(fits, self._number(cell, self._style), cell.cast(pl.String))
+
+    def _decimals(self, column: pl.Series) -> _Cells:
+        scale = column.dtype.scale  # type: ignore[attr-defined]
+        cell, number = pl.col(column.name), self._number(pl.col(column.name), self._style or decimal_style(scale))
+        low, high = _bounds(column)
+        limit = 10 ** (_DIGITS - scale)
+        if -limit < low and high < limit:
+            return number
+        digits = cell.cast(pl.String).str.strip_chars_end("0" if scale else "").str.replace_all(r"[-.]", "")
+        digits = digits.str.strip_chars_start("0").str.len_bytes()
+        return self._either(digits <= _DIGITS, number, cell.cast(pl.String))
+
+    def _floats(self, column: pl.Series) -> _Cells:
+        cell, size = pl.col(column.name), pl.col(column.name).cast(pl.Float64).abs()
+        fits, number = (cell == 0) | size.is_between(_SMALLEST, _LARGEST), self._number(cell, self._style)
+        if column.to_frame().select(fits.all()).item():
+            return number
+        words = pl.when(cell.is_nan()).then(pl.lit("NaN")).when(cell == float("inf")).then(pl.lit("Infinity"))
+        text = words.when(cell == float("-inf")).then(pl.lit("-Infinity")).otherwise(cell.cast(pl.String))
+        return self._either(fits, number, text)
+
+    def _dates(self, column: pl.Series) -> _Cells:
+        days = column.to_physical().cast(pl.Int64) + _EPOCH
+        low, high = _bounds(days)
+        number = self._number(pl.lit(days), DATE)
+        if low >= _FIRST and high <= _LAST:
+            return self._looked_up(days, low, high, DATE) or number
+        return self._either(pl.lit(days).is_between(_FIRST, _LAST), number, pl.col(column.name).dt.strftime("%Y-%m-%d"))
+
+    def _timestamps(self, column: pl.Series) -> _Cells:
+        cell = pl.col(column.name)
+        known = column.dtype.time_zone is not None  # type: ignore[attr-defined]
+        local = cell.dt.convert_time_zone(self._zone).dt.replace_time_zone(None) if known else cell
+        millis = column.to_frame().select(local.dt.epoch("ms")).to_series()
+        low, high = _bounds(millis)
+        first, end = ((day - _EPOCH) * _DAY_MS for day in (_FIRST, _LAST + 1))
+        number = self._moments(millis, _EPOCH, TIMESTAMP, TIMESTAMP_MS)
+        if low >= first and high < end:
+            return number
+        fits = pl.lit(millis).is_between(first, end, closed="left")
+        return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
+
+    def _moments(self, millis: pl.Series, epoch: int, style: int, exact: int) -> _Cells:
+        """Milliseconds since a day, in a style that shows them where they are not whole seconds."""
+        styles = pl.Series([str(style), str(exact)]).gather((millis % _SECOND_MS != 0).cast(pl.UInt32))
+        text = f'{self._before} s="{{}}"><v>{{}}{_NUMBER_END}{self._after}'
+        return _Cells(text, (pl.lit(styles), pl.lit(millis / _DAY_MS + epoch)))
+
+    def _looked_up(self, column: pl.Series, low: int, high: int, style: int | None) -> _Cells | None:
+        """The cells of integers of a narrow range, each cell made once; None where the range is not narrow."""
+        if high - low >= column.len() // 4:
+            return None
+        start, end = self._before + _number_start(style), _NUMBER_END + self._after
+        table = pl.Series([f"{start}{number}{end}" for number in range(low, high + 1)], dtype=pl.String)
+        return _Cells("{}", (pl.lit(table.gather(column.cast(pl.Int64) - low)),))
+
+    def _either(self, fits: pl.Expr, number: _Cells, text: pl.Expr) -> _Cells:
         """Each value as a number where it fits, as text where it does not."""
-        return pl.when(fits).then(number).otherwise(self._cell(_TEXT, text, _TEXT_END))
+        otherwise = self._cell(_TEXT, text, _TEXT_END).together()
+        return _Cells("{}", (pl.when(fits).then(number.together()).otherwise(otherwise),))
 
-    def _number(self, value: pl.Expr, style: int | None) -> pl.Expr:
-        return self._cell(_number_start(style or GENERAL), value, _NUMBER_END)
+    def _number(self, value: pl.Expr, style: int | None) -> _Cells:
+        return self._cell(_number_start(style), value, _NUMBER_END)
 
-    def _cell(self, start: str, value: pl.Expr, end: str, *within: pl.Expr) -> pl.Expr:
-        """Null where the value is; what is within the start stands for each ``{}`` in it."""
-        end += self._after
-        if self._numbers is None:
-            return pl.format(f"{self._before}{start}{{}}{end}", *within, value)
-        return pl.format(f'{self._reference}"{start}{{}}{end}', *self._places(self._numbers), *within, value)
+    def _cell(self, start: str, value: pl.Expr, end: str) -> _Cells:
+        return _Cells(f"{self._before}{start}{{}}{end}{self._after}", (value,))
 
 
 class _Few:
@@ -326,7 +333,7 @@ class _Few:
         return codes.to_physical()
 
 
-def _number_start(style: int) -> str:
+def _number_start(style: int | None) -> str:
     return f' s="{style}"><v>' if style else "><v>"
 
 
@@ -346,11 +353,6 @@ def _bounds(column: pl.Series) -> tuple[Any, Any]:
     """Least and largest value; 0 where there is none."""
     low, high = column.min(), column.max()
     return (0, -1) if low is None else (low, high)
-
-
-def _days(column: pl.Series) -> pl.Series:
-    """Dates as Excel counts days."""
-    return column.to_physical().cast(pl.Int64) + _EPOCH
 
 
 def _require_short(column: pl.Series) -> None:

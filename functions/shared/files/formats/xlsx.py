@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_048_576
 """Rows of a sheet, the header's among them ("Excel specifications and limits")."""
 _BLOCK_ROWS = 16_384
-_AT_ONCE = 4
-"""Blocks whose rows become cells at once: each call of the engine costs, and the cells are held in memory."""
+_AT_ONCE = 64
+"""Columns times blocks that become cells at once: each call of the engine costs, and the cells are held in memory."""
 _NARROWEST, _WIDEST, _ROOM = 8, 60, 2
 
 
@@ -188,8 +188,9 @@ class _Blocks:
 
         waiting = pl.concat(self._waiting)
         heights = self._heights(waiting.height, is_last)
-        for at in range(0, len(heights), _AT_ONCE):
-            some = heights[at : at + _AT_ONCE]
+        step = max(1, _AT_ONCE // waiting.width)
+        for at in range(0, len(heights), step):
+            some = heights[at : at + step]
             self._write(waiting[: sum(some)], some)
             waiting = waiting[sum(some) :]
         self._waiting = [waiting]
