@@ -79,6 +79,10 @@ def _is(descriptor: int, path: Path) -> bool:
         return False
 
 
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Controls, and what turns the direction of text so that a name looks like another."""
+
+
 class Saved(NamedTuple):
     """Where the file is, and whether it was there before."""
 
@@ -89,7 +93,7 @@ class Saved(NamedTuple):
 def name(file_name: str, export: Export) -> str:
     """What to call the file where the user does not say: the API's name, which must not lead elsewhere."""
     plain = Path(file_name.replace("\\", "/")).name
-    return plain if plain.isprintable() and not plain.startswith(".") and plain else f"export-{export['id']}"
+    return plain if plain and not plain.startswith(".") and not _HIDDEN.search(plain) else f"export-{export['id']}"
 
 
 def save(api: Api, export: Export, output: Path | None, show: Show, *, force: bool = False) -> Saved:

@@ -613,3 +613,8 @@ def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
 def test_a_file_with_an_odd_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidDefinition, match=r"a report's file name must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
         parse(GOOD, name)
+
+
+def test_half_of_a_character_is_refused() -> None:
+    with pytest.raises(InvalidDefinition, match="half of a character"):
+        reports.parse("orders", QUOTED.replace("title: Least", 'title: "\\ud800"'))

@@ -420,6 +420,29 @@ def test_a_character_that_the_encoding_lacks_is_named_by_column_and_row_and_not_
         assert refused.value.__cause__ is None
 
 
+def test_a_character_that_the_encoding_lacks_is_named_beside_a_day_of_five_digits() -> None:
+    days = pl.Series([0, 3_000_000], dtype=pl.Int32).cast(pl.Date)
+    rows = pl.DataFrame({"s": ["a", "日本"], "d": days})
+    with pytest.raises(
+        TextNotEncodable, match="^column s in row 2 of the part has a character that windows-1252"
+    ) as no:
+        make("csv", [[rows]], {"s": "string", "d": "date"}, encoding="windows-1252")
+    assert no.value.__context__ is None
+
+
+def test_binary_that_reads_like_a_formula_is_made_safe() -> None:
+    rows = pl.DataFrame({"b": [b"\xfb\x5f\xb5\xfb\x5f\xb5"], "n": [1]})
+    assert lines(rows, "binary", "integer") == b"'+1+1+1+1,1\n"
+
+
+def test_a_return_within_a_title_is_quoted_whatever_ends_the_lines() -> None:
+    rows, into = pl.DataFrame({"a": [1], "b": [2]}), io.BytesIO()
+    titled = plan("csv", {"a": "integer", "b": "integer"})
+    titled["definition"]["columns"][0]["title"] = "Total\rEUR"
+    Csv().writer(titled, into, first=True).write(rows)
+    assert into.getvalue().startswith(b'"Total\rEUR",')
+
+
 def test_a_title_that_the_encoding_lacks_is_named_by_its_column() -> None:
     titled = plan("csv", {"a": "integer"}, encoding="windows-1252")
     titled["definition"]["columns"][0]["title"] = "\u4e2d"

@@ -130,3 +130,24 @@ def test_a_download_gets_the_name_in_both_forms(cloud: Cloud, time: Frozen, api:
     plain, extended = header.removeprefix("attachment; ").split("; ")
     assert plain == 'filename="Zurich _ June.csv"'
     assert unquote(extended.removeprefix("filename*=UTF-8''")) == "Zürich – June.csv"
+
+
+@pytest.mark.parametrize("asked", ["\ufdfa" * 64, "a" * 190, "ü" * 96])
+def test_the_name_in_ascii_is_never_longer_than_a_name_may_be(asked: str) -> None:
+    assert names.faults(asked, "csv.gz") == []
+    plain = names.plain(names.chosen(asked, "csv.gz"))
+    assert len(plain) <= names.MOST_BYTES
+    assert plain.endswith(".csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("asked", "extension", "name"),
+    [("a.csv .csv", "csv", "a.csv"), ("x.csv.gz.gz", "csv.gz", "x.csv.gz"), ("x.csv.csv.gz", "csv.gz", "x.csv.gz")],
+)
+def test_an_ending_stands_once_however_often_it_was_given(asked: str, extension: str, name: str) -> None:
+    assert names.chosen(asked, extension) == names.chosen(names.chosen(asked, extension), extension) == name
+
+
+@pytest.mark.parametrize(("asked", "plain"), [("ＣＯＮ", "_CON.csv"), ("․htaccess", "htaccess.csv")])
+def test_the_name_in_ascii_keeps_the_rules_too(asked: str, plain: str) -> None:
+    assert names.plain(names.chosen(asked, "csv")) == plain

@@ -211,6 +211,8 @@ def parse(report: str, text: str) -> Report:
         if isinstance(error, yaml.MarkedYAMLError):
             _advise(text, error)
         raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
+    if re.search("[\ud800-\udfff]", json.dumps(definition, ensure_ascii=False, default=str)):
+        raise InvalidDefinition(f"{report}.yaml holds half of a character (\\ud800 to \\udfff), which no file can hold")
     found = faults(_SCHEMA, definition) or _contradictions(definition)
     found = [_hinted(definition, fault) for fault in found]
     if found:

@@ -17,6 +17,8 @@ MOST_BYTES = 200
 """Of a name, in UTF-8. File systems take 255; programs that download put some of their own to it."""
 # What Windows or a path forbids, controls, and what turns the direction of text so that a name looks like another.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
+_END = 20
+"""Characters at the end of a name that hold its ending, whatever the format."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\xb9\xb2\xb3])", re.IGNORECASE)
 # RFC 8187, attr-char: what stands as it is in an extended value.
 _ATTR_CHARS = "!#$&+-.^_`|~"
@@ -46,10 +48,12 @@ def faults(asked: str | None, extension: str) -> list[Fault]:
 
 
 def plain(name: str) -> str:
-    """The name in ASCII, for keys of objects and for programs that know no other."""
+    """The name in ASCII, for keys of objects and for programs that know no other; at most :data:`MOST_BYTES` long."""
     letters = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
     # Of the rest % is taken for an escape by some (RFC 6266, appendix D).
-    return re.sub("[^ -~]|%", "_", _FORBIDDEN.sub("_", letters))
+    text = _allowed(re.sub("[^ -~]|%", "_", _FORBIDDEN.sub("_", letters)).lstrip(". "))
+    # One character may become eighteen: the middle goes, the ending stays.
+    return text if len(text) <= MOST_BYTES else text[: MOST_BYTES - _END] + text[-_END:]
 
 
 def content_disposition(name: str) -> str:
@@ -63,9 +67,16 @@ def content_disposition(name: str) -> str:
 def _stem(asked: str, extension: str) -> str:
     """The name without the ending: the file gets it again, and it is not there twice."""
     stem = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", asked)).strip()
-    for ending in dict.fromkeys((extension, *reversed(extension.split(".")))):
-        if stem.lower().endswith(f".{ending}"):
-            stem = stem[: -len(ending) - 1]
-    # Windows drops dots and spaces at the end; a dot at the start hides a file.
-    stem = re.sub(r"^[.\s]+|[.\s]+$", "", stem)
-    return f"_{stem}" if _RESERVED.fullmatch(stem.partition(".")[0].rstrip()) else stem
+    endings, before = [f".{each}" for each in (extension, *extension.split("."))], ""
+    while stem != before:
+        before = stem
+        for ending in endings:
+            if stem.lower().endswith(ending):
+                stem = stem[: -len(ending)]
+        # Windows drops dots and spaces at the end; a dot at the start hides a file.
+        stem = re.sub(r"^[.\s]+|[.\s]+$", "", stem)
+    return _allowed(stem)
+
+
+def _allowed(name: str) -> str:
+    return f"_{name}" if _RESERVED.fullmatch(name.partition(".")[0].rstrip()) else name

@@ -78,12 +78,14 @@ class Csv(TextFormat):
             names = [f"'{name}" if re.match(_FORMULA, name) else name for name in names]
         head = io.StringIO()
         ending = _LINE_ENDINGS[asked["line_ending"]]
-        csv.writer(head, delimiter=asked["delimiter"], lineterminator=ending).writerow(names)
+        # Python before 3.13 quotes a return only where it is a part of the line's ending.
+        csv.writer(head, delimiter=asked["delimiter"], lineterminator="\r\n").writerow(names)
+        line = head.getvalue().removesuffix("\r\n") + ending
         for number, name in enumerate(names):
             if not _fits(name, codec):
                 where = f"the title of column {plan['definition']['columns'][number]['name']}"
                 raise _not_encodable(where, asked["encoding"])
-        return (mark + _not_sylk(head.getvalue(), asked["delimiter"], ending)).encode(codec)
+        return (mark + _not_sylk(line, asked["delimiter"], ending)).encode(codec)
 
 
 _LINE_ENDINGS = {"lf": "\n", "crlf": "\r\n"}
@@ -158,17 +160,22 @@ class _Lines:
         try:
             found = text.encode(_CODECS[self._encoding])
         except UnicodeEncodeError:
-            raise self._refusal(cells) from None
+            found = None  # the error holds the rows
+        if found is None:
+            raise self._refusal(cells)
         self._written += cells.height
         return found
 
     def _refusal(self, cells: pl.DataFrame) -> TextNotEncodable:
+        import polars as pl
+
         codec = _CODECS[self._encoding]
+        texts = cells.select(pl.col(pl.String))
         row, name = next(
             (row, name)
-            for row, values in enumerate(cells.iter_rows(), start=self._written + 1)
-            for name, value in zip(cells.columns, values, strict=True)
-            if not _fits(str(value), codec)
+            for row, values in enumerate(texts.iter_rows(), start=self._written + 1)
+            for name, value in zip(texts.columns, values, strict=True)
+            if value and not _fits(value, codec)
         )
         return _not_encodable(f"column {name} in row {row} of the part", self._encoding)
 
@@ -185,8 +192,8 @@ class _Lines:
         if dtype == pl.Time:
             return cells.clock(cell)
         if dtype == pl.Binary:
-            return cells.binary(cell)
-        if dtype in (pl.String, pl.Categorical, pl.Enum):
+            cell = cells.binary(cell)
+        if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Binary):
             cell = cell.cast(pl.String)
             if self._asked["spreadsheet_safe"]:
                 return pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell)
