@@ -424,7 +424,7 @@ def test_a_character_that_the_encoding_lacks_is_named_beside_a_day_of_five_digit
     days = pl.Series([0, 3_000_000], dtype=pl.Int32).cast(pl.Date)
     rows = pl.DataFrame({"s": ["a", "日本"], "d": days})
     with pytest.raises(
-        TextNotEncodable, match="^column s in row 2 of the part has a character that windows-1252"
+        TextNotEncodable, match=r"^column s in row 2 of the part has a character that windows-1252"
     ) as no:
         make("csv", [[rows]], {"s": "string", "d": "date"}, encoding="windows-1252")
     assert no.value.__context__ is None
