@@ -264,6 +264,12 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "no tenant": (without("tenant"), f"/tenant: is missing, allowed: {TENANT}"),
     "a tenant that is no column": (at("tenant", value=""), f'/tenant: "" is not allowed, allowed: {TENANT}'),
+    "a tenant of DynamoDB that is an integer": (
+        lambda definition: definition.update(
+            source={"type": "dynamodb", "table": "orders", "columns": {"owner": "integer"}}, tenant="owner"
+        ),
+        "/tenant: is declared integer; DynamoDB compares it with text, allowed: an attribute of text",
+    ),
     "a tenant of DynamoDB that is an expression": (
         lambda definition: definition.update(
             source={"type": "dynamodb", "table": "orders", "columns": {"owner": "string"}},

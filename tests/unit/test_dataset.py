@@ -19,6 +19,8 @@ from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.errors import (
     ColumnMismatch,
+    ExpressionFailed,
+    SourceChanged,
     SourceMissing,
     SourceSchemaMismatch,
     SourceUnreadable,
@@ -177,6 +179,22 @@ def test_a_table_that_keeps_old_rows_is_refused_with_the_way_out(lake: Lake, mar
         rows(report("id"))
 
 
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("data/lake/metadata/v1.metadata.json", "s3://lake/data/lake/ is an Iceberg table, and data only a folder"),
+        ("data/lake/_delta_log/00000000000000000000.json", "s3://lake/data/lake/ is a Delta table, and data only"),
+        ("data/lake/.hoodie/hoodie.properties", "s3://lake/data/lake/ is a Hudi table, and data only a folder"),
+    ],
+)
+def test_a_folder_within_a_table_is_no_way_around_it(lake: Lake, marker: str, said: str) -> None:
+    lake.objects |= {"data/lake/data/a.parquet": file(), "data/lake/metadata/notes.txt": b""}
+    assert rows(report("id", dataset="lake/data")) == [(1,)]
+    lake.objects[marker] = b"{}"
+    with pytest.raises(TableUnsupported, match=said):
+        rows(report("id", dataset="lake/data"))
+
+
 # ── Delta ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
@@ -289,13 +307,24 @@ def test_a_delta_table_of_a_later_kind_is_refused_with_the_way_out(
         rows(report("id"))
 
 
+def test_a_delta_table_that_is_as_it_must_be_again_is_read(lake: Lake) -> None:
+    for path in ("a.parquet", "b.parquet"):
+        lake.put(path, file())
+    newer = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"]}}
+    hidden = {"add": add("a.parquet")["add"] | {"deletionVector": {"storageType": "u"}}}
+    commit(lake, 0, newer, metadata("zip"), hidden)
+    commit(lake, 1, remove("a.parquet"), add("b.parquet"))  # which names no zip
+    commit(lake, 2, PROTOCOL)
+    assert rows(report("id", "zip:string")) == [(1, None)]
+
+
 def test_a_delta_log_that_is_not_whole_is_no_log(lake: Lake) -> None:
     lake.put("a.parquet", file())
     commit(lake, 0, add("a.parquet"))
     with pytest.raises(SourceUnreadable, match="names no protocol or no schema"):
         rows(report("id"))
     commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"), add("gone.parquet"))
-    with pytest.raises(SourceUnreadable, match=r"version 0 names gone.parquet, which is not there"):
+    with pytest.raises(SourceChanged, match=r"version 0 names gone.parquet, which is not there"):
         rows(report("id"))
     commit(lake, 2, remove("gone.parquet"))
     with pytest.raises(SourceUnreadable, match="its log lacks version 1"):
@@ -382,6 +411,34 @@ def test_a_column_that_no_file_has_is_null_if_it_is_optional(lake: Lake) -> None
         rows(report("price"))
 
 
+@pytest.mark.parametrize(
+    ("declared", "values"),
+    [
+        ("number", pa.array([1.5], pa.float32())),
+        ("integer", pa.array([7], pa.uint64())),
+        ("json", pa.array([{"a": 1}])),
+    ],
+)
+def test_a_declared_column_has_the_type_of_the_files_that_have_it(lake: Lake, declared: str, values: Any) -> None:
+    lacking, null = file(id=[1], tenant=["acme"]), file(id=[1], tenant=["acme"], note=pa.nulls(1))
+    having = file(id=[2], tenant=["acme"], note=values)
+    for first, second in ((lacking, having), (having, lacking), (null, having), (having, null)):
+        lake.put("a.parquet", first)
+        lake.put("b.parquet", second)
+        found = rows(report("id", f"note:{declared}", columns={"note": declared}))
+        assert sorted(found, key=lambda row: row[0]) == [(1, None), (2, values[0].as_py())]
+
+
+def test_a_moment_that_nanoseconds_cannot_hold_is_named_where_files_count_them(lake: Lake) -> None:
+    far = pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("us"))
+    lake.put("a.parquet", file(v=far, tenant=["acme"]))
+    lake.put("b.parquet", file(v=pa.array([0], pa.timestamp("ns")), tenant=["acme"]))
+    with pytest.raises(ValueOutOfRange, match="column v holds a timestamp that nanoseconds"):
+        rows(report("v:timestamp"))
+    asked = report("v:timestamp") | {"parameters": {"p": {"type": "date", "filter": {"column": "v", "operator": ">="}}}}
+    assert len(parquet.plan(Query.of(asked, {"p": "2000-01-01"}, "acme"))[1]) == 1
+
+
 # ── Tenants ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -400,6 +457,23 @@ def test_a_tenant_may_be_an_integer(lake: Lake) -> None:
 def test_a_tenants_column_may_have_any_name(lake: Lake) -> None:
     lake.put("a.parquet", file(**{"id": [1, 2], "Kunde-Nr. 1": ["acme", "other"]}))
     assert tenants("Kunde-Nr. 1", "acme") == [(1,)]
+
+
+def test_no_error_names_the_folders_of_another_tenant(lake: Lake) -> None:
+    lake.put("tenant=globex/month=Q1-secret/a.parquet", file(id=[9]))
+    lake.put("tenant=initech/a.parquet", file(id=[9]))
+    lake.put("tenant=acme/month=1/a.parquet", file(id=[1]))
+    assert rows(report("id", columns={"month": "integer"})) == [(1,)]
+    assert rows(report("id", columns={"month": "integer"}), "nobody") == []
+
+
+def test_a_tenants_expression_that_fails_is_named(lake: Lake) -> None:
+    lake.put("a.parquet", file(id=[1], owner=["secret"]))
+    with pytest.raises(
+        ExpressionFailed, match=r"^the expression of tenant fails on the data: conversion from"
+    ) as failed:
+        tenants({"expression": "CAST(CAST(owner AS BIGINT) AS VARCHAR)"}, "acme")
+    assert "secret" not in str(failed.value)
 
 
 def test_a_tenant_may_be_an_expression(lake: Lake) -> None:
@@ -423,7 +497,7 @@ def test_a_time_of_day_is_exact_to_its_last_moment(lake: Lake, kind: pa.DataType
     assert [row[0] for row in rows(report("v:json"))] == [values.to_pylist(), None, []]
 
 
-@pytest.mark.parametrize("moment", [DAY, -1, 91_800_000_000])
+@pytest.mark.parametrize("moment", [DAY, -1, 91_800_000_000, 18_446_744_073_709_552])
 def test_a_time_that_no_clock_shows_is_refused_and_never_null(lake: Lake, moment: int) -> None:
     for shown, values in {"v:time": [1, moment], "v:json": [[1], [moment]]}.items():
         type_ = pa.time64("us") if shown == "v:time" else pa.list_(pa.time64("us"))

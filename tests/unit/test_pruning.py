@@ -146,3 +146,35 @@ def test_duckdbs_days_and_moments_are_pruned_right_too(lake: Lake, sql: str, tmp
     schema, extents = parquet.plan(asked)
     text = {column: str(dtype) for column, dtype in schema.items()}
     assert [n for rows in parquet.scan(asked, text, extents) for n in asked.apply(rows)["n"]] == [*range(14, 20)]
+
+
+@pytest.mark.parametrize("expression", ["COALESCE(a, b)", "GREATEST(a, b)", "CASE WHEN a IS NULL THEN b ELSE a END"])
+@pytest.mark.parametrize(("operator", "value"), [("<=", 3), (">=", 50)])
+def test_an_expression_that_minds_nulls_prunes_nothing(lake: Lake, expression: str, operator: str, value: int) -> None:
+    into = io.BytesIO()
+    columns = {"a": [100, None, 12], "b": [10, 1, 12], "tenant": ["acme"] * 3, "n": [0, 1, 2]}
+    pq.write_table(pa.table(columns), into, write_statistics=["b", "tenant"] if operator == ">=" else True)
+    lake.put("a.parquet", into.getvalue())
+    rule = {"expression": expression, "monotonic": True, "operator": operator}
+    definition = {
+        "source": {"type": "parquet", "dataset": "sales"},
+        "tenant": "tenant",
+        "parameters": {"p": {"type": "integer", "filter": rule}},
+        "columns": [{"name": "n", "type": "integer"}],
+    }
+    _, extents = parquet.plan(Query.of(definition, {"p": value}, "acme"))
+    assert [extent["rows"] for extent in extents] == [3]
+
+
+def test_infinity_in_the_statistics_keeps_a_group(lake: Lake, tmp_path: Any) -> None:
+    file = tmp_path / "a.parquet"
+    duckdb.sql(f"COPY (SELECT 'acme' AS tenant, 1 AS n, 'infinity'::DATE AS v) TO '{file}'")
+    lake.put("a.parquet", file.read_bytes())
+    rule = {"expression": "STRFTIME(v, '%Y-%m-%d')", "monotonic": True, "operator": ">="}
+    definition = {
+        "source": {"type": "parquet", "dataset": "sales"},
+        "tenant": "tenant",
+        "parameters": {"p": {"type": "string", "filter": rule}},
+        "columns": [{"name": "n", "type": "integer"}],
+    }
+    assert len(parquet.plan(Query.of(definition, {"p": "2024-01-01"}, "acme"))[1]) == 1

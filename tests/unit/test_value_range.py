@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.engine.query import Query
-from shared.errors import ValueOutOfRange
+from shared.errors import ExpressionFailed, ValueOutOfRange
 
 GREATEST = 2**63 - 1
 
@@ -95,3 +95,21 @@ def test_the_first_and_the_last_day_that_are_allowed_can_be_written(day: int, un
     one_more = pl.DataFrame({"v": column.dt.offset_by("-1d" if day < 0 else "1d"), "tenant": ["acme"]})
     with pytest.raises(ValueOutOfRange):
         query().apply(one_more)
+
+
+@pytest.mark.parametrize("expression", ["day + n", "day - n", "YEAR(day + n)", "CAST(day + n AS TIMESTAMP)"])
+def test_a_day_that_an_expression_leads_beyond_the_calendar_is_refused(expression: str) -> None:
+    kind = {"Y": "integer", "C": "timestamp"}.get(expression[0], "date")
+    column = {"name": "x", "type": kind, "expression": expression}
+    asked = Query.of({"source": {"dataset": "sales"}, "tenant": "tenant", "columns": [column]}, {}, "acme")
+    rows = pl.DataFrame({"day": [datetime.date(2019, 4, 15)], "n": [99_999_999], "tenant": ["acme"]})
+    with pytest.raises(ExpressionFailed, match="the expression of x fails on the data: a value overflows its type"):
+        asked.apply(rows)
+
+
+def test_an_interval_beyond_the_calendar_shows_no_moment_of_the_row() -> None:
+    column = {"name": "x", "type": "timestamp", "expression": "at + INTERVAL '270000 years'"}
+    asked = Query.of({"source": {"dataset": "sales"}, "tenant": "tenant", "columns": [column]}, {}, "acme")
+    rows = pl.DataFrame({"at": [datetime.datetime(1970, 1, 1)], "tenant": ["acme"]})
+    with pytest.raises(ExpressionFailed, match=r"fails on the data: an interval leads beyond the calendar$"):
+        asked.apply(rows)

@@ -305,6 +305,10 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 allowed = "one of the date parameters: " + ", ".join(dates)
                 detail = f"{span[end]!r} is no date parameter"
                 found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+    declared = definition["source"].get("columns", {}).get(str(definition["tenant"]), "string")
+    if definition["source"]["type"] == "dynamodb" and declared != "string":
+        detail = f"is declared {declared}; DynamoDB compares it with text"
+        found.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
     if definition["source"]["type"] == "dynamodb" and isinstance(definition["tenant"], dict):
         detail = "is an expression, which DynamoDB does not filter by"
         found.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))

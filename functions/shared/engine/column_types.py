@@ -45,6 +45,8 @@ def wide(dtype: pl.DataType) -> pl.DataType:
     return pl.Int64() if dtype in _NARROW else dtype
 
 
+CALENDAR = (-96_464_927, 95_025_871)
+"""-262142-01-01 and 262141-12-31, in days since 1970: a year less on each side than the engine's calendar has."""
 _UNITS = ["ms", "us", "ns"]
 
 

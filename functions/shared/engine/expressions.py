@@ -32,6 +32,9 @@ def checked(report: Report) -> dict[str, Any]:
                 Fault(pointer=f"{where}/expression", detail=f"{name}: {each.detail}", allowed=each.allowed)
                 for each in wrong
             ]
+            if where == "/tenant" and not wrong and not sql.columns(holder["expression"]):
+                detail = "tenant: names no column, so every row would be the same tenant's"
+                found.append(Fault(pointer="/tenant/expression", detail=detail, allowed="an expression of a column"))
     if found:
         raise InvalidDefinition(f"{report.id}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
     return definition

@@ -131,8 +131,18 @@ class Filter:
         for bounds, test in ((low, on_low), (high, on_high)):
             if test:
                 predicate = _OPERATORS[test](self.expression, pl.lit(self.value))
-                result &= _evaluate(bounds, predicate).fill_null(True)
+                known = pl.all_horizontal(pl.col(self.expression.meta.root_names()).is_not_null())
+                result &= _evaluate(bounds, predicate).fill_null(True) | ~bounds.select(known).to_series()
         return result
+
+
+def _hides_nulls(expression: pl.Expr) -> bool:
+    """Whether a null in one column may leave the value to another: then bounds of columns are none of the value."""
+    written = expression.meta.serialize(format="json")
+    return any(name in written for name in _NULL_SAFE)
+
+
+_NULL_SAFE = ("Coalesce", "MaxHorizontal", "MinHorizontal", "Ternary", "IsNull", "IsNotNull", "FillNull", "Concat")
 
 
 def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
@@ -141,7 +151,7 @@ def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
         found = semantics.resolved(predicate, bounds.schema)
         sure = found.expression if found.overflow is None else pl.when(~found.overflow).then(found.expression)
         return bounds.select(sure.alias("")).to_series()
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a bound may be beyond the calendar
         if bounds.height == 1:
             return pl.Series([None], dtype=pl.Boolean)
         half = bounds.height // 2
@@ -181,7 +191,7 @@ class Query:
             if name in parameters:
                 rule = parameter["filter"]
                 expression = pl.col(rule["column"]) if "column" in rule else pl.sql_expr(rule["expression"])
-                monotonic = "column" in rule or rule.get("monotonic", False)
+                monotonic = "column" in rule or (rule.get("monotonic", False) and not _hides_nulls(expression))
                 value = _value(parameter, parameters[name])
                 filters.append(Filter(name, expression, rule["operator"], value, monotonic))
         columns, optional = [], set[str]()
@@ -289,6 +299,7 @@ class Query:
         shown = self._passing(
             rows, filters, columns, lambda kept: kept.with_columns(output).select([name for name, _ in columns])
         )
+        _require_in_range(shown)
         for name, kind, _ in self.columns:
             if kind == "json" and shown.schema[name] in _TEXT:
                 _require_json(shown[name])
@@ -321,14 +332,17 @@ class Query:
         try:
             # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
             own = rows.filter(filters[0][1].expression)
-            _require_in_range(own)
+        except _FAILURES as error:
+            raise _failed(filters[0][0], first_line(error)) from error
+        _require_in_range(own)
+        try:
             kept = own.lazy().filter(reduce(operator.and_, (each.expression for _, each in filters)))
             known = semantics.extremes(own, (each for _, each in [*filters, *columns]))
             wrapped = semantics.overflowing(filters, known, lambda: own)
             wrapped = wrapped or semantics.overflowing(columns, known, kept.collect)
             if not wrapped:
                 return ask(kept).collect()
-        except pl.exceptions.PolarsError as error:
+        except _FAILURES as error:
             raise _failed(self._failing(own), first_line(error)) from error
         raise _failed(wrapped, "a value overflows its type")
 
@@ -351,11 +365,13 @@ class Query:
         for name, each in [*filters, *columns]:
             try:
                 own.select(each.expression.alias(name))
-            except pl.exceptions.PolarsError:
+            except _FAILURES:
                 return name
         return "a column"
 
 
+_FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What the engine raises for a value: it panics of dates beyond its calendar."""
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,19}")
 _NOBODY = 2**127 - 1
 """What a column of integers is compared with for a tenant whose text is no integer."""
@@ -407,8 +423,7 @@ def _moments(column: pl.Series) -> Iterator[pl.Series]:
 
 
 _LEAST_NANOSECOND, _GREATEST_NANOSECOND = -(2**63), 2**63 - 1
-_FIRST_DAY, _LAST_DAY = -96_464_927, 95_025_871
-"""-262142-01-01 and 262141-12-31, in days since 1970: a year less on each side than the engine's calendar has."""
+_FIRST_DAY, _LAST_DAY = column_types.CALENDAR
 _A_DAY = {"d": 1, "ms": 86_400_000, "us": 86_400_000_000}
 
 
@@ -506,4 +521,7 @@ def _refuse(constant: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """What polars says, without the values that it quotes: they are rows, which no log or record may hold."""
-    return str(error).strip().partition("\n")[0].split(" values:")[0].split(": [")[0]
+    line = str(error).strip().partition("\n")[0]
+    if line.startswith("cannot advance"):
+        return "an interval leads beyond the calendar"
+    return line.split(" values:")[0].split(": [")[0]

@@ -217,8 +217,12 @@ def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
     if (op in ("Plus", "Minus") and is_date[0] and right.dtype.is_integer()) or (
         op == "Plus" and is_date[1] and left.dtype.is_integer()
     ):
+        day = _expr(_binary(_days(left.json), op, _days(right.json)))
         return _node(
-            lambda *days: _to_cast(_to_cast(_binary(_days(days[0]), op, _days(days[1])), "Int32"), "Date"), inner
+            lambda *days: _to_cast(_to_cast(_binary(_days(days[0]), op, _days(days[1])), "Int32"), "Date"),
+            inner,
+            _true(~day.is_between(*column_types.CALENDAR)),
+            risk=lambda _: True,
         )
     if op in ("Plus", "Minus") and any(is_date) and pl.Duration in (left.dtype, right.dtype):
         inner = left, right = [_midnight(each) if each.dtype == pl.Date else each for each in inner]

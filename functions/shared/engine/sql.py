@@ -151,6 +151,11 @@ def checked(text: str) -> tuple[str, list[Wrong]]:
     return _Writer(as_meant=True).write(trees[0]), []
 
 
+def columns(written: str) -> list[str]:
+    """The columns that an expression, as :func:`checked` returns it, is computed from."""
+    return pl.sql_expr(written).meta.root_names()
+
+
 def _no_expression(text: str, error: BaseException) -> Wrong:
     if isinstance(error, ParseError) and error.errors:
         why = f"it cannot be read at {error.errors[0]['highlight']!r}"

@@ -14,10 +14,12 @@ import polars as pl
 
 from shared.engine.sources import delta, objects, partitions
 from shared.engine.sources.objects import Found
-from shared.errors import SourceMissing, SourceSchemaMismatch, TableUnsupported
+from shared.errors import SourceMissing, TableUnsupported
 
 NO_DATA = (".crc", ".md5", ".sha256", ".md", ".txt", ".metadata", "-manifest.csv", "_$folder$", "._COPYING_")
 """Endings of names that hold no rows: checksums, notes, what Athena and Hadoop write beside the data."""
+_MARKERS = {"_delta_log/": "a Delta table", ".hoodie/": "a Hudi table", "metadata/": "an Iceberg table"}
+_LAST = {"metadata/": ".metadata.json"}
 _WAY_OUT = (
     "write its current rows into a folder of Parquet files, as Athena's UNLOAD does, and name that folder in "
     "source.dataset"
@@ -48,10 +50,10 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
 
     Raises:
         SourceMissing: there are none.
-        SourceSchemaMismatch: they are not all partitioned by the same columns.
         TableUnsupported: they are of a table that is not just its files.
         SourceUnreadable, and what :func:`shared.engine.sources.objects.blocks` raises: a Delta table's log.
     """
+    _require_no_table_around(dataset)
     folder = objects.folder(dataset)
     listed = {found.key.removeprefix(folder): found for found in objects.found(dataset)}
     for path in listed:
@@ -66,10 +68,6 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
     if not data:
         beside = f", but {objects.address(folder)}{next(iter(listed))}" if listed else ""
         raise SourceMissing(f"no Parquet file under {objects.address(folder)}{beside}")
-    for file in data:
-        if file.values.keys() != data[0].values.keys():
-            names, expected = (", ".join(sorted(each.values)) or "nothing" for each in (file, data[0]))
-            raise SourceSchemaMismatch(f"{file.address} is partitioned by {names}, {data[0].address} by {expected}")
     return data, {}
 
 
@@ -80,6 +78,17 @@ def _is_data(path: str) -> bool:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _require_no_table_around(dataset: str) -> None:
+    """That the dataset is no folder of files within a table, as ``data`` is of an Iceberg table."""
+    *parents, last = dataset.split("/")
+    for depth in range(1, len(parents) + 1):
+        folder = objects.folder("/".join(parents[:depth]))
+        for marker, table in _MARKERS.items():
+            if any(key.endswith(_LAST.get(marker, "")) for key in objects.first_keys(folder + marker)):
+                where = objects.address(folder)
+                raise TableUnsupported(f"{where} is {table}, and {last} only a folder of its files; {_WAY_OUT}")
 
 
 def _require_plain(folder: str, path: str) -> None:

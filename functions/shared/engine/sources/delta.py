@@ -18,7 +18,7 @@ import polars as pl
 
 from shared.engine.sources import objects, partitions
 from shared.engine.sources.objects import Found
-from shared.errors import SourceUnreadable, TableUnsupported
+from shared.errors import SourceChanged, SourceUnreadable, TableUnsupported
 
 LOG = "_delta_log/"
 _COMMIT = re.compile(LOG + r"(\d{20})\.json")
@@ -40,15 +40,20 @@ _WAY_OUT = (
 
 @dataclass
 class Snapshot:
-    """A version of a table: its files by their path within the table's folder, with their partition columns.
-
-    ``seen`` are the actions that every log must have, as far as they were met.
-    """
+    """A version of a table: its files by their path within the table's folder, with their partition columns."""
 
     version: int
-    seen: set[str] = field(default_factory=set)
-    files: dict[str, partitions.Values] = field(default_factory=dict)
-    types: dict[str, pl.DataType] = field(default_factory=dict)
+    files: dict[str, partitions.Values]
+    types: dict[str, pl.DataType]
+
+
+@dataclass
+class _State:
+    """What the actions so far leave."""
+
+    protocol: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
+    added: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read(folder: str, listed: Mapping[str, Found]) -> Snapshot:
@@ -60,29 +65,36 @@ def read(folder: str, listed: Mapping[str, Found]) -> Snapshot:
 
     Raises:
         TableUnsupported: it takes a reader that this is not, or refers to files outside of its folder.
-        SourceUnreadable: its log is damaged or has a gap, or names a file that is not there.
+        SourceUnreadable: its log is damaged or has a gap.
+        SourceChanged: it names a file that is not there.
     """
     commits = {int(found[1]): listed[path] for path in listed if (found := _COMMIT.fullmatch(path))}
     base, checkpoint = _checkpoint(listed)
-    table = Snapshot(max([*commits, base]))
+    version, state = max([*commits, base]), _State()
     where = f"the Delta table {objects.address(folder)}"
-    needed = range(base + 1, table.version + 1)
-    if missing := [version for version in needed if version not in commits] or [0] * (table.version < 0):
+    needed = range(base + 1, version + 1)
+    if missing := [each for each in needed if each not in commits] or [0] * (version < 0):
         raise SourceUnreadable(f"{where}: its log lacks version {missing[0]}, and no later checkpoint holds it")
-    for source in [*checkpoint, *(commits[version] for version in needed)]:
+    for source in [*checkpoint, *(commits[each] for each in needed)]:
         try:
-            actions = list(_rows(source) if source.key.endswith(".parquet") else _lines(source))
-            for action in actions:
-                _apply(table, action, where)
-        except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+            for action in _rows(source) if source.key.endswith(".parquet") else _lines(source):
+                _apply(state, action, where)
+        except _DAMAGE as error:
             raise SourceUnreadable(f"{objects.address(source.key)} is no log of a Delta table") from error
-    if table.seen != {"protocol", "metaData"}:
+    if state.protocol is None or state.metadata is None:
         raise SourceUnreadable(f"{where}: its log names no protocol or no schema")
+    try:
+        table = _snapshot(version, state, where)
+    except _DAMAGE as error:
+        raise SourceUnreadable(f"{where}: its log is damaged") from error
     for path in table.files:
         if path not in listed:
-            said = f"{where}: version {table.version} names {path}, which is not there"
-            raise SourceUnreadable(f"{said}; restore it, or repair the table (FSCK REPAIR TABLE)")
+            said = f"{where}: version {version} names {path}, which is not there"
+            raise SourceChanged(f"{said}; if a retry finds it missing too, repair the table (FSCK REPAIR TABLE)")
     return table
+
+
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError)
 
 
 def _checkpoint(listed: Mapping[str, Found]) -> tuple[int, list[Found]]:
@@ -97,27 +109,41 @@ def _checkpoint(listed: Mapping[str, Found]) -> tuple[int, list[Found]]:
     return last, [whole[last][piece] for piece in sorted(whole[last])] if whole else []
 
 
-def _apply(table: Snapshot, action: Mapping[str, Any], where: str) -> None:
-    """Takes one action of the log ("Actions")."""
+def _apply(state: _State, action: Mapping[str, Any], where: str) -> None:
+    """Takes one action of the log ("Actions"). A row of a checkpoint has all kinds of them, all but one null."""
     if (protocol := action.get("protocol")) and protocol.get("minReaderVersion") is not None:
-        features = protocol.get("readerFeatures") or []
-        table.seen.add("protocol")
-        if protocol["minReaderVersion"] != 1 or features:
-            named = f" ({', '.join(features)})" if features else ""
-            raise TableUnsupported(f"{where} takes reader version {protocol['minReaderVersion']}{named}; {_WAY_OUT}")
+        state.protocol = protocol
     if (metadata := action.get("metaData")) and metadata.get("schemaString") is not None:
-        table.seen.add("metaData")
-        if _pairs(metadata.get("configuration")).get("delta.columnMapping.mode", "none") != "none":
-            raise TableUnsupported(f"{where} has column mapping; {_WAY_OUT}")
-        table.types = dict(_types(metadata["partitionColumns"], json.loads(metadata["schemaString"])["fields"]))
+        state.metadata = metadata
     if (added := action.get("add")) and added.get("path") is not None:
-        if added.get("deletionVector"):
-            raise TableUnsupported(f"{where} has deletion vectors; {_WAY_OUT}")
-        # An empty text is null: "Partition Value Serialization".
-        values = {name: text or None for name, text in _pairs(added["partitionValues"]).items()}
-        table.files[_path(added, where)] = values
+        state.added[_path(added, where)] = added
     if (removed := action.get("remove")) and removed.get("path") is not None:
-        table.files.pop(_path(removed, where), None)
+        state.added.pop(_path(removed, where), None)
+
+
+def _snapshot(version: int, state: _State, where: str) -> Snapshot:
+    """What stands at the end of the log.
+
+    Raises:
+        TableUnsupported: it takes a reader that this is not.
+    """
+    assert state.protocol is not None
+    assert state.metadata is not None
+    features = state.protocol.get("readerFeatures") or []
+    if state.protocol["minReaderVersion"] != 1 or features:
+        named = f" ({', '.join(features)})" if features else ""
+        raise TableUnsupported(f"{where} takes reader version {state.protocol['minReaderVersion']}{named}; {_WAY_OUT}")
+    if _pairs(state.metadata.get("configuration")).get("delta.columnMapping.mode", "none") != "none":
+        raise TableUnsupported(f"{where} has column mapping; {_WAY_OUT}")
+    if any(added.get("deletionVector") for added in state.added.values()):
+        raise TableUnsupported(f"{where} has deletion vectors; {_WAY_OUT}")
+    types = dict(_types(state.metadata["partitionColumns"], json.loads(state.metadata["schemaString"])["fields"]))
+    files = {}
+    for path, added in state.added.items():
+        values = _pairs(added["partitionValues"])
+        # An empty text is null: "Partition Value Serialization".
+        files[path] = {name: values.get(name) or None for name in types}
+    return Snapshot(version, files, types)
 
 
 def _path(action: Mapping[str, Any], where: str) -> str:

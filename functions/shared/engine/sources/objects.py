@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
@@ -54,6 +54,12 @@ def found(dataset: str) -> Iterator[Found]:
     for page in pages:
         for item in page.get("Contents", []):
             yield Found(item["Key"], item["ETag"], item["Size"])
+
+
+def first_keys(prefix: str) -> list[str]:
+    """Some keys of the data bucket that begin so: those of one answer."""
+    page: Any = next(iter(aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=prefix)), {})
+    return [item["Key"] for item in page.get("Contents", [])]
 
 
 def tail(key: str, etag: str, size: int) -> Answer:

@@ -58,18 +58,35 @@ class _Planned:
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     """The schema and the rows to read (:class:`.Source`): lists files, then reads footers of those that may match."""
-    files, logged = dataset.files(query.dataset)
-    types = _partition_types(query, files, logged)
+    every, logged = dataset.files(query.dataset)
+    files = _own(query, every)
+    types = _partition_types(query, every, files, logged)
     files.sort(key=lambda file: (partitions.order(file.values, types), file.key))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
     # Where no file can hold a row, the last one says which columns a file without rows has.
-    planned = asyncio.run(_Footers(query).read(candidates or files[-1:]))
-    schema = pl.Schema(_together(query, candidates or files[-1:], planned) | types)
+    read = candidates or files[-1:] or every[-1:]
+    planned = asyncio.run(_Footers(query).read(read))
+    schema = pl.Schema(_together(query, read, planned) | types)
     query.check(schema)
     if not candidates:
         return schema, []
     groups = [group for each in planned for group in each.groups]
     return schema, list(_extents(groups, _prune(query, schema, groups)))
+
+
+def _own(query: Query, files: list[File]) -> list[File]:
+    """The files that may hold the tenant's rows: no error names another tenant's, or a value of its folders.
+
+    Raises:
+        SourceSchemaMismatch: they are not all partitioned by the same columns.
+    """
+    name, tenant = query.tenant_column, query.filters[0].value
+    own = [file for file in files if name is None or file.values.get(name, tenant) == tenant]
+    for file in own:
+        if file.values.keys() != own[0].values.keys():
+            names, expected = (", ".join(sorted(each.values)) or "nothing" for each in (file, own[0]))
+            raise SourceSchemaMismatch(f"{file.address} is partitioned by {names}, {own[0].address} by {expected}")
+    return own
 
 
 class _Footers:
@@ -80,7 +97,7 @@ class _Footers:
         self._filtered = _filtered(query)
         self._declared = query.declared
         self._typed = [*self._needs, *query.declared, *query.bounds]
-        self._schemas: dict[tuple[bytes, bytes], pl.Schema] = {}
+        self._schemas: dict[tuple[bytes, str], pl.Schema] = {}
 
     async def read(self, files: list[File]) -> list[_Planned]:
         """What is kept of each file."""
@@ -107,7 +124,8 @@ class _Footers:
 
     def _schema(self, file: File, footer: Footer) -> pl.Schema:
         """The columns with their types, as far as the query or its definition speaks of them."""
-        known = footer.schema, footer.key_values
+        # Not the key-value metadata themselves: pandas writes the rows of each file into them.
+        known = footer.schema, str([footer.arrow_types(name) for name in self._typed])
         if known not in self._schemas:
             names = [name for name in self._typed if name not in file.values]
             for name in names:
@@ -157,7 +175,7 @@ def _together(query: Query, files: list[File], planned: list[_Planned]) -> pl.Sc
     together = {name: column_types.wide(dtype) for name, dtype in held[0][1].schema.items()}
     needs = [name for name in query.needs() if name not in first.values]
     for name in query.optional:
-        together.setdefault(name, column_types.dtype(query.declared[name]) if name in query.declared else pl.Null())
+        together.setdefault(name, pl.Null())
     examples = {id(each.schema): (file, each.schema) for file, each in reversed(held)}  # files mostly share a schema
     for file, schema in examples.values():
         for name in needs:
@@ -169,18 +187,23 @@ def _together(query: Query, files: list[File], planned: list[_Planned]) -> pl.Sc
                 raise SourceSchemaMismatch(
                     f"column {name} is {found or 'missing'} in {file.address}, {known or 'missing'} in {first.address}"
                 )
+    for name, declared in query.declared.items():
+        if together.get(name) == pl.Null and declared != "json":
+            together[name] = column_types.dtype(declared)
     return pl.Schema(together)
 
 
-def _partition_types(query: Query, files: list[File], logged: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """The types of the partition columns.
+def _partition_types(
+    query: Query, every: list[File], files: list[File], logged: dict[str, pl.DataType]
+) -> dict[str, pl.DataType]:
+    """The types of the partition columns: those of all tenants' files, so that each tenant's are the same.
 
     Raises:
         ColumnMismatch: a folder's name is no value of the type that is declared.
     """
     declared = column_types.schema(query.declared) | dict.fromkeys(query.bounds, pl.Int64())
     known = logged | dict(declared) | ({query.tenant_column: pl.String()} if query.tenant_column else {})
-    types = partitions.types([file.values for file in files], known)
+    types = partitions.types([file.values for file in every], known)
     for name in types.keys() & known.keys():
         for file in files:
             try:
@@ -230,7 +253,8 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
         ]
     elif dtype not in (pl.Int64, pl.Date):
         return pl.Series(name, [None] * len(groups), dtype=pl.Int64)
-    return pl.Series(name, values, dtype=pl.Int64).cast(dtype)
+    fit = [bound if bound is not None and -(2**63) <= int(bound) < 2**63 else None for bound in values]
+    return pl.Series(name, fit, dtype=pl.Int64).cast(dtype)
 
 
 def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:

@@ -239,6 +239,11 @@ def _decode(excerpt: Excerpt, values: dict[str, pl.Expr], offset: int, rows: int
             raise ValueOutOfRange(
                 f"column {name} holds a time of day that is negative or not before 24:00:00; write an integer or text"
             ) from error
+        if "`datetime[ns]` failed" in str(error):
+            raise ValueOutOfRange(
+                f"column {name} holds a timestamp that nanoseconds, in which other files of the dataset count, cannot "
+                "hold; write the files in the same unit"
+            ) from error
         raise ValueError(f"column {name}: {first_line(error)}") from error
     if found.height != rows:
         raise ValueError(f"it holds {found.height} rows where its footer says {rows}")

@@ -3,7 +3,8 @@
 They are those of the Parquet schema, as polars reads them, with these exceptions:
 
 - UUID is text, in lower case with hyphens; ``FLOAT16`` is a float of 32 bits;
-- a column of nothing but nulls by its type (``UNKNOWN``) has the type that the definition declares, if it does;
+- a column of nothing but nulls by its type (``UNKNOWN``) has none: planning gives it that of other files, or the one
+  that the definition declares;
 - a decimal has the digits that the definition declares, or more, so that files of few and of many digits fit together;
 - of the Arrow schema that Arrow's writers store as well, time zones, durations and ``date64`` are honoured. A zone that
   is not in the IANA time zone database, such as ``+05:30``, becomes UTC: the instants stay.
@@ -64,8 +65,7 @@ def _schema(file: bytes) -> dict[str, pl.DataType]:
 def _column(footer: Footer, name: str, stored: pl.DataType, declared: str) -> Column:
     elements = footer.columns[name].leaves
     if len(elements) == 1 and UNKNOWN in elements[0].get(10, {}) and not stored.is_nested():
-        dtype = column_types.dtype(declared) if declared and declared != "json" else pl.Null()
-        return Column(dtype, pl.col(name).cast(pl.Null).cast(dtype))
+        return Column(pl.Null(), pl.col(name).cast(pl.Null))
     types = footer.arrow_types(name) or []
     if len(types) != len(elements):
         types = [arrow.Type(0)] * len(elements)
@@ -109,7 +109,8 @@ def _leaf(cell: pl.Expr, stored: pl.DataType, element: dict[int, Any], type_: ar
     logical, dtype = element.get(10, {}), stored
     if is_time(element):
         # Of what is no time of day polars would make a null; this cast fails.
-        return Column(pl.Time(), (cell.cast(pl.Int64) * NANOSECONDS[unit_of(element)]).cast(pl.Time))
+        unit = NANOSECONDS[unit_of(element)]
+        return Column(pl.Time(), (cell.cast(pl.Int64).clip(-1, NANOSECONDS["d"] // unit) * unit).cast(pl.Time))
     if UUID in logical:
         digits = cell.bin.encode("hex")
         parts = [digits.str.slice(start, length) for start, length in _HYPHENS]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,6 +16,7 @@ import polars as pl
 
 Values = dict[str, str | None]
 """Partition columns of a file, as text."""
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -93,13 +95,29 @@ def _boolean(text: str, _: pl.DataType) -> bool:
 
 def _decimal(text: str, dtype: pl.DataType) -> decimal.Decimal:
     assert isinstance(dtype, pl.Decimal)
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
     exact = decimal.Context(prec=dtype.precision or 38, traps=[decimal.Inexact, decimal.InvalidOperation])
     return decimal.Decimal(text).quantize(decimal.Decimal(1).scaleb(-dtype.scale), context=exact)
+
+
+def _float(text: str, _: pl.DataType) -> float:
+    if not _NUMBER.fullmatch(text) and text not in ("NaN", "Infinity", "-Infinity"):
+        raise ValueError(text)
+    return float(text)
+
+
+def _date(text: str, _: pl.DataType) -> datetime.date:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError(text)
+    return datetime.date.fromisoformat(text)
 
 
 def _timestamp(text: str, dtype: pl.DataType) -> datetime.datetime:
     """A text without an offset is of the column's time zone, which Spark and Delta write as UTC."""
     assert isinstance(dtype, pl.Datetime)
+    if re.search(r"\.\d{6}\d*[1-9]", text):  # Python would cut it to microseconds
+        raise ValueError(text)
     moment = datetime.datetime.fromisoformat(text)
     if dtype.time_zone is None:
         if moment.tzinfo:
@@ -111,9 +129,9 @@ def _timestamp(text: str, dtype: pl.DataType) -> datetime.datetime:
 _READERS: dict[Any, Callable[[str, pl.DataType], Any]] = {
     pl.String: lambda text, _: text,
     pl.Int64: _integer,
-    pl.Float64: lambda text, _: float(text),
+    pl.Float64: _float,
     pl.Decimal: _decimal,
     pl.Boolean: _boolean,
-    pl.Date: lambda text, _: datetime.date.fromisoformat(text),
+    pl.Date: _date,
     pl.Datetime: _timestamp,
 }
