@@ -119,13 +119,14 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
 
 def elsewhere(state: Path, code: str) -> list[str]:
     """The command of another process of the same folder."""
-    prepared = f"from pathlib import Path; from local import stack; launcher.STATE = Path({str(state)!r}); {code}"
+    prepared = f"from pathlib import Path; from local import launcher; launcher.STATE = Path({str(state)!r}); {code}"
     return [sys.executable, "-c", prepared]
 
 
 def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:
-    killed = subprocess.Popen(elsewhere(state, f"stack._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen(elsewhere(state, f"launcher._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL)
     while not (state / "emulator.lock").exists():
+        assert killed.poll() is None
         time.sleep(0.001)
     killed.kill()
     killed.wait()
@@ -145,11 +146,11 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
         (project / name).symlink_to(launcher.ROOT / name)
 
     def call(code: str) -> str:
-        command = [sys.executable, "-c", f"from local import stack; {code}"]
+        command = [sys.executable, "-c", f"from local import launcher; {code}"]
         environment = os.environ | {"COLUMNS": "20"}
         return subprocess.check_output(command, cwd=project, env=environment, text=True).splitlines()[-1]
 
-    call(f"stack._start({port})")
+    call(f"launcher._start({port})")
     assert answers(port)
     assert call("print(launcher.down())") == "True"
     assert not answers(port)
@@ -192,7 +193,7 @@ def test_what_is_asked_to_stay_while_another_uses_it_stays(state: Path, port: in
 
 def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, port: int, quick: None) -> None:
     with launcher.running(port, "demo"):
-        command = elsewhere(state, "stack.down()")
+        command = elsewhere(state, "launcher.down()")
         waiting = subprocess.Popen(command, cwd=launcher.ROOT, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
         said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
