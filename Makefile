@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 4566
-VERSION := $(shell $(PYTHON) -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null)
+VERSION := $(shell "$(PYTHON)" -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null)
 READY := .venv/ready-$(VERSION) .local/emulator/ready-$(VERSION) .local/runtime/ready-$(VERSION)
 IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 
@@ -87,7 +87,7 @@ python:
 	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
 
 port: | python
-	@$(PYTHON) -m local.port "$(PORT)"
+	@"$(PYTHON)" -m local.port "$(PORT)"
 
 # One environment each: the emulator and checkov pin a botocore of their own, and functions run with no more than
 # Lambda gives them. uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
@@ -98,21 +98,21 @@ sync = .venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashe
 # Two commands in one new folder: the second waits for what the first installs, and finds it there.
 ifndef ALONE
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
-	@$(PYTHON) -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
+	@"$(PYTHON)" -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
 
 .local/%/ready-$(VERSION): requirements/%.txt | .venv/ready-$(VERSION)
-	@$(PYTHON) -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
+	@"$(PYTHON)" -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
 else
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@echo "• Installing the development environment (.venv)"
-	@$(PYTHON) -m venv --clear .venv
+	@"$(PYTHON)" -m venv --clear .venv
 	@$(call install,.venv,requirements/uv.txt)
 	@$(call sync,.venv,requirements/dev.txt)
 	@touch $@
 
 .local/%/ready-$(VERSION): requirements/%.txt | .venv/ready-$(VERSION)
 	@echo "• Installing the $* environment (.local/$*)"
-	@$(PYTHON) -m venv --clear .local/$*
+	@"$(PYTHON)" -m venv --clear .local/$*
 	@$(call sync,.local/$*,requirements/$*.txt)
 	@touch $@
 endif
