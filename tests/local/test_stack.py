@@ -124,7 +124,9 @@ def elsewhere(state: Path, code: str) -> list[str]:
 
 
 def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:
-    killed = subprocess.Popen(elsewhere(state, f"launcher._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        elsewhere(state, f"launcher._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL
+    )
     while not (state / "emulator.lock").exists():
         assert killed.poll() is None
         time.sleep(0.001)
@@ -142,7 +144,16 @@ LONG = f"with a space and ö/{'long' * 45}"
 def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Path, port: int) -> None:
     project = tmp_path / LONG
     (project / ".local").mkdir(parents=True)
-    for name in (".local/emulator", ".local/runtime", "local", "checks", "functions", "reports", "template.yaml"):
+    for name in (
+        ".local/emulator",
+        ".local/runtime",
+        "local",
+        "exports_admin",
+        "checks",
+        "functions",
+        "reports",
+        "template.yaml",
+    ):
         (project / name).symlink_to(launcher.ROOT / name)
 
     def call(code: str) -> str:
@@ -215,7 +226,7 @@ def test_a_broken_report_stops_before_anything_is_deployed(
 
 
 def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("Makefile", "local", "requirements"):
+    for name in ("Makefile", "local", "exports_admin", "requirements"):
         (tmp_path / name).symlink_to(launcher.ROOT / name)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         taken = busy.getsockname()[1]
