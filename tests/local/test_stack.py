@@ -149,6 +149,7 @@ def test_an_emulator_is_known_in_a_long_path_and_a_narrow_terminal(tmp_path: Pat
         ".local/runtime",
         "local",
         "exports_admin",
+        "exports_cli",
         "checks",
         "functions",
         "reports",
