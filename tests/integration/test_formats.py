@@ -149,7 +149,8 @@ def test_no_rows_are_a_whole_file_too(name: str, caller: Caller) -> None:
 def test_the_options_of_csv_are_those_that_were_asked_for(caller: Caller) -> None:
     options = {"delimiter": ";", "header_style": "none", "timezone": "America/New_York", "bom": True}
     export = request(caller, "csv", options, first="2013-01-01", last="2013-01-01")
-    assert export["options"] == {"spreadsheet_safe": True} | options
+    unchanged = {"spreadsheet_safe": True, "decimal_comma": False, "encoding": "utf-8", "line_ending": "lf"}
+    assert export["options"] == unchanged | options
     content = saved(caller, export).content
     assert content.startswith(b"\xef\xbb\xbf")
     [row] = csv.reader(io.StringIO(content[3:].decode(), newline=""), delimiter=";")

@@ -72,8 +72,16 @@ def test_what_was_accepted_stays_as_it_was(united: Followed) -> None:
     first, end = united.accepted, united.end
     for name in ("id", "report", "format", "parameters", "options", "created_at", "attempt"):
         assert end[name] == first[name]
-    defaults = {"spreadsheet_safe": True, "bom": False, "delimiter": ",", "header_style": "title", "timezone": "UTC"}
-    assert end["options"] == defaults
+    assert end["options"] == {
+        "spreadsheet_safe": True,
+        "bom": False,
+        "delimiter": ",",
+        "decimal_comma": False,
+        "encoding": "utf-8",
+        "header_style": "title",
+        "line_ending": "lf",
+        "timezone": "UTC",
+    }
     assert end["created_at"] <= end["started_at"] <= end["finished_at"] < end["expires_at"]
     assert end["error"] is None
 
