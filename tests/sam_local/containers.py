@@ -69,6 +69,7 @@ class Sam:
         """The command line of `sam local <name>`."""
         sam = str(Path(sys.executable).with_name("sam"))
         options = ["--template", str(self.template), "--env-vars", str(self.variables), "--skip-pull-image"]
+        options.append("--language-extensions")  # samconfig.toml, which says so, is not beside this template
         return [sam, "local", name, *arguments, *options, "--parameter-overrides", f"PythonRuntime={RUNTIME}"]
 
     def invoke(self, function: str, event: Any) -> Result:
