@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from shared.engine.sources.parquet_rows import BATCH_ROWS
 from shared.files.assembly import Copy, plan_upload
 from shared.files.formats import FORMATS
 from shared.files.segments import Literal, Range
-from shared.files.work import ObjectExtent, Receipt
+from shared.files.work import ObjectExtent, Plan, Receipt
 
 GIGABYTE = 1_000_000_000
 ONE_SHEET = 1_048_575
@@ -42,11 +43,16 @@ def facts(folder: Path) -> dict[str, Any]:
 def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
     """What of a file of so many orders goes through the assembler."""
     parts = planning.divide(_extents(rows, folder), WORKERS, FORMATS[name].growth)
-    make = cache(lambda number, rows: _receipt(name, number, rows, folder))
-    # Parts of the same rows are the same, but for the first.
-    receipts: list[Receipt] = [make(min(part["part"], 1), part["rows"]) | {"part": part["part"]} for part in parts]
+    placed, wanted = FORMATS[name].has_places, plan(name, rows)
+    make = cache(lambda number, rows, first_row: _receipt(wanted, number, rows, folder, first_row))
+    # Parts of the same rows are the same, but for the first, and where they say where they stand.
+    firsts = accumulate((part["rows"] for part in parts), initial=0)
+    receipts: list[Receipt] = [
+        make(min(part["part"], 1), part["rows"], first if placed else None) | {"part": part["part"]}
+        for part, first in zip(parts, firsts, strict=False)
+    ]
     begun = time.perf_counter()
-    segments = FORMATS[name].layout(plan(name, rows), WORK, receipts)
+    segments = FORMATS[name].layout(wanted, WORK, receipts)
     uploads = plan_upload(segments)
     seconds = time.perf_counter() - begun
     pieces = [piece for upload in uploads if not isinstance(upload, Copy) for piece in upload.pieces]
@@ -66,7 +72,7 @@ def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
 
 def _rows_of(name: str, size: int, folder: Path) -> int:
     """So many rows that the file is of about this size, in whole files of orders."""
-    receipt = _receipt(name, 1, orders.FILE_ROWS, folder)
+    receipt = _receipt(plan(name), 1, orders.FILE_ROWS, folder, orders.FILE_ROWS)
     return round(size / receipt["bytes"]) * orders.FILE_ROWS
 
 
@@ -85,10 +91,10 @@ def _extents(rows: int, folder: Path) -> list[ObjectExtent]:
     ]
 
 
-def _receipt(name: str, number: int, rows: int, folder: Path) -> Receipt:
+def _receipt(wanted: Plan, number: int, rows: int, folder: Path, first_row: int | None) -> Receipt:
     """Of a real part of so many orders."""
     with tempfile.TemporaryDirectory() as scratch:
-        return write_part(plan(name), number, _batches(rows, folder), Path(scratch) / "part")
+        return write_part(wanted, number, _batches(rows, folder), Path(scratch) / "part", first_row)
 
 
 def _batches(rows: int, folder: Path) -> Iterator[pl.DataFrame]:

@@ -71,8 +71,9 @@ class Contestant:
 
 
 def plan(name: str, rows: int = 0, **options: Any) -> Plan:
-    """A plan over the orders."""
-    return {
+    """A plan over the orders; of so many, where that is known."""
+    counted: Any = {"rows_passing": rows} if rows and FORMATS[name].has_places else {}
+    return counted | {
         "plan": WORK.plan,
         "engine": ENGINE_VERSION,
         "report": "orders",
