@@ -37,12 +37,12 @@ _PLAIN: dict[str, tuple[pl.DataType, Callable[[pl.DataType], bool]]] = {
     "binary": (pl.Binary(), lambda t: t == pl.Binary),
     "json": (pl.Struct([]), lambda t: t in (pl.List, pl.Array, pl.Struct, pl.Map)),
 }
-_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
 def wide(dtype: pl.DataType) -> pl.DataType:
     """Small integers are read as 64 bits: an expression such as ``year * 10000`` would overflow without a word."""
-    return pl.Int64() if dtype in _NARROW else dtype
+    return pl.Int64() if dtype in NARROW else dtype
 
 
 CALENDAR = (-96_464_927, 95_025_871)

@@ -27,7 +27,6 @@ Span = tuple[int, int]
 """The least and the greatest value that an integer may have."""
 Extremes = dict[str, Span]
 
-_NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 _SIGNED = {f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64, 128)}
 _UNSIGNED = {f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64, 128)}
 _RANGES: dict[str, Span] = _SIGNED | _UNSIGNED
@@ -151,7 +150,7 @@ class _Resolver:
             case {"Column": name} if name in self._types:
                 dtype = self._types[name]
                 node = _Node(tree, dtype, span=lambda extremes: extremes.get(name, _range(dtype)))
-                return _wide(node) if dtype in _NARROW else node
+                return _wide(node) if dtype in column_types.NARROW else node
             case {"Literal": {"Dyn": {"Int": value}}}:
                 return _Node(tree, pl.Int64(), span=lambda _: (value, value))
             case {"Function": {"function": "FillNull", "input": [{"BinaryExpr": {"left": {"Function": find}}}, _]}} if (
@@ -189,7 +188,7 @@ def _node(shell: Callable[..., Any], inner: list[_Node], overflow: pl.Expr | Non
     node = _Node(shell(*(each.json for each in inner)), dtype, found, span, risk)
     integers = [each.literal is None for each in inner if each.dtype.is_integer()]
     is_constant = bool(integers) and not any(integers)  # polars would give it the type of what it meets
-    return _wide(node) if dtype in _NARROW or (dtype.is_integer() and is_constant) else node
+    return _wide(node) if dtype in column_types.NARROW or (dtype.is_integer() and is_constant) else node
 
 
 def _native(expression: pl.Expr, dtype: pl.DataType, inner: list[_Node]) -> _Node:
@@ -199,7 +198,7 @@ def _native(expression: pl.Expr, dtype: pl.DataType, inner: list[_Node]) -> _Nod
 
 
 def _wide(node: _Node) -> _Node:
-    dtype = pl.Int64() if node.dtype in _NARROW else node.dtype
+    dtype = column_types.wide(node.dtype)
     return node._replace(json=_to_cast(node.json, str(dtype)), dtype=dtype)
 
 
