@@ -95,10 +95,12 @@ def _require_plain(folder: str, path: str) -> None:
     """That an object does not make the dataset, or a folder in it, a table of a format that is not read."""
     parts = path.split("/")
     for at, part in enumerate(parts[:-1]):
-        where = objects.address(folder + "/".join(parts[:at]))
+        said = ""
         if part == "_delta_log" and at:
-            raise TableUnsupported(f"{where} is a Delta table within the dataset; name it in source.dataset itself")
-        if part == ".hoodie":
-            raise TableUnsupported(f"{where} is a Hudi table, which keeps old versions of rows; {_WAY_OUT}")
-        if part == "metadata" and path.endswith(".metadata.json"):
-            raise TableUnsupported(f"{where} is an Iceberg table, which keeps old versions of rows; {_WAY_OUT}")
+            said = "is a Delta table within the dataset; name it in source.dataset itself"
+        elif part == ".hoodie":
+            said = f"is a Hudi table, which keeps old versions of rows; {_WAY_OUT}"
+        elif part == "metadata" and path.endswith(".metadata.json"):
+            said = f"is an Iceberg table, which keeps old versions of rows; {_WAY_OUT}"
+        if said:
+            raise TableUnsupported(f"{objects.address(folder + '/'.join(parts[:at]))} {said}")
