@@ -51,7 +51,7 @@ def of(attempt: Attempt) -> Overview:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    names = ("report", "format", "finished_at", "expires_at", "parts_total", "rows", "bytes", "crc32")
+    names = ("report", "format", "finished_at", "expires_at", "parts_total", "rows", "bytes", "crc32", "warning")
     shown: dict[str, Any] = {"attempt": record["attempt"], "status": exports.status(record)}
     shown |= {name: record.get(name) for name in names}
     failed = record["status"] == "FAILED" and "failure" in record

@@ -66,6 +66,8 @@ def summary(seen: Overview) -> dict[str, str]:
     pairs |= {"export": f"{record['report']}, {record['format']}", "record": now}
     if record["rows"] is not None:
         pairs["file"] = f"{record['rows']:,} rows, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
+    if record["warning"]:
+        pairs["warning"] = record["warning"]
     return pairs
 
 

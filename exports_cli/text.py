@@ -66,6 +66,8 @@ def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
         "file": size(export),
         "expires": export["expires_at"],
     }
+    if warning := export.get("warning"):
+        said["warning"] = f"{warning['title']}. {warning['remedy']}"
     if error := export["error"]:
         part = "" if error.get("part") is None else f", part {error['part']}"
         said |= {

@@ -26,6 +26,14 @@ is one of these, or AWS's own name of an error.
 | type | title | retry? | what to do |
 |---|---|---|---|
 """
+_WARNINGS = """
+## What a file may lack
+
+`warning` of an export that is SUCCEEDED says what its file lacks. The file is complete all the same.
+
+| type | title | what to do |
+|---|---|---|
+"""
 
 
 def text() -> str:
@@ -34,8 +42,10 @@ def text() -> str:
         f"| `{name}` | {each.title} | {'yes' if each.retryable else 'not as things are'} | {each.remedy} |"
         for name, each in explanations.EXPLANATIONS.items()
     ]
+    warnings = [f"| `{name}` | {title} | {remedy} |" for name, (title, remedy) in explanations.WARNINGS.items()]
     sections = [_section(each) for each in problems.CATALOGUE]
-    return _HEAD.replace("{urn}", problems.URN) + "".join(sections) + "\n" + _ERRORS + "\n".join(rows) + "\n"
+    head = _HEAD.replace("{urn}", problems.URN) + "".join(sections)
+    return head + "\n" + _ERRORS + "\n".join(rows) + "\n" + _WARNINGS + "\n".join(warnings) + "\n"
 
 
 def _section(problem: problems.ProblemType) -> str:

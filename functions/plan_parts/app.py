@@ -71,5 +71,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     }
     if "rows_passing" in parts[0]:
         content["rows_passing"] = sum(part["rows_passing"] for part in parts)
+    if file_format.has_places and "first_row" not in parts[0]:
+        content["warning"] = places.UNPLACED
     plan: Any = content | {"plan": work.plan_name(content, parts)}
     return plan, parts

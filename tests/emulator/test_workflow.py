@@ -24,7 +24,7 @@ MACHINE = json.loads(Template().definition())
 STATES = flat(MACHINE)
 FAILURE = {name: {"S": "text"} for name in ("state", "type", "error", "part")}
 PLAN = {"plan": "0123", "parts_key": "parts.json", "results_prefix": "results", "parts_total": "1", "concurrency": 1}
-FILE = dict.fromkeys(("key", "rows", "bytes", "crc32", "parts_total", "expires_at", "delete_after"), "1")
+FILE = dict.fromkeys(("key", "rows", "bytes", "crc32", "warning", "parts_total", "expires_at", "delete_after"), "1")
 ANSWERS: dict[str, Any] = {
     "PlanParts": {"Payload": PLAN},
     "GeneratePart": {"Payload": {"part": 0, "rows": 1, "bytes": 1}},

@@ -119,6 +119,7 @@ class Deployed:
                 "rows": 1,
                 "bytes": 1,
                 "crc32": "00000000",
+                "warning": "",
                 "file_key": "exports/none",
             }
             record |= file | {"expires_at": expires}

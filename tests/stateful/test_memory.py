@@ -34,7 +34,7 @@ TEMPLATE = Template()
 OWNER, EXPORTS = "UA#1", ("01a20000-0001-7000-8000-000000000000", "01a20000-0002-7000-8000-000000000000")
 FAILURE: records.Failure = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""}
 RESULT = {"key": "exports/a", "crc32": "0", "expires_at": "2026", "parts_total": "1", "rows": "1", "bytes": "1"}
-RESULT |= {"delete_after": "9"}
+RESULT |= {"delete_after": "9", "warning": ""}
 SAID = ("Item", "Attributes", "Items", "Count", "CommonPrefixes", "KeyCount", "ETag", "ContentLength")
 
 

@@ -77,6 +77,7 @@ def export(status: str = "SUCCEEDED", content: bytes = b"", **more: Any) -> dict
         "bytes": len(content) if done else None,
         "crc32": f"{zlib.crc32(content):08x}" if done else None,
         "attempt": 1,
+        "warning": None,
         "error": None,
         "links": {},
     } | more

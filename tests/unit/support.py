@@ -103,6 +103,7 @@ def succeeded(export_id: str = EXPORT_ID, **more: Any) -> dict[str, Any]:
         rows=58665,
         bytes=5123456,
         crc32="0badcafe",
+        warning="",
         file_key=file_key(export_id),
         detail_type="Export Succeeded",
         **NO_FAILURE,

@@ -94,11 +94,11 @@ The slowest
 
 
 def test_a_success_is_shown_with_its_file(admin: Admin, past: StepFunctions, cloud: Cloud, time: Any) -> None:
-    cloud.write(succeeded())
+    cloud.write(succeeded() | {"warning": "NoCellReferences"})
     succeeds(past)
     out = admin("show", EXPORT_ID).out
     assert out.startswith(f"{EXPORT_ID} attempt 1 of {OWNER}: succeeded\n")
-    assert "  file    58,665 rows, 5,123,456 bytes, CRC-32 0badcafe\n" in out
+    assert "  file    58,665 rows, 5,123,456 bytes, CRC-32 0badcafe\n  warning NoCellReferences\n" in out
     assert "3 parts: 3 succeeded; median 0.599 s; none retried of the 3 that were looked at\n" in out
     assert "The first that failed" not in out
 

@@ -670,6 +670,12 @@ def test_an_export_is_shown(signed: Cli, stack: Stack) -> None:
     assert (ran.code, stack.asked[-1].path) == (1, "/v1/exports/a%2F..%2Fb")
 
 
+def test_what_the_file_lacks_is_shown(signed: Cli, stack: Stack) -> None:
+    lacks = {"type": "NoCellReferences", "title": "It lacks them", "remedy": "Ask for less."}
+    stack.answer(f"GET /v1/exports/{EXPORT_ID}", Said(200, export(warning=lacks)))
+    assert "warning    It lacks them. Ask for less.\n" in signed("show", EXPORT_ID).out
+
+
 def test_only_what_is_active_is_cancelled_so_that_no_file_is_removed(signed: Cli, stack: Stack) -> None:
     call = f"DELETE /v1/exports/{EXPORT_ID}"
     stack.goes = ["CANCELLED"]

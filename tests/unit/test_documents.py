@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from generated import openapi
 from generated.problems import text as problems_page
 from shared.api import problems, request
-from shared.api.explanations import EXPLANATIONS
+from shared.api.explanations import EXPLANATIONS, WARNINGS
 from shared.catalogue import reports
 from shared.files.formats import FORMATS
 from shared.lambda_ import contract
@@ -166,6 +166,8 @@ def test_the_page_explains_every_problem_and_every_error_of_an_export() -> None:
         assert problem.remedy in page
     for name, explanation in EXPLANATIONS.items():
         assert f"| `{name}` | {explanation.title} |" in page
+    for name, (title, remedy) in WARNINGS.items():
+        assert f"| `{name}` | {title} | {remedy} |" in page
 
 
 # ── The yardstick of all other tests ────────────────────────────────────────────────────────────────────────────────

@@ -175,6 +175,7 @@ def test_a_finished_export_shows_everything(get: Get, cloud: Cloud) -> None:
         "bytes": 5123456,
         "crc32": "0badcafe",
         "attempt": 1,
+        "warning": None,
         "error": None,
         "links": {"self": HERE, "file": f"{HERE}/file"},
     }
@@ -186,6 +187,13 @@ def test_an_export_under_way_says_when_to_look_again(record: dict[str, Any], get
     answered = get()
     assert answered.headers["Retry-After"] == "1"
     assert answered.body["links"] == {"self": HERE}
+
+
+def test_what_the_file_lacks_is_told_with_its_remedy(get: Get, cloud: Cloud) -> None:
+    cloud.write(succeeded() | {"warning": "NoCellReferences"})
+    told = get().body["warning"]
+    assert (told["type"], told["title"]) == ("NoCellReferences", "Cells do not say where they stand")
+    assert "narrow the parameters" in told["remedy"]
 
 
 def test_nothing_is_cached_on_the_way(get: Get, cloud: Cloud) -> None:

@@ -149,6 +149,7 @@ RESULT = {
     "rows": "58665",
     "bytes": "5123456",
     "crc32": "0badcafe",
+    "warning": "",
     "parts_total": "12",
     "expires_at": "2026-11-30T09:12:40.000Z",
     "delete_after": "1798621960",

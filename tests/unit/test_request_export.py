@@ -137,6 +137,7 @@ def test_an_accepted_request_is_answered_with_the_export(post: Post) -> None:
         "bytes": None,
         "crc32": None,
         "attempt": 1,
+        "warning": None,
         "error": None,
         "links": {"self": address},
     }

@@ -155,6 +155,7 @@ def test_it_is_answered_with_the_export(retry: Retry, cloud: Cloud) -> None:
         "bytes": None,
         "crc32": None,
         "attempt": 2,
+        "warning": None,
         "error": None,
         "links": {"self": HERE},
     }

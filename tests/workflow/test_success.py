@@ -7,6 +7,9 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
+import pytest
+
+from shared.engine.sources import parquet_counts
 from shared.lambda_ import clock
 from shared.records import table
 from tests.workflow import flights
@@ -33,7 +36,18 @@ def test_the_record_names_the_file_and_says_what_it_is(world: World) -> None:
     assert record["parts_total"] == PARTS
     assert record["execution_arn"] == execution.arn
     assert "active_owner" not in record
+    assert record["warning"] == ""
     assert "failure" not in record
+
+
+@pytest.mark.parametrize(("files", "warning"), [(500, ""), (0, "NoCellReferences")])
+def test_the_record_says_when_the_cells_of_a_spreadsheet_have_no_references(
+    files: int, warning: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_counts, "MAX_FILES", files)
+    world.write(format="xlsx", options=json.dumps({"timezone": "UTC"}))
+    assert world.run().status == "SUCCEEDED"
+    assert world.record["warning"] == warning
 
 
 def test_the_record_says_when_it_started_and_ended_and_how_long_the_file_is_kept(world: World) -> None:

@@ -121,6 +121,14 @@ EXPLANATIONS = {
         "The account has no free Lambda concurrency", True, "Retry later, or lower MapConcurrency."
     ),
 }
+WARNINGS = {
+    "NoCellReferences": (
+        "Cells do not say where they stand",
+        "Excel and LibreOffice read the file. Readers that need references, such as exceljs, do not: for them,"
+        " narrow the parameters.",
+    ),
+}
+"""What a complete file lacks, and what to do about it, by its type."""
 _SERVICE = Explanation("An AWS service failed", True, "Retry.")
 _UNEXPECTED = Explanation("Something unexpected failed", False, _OPERATOR)
 
@@ -143,6 +151,12 @@ def explain(failure: Failure) -> dict[str, Any]:
         "retryable": known.retryable,
         "remedy": known.remedy,
     }
+
+
+def warn(name: str) -> dict[str, str]:
+    """The ``warning`` object of an export, ``{type, title, remedy}``."""
+    title, remedy = WARNINGS[name]
+    return {"type": name, "title": title, "remedy": remedy}
 
 
 def _detail(error: str) -> str:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, TypedDict, get_args
 
 from shared.api import problems
-from shared.api.explanations import explain
+from shared.api.explanations import explain, warn
 from shared.api.http import Answer, Problem, Request
 from shared.lambda_ import clock
 from shared.lambda_.telemetry import tag_logs
@@ -105,6 +105,7 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "bytes": record.get("bytes"),
         "crc32": record.get("crc32"),
         "attempt": record["attempt"],
+        "warning": warn(record["warning"]) if record.get("warning") else None,
         "error": explain(record["failure"]) if shown == "FAILED" and "failure" in record else None,
         "links": links,
     }

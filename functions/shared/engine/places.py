@@ -11,6 +11,9 @@ from shared.engine.query import Query
 from shared.engine.sources import Source
 from shared.files.work import Extent, Part
 
+UNPLACED = "NoCellReferences"
+"""The warning of a plan whose parts do not know where their rows stand."""
+
 
 def place(source: Source, query: Query, schema: pl.Schema, extents: list[Extent], parts: Sequence[Part]) -> list[Part]:
     """The parts with the number of their first row, and where there are several also how many rows they will write.

@@ -29,6 +29,7 @@ class Result(TypedDict):
     rows: str
     bytes: str
     crc32: str
+    warning: str  # what the file lacks, "" where nothing
     parts_total: str
     expires_at: str
     delete_after: str
@@ -90,7 +91,7 @@ def make(record: Record, plan: Plan) -> Result:
     begun, file_format = clock.now(), FORMATS[plan["format"]]
     proven, segments = _layout(record, plan)
     assembly.assemble(key(record), segments, file_format.served_as(plan["options"]), record["file_name"])
-    return _describe(record, proven, segments, begun)
+    return _describe(record, plan, proven, segments, begun)
 
 
 def find(record: Record) -> Found | None:
@@ -119,7 +120,7 @@ def find(record: Record) -> Found | None:
     checksum = base64.b64encode(crc32.to_bytes(4, "big")).decode()
     if (there["ContentLength"], there.get("ChecksumCRC32")) != (size, checksum):
         return None
-    return Found(plan["plan"], _describe(record, proven, segments, there["LastModified"]))
+    return Found(plan["plan"], _describe(record, plan, proven, segments, there["LastModified"]))
 
 
 def _layout(record: Record, plan: Plan) -> tuple[list[Receipt], Sequence[Segment]]:
@@ -129,7 +130,7 @@ def _layout(record: Record, plan: Plan) -> tuple[list[Receipt], Sequence[Segment
 
 
 def _describe(
-    record: Record, proven: Sequence[Receipt], segments: Sequence[Segment], begun: datetime.datetime
+    record: Record, plan: Plan, proven: Sequence[Receipt], segments: Sequence[Segment], begun: datetime.datetime
 ) -> Result:
     size, crc32 = measure(segments)
     expires = begun + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
@@ -138,6 +139,7 @@ def _describe(
         "rows": str(sum(receipt["rows_written"] for receipt in proven)),
         "bytes": str(size),
         "crc32": f"{crc32:08x}",
+        "warning": plan.get("warning", ""),
         "parts_total": str(len(proven)),
         "expires_at": clock.stamp(expires),
         "delete_after": str(table.delete_after(expires)),

@@ -104,7 +104,7 @@ class Part(TypedDict):
 class Plan(TypedDict):
     """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read.
 
-    ``rows_passing`` are those that will be written, where its parts say them.
+    ``rows_passing`` are those that will be written, where its parts say them. ``warning`` names what it will lack.
     """
 
     plan: str
@@ -119,6 +119,7 @@ class Plan(TypedDict):
     parts_total: int
     rows: int
     rows_passing: NotRequired[int]
+    warning: NotRequired[str]
 
 
 class Receipt(TypedDict):

@@ -62,6 +62,7 @@ class Record(TypedDict, total=False):
     rows: int
     bytes: int
     crc32: str
+    warning: str  # what the file lacks, "" where nothing
     file_key: str
     file_name: str  # what it is called when it is downloaded
     file_name_asked: str  # options.file_name of the request, where it has one
@@ -223,12 +224,12 @@ def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> b
         False when the record is of that status and attempt no longer.
     """
     numbers = {f":{name}": int(result[name]) for name in ("parts_total", "rows", "bytes", "delete_after")}
-    texts = {f":{name}": result[name] for name in ("key", "crc32", "expires_at")}
+    texts = {f":{name}": result[name] for name in ("key", "crc32", "warning", "expires_at")}
     return _update(
         record,
         "SET #status = :succeeded, finished_at = :now, #plan = :plan, parts_total = :parts_total, #rows = :rows,"
-        " #bytes = :bytes, crc32 = :crc32, file_key = :key, expires_at = :expires_at, delete_after = :delete_after,"
-        f" detail_type = :detail_type, {_NO_FAILURE} REMOVE active_owner, failure",
+        " #bytes = :bytes, crc32 = :crc32, warning = :warning, file_key = :key, expires_at = :expires_at,"
+        f" delete_after = :delete_after, detail_type = :detail_type, {_NO_FAILURE} REMOVE active_owner, failure",
         "attempt = :attempt AND #status = :running",
         numbers
         | texts
