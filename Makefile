@@ -63,7 +63,7 @@ invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports E
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
-		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) $(ARGS)
+		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) SenderEmail=exports@example.com $(ARGS)
 
 deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build, deploy to your AWS account; asks once. CI=1 asks nothing
 	@$(IN_VENV) .venv/bin/python -m exports_admin.deploy

@@ -70,7 +70,9 @@ class Sam:
         sam = str(Path(sys.executable).with_name("sam"))
         options = ["--template", str(self.template), "--env-vars", str(self.variables), "--skip-pull-image"]
         options.append("--language-extensions")  # samconfig.toml, which says so, is not beside this template
-        return [sam, "local", name, *arguments, *options, "--parameter-overrides", f"PythonRuntime={RUNTIME}"]
+        # A sender, without which NotifyOwner's condition is false: sam local gives it no environment then.
+        overrides = [f"PythonRuntime={RUNTIME}", "SenderEmail=exports@example.com"]
+        return [sam, "local", name, *arguments, *options, "--parameter-overrides", *overrides]
 
     def invoke(self, function: str, event: Any) -> Result:
         """Runs `sam local invoke`."""
