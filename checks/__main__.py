@@ -2,12 +2,13 @@
 
 import sys
 
-from checks import documents, reports, template, workflow
+from checks import documents, emulator, reports, template, workflow
 
 
 def main() -> int:
     """Runs every check."""
     faults = [*reports.faults(reports.FOLDER), *workflow.faults(), *documents.faults(), *template.faults()]
+    faults += emulator.faults()
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:

@@ -1,16 +1,22 @@
 """What holds for every test."""
 
+from __future__ import annotations
+
 import os
+import sys
 import urllib.request
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 
-from tests.support import quick_lane
+from tests.support import stack_beside
 from tests.support.edges import definition
 from tests.support.edges_walked import EdgesWalked
+from tests.support.where_it_ran import WhereItRan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # The same examples every time, and no limit of time, for a busy machine is no fault.
 # HYPOTHESIS_PROFILE=explore looks further.
@@ -24,11 +30,33 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
     config.pluginmanager.register(EdgesWalked(definition()))
+    config.pluginmanager.register(WhereItRan())
+    stack_beside.configure(config)
+    if not _is_one_file(config) or "integration" in config.args[0]:
+        config.pluginmanager.import_plugin("schemathesis.pytest.plugin")  # it takes a second
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes, but none beside this one for a single file: they would take longer to start than it runs."""
+    return 0 if _is_one_file(config) else 2
+
+
+def _is_one_file(config: pytest.Config) -> bool:
+    return len(config.args) == 1 and ".py" in config.args[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    stack_beside.last(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def boto3_alone() -> Iterator[None]:
-    """No test asks AWS."""
+    """No test asks AWS: sources ask boto3 alone, where a test imports them."""
+    if "shared.engine.sources.objects" not in sys.modules:
+        yield
+        return
+    from tests.support import quick_lane
+
     with quick_lane.closed():
         yield
 
@@ -36,6 +64,8 @@ def boto3_alone() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Address of moto's server, whose S3 refuses small parts as S3 does. It is empty: those of one process share."""
+    from moto.server import ThreadedMotoServer  # it takes a second, which most tests need not wait for
+
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()

@@ -13,6 +13,7 @@ from exports_admin import stack as deployment
 from local import launcher
 from tests.emulator.conftest import Cloud
 from tests.integration.deployed import Deployed
+from tests.support import stack_beside
 from tests.unit.support import template
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def deployed_as(name: str, cloud: Cloud) -> Deployed:
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """An AWS emulator with nothing on it."""
+    stack_beside.wait()
     if not (BUILT / "template.yaml").exists():
         pytest.fail("nothing is built: make up first, or run make test", pytrace=False)
     running = Cloud("all")

@@ -11,6 +11,7 @@ import urllib3
 from local import launcher
 from tests.integration.api import Caller, Followed, flights, http
 from tests.integration.deployed import Deployed
+from tests.support import stack_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[Deployed]:
     """The stack, which must answer."""
+    stack_beside.wait()
     remedy = "make up first, or run make test"
     if not launcher.DESCRIPTION.exists():
         pytest.fail(f"no stack is described in .local/stack.json: {remedy}", pytrace=False)

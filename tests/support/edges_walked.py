@@ -10,11 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import urllib3
-from botocore.exceptions import BotoCoreError, ClientError
 
-from exports_admin import stack
-from local import launcher
 from tests.support.edges import Machine, edges_of, faults, path, walked
 
 WALKED: dict[str, Counter[str]] = {"moto": Counter(), "emulator": Counter()}
@@ -75,6 +71,9 @@ def table(machine: Machine, by: dict[str, Counter[str]]) -> list[str]:
 
 def _deployed(machine: Machine, since: datetime.datetime) -> dict[str, Counter[str]]:
     """What the executions of the stack of .local/stack.json have walked since then; nothing where there is none."""
+    from exports_admin import stack  # they take a second to import, and only a whole run needs them
+    from local import launcher
+
     if not launcher.DESCRIPTION.exists():
         return {}
     description = json.loads(launcher.DESCRIPTION.read_text("utf-8"))
@@ -91,6 +90,9 @@ def _deployed(machine: Machine, since: datetime.datetime) -> dict[str, Counter[s
     def way(arn: str) -> str:
         pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
         return path(machine, [event for page in pages for event in page["events"]])
+
+    import urllib3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     found: Counter[str] = Counter()
     try:

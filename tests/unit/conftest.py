@@ -8,7 +8,6 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 from botocore.config import Config
-from moto import mock_aws
 
 from tests.support.description import breaches
 from tests.unit.lake import BUCKET, Lake
@@ -135,6 +134,8 @@ def client(service: str, *, config: Config) -> Any:
 @pytest.fixture
 def cloud(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """See :class:`Cloud`."""
+    from moto import mock_aws  # it takes a second, which many tests need not wait for
+
     variables = event("environment")
     monkeypatch.setattr(boto3, "client", client)
     with mock_aws():

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import EndpointConnectionError
-from moto.backends import get_backend
 
 from checks import repository
 
@@ -259,6 +258,8 @@ class Cloud:
 
     def age(self, key: str, seconds: int) -> None:
         """Makes an object older than it is."""
+        from moto.backends import get_backend
+
         stored = get_backend("s3")["123456789012"]["aws"].buckets[self.bucket].keys[key]
         stored.last_modified -= datetime.timedelta(seconds=seconds)
 
