@@ -119,8 +119,8 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
 
 def elsewhere(state: Path, code: str) -> list[str]:
     """The command of another process of the same folder."""
-    prepared = f"from pathlib import Path; from local import launcher; launcher.STATE = Path({str(state)!r}); {code}"
-    return [sys.executable, "-c", prepared]
+    prepared = f"from pathlib import Path; from local import launcher; launcher.STATE = Path({str(state)!r})"
+    return [sys.executable, "-c", f"{prepared}; launcher.DESCRIPTION = launcher.STATE / 'stack.json'; {code}"]
 
 
 def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:

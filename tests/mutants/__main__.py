@@ -35,16 +35,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--known", action="store_true", help="the tests' lines are those that were learnt last time")
     parser.add_argument("--only", default="", help="mutants whose path holds this text")
+    parser.add_argument(
+        "--tests", nargs="*", default=[], help="run these for every mutant"
+    )
     asked = parser.parse_args()
-    if not asked.known or not DATA.exists():
+    if not asked.tests and not (asked.known and DATA.exists()):
         _learn()
-    ways = _ways()
+    ways = {} if asked.tests else _ways()
     mutants = [each for each in _mutants() if asked.only in str(each.path)]
     folders: queue.Queue[Path] = queue.Queue()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(AT_ONCE) as pool:
         for number in range(AT_ONCE):
             folders.put(_copy(Path(scratch) / str(number)))
-        killers = pool.map(lambda mutant: _killer(mutant, ways, folders), mutants)
+        killers = pool.map(lambda mutant: _killer(mutant, asked.tests or _through(mutant, ways), folders), mutants)
         alive = 0
         for mutant, killer in zip(mutants, killers, strict=True):
             name = f"{mutant.path}: {mutant.name}"
@@ -97,13 +100,16 @@ def _copy(folder: Path) -> Path:
     return folder
 
 
-def _killer(mutant: Mutant, ways: dict[tuple[str, int], list[str]], folders: queue.Queue[Path]) -> str | None:
-    """The first test that fails with a mutant; None where none does."""
+def _through(mutant: Mutant, ways: dict[tuple[str, int], list[str]]) -> list[str]:
+    """The tests that go through what a mutant changes."""
     if mutant.path == WORKFLOW:
-        tests = OF_THE_WORKFLOW
-    else:
-        through = (ways.get((str(mutant.path), line), []) for line in mutant.lines)
-        tests = list(dict.fromkeys(test for some in through for test in some))[:FIRST]
+        return OF_THE_WORKFLOW
+    through = (ways.get((str(mutant.path), line), []) for line in mutant.lines)
+    return list(dict.fromkeys(test for some in through for test in some))[:FIRST]
+
+
+def _killer(mutant: Mutant, tests: list[str], folders: queue.Queue[Path]) -> str | None:
+    """The first test that fails with a mutant; None where none does."""
     if not tests:
         return None
     folder = folders.get()
