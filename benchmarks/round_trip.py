@@ -1,6 +1,6 @@
-"""Whether a file holds what the orders hold, by readers that share nothing with who wrote it: pyarrow and calamine.
+"""Checks that a file holds the orders, with readers that share no code with the writer: pyarrow and calamine.
 
-Every cell is compared, in order, however large the file; what a kind of file cannot tell is given up by name
+It compares every cell, in order, for files of any size. It ignores only what a kind of file cannot hold
 (:attr:`benchmarks.contestants.Contestant.forgets`).
 """
 
@@ -29,17 +29,17 @@ _MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 class Mismatch(Exception):
-    """The file does not hold what it was made of; the message says where."""
+    """The file differs from its source; the message says where."""
 
 
 def check(contestant: Contestant, file: Path, sources: list[Path]) -> int:
-    """Compares the file with the files of orders that it was made of.
+    """Compares the file with the files of orders that it was made from.
 
     Returns:
-        How many rows there are.
+        The number of rows.
 
     Raises:
-        Mismatch: the first difference.
+        Mismatch: the file differs; the message has the first difference.
     """
     found = _READERS[contestant.kind](file, contestant)
     held, at = next(found, None), 0
@@ -48,9 +48,7 @@ def check(contestant: Contestant, file: Path, sources: list[Path]) -> int:
         while (held is None or held.height < rows.height) and (more := next(found, None)) is not None:
             held = more if held is None else pl.concat([held, more])
         if held is None or held.height < rows.height:
-            raise Mismatch(
-                f"{file.name} has {at + (held.height if held is not None else 0)} rows, and should have more"
-            )
+            raise Mismatch(f"{file.name} has {at + (held.height if held is not None else 0)} rows and should have more")
         _compare(held.head(rows.height), rows, at, file)
         held, at = held.slice(rows.height), at + rows.height
     if (held is not None and held.height) or next(found, None) is not None:
@@ -59,12 +57,12 @@ def check(contestant: Contestant, file: Path, sources: list[Path]) -> int:
 
 
 def _expected(rows: pl.DataFrame, contestant: Contestant) -> pl.DataFrame:
-    """The orders, as they must be in the file."""
+    """The orders as the file must hold them."""
     text = cs.string()
     if contestant.safe:
         starts = text.str.contains(r"^[=+\-@\t\r]")
         rows = rows.with_columns(pl.when(starts).then(pl.lit("'") + text).otherwise(text).name.keep())
-    if contestant.kind == "xlsx":  # neither nulls nor decimals, and moments to the millisecond, in no zone
+    if contestant.kind == "xlsx":  # no nulls, no decimals, and timestamps in milliseconds without a zone
         rows = rows.with_columns(
             text.fill_null(""), pl.col("amount").cast(pl.Float64), pl.col("created_at").dt.replace_time_zone(None)
         )
@@ -177,11 +175,11 @@ def _xlsx(file: Path, contestant: Contestant) -> Iterator[pl.DataFrame]:
 
 
 def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
-    """A column of a sheet, whose cells must all be of its type."""
+    """A column of a sheet; every cell must have the column's type."""
     kind = next(column["type"] for column in COLUMNS if column["name"] == name)
     if kind == "string":
         if not all(isinstance(cell, str) for cell in cells):
-            raise Mismatch(f"{name} is not text everywhere")
+            raise Mismatch(f"{name} has cells that are not text")
         return pl.Series(name, [_ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) for cell in cells], pl.String)
     values = [None if cell == "" else cell for cell in cells]
     types: dict[str, tuple[type | tuple[type, ...], Any, Callable[[Any], Any]]] = {
@@ -194,7 +192,7 @@ def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
     }
     wanted, dtype, convert = types[kind]
     if wrong := next((value for value in values if not (value is None or isinstance(value, wanted))), None):
-        raise Mismatch(f"{name} holds {wrong!r}, which is no {kind}")
+        raise Mismatch(f"{name} has {wrong!r}, which is not of type {kind}")
     return pl.Series(name, [None if value is None else convert(value) for value in values], dtype)
 
 

@@ -1,6 +1,6 @@
-"""As much of S3 as a source needs, over a folder: ListObjectsV2 and ranged GetObject with If-Match, after a latency.
+"""A stub of S3 over a folder, with what a source needs: ListObjectsV2, ranged GetObject with If-Match, and latency.
 
-It runs in a process of its own, so that neither its memory nor its processor time is in what is measured.
+It runs in a process of its own, so that measurements include neither its memory nor its CPU time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -88,7 +88,7 @@ def _serve(folder: Path, latency: float, told: Connection) -> None:
 
 @contextlib.contextmanager
 def serving(folder: Path, latency: float) -> Iterator[None]:
-    """The folder is the bucket of :data:`BUCKET`; every answer takes ``latency`` seconds more."""
+    """Serves the folder as the bucket :data:`BUCKET`; every answer is delayed by ``latency`` seconds."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, latency, there), daemon=True)
     process.start()
