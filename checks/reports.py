@@ -1,4 +1,4 @@
-"""Each report is read as the functions read it, and held against the columns that it says its source has."""
+"""Reads each report as the functions do, and checks it against its declared source columns."""
 
 import datetime
 from pathlib import Path
@@ -15,26 +15,26 @@ from shared.errors import ColumnMismatch, ExportError
 from shared.lambda_.faults import tokens
 
 FOLDER = ROOT / "reports"
-# A value of each type of parameter: what is compared with what is known from it.
+# A value of each parameter type, so that the checks can compare types.
 _SAMPLES = {"string": "", "integer": 0, "number": 0.5, "boolean": False, "date": datetime.date(2000, 1, 1).isoformat()}
 
 
 def faults(folder: Path) -> list[Fault]:
-    """Whatever would keep a report from being exported, with its file and line."""
+    """Everything that would prevent an export of a report, with file and line."""
     return [fault for file in sorted(folder.glob("*.y*ml")) for fault in _faults(file)]
 
 
 def _faults(file: Path) -> list[Fault]:
     name, text = f"reports/{file.name}", file.read_text("utf-8")
     if file.suffix != ".yaml":
-        return [Fault(name, 1, "the file's name", "a report's file ends in .yaml", "Rename it")]
+        return [Fault(name, 1, "the file name", "must end in .yaml", "Rename the file")]
     try:
         _check(expressions.checked(reports.parse(file.stem, text)))
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]
         return [
-            Fault(name, _line(text, found["pointer"]), found["pointer"] or "the whole", found["detail"], remedy)
+            Fault(name, _line(text, found["pointer"]), found["pointer"] or "the file", found["detail"], remedy)
             for found in error.faults
             for remedy in [f"Allowed: {found['allowed']}"]
         ]
@@ -51,7 +51,7 @@ def _check(definition: dict[str, Any]) -> None:
 
 
 def _line(text: str, pointer: str) -> int:
-    """Line of what a pointer names, or of the nearest thing around it."""
+    """The line of what the JSON pointer names, or of the nearest enclosing element."""
     here: Any = yaml.compose(text, yaml.SafeLoader)
     line = here.start_mark.line if here else 0
     for token in tokens(pointer):
@@ -69,7 +69,7 @@ def _line(text: str, pointer: str) -> int:
 
 
 def _unplaced(name: str, file: Path, error: ExportError) -> Fault:
-    """A file whose name is wrong, or that is not YAML: there the parser says where."""
+    """The fault of a file with a wrong name, or of one that is not YAML; the YAML parser gives the line."""
     cause, line = error.__cause__, 1
     if isinstance(cause, yaml.MarkedYAMLError) and (mark := cause.problem_mark or cause.context_mark):
         line = mark.line + 1
