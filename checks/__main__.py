@@ -1,4 +1,4 @@
-"""`python -m checks`: prints every fault, and exits with 1 if there is one."""
+"""`python -m checks`: prints what is wrong; 1 when something is."""
 
 import sys
 
@@ -11,7 +11,7 @@ def main() -> int:
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:
-        print("Reports, workflow, documents and template have no faults.")
+        print("Reports, workflow, documents and template hold what they promise.")
     return 1 if faults else 0
 
 

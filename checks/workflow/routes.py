@@ -60,7 +60,7 @@ def _outcome(machine: Machine, scope: Scope) -> Iterator[Fault]:
             )
     for edge in scope.edges():
         if wrong := _wrong_end(scope, edge, way):
-            remedy = f"Lead to {FAILURE} or to a Fail state; lead a refused write, alone in its Catch, to {SUPERSEDED}"
+            remedy = f"Lead to {FAILURE} or to a Fail state; lead a failed condition check, alone in its Catch, to {SUPERSEDED}"
             yield machine.fault(edge.where, wrong, remedy)
     for state in scope.states.values():
         if "End" in state.data:
@@ -76,7 +76,11 @@ def _wrong_end(scope: Scope, edge: Edge, way: set[str]) -> str:
     if edge.target not in scope.states:
         return ""
     if edge.errors == REFUSED:
-        return "" if edge.target == SUPERSEDED else f"a refused write leads to {edge.target}, although nothing failed"
+        return (
+            ""
+            if edge.target == SUPERSEDED
+            else f"a failed condition check leads to {edge.target}, but it is not a failure"
+        )
     if edge.target in way and (edge.errors or edge.source not in way):
         return f"leads to {edge.target} after an error, so a failed export could succeed"
     if edge.errors and edge.source in way - {SUCCESS}:

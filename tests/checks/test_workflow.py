@@ -124,7 +124,7 @@ IN_THE_DEFINITION = [
     P("a failure ends well beside a refused write", "RecordFailed", REFUSED, REFUSED + ', "States.Timeout"',
       "ends in Superseded, which only"),
     P("a refused write counts as a failure", "RecordRunning", '"Next": "Superseded"', '"Next": "RecordRunningFailed"',
-      "a refused write leads to RecordRunningFailed, although nothing failed"),
+      "a failed condition check leads to RecordRunningFailed, but it is not a failure"),
     P("a failure begins anew", "PlanPartsFailed", '"Next": "RecordFailed"', '"Next": "PlanParts"',
       "leads to PlanParts after an error, so a failed export could succeed"),
     P("a succeeded export fails", "RecordSucceeded", '"Next": "Superseded"}', '"Next": "Superseded"}, {' + ALL
