@@ -28,7 +28,7 @@ def fault(port: int) -> str:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            return f"Port {port} is in use ({error.strerror}). Choose a free one: make … PORT={port + 1}"
+            return f"Port {port} is in use ({error.strerror}). Use a free one: make … PORT={port + 1}"
     return ""
 
 

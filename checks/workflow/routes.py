@@ -60,7 +60,7 @@ def _outcome(machine: Machine, scope: Scope) -> Iterator[Fault]:
             )
     for edge in scope.edges():
         if wrong := _wrong_end(scope, edge, way):
-            remedy = f"Lead to {FAILURE} or to a Fail state; lead a failed condition check, alone in its Catch, to {SUPERSEDED}"
+            remedy = f"Lead to {FAILURE} or a Fail state; a failed condition check, alone in its Catch, to {SUPERSEDED}"
             yield machine.fault(edge.where, wrong, remedy)
     for state in scope.states.values():
         if "End" in state.data:

@@ -235,7 +235,7 @@ def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monk
         # Without what make test tells a make within it, such as to name the folders that it enters.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert run.stderr.startswith(f"Port {taken} is in use (Address already in use). Choose a free one: make … PORT=")
+        assert run.stderr.startswith(f"Port {taken} is in use (Address already in use). Use a free one: make … PORT=")
         assert run.stdout == ""
 
 
