@@ -73,14 +73,14 @@ class _Bench:
         """Runs one measurement and keeps its result."""
         _say(f"• {group}")
         self._machine = measure.machine()
-        found: dict[str, Callable[[], dict[str, Any]]] = {
+        measurements: dict[str, Callable[[], dict[str, Any]]] = {
             "scale": self._scale,
             "profile": self._profile,
             "assembler": self._assembler,
             "sizes": self._sizes,
             "service": self._service,
         }
-        taken = found[group]() if group in found else self._compare(group)
+        taken = measurements[group]() if group in measurements else self._compare(group)
         self.results[group] = {"date": measure.now(), "rows": self._rows, **taken}
         self._kept.write_text(json.dumps({"machine": self._machine, "results": self.results}, indent=1))
 

@@ -32,12 +32,12 @@ WORKERS = 20  # the default of MapConcurrency
 
 def facts(folder: Path) -> dict[str, Any]:
     """By case: ``rows``, ``parts``, ``bytes``, ``literal`` and ``fetched`` bytes, ``percent`` fetched, ``seconds``."""
-    found = {"csv.gz": through("csv.gz", _rows_of("csv.gz", GIGABYTE, folder), folder)}
+    cases = {"csv.gz": through("csv.gz", _rows_of("csv.gz", GIGABYTE, folder), folder)}
     if "xlsx" in FORMATS:
-        found["xlsx"] = through("xlsx", ONE_SHEET, folder)
-        found["xlsx, 1 GB"] = through("xlsx", _rows_of("xlsx", GIGABYTE, folder), folder)
-    found |= {f"parquet, {rows:,} rows": through("parquet", rows, folder) for rows in (1_000_000, 100_000_000)}
-    return found
+        cases["xlsx"] = through("xlsx", ONE_SHEET, folder)
+        cases["xlsx, 1 GB"] = through("xlsx", _rows_of("xlsx", GIGABYTE, folder), folder)
+    cases |= {f"parquet, {rows:,} rows": through("parquet", rows, folder) for rows in (1_000_000, 100_000_000)}
+    return cases
 
 
 def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
@@ -51,10 +51,10 @@ def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
         make(min(part["part"], 1), part["rows"], first if placed else None) | {"part": part["part"]}
         for part, first in zip(parts, firsts, strict=False)
     ]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     segments = FORMATS[name].layout(wanted, WORK, receipts)
     uploads = plan_upload(segments)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     pieces = [piece for upload in uploads if not isinstance(upload, Copy) for piece in upload.pieces]
     fetched = sum(piece.size for piece in pieces if isinstance(piece, Range))
     size = sum(segment.size for segment in segments)

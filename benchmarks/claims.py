@@ -88,9 +88,9 @@ def verdicts(results: Results) -> list[Verdict]:
     return [Verdict(claim, claim.find(results)) for claim in CLAIMS]
 
 
-def missed(found: Iterable[Verdict]) -> list[Verdict]:
+def missed(judged: Iterable[Verdict]) -> list[Verdict]:
     """The verdicts whose requirement is missed."""
-    return [verdict for verdict in found if verdict.is_missed]
+    return [verdict for verdict in judged if verdict.is_missed]
 
 
 def _samples(results: Results, group: str, name: str) -> list[dict[str, Any]]:
@@ -117,8 +117,8 @@ def _best_of(group: str, ours: str, theirs: tuple[str, ...]) -> Callable[[Result
     """Compares with the fastest of them."""
 
     def find(results: Results) -> Figure | None:
-        found = [(ratio(results, group, each, ours, note=each)) for each in theirs]
-        return min((each for each in found if each), key=lambda each: each.median, default=None)
+        ratios = [(ratio(results, group, each, ours, note=each)) for each in theirs]
+        return min((each for each in ratios if each), key=lambda each: each.median, default=None)
 
     return find
 
@@ -129,14 +129,14 @@ def _worst_growth(key: str) -> Callable[[Results], Figure | None]:
     def find(results: Results) -> Figure | None:
         samples = results.get("scale", {}).get("samples", {})
         rows = results.get("scale", {}).get("facts", {}).get("rows", {})
-        found = []
+        growths = []
         for name in SCALED:
             small, large = (samples.get(f"{name} {size}", []) for size in ("whole", "tenfold"))
             if small and large:
                 times = rows["tenfold"] / rows["whole"] if key == "cpu" else 1
                 pairs = zip(small, large, strict=False)
-                found.append(Figure.of([two[key] / one[key] / times for one, two in pairs], note=name))
-        return max(found, key=lambda each: each.median, default=None)
+                growths.append(Figure.of([two[key] / one[key] / times for one, two in pairs], note=name))
+        return max(growths, key=lambda each: each.median, default=None)
 
     return find
 

@@ -425,8 +425,8 @@ def _resident(which: str) -> int:
     """Bytes from /proc, because getrusage would include the memory of the parent process."""
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(rf"{which}:\s+(\d+) kB", status.read_text())
-        return int(found[1]) * 1024 if found else 0
+        match = re.search(rf"{which}:\s+(\d+) kB", status.read_text())
+        return int(match[1]) * 1024 if match else 0
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 

@@ -60,7 +60,7 @@ def take_turns(
         benchmarks.round_trip.Mismatch: a file does not hold the orders.
         RuntimeError: see :func:`run`.
     """
-    taken: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[dict[str, Any]]] = {}
     proven: set[tuple[str, str]] = set()
     for turn in range(repetitions):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -70,9 +70,9 @@ def take_turns(
                 say(f"{name}: not measured, {why}")
                 continue
             sample, proof = _take(name, contestant, files, folder, proven)
-            taken.setdefault(name, []).append(asdict(sample))
+            samples.setdefault(name, []).append(asdict(sample))
             say(f"{name}: {sample.cpu:.3f} s of CPU time, {sample.peak / 1e6:.0f} MB{proof}")
-    return taken
+    return samples
 
 
 def _take(
@@ -121,8 +121,8 @@ def now() -> str:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else None
+    return match[1] if match else platform.processor() or platform.machine()
 
 
 def _memory() -> str:

@@ -41,10 +41,10 @@ def main(name: str, out: Path, files: list[Path]) -> None:
     make = CONTESTANTS[name].load()
     profiler = cProfile.Profile()
     profiler.runcall(make, files, out)
-    taken = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    whole = sum(own for _, _, own, _, _ in taken.values())
+    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    whole = sum(own for _, _, own, _, _ in stats.values())
     shares: dict[str, float] = {}
-    for (file, _, function), (_, _, own, _, _) in taken.items():
+    for (file, _, function), (_, _, own, _, _) in stats.items():
         named = _name(file, function)
         shares[named] = shares.get(named, 0.0) + own / whole
     print(json.dumps(sorted(shares.items(), key=lambda item: -item[1])[:_LARGEST]))
@@ -52,9 +52,9 @@ def main(name: str, out: Path, files: list[Path]) -> None:
 
 def _name(file: str, function: str) -> str:
     """A readable name: type and name for built-in methods, module and name for others."""
-    if found := re.fullmatch(r"<(?:built-in )?method '?([\w.]+)'?(?: of '([\w.]+)' objects)?>", function):
-        owner = (found[2] or "").rsplit(".", 1)[-1]
-        return f"{owner}.{found[1]}" if owner else found[1].removeprefix("builtins.")
+    if match := re.fullmatch(r"<(?:built-in )?method '?([\w.]+)'?(?: of '([\w.]+)' objects)?>", function):
+        owner = (match[2] or "").rsplit(".", 1)[-1]
+        return f"{owner}.{match[1]}" if owner else match[1].removeprefix("builtins.")
     return function.strip("<>") if file == "~" else f"{Path(file).stem}.{function}"
 
 

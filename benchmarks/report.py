@@ -27,10 +27,10 @@ def render(results: Results, machine: dict[str, str], rows: int, plots: str) -> 
         rows: the ``ROWS`` of ``make bench``.
         plots: the folder of the plots, as the page links to it.
     """
-    found = verdicts(results)
+    judged = verdicts(results)
     blocks = [
-        _warning(found, rows),
-        _claims(found, results),
+        _warning(judged, rows),
+        _claims(judged, results),
         _plots(results, plots),
         _contestants(results),
         _spent(results),
@@ -89,24 +89,24 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _warning(found: list[Verdict], rows: int) -> str:
+def _warning(judged: list[Verdict], rows: int) -> str:
     lines = []
     if rows != FULL_ROWS:
         lines.append(f"> **A trial of {rows:,} rows; it proves nothing:** the claims are for {FULL_ROWS:,} rows.")
-    if lost := missed(found):
+    if lost := missed(judged):
         lines.append(f"> # ⚠ {len(lost)} REQUIREMENT{'S' if len(lost) > 1 else ''} MISSED")
         lines += [
             f"> - **{verdict.claim.work}** against {verdict.claim.against}: {_shown(verdict)}; "
             f"required: {verdict.claim.bound(verdict.claim.must)}"
             for verdict in lost
         ]
-    if unknown := [verdict for verdict in found if verdict.figure is None]:
+    if unknown := [verdict for verdict in judged if verdict.figure is None]:
         names = "; ".join(f"{verdict.claim.work} ({verdict.claim.against})" for verdict in unknown)
         lines.append(f">\n> **Not measured:** {names}.")
     return "\n".join(lines)
 
 
-def _claims(found: list[Verdict], results: Results) -> str:
+def _claims(judged: list[Verdict], results: Results) -> str:
     rows = [
         [
             verdict.claim.work,
@@ -117,7 +117,7 @@ def _claims(found: list[Verdict], results: Results) -> str:
             verdict.words,
             f"{results[verdict.claim.group]['date']}" if verdict.figure else "–",
         ]
-        for verdict in found
+        for verdict in judged
     ]
     head = ["work", "against", "measured: median (least–most)", "required", "goal", "verdict", "date (UTC)"]
     return f"## The claims\n\n{_table(head, rows)}"

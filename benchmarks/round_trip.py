@@ -41,17 +41,17 @@ def check(contestant: Contestant, file: Path, sources: list[Path]) -> int:
     Raises:
         Mismatch: the file differs; the message has the first difference.
     """
-    found = _READERS[contestant.kind](file, contestant)
-    held, at = next(found, None), 0
+    batches = _READERS[contestant.kind](file, contestant)
+    held, at = next(batches, None), 0
     for source in sources:
         rows = _expected(pl.read_parquet(source), contestant)
-        while (held is None or held.height < rows.height) and (more := next(found, None)) is not None:
+        while (held is None or held.height < rows.height) and (more := next(batches, None)) is not None:
             held = more if held is None else pl.concat([held, more])
         if held is None or held.height < rows.height:
             raise Mismatch(f"{file.name} has {at + (held.height if held is not None else 0)} rows and should have more")
         _compare(held.head(rows.height), rows, at, file)
         held, at = held.slice(rows.height), at + rows.height
-    if (held is not None and held.height) or next(found, None) is not None:
+    if (held is not None and held.height) or next(batches, None) is not None:
         raise Mismatch(f"{file.name} has more than {at} rows")
     return at
 
@@ -75,9 +75,9 @@ def _expected(rows: pl.DataFrame, contestant: Contestant) -> pl.DataFrame:
     return rows
 
 
-def _compare(found: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -> None:
+def _compare(actual: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -> None:
     for name in NAMES:
-        left, right = found[name], expected[name].cast(found[name].dtype)
+        left, right = actual[name], expected[name].cast(actual[name].dtype)
         same = left.eq_missing(right)
         if file.suffix == ".xlsx" and name == "created_at":
             same = ((left - right).abs() <= _MILLISECOND).fill_null(False)
@@ -88,10 +88,10 @@ def _compare(found: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -
             raise Mismatch(f"{file.name}, row {at + row}, {name}: {left[row]!r} instead of {right[row]!r}")
 
 
-def _header(found: list[str], contestant: Contestant, file: Path) -> None:
+def _header(actual: list[str], contestant: Contestant, file: Path) -> None:
     wanted = TITLES if contestant.titles else NAMES
-    if found != wanted:
-        raise Mismatch(f"{file.name}: the header is {found} instead of {wanted}")
+    if actual != wanted:
+        raise Mismatch(f"{file.name}: the header is {actual} instead of {wanted}")
 
 
 def _csv(file: Path, contestant: Contestant) -> Iterator[pl.DataFrame]:
@@ -180,7 +180,7 @@ def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
     if kind == "string":
         if not all(isinstance(cell, str) for cell in cells):
             raise Mismatch(f"{name} has cells that are not text")
-        return pl.Series(name, [_ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) for cell in cells], pl.String)
+        return pl.Series(name, [_ESCAPED.sub(lambda match: chr(int(match[1], 16)), cell) for cell in cells], pl.String)
     values = [None if cell == "" else cell for cell in cells]
     types: dict[str, tuple[type | tuple[type, ...], Any, Callable[[Any], Any]]] = {
         "integer": ((int, float), pl.Int64, int),
@@ -191,8 +191,8 @@ def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
         "timestamp": (datetime.date, pl.Datetime("us"), _moment),
     }
     wanted, dtype, convert = types[kind]
-    if wrong := next((value for value in values if not (value is None or isinstance(value, wanted))), None):
-        raise Mismatch(f"{name} has {wrong!r}, which is not of type {kind}")
+    if unexpected := next((value for value in values if not (value is None or isinstance(value, wanted))), None):
+        raise Mismatch(f"{name} has {unexpected!r}, which is not of type {kind}")
     return pl.Series(name, [None if value is None else convert(value) for value in values], dtype)
 
 

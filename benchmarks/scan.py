@@ -56,8 +56,8 @@ def main() -> None:
                 _apart(_scan, {name: str(dtype) for name, dtype in schema.items()}, part)
 
 
-def _apart(work: object, *given: object) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=work, args=given)  # type: ignore[arg-type]
+def _apart(work: object, *arguments: object) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)  # type: ignore[arg-type]
     process.start()
     process.join()
 
@@ -111,8 +111,8 @@ class _Peak:
 
     @staticmethod
     def _read() -> dict[str, int]:
-        found = re.findall(r"(RssAnon|VmRSS):\s+(\d+) kB", Path("/proc/self/status").read_text())
-        return {name: int(size) // 1024 for name, size in found}
+        lines = re.findall(r"(RssAnon|VmRSS):\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return {name: int(size) // 1024 for name, size in lines}
 
 
 if __name__ == "__main__":

@@ -53,19 +53,19 @@ def measure(files: list[Path], repetitions: int, folder: Path, say: Callable[[st
         raise RuntimeError(f"{', '.join(missing)} is missing. Run make bench, which sets everything up.")
     project = folder / "project"
     _copy(project)
-    told = folder / "service.json"
-    told.unlink(missing_ok=True)
+    results = folder / "service.json"
+    results.unlink(missing_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
     python = str(project / ".venv" / "bin" / "python")
-    work = [python, "-m", "benchmarks.service", str(told), str(repetitions), *map(str, files)]
+    work = [python, "-m", "benchmarks.service", str(results), str(repetitions), *map(str, files)]
     variables = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
     say("service: building and deploying a copy of the project with the report orders")
     command = [python, "-m", "local", "run", "--port", port, "--", *work]
-    status, said = _run(command, project, variables)
-    if status or not told.exists():
-        raise RuntimeError(f"measuring the service failed:\n{said[-3000:]}")
-    facts: dict[str, Any] = json.loads(told.read_text())
+    status, output = _run(command, project, variables)
+    if status or not results.exists():
+        raise RuntimeError(f"measuring the service failed:\n{output[-3000:]}")
+    facts: dict[str, Any] = json.loads(results.read_text())
     return facts
 
 
@@ -75,12 +75,12 @@ def _run(command: list[str], folder: Path, variables: dict[str, str]) -> tuple[i
         command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        said, _ = process.communicate()
+        output, _ = process.communicate()
     except BaseException:
         process.terminate()
         process.wait(30)
         raise
-    return process.returncode, said
+    return process.returncode, output
 
 
 def _copy(project: Path) -> None:
@@ -101,7 +101,7 @@ def _copy(project: Path) -> None:
             link.symlink_to(ROOT / name)
 
 
-def main(told: Path, repetitions: int, files: list[Path]) -> None:
+def main(results: Path, repetitions: int, files: list[Path]) -> None:
     """Measures the stack that .local/stack.json describes; see the module docstring."""
     from exports_admin import stack
     from local import launcher
@@ -113,7 +113,7 @@ def main(told: Path, repetitions: int, files: list[Path]) -> None:
     _warm_up(stage)
     ten = [stage.export({"first": FIRST_ID + 5, "last": FIRST_ID + 14}) for _ in range(max(repetitions, 5))]
     runs, ratios = [], []
-    scratch = told.with_name("service")
+    scratch = results.with_name("service")
     scratch.mkdir(exist_ok=True)
     stage.export({})  # warm up at this size too: the emulator keeps the memory that it allocates for the file
     stage.clear()
@@ -132,7 +132,7 @@ def main(told: Path, repetitions: int, files: list[Path]) -> None:
         "ten_rows": {"seconds": [each["seconds"] for each in ten], "spent": [each["spent"] for each in ten]},
         "packages": sizes.packages(Path(".aws-sam") / "build"),
     }
-    told.write_text(json.dumps(facts))
+    results.write_text(json.dumps(facts))
 
 
 def _warm_up(stage: _Stage) -> None:
@@ -225,10 +225,10 @@ def _engine(files: list[Path], scratch: Path) -> float:
         out = scratch / f"engine-{number}.csv"
         command = [sys.executable, "-m", "benchmarks.contestants", "polars sink_csv", str(out), *map(str, share)]
         started.append(subprocess.Popen(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True))
-    told = [process.communicate()[0] for process in started]
+    outputs = [process.communicate()[0] for process in started]
     for file in scratch.glob("engine-*.csv"):
         file.unlink()
-    return max(float(json.loads(each.splitlines()[-1])["wall"]) for each in told)
+    return max(float(json.loads(each.splitlines()[-1])["wall"]) for each in outputs)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,18 @@ print(json.dumps({{"seconds": time.perf_counter() - begun, "engine": "polars" in
 def imports(repetitions: int) -> dict[str, Any]:
     """By function: the import ``seconds`` of each repetition, and whether it loads the ``engine``."""
     environment = json.loads((ROOT / "events" / "environment.json").read_text())
-    found: dict[str, Any] = {}
+    functions: dict[str, Any] = {}
     for _ in range(repetitions):
         for folder in sorted(each.parent.name for each in FUNCTIONS.glob("*/app.py")):
             name = "".join(word.capitalize() for word in folder.split("_"))
             variables = os.environ | environment.get(name, {}) | _AWS | {"PYTHONPATH": str(FUNCTIONS)}
             command = [sys.executable, "-c", _IMPORT.format(module=f"{folder}.app")]
             done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-            told = json.loads(done.stdout.splitlines()[-1])
-            found.setdefault(name, {"seconds": [], "engine": told["engine"]})["seconds"].append(told["seconds"])
-    return found
+            measured = json.loads(done.stdout.splitlines()[-1])
+            functions.setdefault(name, {"seconds": [], "engine": measured["engine"]})["seconds"].append(
+                measured["seconds"]
+            )
+    return functions
 
 
 _AWS = {

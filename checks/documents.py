@@ -26,7 +26,7 @@ def faults() -> list[Fault]:
 
 def gateway_faults(template: Document) -> list[Fault]:
     """Gateway responses that differ from the catalogue."""
-    found = []
+    faults = []
     for name, resource in template.data["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Api":
             continue
@@ -34,13 +34,13 @@ def gateway_faults(template: Document) -> list[Fault]:
         responses = resource["Properties"].get("GatewayResponses", {})
         for kind in sorted(_ALWAYS - set(responses)):
             remedy = "Add a gateway response with a problem of functions/shared/api/problems.py"
-            found.append(
+            faults.append(
                 Fault(template.file, template.line(*path), name, f"{kind} answers in AWS's own format", remedy)
             )
         for kind, response in responses.items():
             for wrong, remedy in _breaches(response):
-                found.append(Fault(template.file, template.line(*path, kind), f"{name} {kind}", wrong, remedy))
-    return found
+                faults.append(Fault(template.file, template.line(*path, kind), f"{name} {kind}", wrong, remedy))
+    return faults
 
 
 def _breaches(response: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -56,11 +56,11 @@ def _breaches(response: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     problem = of_type[body["type"]]
     status = None if isinstance(problem.status, str) else int(problem.status)
-    given = {"title": body.get("title"), "status": body.get("status"), "StatusCode": response.get("StatusCode")}
+    actual = {"title": body.get("title"), "status": body.get("status"), "StatusCode": response.get("StatusCode")}
     for name, value in {"title": problem.title, "status": status, "StatusCode": status}.items():
-        if given[name] != value:
+        if actual[name] != value:
             remedy = f"Write {value!r}, as {problem.name} in functions/shared/api/problems.py"
-            yield f"has the {name} {given[name]!r}", remedy
+            yield f"has the {name} {actual[name]!r}", remedy
     headers = response.get("ResponseParameters", {}).get("Headers", {})
     for name, value in {"Content-Type": "application/problem+json", **problem.headers}.items():
         if headers.get(name) != f"'{value}'":

@@ -34,9 +34,9 @@ def _faults(file: Path) -> list[Fault]:
         if not error.faults:
             return [_unplaced(name, file, error)]
         return [
-            Fault(name, _line(text, found["pointer"]), found["pointer"] or "the file", found["detail"], remedy)
-            for found in error.faults
-            for remedy in [f"Allowed: {found['allowed']}"]
+            Fault(name, _line(text, fault["pointer"]), fault["pointer"] or "the file", fault["detail"], remedy)
+            for fault in error.faults
+            for remedy in [f"Allowed: {fault['allowed']}"]
         ]
     return []
 
@@ -44,26 +44,26 @@ def _faults(file: Path) -> list[Fault]:
 def _check(definition: dict[str, Any]) -> None:
     parameters = definition.get("parameters", {})
     samples = {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}
-    given = {name: [each] if reports.takes_list(parameters[name]) else each for name, each in samples.items()}
-    query = Query.of(definition, given, "tenant")
-    if query.declared and (found := query.misfits(column_types.schema(query.declared))):
-        raise ColumnMismatch("", found)
+    arguments = {name: [each] if reports.takes_list(parameters[name]) else each for name, each in samples.items()}
+    query = Query.of(definition, arguments, "tenant")
+    if query.declared and (misfits := query.misfits(column_types.schema(query.declared))):
+        raise ColumnMismatch("", misfits)
 
 
 def _line(text: str, pointer: str) -> int:
     """The line of what the JSON pointer names, or of the nearest enclosing element."""
-    here: Any = yaml.compose(text, yaml.SafeLoader)
-    line = here.start_mark.line if here else 0
+    node: Any = yaml.compose(text, yaml.SafeLoader)
+    line = node.start_mark.line if node else 0
     for token in tokens(pointer):
-        if isinstance(here, yaml.SequenceNode):
-            found = [(each, each) for each in here.value[int(token) :]]
+        if isinstance(node, yaml.SequenceNode):
+            children = [(each, each) for each in node.value[int(token) :]]
         else:
-            found = (
-                [each for each in here.value if each[0].value == token] if isinstance(here, yaml.MappingNode) else []
+            children = (
+                [each for each in node.value if each[0].value == token] if isinstance(node, yaml.MappingNode) else []
             )
-        if not found:
+        if not children:
             break
-        key, here = found[0]
+        key, node = children[0]
         line = key.start_mark.line
     return int(line) + 1
 

@@ -55,21 +55,21 @@ class Document:
                 value = value.split(".", 1)
             return self._resolved(name if name in ("Ref", "Condition") else f"Fn::{name}", value)
         if isinstance(node, yaml.MappingNode):
-            found: dict[Any, Any] = {}
+            mapping: dict[Any, Any] = {}
             for key_node, value_node in node.value:
                 key = loader.construct_object(key_node, deep=True)
                 if isinstance(key, str):
                     if key.startswith("Fn::ForEach::"):
-                        found |= self._looped(loader, value_node, path)
+                        mapping |= self._looped(loader, value_node, path)
                         continue
                     key = self._substituted(key)
-                if key in found:
+                if key in mapping:
                     self.repeated.append((*path, key))
                 self._lines[(*path, key)] = key_node.start_mark.line + 1
-                found[key] = self._value(loader, value_node, (*path, key))
+                mapping[key] = self._value(loader, value_node, (*path, key))
                 if path == () and key == "Mappings":
-                    self._mappings = found[key]
-            return found
+                    self._mappings = mapping[key]
+            return mapping
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, each, (*path, index)) for index, each in enumerate(node.value)]
         value = loader.construct_object(node, deep=True)
@@ -78,12 +78,12 @@ class Document:
     def _looped(self, loader: yaml.SafeLoader, loop: yaml.Node, path: tuple[str | int, ...]) -> dict[Any, Any]:
         """The loop's fragment, expanded for each value of its collection."""
         identifier, values, fragment = loop.value
-        found: dict[Any, Any] = {}
+        expanded: dict[Any, Any] = {}
         for value in loader.construct_object(values, deep=True):
             self._identifiers[identifier.value] = value
-            found |= self._value(loader, fragment, path)
+            expanded |= self._value(loader, fragment, path)
         del self._identifiers[identifier.value]
-        return found
+        return expanded
 
     def _substituted(self, text: str) -> str:
         for identifier, value in self._identifiers.items():
@@ -98,8 +98,8 @@ class Document:
             case "Ref", str() if value in self._identifiers:
                 return self._identifiers[value]
             case "Fn::FindInMap", [str() as name, str() as key, str() as second]:
-                found = self._mappings.get(name, {}).get(key, {})
-                return found.get(second, {function: value})  # cfn-lint reports what is wrong
+                entry = self._mappings.get(name, {}).get(key, {})
+                return entry.get(second, {function: value})  # cfn-lint reports what is wrong
             case "Fn::Sub", str() | [str(), dict()]:
                 text, variables = (value, {}) if isinstance(value, str) else value
                 for name, known in variables.items():

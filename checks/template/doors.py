@@ -48,8 +48,8 @@ def trust(stack: Stack) -> Iterator[Fault]:
     """Only one service may assume a role, and only for this account."""
     path = ("Properties", "AssumeRolePolicyDocument")
     for name, role in stack.of(ROLE):
-        given = role.get("AssumeRolePolicyDocument", {}).get("Statement")
-        statements = given if isinstance(given, list) else [given]
+        statement = role.get("AssumeRolePolicyDocument", {}).get("Statement")
+        statements = statement if isinstance(statement, list) else [statement]
         principals = [each.get("Principal") for each in statements if each]
         service = principals[0].get("Service") if principals and isinstance(principals[0], dict) else None
         if principals != [{"Service": service}] or not isinstance(service, str):

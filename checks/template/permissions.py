@@ -120,9 +120,9 @@ def _misfit(action: str, kinds: list[str], arn: str, comment: str) -> tuple[str,
 def applies_to(action: str) -> list[str] | None:
     """The kinds of ARNs that an action applies to; empty if only ``*`` works; None if the action does not exist."""
     service, _, name = action.partition(":")
-    found = [each for each in (get_action_data(service, name) or {}).get(service, []) if each["action"] == action]
-    kinds = [each["resource_arn_format"] for each in found if each["resource_arn_format"] != "*"]
-    return kinds or BEYOND_THE_TABLES.get(action, []) if found else None
+    rows = [each for each in (get_action_data(service, name) or {}).get(service, []) if each["action"] == action]
+    kinds = [each["resource_arn_format"] for each in rows if each["resource_arn_format"] != "*"]
+    return kinds or BEYOND_THE_TABLES.get(action, []) if rows else None
 
 
 def is_of(arn: str, kind: str) -> bool:
@@ -147,14 +147,14 @@ def _arns(stack: Stack, value: Any) -> Iterator[str]:
             yield _attribute(stack, name, "Ref")
         case {"Fn::GetAtt": [name, attribute]}:
             yield _attribute(stack, name, attribute)
-        case {"Fn::Sub": given}:
-            text, variables = (given, {}) if isinstance(given, str) else given
+        case {"Fn::Sub": substitution}:
+            text, variables = (substitution, {}) if isinstance(substitution, str) else substitution
             for values in product(*(_arns(stack, each) for each in variables.values())):
                 local = dict(zip(variables, values, strict=True))
 
-                def filled(found: re.Match[str], local: dict[str, str] = local) -> str:
-                    name, _, attribute = found[1].partition(".")
-                    return local.get(found[1]) or _attribute(stack, name, attribute or "Ref")
+                def filled(match: re.Match[str], local: dict[str, str] = local) -> str:
+                    name, _, attribute = match[1].partition(".")
+                    return local.get(match[1]) or _attribute(stack, name, attribute or "Ref")
 
                 yield re.sub(r"\$\{([^!}]+)\}", filled, text)
         case _:

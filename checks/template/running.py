@@ -117,13 +117,15 @@ def _event(stack: Stack, name: str) -> str:
 
 def _watched(stack: Stack, metric: str, dimension: str) -> set[str | None]:
     """The resources that the alarms on a metric watch."""
-    found = set()
+    watched = set()
     for _, alarm in stack.of("AWS::CloudWatch::Alarm"):
         of_expression = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
         for each in (alarm, *of_expression):
             if each.get("MetricName") == metric:
-                found |= {reference(each["Value"]) for each in each.get("Dimensions", []) if each["Name"] == dimension}
-    return found
+                watched |= {
+                    reference(each["Value"]) for each in each.get("Dimensions", []) if each["Name"] == dimension
+                }
+    return watched
 
 
 RULES = (queues, event_sources, functions, machines, log_groups)

@@ -23,9 +23,9 @@ def cfn_lint(stack: Stack) -> list[Fault]:
     # A rule of this project reports cycles (E3004), and names all their steps.
     for match in lint(json.dumps(stack.transformed), config=ManualArgs(regions=["us-east-1"], ignore_checks=["E3004"])):
         if len(match.path) > 1 and match.path[0] == "Resources":
-            said = re.sub(r"\[.{80,}\]", "the allowed values", match.message).rstrip(".")
+            message = re.sub(r"\[.{80,}\]", "the allowed values", match.message).rstrip(".")
             faults.append(
-                stack.fault(match.path[1], f"cfn-lint {match.rule.id}: {said}", "Correct it", *match.path[2:])
+                stack.fault(match.path[1], f"cfn-lint {match.rule.id}: {message}", "Correct it", *match.path[2:])
             )
     return faults
 
@@ -51,14 +51,14 @@ def unskipped(stack: Stack, report: dict[str, Any]) -> list[Fault]:
             else:
                 remedy = "Write # checkov:skip=<check>: <reason>"
                 faults.append(Fault(file, line, _around(stack, line), "the skip has no check or no reason", remedy))
-    for found in report["results"]["failed_checks"]:
-        name, check = stack.origin(found["resource"].partition(".")[2]), found["check_id"]
+    for finding in report["results"]["failed_checks"]:
+        name, check = stack.origin(finding["resource"].partition(".")[2]), finding["check_id"]
         by = next((each for each in ((name, check), ("Resources", check)) if each in skips), None)
         if by:
             used.add(by)
         else:
             remedy = f"Fix it, or give the reason in the resource: # checkov:skip={check}: <reason>"
-            faults.append(stack.fault(name, f"checkov {check} fails: {found['check_name']}", remedy))
+            faults.append(stack.fault(name, f"checkov {check} fails: {finding['check_name']}", remedy))
     for by in skips.keys() - used:
         faults.append(Fault(file, skips[by], by[0], f"the skip of {by[1]} matches no finding", "Remove it"))
     return faults

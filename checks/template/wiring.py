@@ -92,12 +92,12 @@ def retention(stack: Stack) -> Iterator[Fault]:
     for name, resource in stack.deployed.items():
         data = resource["Type"] in DATA
         for policy, kept in (("DeletionPolicy", "RetainExceptOnCreate"), ("UpdateReplacePolicy", "Retain")):
-            found = resource.get(policy, "Delete")
-            if data and found != kept:
-                yield stack.fault(name, f"holds data, but its {policy} is {found}", f"Write {policy}: {kept}", policy)
-            elif not data and found != "Delete":
+            actual = resource.get(policy, "Delete")
+            if data and actual != kept:
+                yield stack.fault(name, f"holds data, but its {policy} is {actual}", f"Write {policy}: {kept}", policy)
+            elif not data and actual != "Delete":
                 remedy = f"Remove {policy}; for a layer, write RetentionPolicy: Delete"
-                yield stack.fault(name, f"holds no data, but its {policy} is {found}", remedy, policy)
+                yield stack.fault(name, f"holds no data, but its {policy} is {actual}", remedy, policy)
 
 
 def _fault(document: Document, path: Path, wrong: str, remedy: str) -> Fault:

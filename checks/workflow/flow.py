@@ -39,7 +39,7 @@ def faults(machine: Machine) -> list[Fault]:
     """Paths that do not parse, and paths to fields that may not exist."""
     flow = _Flow(machine)
     flow.along(machine.scopes[0], INPUT)
-    return list(flow.found.values())
+    return list(flow.faults.values())
 
 
 class _Flow:
@@ -47,7 +47,7 @@ class _Flow:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.found: dict[Where, Fault] = {}
+        self.faults: dict[Where, Fault] = {}
 
     def along(self, scope: Scope, start: Shape) -> None:
         """Follows every route through a scope; repeats a state if it can be entered with fewer fields than before."""
@@ -64,10 +64,10 @@ class _Flow:
                         entered[edge.target] = both
                         todo.append(edge.target)
 
-    def _through(self, state: State, given: Shape) -> tuple[Shape, list[Shape]]:
+    def _through(self, state: State, entered: Shape) -> tuple[Shape, list[Shape]]:
         """The shapes of a state's output without an error, and by each Catch."""
         data, where = state.data, state.where
-        read = self._selected(state, "InputPath", given)
+        read = self._selected(state, "InputPath", entered)
         for key, value in data.items():
             if key.endswith("Path") and key not in ("InputPath", "ResultPath", "OutputPath"):
                 allowed = IN_FAIL if state.type == "Fail" else ()
@@ -83,10 +83,10 @@ class _Flow:
         if "ResultSelector" in data:
             result = self._template(data["ResultSelector"], result, (*where, "ResultSelector"))
         caught = [
-            self._with_result(catch, (*where, "Catch", index), given, CAUGHT)
+            self._with_result(catch, (*where, "Catch", index), entered, CAUGHT)
             for index, catch in enumerate(data.get("Catch", []))
         ]
-        return self._selected(state, "OutputPath", self._with_result(data, where, given, result)), caught
+        return self._selected(state, "OutputPath", self._with_result(data, where, entered, result)), caught
 
     def _inside(self, state: State, read: Shape) -> None:
         """Checks the states inside a Map or a Parallel, with the input that it passes to them."""
@@ -114,14 +114,14 @@ class _Flow:
                 self._template(each, read, (*where, index), context)
         if not isinstance(value, dict):
             return None
-        given: dict[str, Shape] = {}
+        shape: dict[str, Shape] = {}
         for key, each in value.items():
             name = key.removesuffix(".$")
-            if name in given:
+            if name in shape:
                 self._fault((*where, key), f"{name} and {name}.$ are the same field", "Keep one of them")
             evaluate = self._expression if key.endswith(".$") else self._template
-            given[name] = evaluate(each, read, (*where, key), context)
-        return given
+            shape[name] = evaluate(each, read, (*where, key), context)
+        return shape
 
     def _expression(
         self,
@@ -159,38 +159,38 @@ class _Flow:
         names = paths.names(path)
         if reference and not paths.is_reference(path):
             raise paths.Wrong(f"{text} can match several values or none, which AWS does not allow here")
-        found = context if of_context else read
+        shape = context if of_context else read
         for name in names:
-            if found is None:
+            if shape is None:
                 return None
-            if name not in found:
+            if name not in shape:
                 wrong = "the Context object does not have here" if of_context else "does not exist on every route here"
-                there = ", ".join(sorted(found)) or "nothing"
-                self._fault(where, f"reads {text}, which {wrong}", f"Available instead of {name}: {there}")
+                available = ", ".join(sorted(shape)) or "nothing"
+                self._fault(where, f"reads {text}, which {wrong}", f"Available instead of {name}: {available}")
                 return None
-            found = found[name]
-        return found if path == ".".join(("$", *names)) else None
+            shape = shape[name]
+        return shape if path == ".".join(("$", *names)) else None
 
-    def _selected(self, state: State, key: str, given: Shape) -> Shape:
+    def _selected(self, state: State, key: str, entered: Shape) -> Shape:
         path = state.data.get(key, "$")
-        return {} if path is None else self._expression(path, given, (*state.where, key), allowed=())
+        return {} if path is None else self._expression(path, entered, (*state.where, key), allowed=())
 
-    def _with_result(self, data: dict[str, Any], where: Where, given: Shape, result: Shape) -> Shape:
+    def _with_result(self, data: dict[str, Any], where: Where, entered: Shape, result: Shape) -> Shape:
         """The shape that ResultPath makes from a state's input and its result."""
         text = data.get("ResultPath", "$")
         if text is None:
-            return given
+            return entered
         try:
             names = paths.names(text)
             if not paths.is_reference(text):
                 raise paths.Wrong(f"{text} is not a single place in the state's input")
-            return _put(given, names, result)
+            return _put(entered, names, result)
         except paths.Wrong as wrong:
             self._fault((*where, "ResultPath"), str(wrong), "Write a reference path, such as $.plan")
         return None
 
     def _fault(self, where: Where, wrong: str, remedy: str) -> None:
-        self.found[where] = self.machine.fault(where, wrong, remedy)
+        self.faults[where] = self.machine.fault(where, wrong, remedy)
 
 
 def _common(one: Shape, other: Shape) -> Shape:

@@ -61,8 +61,8 @@ def _timeout(machine: Machine, state: State) -> Iterator[Fault]:
 
 def _seconds(data: dict[str, Any]) -> int:
     """The timeout; 0 if there is none or it is not a number."""
-    given = data.get("TimeoutSeconds")
-    return given if isinstance(given, int) else 0
+    seconds = data.get("TimeoutSeconds")
+    return seconds if isinstance(seconds, int) else 0
 
 
 def _retries(machine: Machine, state: State) -> Iterator[Fault]:

@@ -119,26 +119,26 @@ class Machine:
         """A fault of the resource of the template that contains the place."""
         return Fault(self.template.file, self.template.line(*where), str(where[1]), wrong, remedy)
 
-    def value(self, given: Any) -> Any:
+    def value(self, setting: Any) -> Any:
         """The parameter's default if the value refers to a parameter; decimal texts become integers."""
-        if isinstance(given, dict) and given.get("Ref") in self.template.data.get("Parameters", {}):
-            given = self.template.data["Parameters"][given["Ref"]].get("Default")
-        return int(given) if str(given).isdecimal() else given
+        if isinstance(setting, dict) and setting.get("Ref") in self.template.data.get("Parameters", {}):
+            setting = self.template.data["Parameters"][setting["Ref"]].get("Default")
+        return int(setting) if str(setting).isdecimal() else setting
 
     def symbol(self, text: str) -> str:
         """The text with quoted substitutions resolved, such as ``${PlanPartsFunction}`` to ``${PlanParts.Arn}``."""
-        return re.sub(r"\$\{(\w+)\}", lambda found: symbol(self.substitutions.get(found[1], "")), text)
+        return re.sub(r"\$\{(\w+)\}", lambda match: symbol(self.substitutions.get(match[1], "")), text)
 
     def function(self, state: State) -> str | None:
         """The logical id of the Lambda function that a state calls, or None."""
         called = state.data.get("Parameters", {}).get("FunctionName", state.data.get("Resource", ""))
-        found = re.match(r"\$\{(\w+)", self.symbol(called))
-        resource = self.template.data["Resources"].get(found[1], {}) if found else {}
-        return found[1] if found and resource.get("Type", "").endswith("::Function") else None
+        match = re.match(r"\$\{(\w+)", self.symbol(called))
+        resource = self.template.data["Resources"].get(match[1], {}) if match else {}
+        return match[1] if match and resource.get("Type", "").endswith("::Function") else None
 
-    def _number(self, found: re.Match[str]) -> str:
-        value = self.value(self.substitutions.get(found[2], 1))  # another rule reports undefined substitutions
-        return f"{found[1]}{value}" if isinstance(value, int) else found[0]
+    def _number(self, match: re.Match[str]) -> str:
+        value = self.value(self.substitutions.get(match[2], 1))  # another rule reports undefined substitutions
+        return f"{match[1]}{value}" if isinstance(value, int) else match[0]
 
 
 def _scopes(data: dict[str, Any], where: Where, owner: Where | None) -> Iterator[Scope]:

@@ -36,8 +36,8 @@ def faults(machine: Machine, text: str) -> Iterator[Fault]:
         if len(state.where) > 2:
             expected["state"] = f"· {expected['state']}"
         for column, right in expected.items():
-            if (said := row.cells.get(column)) != right:
-                wrong = f"the table's column '{column}' says: {said}"
+            if (actual := row.cells.get(column)) != right:
+                wrong = f"the table's column '{column}' says: {actual}"
                 yield Fault(FILE, row.line, state.name, wrong, f"Write {right}, or change the definition")
     for name, row in rows.items():
         yield Fault(

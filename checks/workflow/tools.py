@@ -24,9 +24,9 @@ def cfn_lint(machine: Machine) -> list[Fault]:
     """
     properties = {"RoleArn": "arn:aws:iam::123456789012:role/any", "Definition": _filled(machine)}
     resource = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
-    found = lint(json.dumps({"Resources": {"Machine": resource}}))
+    matches = lint(json.dumps({"Resources": {"Machine": resource}}))
     inside = len(("Resources", "Machine", "Properties", "Definition"))
-    return [_fault(machine, tuple(each.path)[inside:], f"cfn-lint {each.rule.id}: {each.message}") for each in found]
+    return [_fault(machine, tuple(each.path)[inside:], f"cfn-lint {each.rule.id}: {each.message}") for each in matches]
 
 
 def asl_validator(machine: Machine) -> list[Fault]:
@@ -36,8 +36,8 @@ def asl_validator(machine: Machine) -> list[Fault]:
         print(f"asl-validator was not run: {'make check could not install it' if node else 'Node is not installed'}.")
         return []
     command = [node, str(ROOT / "checks" / "asl-validator" / "validate.js")]
-    given, environment = json.dumps(_filled(machine)), os.environ | {"NODE_PATH": str(MODULES)}
-    run = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, timeout=60)
+    definition, environment = json.dumps(_filled(machine)), os.environ | {"NODE_PATH": str(MODULES)}
+    run = subprocess.run(command, input=definition, env=environment, capture_output=True, text=True, timeout=60)
     if run.returncode:
         print(f"asl-validator was not run: {run.stderr.strip().splitlines()[-1]}")
         return []

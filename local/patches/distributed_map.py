@@ -134,10 +134,10 @@ def too_many_failed(run: dict[str, Any]) -> bool:
 
 def counts(run: dict[str, Any]) -> dict[str, int]:
     """The current counts of the Map Run; each item is an execution because there are no batches."""
-    found = Counter({"total": run["_total"], "resultsWritten": run["_written"]})
-    found.update(STATUSES[child["status"]] for child in run["_children"])
-    found["pending" if run["status"] == "RUNNING" else "aborted"] += run["_total"] - len(run["_children"])
-    return {name: found[name] for name in ("pending", *STATUSES.values(), "total", "resultsWritten")}
+    totals = Counter({"total": run["_total"], "resultsWritten": run["_written"]})
+    totals.update(STATUSES[child["status"]] for child in run["_children"])
+    totals["pending" if run["status"] == "RUNNING" else "aborted"] += run["_total"] - len(run["_children"])
+    return {name: totals[name] for name in ("pending", *STATUSES.values(), "total", "resultsWritten")}
 
 
 def outcome(child: dict[str, Any]) -> Any:

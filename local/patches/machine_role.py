@@ -93,5 +93,5 @@ def refusal(role: str, session: str, action: str, resource: str) -> str | None:
         return None
     explicit = getattr(denied, "decision", "") == "Deny"
     reason = "of an explicit deny" if explicit else f"no identity-based policy allows the {action} action"
-    said = f"User: {caller} is not authorized to perform: {action} on resource: {resource} because {reason}"
-    return f"{said} (Status Code: 403; Error Code: AccessDeniedException)"
+    message = f"User: {caller} is not authorized to perform: {action} on resource: {resource} because {reason}"
+    return f"{message} (Status Code: 403; Error Code: AccessDeniedException)"

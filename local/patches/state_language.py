@@ -67,7 +67,7 @@ def apply() -> None:
         if execution["status"] == "RUNNING":
             fail(execution, error, cause)
 
-    sfn._apply_parameters = lambda *given: vars(latest).update(now=parameters(*given)) or latest.now
+    sfn._apply_parameters = lambda *arguments: vars(latest).update(now=parameters(*arguments)) or latest.now
     sfn._resolve_path, sfn._evaluate_rule, sfn._error_matches = resolve_existing, evaluate, error_matches
     sfn._find_matching_retrier, sfn._add_event, sfn._fail_execution = retrier, record, fail_running
 
