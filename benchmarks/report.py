@@ -171,8 +171,8 @@ def _contestants(results: Results) -> str:
     head = ["format", "made by", "CPU s", "wall s", "peak MB", "file MB", "runs", "does not keep"]
     explained = (
         "Medians (least–most) on one thread; *ours* is this project. A third-party reader read back every file and "
-        "every cell was compared. *does not keep* names what the file cannot hold and so could not be compared: `null` "
-        "as distinct from empty text, the `fraction` of seconds, `control` characters."
+        "every cell was compared. *does not keep* names what the file cannot represent and so could not be compared: "
+        "`null` as distinct from empty text, the `fraction` of seconds, `control` characters."
     )
     return f"## Comparison: {count:,} rows × 12 columns\n\n{explained}\n\n{_table(head, rows)}"
 

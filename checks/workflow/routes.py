@@ -44,7 +44,7 @@ def _targets(machine: Machine, scope: Scope) -> Iterator[Fault]:
 
 
 def _outcome(machine: Machine, scope: Scope) -> Iterator[Fault]:
-    """A failure before RecordSucceeded is recorded as failed; success and failure never end as each other."""
+    """A failure before RecordSucceeded is recorded by RecordFailed; a success never ends as failed, or the reverse."""
     if missing := {SUCCESS, FAILURE, SUPERSEDED} - scope.states.keys():
         yield machine.fault(
             (), f"there is no state {', '.join(sorted(missing))}", "Give this name to the state that does this"
@@ -76,11 +76,8 @@ def _wrong_end(scope: Scope, edge: Edge, way: set[str]) -> str:
     if edge.target not in scope.states:
         return ""
     if edge.errors == REFUSED:
-        return (
-            ""
-            if edge.target == SUPERSEDED
-            else f"a failed condition check leads to {edge.target}, but it is not a failure"
-        )
+        wrong = f"a failed condition check leads to {edge.target}, but it is not a failure"
+        return "" if edge.target == SUPERSEDED else wrong
     if edge.target in way and (edge.errors or edge.source not in way):
         return f"leads to {edge.target} after an error, so a failed export could succeed"
     if edge.errors and edge.source in way - {SUCCESS}:
