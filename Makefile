@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-emulator test-sam-local test-stack mutants faults bench check docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check docs up down invoke deploy lock clean python port
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,11 +20,15 @@ demo: port $(READY)  ## an airline's flights through the whole architecture, on 
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: port $(READY) .local/spreadsheet-readers/ready  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
-	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/emulator)
+	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/deploy --ignore=tests/emulator)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests/emulator $(ARGS)
-	@$(if $(ARGS),,.venv/bin/python -m checks.emulator)
+	@$(if $(ARGS),,.venv/bin/python -m checks.suites --passed emulator)
+
+test-deploy: port $(READY)  ## sam deploy and make deploy, when they or the template have changed: make check asks for it
+	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n 2 --dist loadgroup tests/deploy $(ARGS)
+	@$(if $(ARGS),,.venv/bin/python -m checks.suites --passed deploy)
 
 mutants: $(READY)  ## plant small faults, one at a time: which tests notice each; a trial: make mutants ARGS="--only planning"
 	@.venv/bin/python -m tests.mutants $(ARGS)
