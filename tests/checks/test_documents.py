@@ -34,7 +34,7 @@ def test_a_document_that_is_outdated_is_found_and_made_anew(
     assert generated.outdated() == []
     change(copies / name)
     assert [str(fault) for fault in check.faults()] == [
-        f"{name}:1: the document: is not as the code says. Run make docs."
+        f"{name}:1: the document: is not up to date with the code. Run make docs."
     ]
     assert generated.write() == [name]
     assert check.faults() == []
@@ -54,9 +54,9 @@ THROTTLED = "urn:report-exports:problem:too-many-requests"
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("        THROTTLED:\n", "        QUOTA_EXCEEDED:\n", "Api: THROTTLED answers in AWS's own form"),
+        ("        THROTTLED:\n", "        QUOTA_EXCEEDED:\n", "Api: THROTTLED answers in AWS's own format"),
         (f'"{THROTTLED}"', '"about:blank"', "Api THROTTLED: has the type 'about:blank'"),
-        (f'{{"type": "{THROTTLED}"', f'"type": "{THROTTLED}"', "Api THROTTLED: has a body that is no JSON"),
+        (f'{{"type": "{THROTTLED}"', f'"type": "{THROTTLED}"', "Api THROTTLED: has a body that is not JSON"),
         ('"Too many requests", "status"', '"Slow down", "status"', "Api THROTTLED: has the title 'Slow down'"),
         (
             '"Too many requests", "status": 429',
@@ -83,4 +83,4 @@ def test_a_gateway_response_that_no_page_can_read_is_named() -> None:
     allowed = "              Access-Control-Allow-Origin: !Sub \"'${AllowedOrigin}'\"\n"
     found = check.gateway_faults(Document(TEMPLATE.replace(allowed, ""), "template.yaml"))
     assert len(found) == TEMPLATE.count(allowed) == 4
-    assert all("may not be read by pages" in fault.wrong for fault in found)
+    assert all("cannot be read by web pages of other origins" in fault.wrong for fault in found)

@@ -116,8 +116,8 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ("sales.yaml", "title: [", "sales.yaml:1: the file: is not YAML: "),
         ("sales.yaml", "title: S\nsource: a: b\n", "sales.yaml:2: the file: is not YAML: mapping values are not "),
         ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: a report's file name must match "),
-        ("sales.yml", "title: Sales", "sales.yml:1: the file's name: a report's file ends in .yaml. "),
-        ("sales.yaml", "", "sales.yaml:1: the whole: null is not allowed. Allowed: a value of type object."),
+        ("sales.yml", "title: Sales", "sales.yml:1: the file name: must end in .yaml. "),
+        ("sales.yaml", "", "sales.yaml:1: the file: null is not allowed. Allowed: a value of type object."),
         (
             "sales.yaml",
             "{title: S, source: {type: parquet, dataset: s}, tenant: t,"

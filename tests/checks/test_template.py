@@ -99,7 +99,7 @@ PLANTS = [
         "MaximumRetryAttempts: -1",
         "AnnouncePipe",
         "DynamoDBStreamParameters:",
-        "all that follow wait",
+        "all later changes wait",
         "Add MaximumRetryAttempts",
     ),
     Plant(
@@ -126,7 +126,7 @@ PLANTS = [
         DAILY,
         "ReadExports",
         "ReadExports:",
-        "loses the event when it fails",
+        "loses the event if it fails",
         "Add EventInvokeConfig",
     ),
     # Functions, the state machine and their logs
@@ -142,7 +142,7 @@ PLANTS = [
         "PlanParts",
         "Properties:",
         "names no log group",
-        "Write a log group",
+        "Add a log group",
     ),
     Plant(
         "a log group of two",
@@ -159,7 +159,7 @@ PLANTS = [
         '-report-export"}',
         "ReportExportLogs",
         "ReportExportLogs:",
-        "keeps logs for ever",
+        "keeps logs forever",
         "Add RetentionInDays",
     ),
     Plant(
@@ -197,7 +197,7 @@ PLANTS = [
         "PlanParts",
         "PlanParts:",
         "names no role of this template",
-        "Write a role",
+        "Add a role",
     ),
     Plant(
         "a role of two",
@@ -214,8 +214,8 @@ PLANTS = [
         "Daily: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(1 day)}}",
         "ReadExports",
         "ReadExports:",
-        "makes SAM write a role, ReadExportsDailyRole",
-        "Write a role",
+        "makes SAM create the role ReadExportsDailyRole",
+        "Add a role",
     ),
     Plant(
         "SAM's own policies",
@@ -223,8 +223,8 @@ PLANTS = [
         f"{ROLE_OF_PLAN_PARTS}      Policies: [AWSLambdaBasicExecutionRole]\n",
         "PlanParts",
         "Policies: [AWSLambdaBasicExecutionRole]",
-        "has permissions beside its role",
-        "Write the statements into the role",
+        "has permissions outside its role",
+        "Move the statements into the role",
     ),
     Plant(
         "a policy of a connector",
@@ -234,8 +234,8 @@ PLANTS = [
         ),
         "Connector",
         "Connector:",
-        "is a policy apart from a role",
-        "Write the statements into the role",
+        "is a policy outside a role",
+        "Move the statements into the role",
     ),
     Plant(
         "a managed policy",
@@ -244,7 +244,7 @@ PLANTS = [
         "PlanPartsRole",
         "ManagedPolicyArns:",
         "has a managed policy",
-        "Write out the statements",
+        "Write only the needed statements",
     ),
     Plant(
         "a role without its boundary",
@@ -252,7 +252,7 @@ PLANTS = [
         PLAN_PARTS_ROLE + "      Description:",
         "PlanPartsRole",
         "Properties:",
-        "heeds no permissions boundary",
+        "has no permissions boundary",
         "Add PermissionsBoundary: !If",
     ),
     Plant(
@@ -261,7 +261,7 @@ PLANTS = [
         'Principal: {AWS: "*"}',
         "AnnouncePipeRole",
         "AssumeRolePolicyDocument:",
-        "may be assumed by others than one service",
+        "can be assumed by more than one service",
         "Name one",
     ),
     Plant(
@@ -270,7 +270,7 @@ PLANTS = [
         "Condition: {}",
         "AnnouncePipeRole",
         "AssumeRolePolicyDocument:",
-        "may be assumed by pipes.amazonaws.com for any account",
+        "can be assumed by pipes.amazonaws.com for any account",
         "aws:SourceAccount",
     ),
     # Statements
@@ -280,7 +280,7 @@ PLANTS = [
         "Action: sqs:SendMessages",
         "ReportExportRole",
         "Action: sqs:SendMessages",
-        "SendDeadLetters allows sqs:SendMessages, which AWS does not know",
+        "SendDeadLetters allows sqs:SendMessages, which is not an AWS action",
         "Correct it",
     ),
     Plant(
@@ -325,7 +325,7 @@ PLANTS = [
         "Resource: !Ref DeadLetters",
         "ReportExportRole",
         "Resource: !Ref DeadLetters",
-        "sqs:SendMessage on DeadLetters, which is no ARN",
+        "sqs:SendMessage on DeadLetters, which is not an ARN",
         "!GetAtt",
     ),
     Plant(
@@ -334,7 +334,7 @@ PLANTS = [
         "Resource: !GetAtt ExportsTable.Arn",
         "ListReportsRole",
         "Resource: !GetAtt ExportsTable.Arn",
-        "xray:PutTraceSegments on arn:aws:dynamodb:us-east-1:123456789012:table/ExportsTable, though it takes none",
+        "xray:PutTraceSegments on arn:aws:dynamodb:us-east-1:123456789012:table/ExportsTable, but it takes no resource",
         'a statement of its own with "*"',
     ),
     Plant(
@@ -343,7 +343,7 @@ PLANTS = [
         'Resource: "*"',
         "ListReportsRole",
         'Resource: "*"',
-        "WriteTraces allows everything without a reason",
+        "WriteTraces allows every resource without a reason",
         "say in a comment",
     ),
     Plant(
@@ -352,7 +352,7 @@ PLANTS = [
         'Resource: "*"  # simpler',
         "ReportExportRole",
         'Resource: "*"  # simpler',
-        "SendDeadLetters allows sqs:SendMessage on everything, though it takes arn:${Partition}:sqs",
+        "SendDeadLetters allows sqs:SendMessage on every resource, but it applies to arn:${Partition}:sqs",
         "name the action in the comment",
     ),
     Plant(
@@ -361,7 +361,7 @@ PLANTS = [
         "Sid: sqs",
         "ReportExportRole",
         "Sid: sqs",
-        "sqs does not say why it is there",
+        "sqs does not say what it is for",
         "Give it a Sid such as",
     ),
     Plant(
@@ -370,7 +370,7 @@ PLANTS = [
         "NotAction: sqs:DeleteQueue",
         "ReportExportRole",
         "NotAction: sqs:DeleteQueue",
-        "SendDeadLetters allows all but what NotAction names",
+        "SendDeadLetters allows everything except what NotAction names",
         "Name what it allows",
     ),
     # Data and names
@@ -380,7 +380,7 @@ PLANTS = [
         "DeletionPolicy: Delete",
         "ExportsTable",
         "DeletionPolicy: Delete",
-        "holds data, yet its DeletionPolicy is Delete",
+        "holds data, but its DeletionPolicy is Delete",
         "Write DeletionPolicy: RetainExceptOnCreate",
     ),
     Plant(
@@ -389,7 +389,7 @@ PLANTS = [
         "",
         "UserPool",
         "UserPool:",
-        "holds data, yet its UpdateReplacePolicy is Delete",
+        "holds data, but its UpdateReplacePolicy is Delete",
         "Write UpdateReplacePolicy: Retain",
     ),
     Plant(
@@ -398,7 +398,7 @@ PLANTS = [
         "\n  DeadLetters:\n    DeletionPolicy: Retain\n",
         "DeadLetters",
         "DeletionPolicy: Retain",
-        "holds no data, yet its DeletionPolicy is Retain",
+        "holds no data, but its DeletionPolicy is Retain",
         "Remove DeletionPolicy",
     ),
     Plant(
@@ -407,7 +407,7 @@ PLANTS = [
         "",
         "ReportsLayer",
         "ReportsLayer:",
-        "holds no data, yet its DeletionPolicy is Retain",
+        "holds no data, but its DeletionPolicy is Retain",
         "RetentionPolicy: Delete",
     ),
     Plant(
@@ -416,7 +416,7 @@ PLANTS = [
         "QueueName: dead-letters",
         "DeadLetters",
         "QueueName: dead-letters",
-        "QueueName is not the stack's own",
+        "QueueName does not contain the stack's name",
         "!Sub ${AWS::StackName}-…",
     ),
     Plant(
@@ -425,7 +425,7 @@ PLANTS = [
         "/aws/vendedlogs/states/report-export",
         "ReportExportLogs",
         "LogGroupName: !Sub /aws/vendedlogs/states/report-export",
-        "LogGroupName is not the stack's own",
+        "LogGroupName does not contain the stack's name",
         "!Sub ${AWS::StackName}-…",
     ),
     Plant(
@@ -434,7 +434,7 @@ PLANTS = [
         "FunctionName: !Sub ${AWS::StackName}-which-divides-what-is-to-be-read",
         "PlanParts",
         "FunctionName:",
-        "FunctionName has 65 characters when the stack's name has 32; 64 may be",
+        "FunctionName has 65 characters if the stack's name has 32; the maximum is 64",
         "Shorten it",
     ),
     Plant(
@@ -480,10 +480,10 @@ PLANTS = [
         "      MemorySize: 1024\n      Timeout: 3\n",
         "AssembleFile",
         "Timeout:",
-        "Timeout is given twice",
+        "has Timeout twice",
         "Keep one",
     ),
-    Plant("what SAM refuses", "      StageName: v1\n", "", "Api", "Api:", "SAM refuses it", "Correct it"),
+    Plant("what SAM refuses", "      StageName: v1\n", "", "Api", "Api:", "SAM rejects it", "Correct it"),
     Plant(
         "a resource that names itself",
         "MAX_ROWS_PER_EXPORT: !Ref MaxRowsPerExport\n          REPORTS_FOLDER",
@@ -500,7 +500,7 @@ PLANTS = [
         ROUTE.replace("Method: GET", "Method: GET, Auth: {Authorizer: NONE}"),
         "ReadExports",
         "Auth: {Authorizer: NONE}",
-        "ShowLimits is open to everybody without a reason",
+        "ShowLimits is public without a reason",
         "Say why in a comment",
     ),
     Plant(
@@ -509,7 +509,7 @@ PLANTS = [
         "ShowLimits: {Type: Api, Properties: {",
         "ReadExports",
         "ShowLimits:",
-        "ShowLimits is open to everybody",
+        "ShowLimits is public",
         "DefaultAuthorizer",
     ),
     Plant(
@@ -518,7 +518,7 @@ PLANTS = [
         f"{ROLE_OF_PLAN_PARTS}      FunctionUrlConfig: {{AuthType: NONE}}\n",
         "PlanParts",
         "FunctionUrlConfig:",
-        "has an address that is open to everybody",
+        "has a public URL",
         "AWS_IAM",
     ),
 ]
@@ -613,7 +613,7 @@ def test_cfn_lint_looks_into_what_is_sams_own() -> None:
         "RetryExport",
         "ListReports",
     ]
-    assert found[0].wrong == "cfn-lint E1020: 'Nobody' is not one of those that there are"
+    assert found[0].wrong == "cfn-lint E1020: 'Nobody' is not one of the allowed values"
     assert found[0].line == document.line(
         "Resources", "RequestExport", "Properties", "Environment", "Variables", "TENANT_CLAIM"
     )
@@ -646,9 +646,9 @@ def unskipped(**skips: str) -> list[str]:
 def test_what_checkov_finds_is_told_of_the_resource_that_is_written() -> None:
     assert unskipped() == [
         "it.yaml:3: Api: checkov CKV_AWS_120 fails: Cache it. "
-        "Mend it, or give the reason within the resource: # checkov:skip=CKV_AWS_120: <reason>.",
+        "Fix it, or give the reason in the resource: # checkov:skip=CKV_AWS_120: <reason>.",
         "it.yaml:6: Logs: checkov CKV_AWS_158 fails: Encrypt it. "
-        "Mend it, or give the reason within the resource: # checkov:skip=CKV_AWS_158: <reason>.",
+        "Fix it, or give the reason in the resource: # checkov:skip=CKV_AWS_158: <reason>.",
     ]
 
 
@@ -659,11 +659,11 @@ def test_what_has_a_reason_is_skipped_in_its_resource_or_everywhere() -> None:
 def test_a_skip_in_another_resource_skips_nothing() -> None:
     left = unskipped(all="checkov:skip=CKV_AWS_120: it changes", api="checkov:skip=CKV_AWS_158: ids")
     assert left[0].startswith("it.yaml:6: Logs: checkov CKV_AWS_158 fails")
-    assert left[1] == "it.yaml:3: Api: the skip of CKV_AWS_158 skips nothing. Remove it."
+    assert left[1] == "it.yaml:3: Api: the skip of CKV_AWS_158 matches no finding. Remove it."
 
 
 @pytest.mark.parametrize("skip", ["checkov:skip=CKV_AWS_120", "checkov:skip=CKV_AWS_120: ", "checkov: it changes"])
 def test_a_skip_needs_a_reason(skip: str) -> None:
     left = unskipped(all="checkov:skip=CKV_AWS_158: ids", api=skip)
-    assert left[0] == "it.yaml:3: Api: a skip lacks its check or its reason. Write # checkov:skip=<check>: <reason>."
+    assert left[0] == "it.yaml:3: Api: the skip has no check or no reason. Write # checkov:skip=<check>: <reason>."
     assert left[1].startswith("it.yaml:3: Api: checkov CKV_AWS_120 fails")

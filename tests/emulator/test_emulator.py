@@ -79,4 +79,4 @@ def test_an_unknown_patch_is_named(patched: Cloud) -> None:
     command: Any = [patched.process.args[0], patched.process.args[1], "--patches", "nonsense"]  # type: ignore[index]
     refused = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=30)
     assert refused.returncode == 1
-    assert "no such patch: nonsense" in refused.stderr
+    assert "unknown patch: nonsense" in refused.stderr

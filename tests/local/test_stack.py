@@ -235,7 +235,7 @@ def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monk
         # Without what make test tells a make within it, such as to name the folders that it enters.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert run.stderr.startswith(f"Port {taken} is in use (Address already in use). Name a free one: make … PORT=")
+        assert run.stderr.startswith(f"Port {taken} is in use (Address already in use). Use a free one: make … PORT=")
         assert run.stdout == ""
 
 
@@ -255,7 +255,7 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
         ["make", "up", f"PYTHON={sys.executable}", f"PORT={port}"], cwd=launcher.ROOT, capture_output=True, text=True
     )
     assert run.returncode
-    assert "PORT is a number from 1 to 65535" in run.stderr
+    assert "PORT must be a number from 1 to 65535" in run.stderr
 
 
 def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_the_same_file_is_made_of_the_same_orders_whatever_the_number_of_rows(tm
     written = few[0].stat().st_mtime_ns
     assert orders.write(100, tmp_path / "few")[0].stat().st_mtime_ns == written
     assert pl.read_parquet(orders.write(99, tmp_path / "few")).height == 99
-    with pytest.raises(ValueError, match="0 rows; at least one"):
+    with pytest.raises(ValueError, match="0 rows; at least 1 is needed"):
         orders.write(0, tmp_path)
 
 
@@ -137,7 +137,7 @@ def test_a_file_with_fewer_or_more_rows_is_found(name: str, sources: list[Path],
     CONTESTANTS[name].load()(sources, out)
     with pytest.raises(round_trip.Mismatch, match=f"more than {ROWS} rows"):
         round_trip.check(CONTESTANTS[name], out, sources[:1])
-    with pytest.raises(round_trip.Mismatch, match=f"has {2 * ROWS} rows, and should have more"):
+    with pytest.raises(round_trip.Mismatch, match=f"has {2 * ROWS} rows and should have more"):
         round_trip.check(CONTESTANTS[name], out, [*sources, sources[0]])
 
 
@@ -179,7 +179,7 @@ def test_contestants_take_turns_and_who_is_missing_is_told(sources: list[Path], 
     assert {name: len(samples) for name, samples in taken.items()} == {"csv": 2, "polars sink_csv": 2}
     order = [line.split(":")[0] for line in said]
     assert order == ["csv", "nobody", "polars sink_csv", "nobody", "polars sink_csv", "csv"]
-    assert "not measured, there is no such format" in said[1]
+    assert "not measured, the format does not exist" in said[1]
     assert f"{2 * ROWS} rows read back" in said[0]
 
 
@@ -226,7 +226,9 @@ def verdict(found: claims.Results, work: str, against: str) -> claims.Verdict:
     )
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.7, "goal reached"), (1.1, "must reached"), (1.3, "**MUST MISSED**")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.7, "goal reached"), (1.1, "requirement met"), (1.3, "**REQUIREMENT MISSED**")]
+)
 def test_a_claim_is_judged_by_the_median_of_the_turns(seconds: float, words: str) -> None:
     found = verdict(results(seconds), "xlsx", "xlsxwriter")
     assert found.words == words
@@ -246,7 +248,7 @@ def test_the_best_rival_counts() -> None:
 def test_a_rival_that_loses_characters_is_not_the_one_to_beat_and_stands_beside() -> None:
     measured = results(1.0)
     measured["xlsx"]["samples"] |= {"rustpy-xlsxwriter": [sample(9)] * 2, "jetxl": [sample(4)] * 2}
-    figures = [verdict(measured, "xlsx", against).figure for against in ("best Rust", "jetxl")]
+    figures = [verdict(measured, "xlsx", against).figure for against in ("fastest Rust", "jetxl")]
     assert [(figure.note, figure.high) for figure in figures if figure] == [("rustpy-xlsxwriter", 9), ("", 4)]
     assert all("control" in contestants.CONTESTANTS[name].forgets for name in set(claims.RUST) - set(claims.KEEPING))
     assert not any("control" in contestants.CONTESTANTS[name].forgets for name in claims.KEEPING)
@@ -256,10 +258,12 @@ def test_a_missed_must_stands_first_on_the_page_and_in_the_table_and_ends_the_ru
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = report.render(results(1.3), {}, report.FULL_ROWS, "performance")
-    assert page.startswith("> # ⚠ 1 MUST MISSED\n> - **xlsx** against xlsxwriter")
-    assert "the must is ≥ 25×" in page
-    assert "**MUST MISSED**" in next(line for line in page.splitlines() if line.startswith("| xlsx | xlsxwriter"))
-    assert "MUST MISSED" not in report.render(results(0.7), {}, report.FULL_ROWS, "performance")
+    assert page.startswith("> # ⚠ 1 REQUIREMENT MISSED\n> - **xlsx** against xlsxwriter")
+    assert "required: ≥ 25×" in page
+    assert "**REQUIREMENT MISSED**" in next(
+        line for line in page.splitlines() if line.startswith("| xlsx | xlsxwriter")
+    )
+    assert "REQUIREMENT MISSED" not in report.render(results(0.7), {}, report.FULL_ROWS, "performance")
     monkeypatch.setattr(bench, "ROOT", tmp_path)
     for seconds, status in ((1.3, 1), (0.7, 0)):
         folder = tmp_path / "out" / "bench" / str(report.FULL_ROWS)
@@ -278,7 +282,7 @@ def test_a_trial_says_that_it_proves_nothing_and_leaves_the_page_of_the_project_
     monkeypatch.setitem(bench.COMPARED, "csv", ["csv", "polars sink_csv"])
     assert bench.main(["csv", "--rows", "300", "--repetitions", "1"]) == 0
     page = (tmp_path / "out" / "bench" / "300" / "performance.md").read_text()
-    assert "A trial of 300 rows, no proof of anything" in page
+    assert "A trial of 300 rows; it proves nothing" in page
     assert not (tmp_path / "docs").exists()
 
 
@@ -329,7 +333,9 @@ def test_an_order_that_makes_no_sense_is_refused_with_what_is_allowed(
 ) -> None:
     with pytest.raises(SystemExit):
         bench.main(words)
-    assert ("there are csv, csv.gz" if words == ["nothing"] else "a whole number from 1 on") in capsys.readouterr().err
+    assert (
+        "allowed: csv, csv.gz" if words == ["nothing"] else "a whole number of at least 1"
+    ) in capsys.readouterr().err
 
 
 # What is computed
@@ -431,7 +437,7 @@ def test_the_report_of_the_service_benchmark_is_a_valid_one(tmp_path: Path) -> N
 
 def test_the_service_is_not_measured_where_nothing_is_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "ROOT", tmp_path)
-    with pytest.raises(RuntimeError, match="use make bench, which sets everything up"):
+    with pytest.raises(RuntimeError, match="Run make bench, which sets everything up"):
         service.measure([], 1, tmp_path, lambda _: None)
 
 
