@@ -122,7 +122,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "sales.yaml",
             "{title: S, source: {type: parquet, dataset: s}, tenant: t,"
             "\n columns: [{name: a, title: A, type: integer, expression: NO_SUCH(a)}]}",
-            "sales.yaml:2: /columns/0/expression: a: NO_SUCH is not a function of the row alone. ",
+            "sales.yaml:2: /columns/0/expression: a: NO_SUCH is not an allowed function. ",
         ),
         (
             "sales.yaml",

@@ -134,7 +134,7 @@ def test_a_file_beside_the_folders_is_named(lake: Lake) -> None:
         (
             'expression: "ROUND',
             'expression: "AVG(temp) + ROUND',
-            "/columns/4/expression: celsius: AVG is not a function of the row",
+            "/columns/4/expression: celsius: AVG is not an allowed function",
         ),
         ("time_hour: timestamp(UTC)", "time_hour: datetime", '/source/columns/time_hour: "datetime" is not allowed. '),
         (

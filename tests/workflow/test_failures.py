@@ -92,7 +92,7 @@ def test_an_expression_that_uses_other_rows(world: World, monkeypatch: pytest.Mo
     report.definition["columns"][3]["expression"] = "dep_time / SUM/**/(dep_time)"
     monkeypatch.setattr(reports, "report", lambda _: report)
     said = world.assert_failed(world.run(), "PlanParts", "InvalidDefinition")
-    assert "flights.yaml: /columns/3/expression: dep_time: SUM is not a function of the row alone" in said
+    assert "flights.yaml: /columns/3/expression: dep_time: SUM is not an allowed function" in said
 
 
 def test_more_rows_than_are_allowed(make_world: MakeWorld) -> None:
