@@ -140,7 +140,7 @@ def test_a_file_beside_the_folders_is_named(lake: Lake) -> None:
         (
             "CAST(time_hour AS DATE)",
             "time_hour",
-            "/parameters/to/filter: the filter of to does not fit what it filters",
+            "/parameters/to/filter: the filter of to compares a timestamp with a date by",
         ),
     ],
 )

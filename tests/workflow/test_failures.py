@@ -43,7 +43,7 @@ def test_a_dataset_without_files(world: World) -> None:
 BROKEN = {
     "its end is cut": (lambda file: file[:-FOOTER], "it does not end with PAR1"),
     "its beginning is cut": (lambda file: file[300:], "outside of the data"),
-    "it is empty": (lambda _: b"", "no more than 0 bytes"),
+    "it is empty": (lambda _: b"", "it has only 0 bytes"),
     "it is no Parquet at all": (lambda _: b"year,month\n2013,1\n", "it does not end with PAR1"),
     "its footer is encrypted": (lambda file: file[:-4] + b"PARE", "its footer is encrypted"),
 }
@@ -78,7 +78,7 @@ def test_more_parts_than_an_upload_holds(world: World, monkeypatch: pytest.Monke
     monkeypatch.setattr(planning, "MAX_ROWS", 1)
     monkeypatch.setattr(planning, "MAX_PARTS", 3)
     said = world.assert_failed(world.run(), "PlanParts", "TooManyParts")
-    assert "16 rows in 2 files or tables take 4 parts; 3 are allowed" in said
+    assert "16 rows in 2 files or tables need 4 parts; at most 3 are allowed" in said
 
 
 def test_a_report_that_the_deployment_does_not_have(world: World) -> None:
@@ -156,7 +156,7 @@ def test_a_source_that_is_gone_after_it_was_planned(world: World) -> None:
     world.cloud.after("PlanParts", lambda _: world.delete(flights.key(1)))
     execution = world.run()
     said = world.assert_failed(execution, "GeneratePart", "SourceChanged", int(world.record["failure"]["part"]))
-    assert "is gone" in said
+    assert "was removed" in said
 
 
 def test_a_part_without_enough_memory(world: World) -> None:

@@ -1,1 +1,1 @@
-"""The one reader and writer of Parquet footers, and of the Thrift in them."""
+"""Reads and writes Parquet footers and their Thrift encoding. No other package does."""
