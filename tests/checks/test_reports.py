@@ -59,7 +59,11 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         ("{name: day,", "{name: dya,", "17: /columns/0: the source has no column dya. Allowed: one of shop, day, at, "),
         ("column: day", "column: dya", "14: /parameters/from/filter: the source has no column dya. Allowed: one of "),
         ("/ pieces", "/ pices", "20: /columns/3: the source has no column pices. Allowed: one of shop, day, at, "),
-        ("title: Day, type: date", "title: Day, type: integer", "17: /columns/0: column day is declared integer, which needs "),
+        (
+            "title: Day, type: date",
+            "title: Day, type: integer",
+            "17: /columns/0: column day is declared integer, which needs ",
+        ),
         (
             "column: day",
             "column: pieces",
@@ -74,7 +78,12 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
             "22: /columns/5: column first is declared string, which needs text; ",
         ),
         ("expression: goods.name", "expression: UPPER(pieces)", "22: /columns/5: column first: invalid series dtype: "),
-        ("(UTC)", "(Mars)", "8: /source/columns/at: column at is declared timestamp(Mars), which has an unknown time zone. Allowed: timestamp, "),
+        (
+            "(UTC)",
+            "(Mars)",
+            "8: /source/columns/at: column at is declared timestamp(Mars), which has an unknown time zone. "
+            "Allowed: timestamp, ",
+        ),
         ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
         ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: one like '),
         ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: one like '),

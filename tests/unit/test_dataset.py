@@ -110,7 +110,9 @@ def test_what_writers_leave_behind_is_not_data(lake: Lake, name: str) -> None:
 
 def test_a_folder_of_nothing_but_leavings_names_one_of_them(lake: Lake) -> None:
     lake.put("_temporary/a.parquet", file())
-    with pytest.raises(SourceMissing, match=r"no Parquet file under s3://lake/data/sales/; other .*_temporary/a.parquet"):
+    with pytest.raises(
+        SourceMissing, match=r"no Parquet file under s3://lake/data/sales/; other .*_temporary/a.parquet"
+    ):
         rows(report("id"))
 
 

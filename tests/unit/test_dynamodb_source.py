@@ -289,7 +289,9 @@ def test_a_value_of_another_type_is_named_and_not_shown(
 
 def test_a_key_of_another_type_than_declared_is_named_before_anything_is_read(tables: Tables) -> None:
     of_one_partition(tables)
-    with pytest.raises(ColumnMismatch, match="attribute number is declared string, but in the key of table orders it is a"):
+    with pytest.raises(
+        ColumnMismatch, match="attribute number is declared string, but in the key of table orders it is a"
+    ):
         dynamodb.plan(query({"tenant": "string", "number": "string"}))
     assert tables.asked == []
 

@@ -245,7 +245,9 @@ def test_a_file_that_is_replaced_between_two_requests_is_never_mixed(lake: Lake)
             lake.objects[key] = lake.objects[key][:-1] + b"?"
 
     lake.before = replace
-    with pytest.raises(SourceChanged, match=r"s3://lake/data/sales/wide\.parquet was replaced after the export was planned"):
+    with pytest.raises(
+        SourceChanged, match=r"s3://lake/data/sales/wide\.parquet was replaced after the export was planned"
+    ):
         scan(query("a"), asked)
 
 

@@ -9,6 +9,7 @@ import datetime
 import decimal
 import io
 import json
+import re
 import struct
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,9 @@ def test_a_type_that_cannot_be_read_matters_only_where_the_report_needs_the_colu
 ) -> None:
     lake.put("a.parquet", STRANGE[what](tmp_path))
     assert export("csv", [column("w", "integer")]) == b"w\n0\n"
-    with pytest.raises(ColumnMismatch, match=f"column v of s3://lake/data/sales/a.parquet is {re.escape(what)}; leave it out"):
+    with pytest.raises(
+        ColumnMismatch, match=f"column v of s3://lake/data/sales/a.parquet is {re.escape(what)}; leave it out"
+    ):
         export("csv", [column("v", "string")])
 
 
@@ -223,7 +226,9 @@ DEFINITION = {
 
 def test_durations_and_dates_of_milliseconds_are_what_arrow_says(lake: Lake) -> None:
     lake.put("a.parquet", arrow(pa.array([5], pa.duration("s"))))
-    with pytest.raises(ColumnMismatch, match="column v is declared integer, which needs an integer; the source gives Duration"):
+    with pytest.raises(
+        ColumnMismatch, match="column v is declared integer, which needs an integer; the source gives Duration"
+    ):
         export("csv", [column("v", "integer")])
     lake.put("a.parquet", arrow(pa.array([NOON], pa.date64())))
     assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T00:00:00"]

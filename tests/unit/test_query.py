@@ -41,8 +41,14 @@ def test_only_the_columns_that_are_needed_are_asked_for() -> None:
         ([column("nothing", "string")], "the source has no column nothing; it has: tenant, clock, name, price"),
         ([column("x", "string", "UPPER(nothing)")], "the source has no column nothing"),
         ([column("clock", "string")], "column clock is declared string, which needs text; the source gives Int64"),
-        ([column("price", "integer")], "column price is declared integer, which needs an integer; the source gives Float64"),
-        ([column("name", "timestamp")], "column name is declared timestamp, which needs a timestamp; the source gives String"),
+        (
+            [column("price", "integer")],
+            "column price is declared integer, which needs an integer; the source gives Float64",
+        ),
+        (
+            [column("name", "timestamp")],
+            "column name is declared timestamp, which needs a timestamp; the source gives String",
+        ),
     ],
 )
 def test_a_definition_that_does_not_fit_its_source_is_refused_by_name(columns: list[Any], message: str) -> None:

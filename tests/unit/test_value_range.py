@@ -111,5 +111,7 @@ def test_an_interval_beyond_the_calendar_shows_no_moment_of_the_row() -> None:
     column = {"name": "x", "type": "timestamp", "expression": "at + INTERVAL '270000 years'"}
     asked = Query.of({"source": {"dataset": "sales"}, "tenant": "tenant", "columns": [column]}, {}, "acme")
     rows = pl.DataFrame({"at": [datetime.datetime(1970, 1, 1)], "tenant": ["acme"]})
-    with pytest.raises(ExpressionFailed, match=r"fails on the data: adding an interval gives a date outside the calendar$"):
+    with pytest.raises(
+        ExpressionFailed, match=r"fails on the data: adding an interval gives a date outside the calendar$"
+    ):
         asked.apply(rows)

@@ -199,7 +199,7 @@ def test_parts_of_two_engines_are_not_put_together(make_world: MakeWorld, monkey
     planned = work.ENGINE_VERSION
     world.cloud.after("GeneratePart", lambda _: monkeypatch.setattr(work, "ENGINE_VERSION", "next"), part=0)
     said = world.assert_failed(world.run(), "GeneratePart", "EngineChanged", part=1)
-    assert f"the plan is of engine {planned}; next is deployed since" in said
+    assert f"engine {planned} made the plan, but engine next was deployed" in said
 
 
 # AssembleFile
@@ -216,7 +216,7 @@ def test_a_plan_that_is_removed_on_the_way_is_told_and_may_be_made_again(world: 
     """As a DELETE does that has seen the attempt before, while it is retried."""
     world.cloud.before("AssembleFile", lambda _: world.delete(world.work("plan.json")[0]))
     said = world.assert_failed(world.run(), "AssembleFile", "PartChanged")
-    assert "plan.json was removed since it was written" in said
+    assert "plan.json was removed after it was written" in said
 
 
 def test_a_missing_receipt_makes_no_short_file(world: World) -> None:
