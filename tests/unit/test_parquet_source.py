@@ -138,14 +138,14 @@ def test_what_obstore_does_not_get_boto3_names(s3: Any, monkeypatch: pytest.Monk
     """Its path has no empty folders, and its errors no codes."""
     store(s3, "year=2020/month=1//a%20b.parquet", sales(amount=[5]))
     assert [row["amount"] for row in read(query())] == [5]
-    listed = objects.list_objects
+    listed = objects.found
     for change, meaning in (
         (lambda key: s3.delete_object(Bucket=BUCKET, Key=key), "was removed"),
         (replace, "was replaced"),
     ):
         store(s3, "year=2020/month=1//a%20b.parquet", sales(amount=[5]))
         found = list(listed("sales"))
-        monkeypatch.setattr(objects, "list_objects", lambda _, found=found: iter(found))
+        monkeypatch.setattr(objects, "found", lambda _, found=found: iter(found))
         change(found[0].key)
         with pytest.raises(SourceChanged, match=meaning):
             parquet.plan(query())

@@ -55,7 +55,7 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
     """
     _require_no_parent_table(dataset)
     folder = objects.folder(dataset)
-    listed = {each.key.removeprefix(folder): each for each in objects.list_objects(dataset)}
+    listed = {each.key.removeprefix(folder): each for each in objects.found(dataset)}
     for path in listed:
         _require_no_table(folder, path)
     if any(path.startswith(delta.LOG) for path in listed):

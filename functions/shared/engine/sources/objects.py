@@ -40,7 +40,7 @@ class Answer:
     size: int
 
 
-def list_objects(dataset: str) -> Iterator[ListedObject]:
+def found(dataset: str) -> Iterator[ListedObject]:
     """The objects under ``<DataPrefix>/<dataset>/``, in the order of their keys.
 
     Raises:

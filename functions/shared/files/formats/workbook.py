@@ -38,8 +38,8 @@ _NOT_IN_NAMES = str.maketrans(dict.fromkeys("\\/?*[]:", " "))
 FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe", "\uffff"]
 WRITTEN = [f"_x{ord(each):04X}_" for each in FORBIDDEN]
 LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4})"
-"""Text that looks like such a form. Its underscore is written as ``_x005F_``, whether or not another underscore follows,
-because that one may begin another form."""
+"""Text that looks like such a form. Its underscore is always written as ``_x005F_``, because an underscore after the
+text may begin another form."""
 
 
 def decimal_style(scale: int) -> int:

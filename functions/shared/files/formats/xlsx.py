@@ -157,7 +157,7 @@ def _joined(literals: list[Segment]) -> bytes:
 
 
 class _Blocks:
-    """Writes rows as blocks of equal numbers of rows, except the last block and, if it is known, a sheet's last block."""
+    """Writes rows as blocks with equal numbers of rows, except the last block and, if known, a sheet's last block."""
 
     def __init__(
         self, plan: Plan, settings: dict[str, Any], into: IO[bytes], first: bool, first_row: int | None
