@@ -5,7 +5,7 @@
 | ``string`` | String | text, categories |
 | ``integer`` | Int64 | an integer of any size |
 | ``number`` | Float64 | a floating-point number |
-| ``decimal(12,2)`` | Decimal(12, 2) | a decimal with as many digits after the point |
+| ``decimal(12,2)`` | Decimal(12, 2) | a decimal with the same number of digits after the point |
 | ``boolean``, ``date``, ``time`` | Boolean, Date, Time | the same type |
 | ``timestamp``, ``timestamp(UTC)`` | Datetime | a timestamp of any precision, without or with this time zone |
 | ``binary`` | Binary | binary |

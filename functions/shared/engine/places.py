@@ -12,7 +12,7 @@ from shared.engine.sources import Source
 from shared.files.work import Extent, Part
 
 UNPLACED = "NoCellReferences"
-"""The warning in a plan whose parts do not know the positions of their rows."""
+"""Name of the warning in a plan whose parts do not know the positions of their rows."""
 
 
 def place(source: Source, query: Query, schema: pl.Schema, extents: list[Extent], parts: Sequence[Part]) -> list[Part]:

@@ -20,11 +20,11 @@ THROUGH_BYTES = 32 * 1024 * 1024
 COPIED_BYTES = MIN_PART * 5 // 4
 """Target size, in bytes, of a fragment that S3 copies, with room for the slack and for an estimate that is too high."""
 SLACK = 0.125
-"""How far, as a share of a part, a part's end may move from its even position to fall between two row groups."""
+"""How far a part's end may move from its even position to fall between two row groups, as a share of a part."""
 MAX_PARTS = 5_000
 """Each part may need two parts of the multipart upload: its own and one for the bytes before it. S3 allows 10,000."""
 LARGEST = 4
-"""How many times the target size parts may grow to stay within MAX_PARTS."""
+"""Parts may grow to this multiple of the target size to stay within MAX_PARTS."""
 MAX_ITEM_BYTES = 30_000
 """A Map item must stay under 32 KB, including ids and names."""
 _ITEM_BYTES = 22_000  # target: a part may exceed it by twice the slack

@@ -137,7 +137,7 @@ class Filter:
 
 
 def _hides_nulls(expression: pl.Expr) -> bool:
-    """Whether a null in one column may give way to another. The columns' bounds then do not bound the value."""
+    """Whether another column may give the value if one is null. The columns' bounds then do not bound the value."""
     serialized = expression.meta.serialize(format="json")
     return any(name in serialized for name in _NULL_SAFE)
 
@@ -146,7 +146,7 @@ _NULL_SAFE = ("Coalesce", "MaxHorizontal", "MinHorizontal", "Ternary", "IsNull",
 
 
 def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
-    """The predicate for each row of bounds; null if it fails, because the bounds of a row need not be a real row."""
+    """The predicate for each row of bounds; null if it fails, because a row of bounds need not exist in the data."""
     try:
         resolved = semantics.resolved(predicate, bounds.schema)
         value = resolved.expression

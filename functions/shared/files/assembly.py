@@ -1,8 +1,8 @@
 """Assembles one file from parts inside S3.
 
-The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload without downloading them.
-A part of an upload has at least 5 MiB, so only smaller segments are downloaded and joined. Limits: "Amazon S3 multipart
-upload limits" and "UploadPartCopy" of the Amazon S3 documentation.
+The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload. A part of an upload has at
+least 5 MiB, so the assembler downloads and joins smaller segments. Limits: "Amazon S3 multipart upload limits" and
+"UploadPartCopy" of the Amazon S3 documentation.
 """
 
 from __future__ import annotations

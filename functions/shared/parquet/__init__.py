@@ -1,1 +1,1 @@
-"""Reads and writes Parquet footers and their Thrift encoding. No other package does."""
+"""The only package that reads and writes Parquet footers and their Thrift encoding."""

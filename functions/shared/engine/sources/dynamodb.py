@@ -31,7 +31,7 @@ BATCH_ROWS = 20_000
 """Items that a scan holds at once, plus or minus a page."""
 BATCH_PAGES = 8
 _PAGE_BYTES = 1024 * 1024
-"""Most bytes of items in one response of Query or Scan ("Paginating table query results", Developer Guide)."""
+"""Maximum bytes of items in one response of Query or Scan ("Paginating table query results", Developer Guide)."""
 _THREADS = 32
 _KINDS = {
     "S": "a string",

@@ -26,9 +26,9 @@ from shared.files.work import Extent, ObjectExtent, Part
 from shared.parquet import footer as parquet_footer
 
 MAX_FILES = 500
-"""Most files that are read to count, each with one or two requests."""
+"""Maximum number of files read to count, each with one or two requests."""
 MAX_BYTES = 256 * 1024 * 1024
-"""Most bytes fetched to count, including gaps between column chunks: a few seconds, and half of PlanParts' disk."""
+"""Maximum bytes fetched to count, including gaps between column chunks: a few seconds, and half of PlanParts' disk."""
 _AT_ONCE = 64
 
 

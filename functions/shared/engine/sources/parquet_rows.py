@@ -32,12 +32,12 @@ from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Chunk, Excerpt, Footer, Page, Pages, RowGroup
 
 BATCH_ROWS = 131_072
-"""Most rows that a scan holds in memory at once."""
+"""Maximum number of rows that a scan holds in memory at once."""
 BATCH_BYTES = 64 * 1024 * 1024
-"""Most bytes of encoded values that a scan holds in memory at once, unless a single page or row is larger."""
+"""Maximum bytes of encoded values that a scan holds in memory at once, unless a single page or row is larger."""
 _AHEAD_FILES, _AHEAD_BYTES = 8, 64 * 1024 * 1024
 _GAP = 256 * 1024
-"""Most unneeded bytes between two ranges that one request fetches instead of a second request."""
+"""Maximum unneeded bytes between two ranges that one request fetches instead of a second request."""
 _REQUEST = 8 * 1024 * 1024
 _REQUESTS = 16
 

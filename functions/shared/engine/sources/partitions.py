@@ -114,7 +114,7 @@ def _date(text: str, _: pl.DataType) -> datetime.date:
 
 
 def _timestamp(text: str, dtype: pl.DataType) -> datetime.datetime:
-    """The timestamp of a text. Text without an offset is in UTC, as Spark and Delta write it."""
+    """The timestamp of a text. For a column with a time zone, text without an offset is UTC, as in Spark and Delta."""
     assert isinstance(dtype, pl.Datetime)
     if re.search(r"\.\d{6}\d*[1-9]", text):  # Python would truncate it to microseconds
         raise ValueError(text)

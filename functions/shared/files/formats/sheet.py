@@ -32,7 +32,7 @@ from shared.files.formats.workbook import (
 )
 
 MAX_TEXT = 32_767
-"""Most UTF-16 code units in a cell ("Excel specifications and limits")."""
+"""Maximum UTF-16 code units in a cell ("Excel specifications and limits")."""
 _DIGITS = 15
 _LARGEST, _SMALLEST = 9.99999999999999e307, 2.2250738585072014e-308
 _EPOCH, _FIRST, _LAST = 25_569, 61, 2_958_465

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.files.work import Plan, Receipt, Work
 
 MAX_ROWS = 1_048_576
-"""Most rows of a sheet, including the header ("Excel specifications and limits")."""
+"""Maximum number of rows of a sheet, including the header ("Excel specifications and limits")."""
 _BLOCK_ROWS = 16_384
 _AT_ONCE = 64
 """Columns times blocks that are converted at once. Each call of polars has a cost, and the cells are in memory."""
@@ -240,5 +240,5 @@ class _Blocks:
 
 
 def _room() -> int:
-    """Most rows of a sheet without its header."""
+    """Maximum number of rows of a sheet without its header."""
     return MAX_ROWS - 1
