@@ -238,7 +238,7 @@ def test_a_receipt_of_fewer_rows_makes_no_short_file(world: World) -> None:
 def test_a_part_that_is_replaced_after_its_receipt(world: World) -> None:
     world.cloud.before("AssembleFile", lambda _: world.put(world.work("parts/000002")[0], b"other bytes"))
     said = world.assert_failed(world.run(), "AssembleFile", "PartChanged")
-    assert "replaced or removed since its receipt" in said
+    assert "replaced or removed after its receipt" in said
 
 
 # The record and the dead letter
