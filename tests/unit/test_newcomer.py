@@ -121,7 +121,8 @@ def test_a_file_beside_the_folders_is_named(lake: Lake) -> None:
     assert isinstance(said, SourceSchemaMismatch)
     assert str(said) == (
         "s3://lake/data/weather/year=2013/month=6/w.parquet is partitioned by month, year, "
-        "s3://lake/data/weather/weather.parquet by nothing"
+        "but s3://lake/data/weather/weather.parquet by nothing; "
+        "all files of a dataset need the same partition columns"
     )
 
 

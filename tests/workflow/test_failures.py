@@ -42,7 +42,7 @@ def test_a_dataset_without_files(world: World) -> None:
 
 BROKEN = {
     "its end is cut": (lambda file: file[:-FOOTER], "it does not end with PAR1"),
-    "its beginning is cut": (lambda file: file[300:], "outside of the data"),
+    "its beginning is cut": (lambda file: file[300:], "outside the file's data"),
     "it is empty": (lambda _: b"", "it has only 0 bytes"),
     "it is no Parquet at all": (lambda _: b"year,month\n2013,1\n", "it does not end with PAR1"),
     "its footer is encrypted": (lambda file: file[:-4] + b"PARE", "its footer is encrypted"),
@@ -71,7 +71,7 @@ def test_a_row_group_that_is_larger_than_a_workers_disk(world: World, monkeypatc
     monkeypatch.setattr(parquet, "MAX_GROUP_BYTES", 100)
     said = world.assert_failed(world.run(), "PlanParts", "RowGroupTooLarge")
     assert flights.key(1) in said
-    assert "100 are allowed" in said
+    assert "at most 100 bytes are allowed" in said
 
 
 def test_more_parts_than_an_upload_holds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -377,7 +377,7 @@ def require_within(chunk: Chunk, end: int) -> None:
     for low, high in ((chunk.start, chunk.end), chunk.offset_index or (1, 1)):
         if not 0 < low <= high <= end - parquet_footer.TAIL:
             raise ValueError(
-                f"column {chunk.column} lies at bytes {low} to {high}, outside the file's data: the file is truncated"
+                f"column {chunk.column} lies at bytes {low} to {high}, outside the file's data; the file is truncated"
             )
 
 
