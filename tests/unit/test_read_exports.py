@@ -471,7 +471,7 @@ def caught(error: str, cause: str | None) -> str:
 
 
 def test_an_error_of_a_function_is_explained(get: Get, cloud: Cloud) -> None:
-    message = "s3://lake/data/flights/year=2013/month=1/flights.parquet was replaced since it was planned"
+    message = "s3://lake/data/flights/year=2013/month=1/flights.parquet was replaced after the export was planned"
     cause = json.dumps({"errorMessage": message, "errorType": "SourceChanged", "requestId": "1", "stackTrace": []})
     cloud.write(
         failed(state="GeneratePart", type="SourceChanged", part="0", error=caught("SourceChanged", cause)),

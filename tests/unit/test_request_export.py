@@ -268,8 +268,8 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
         [
             (
                 "/options/timezone",
-                '"Mars/Olympus" is no time zone',
-                "a name of the IANA time zone database, such as Europe/Berlin, America/New_York or UTC",
+                '"Mars/Olympus" is not a known time zone',
+                "a name in the IANA time zone database, such as Europe/Berlin, America/New_York or UTC",
             )
         ],
     ),
