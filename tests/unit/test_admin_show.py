@@ -64,7 +64,7 @@ def test_a_failure_is_seen_at_one_glance(admin: Admin, past: StepFunctions, clou
   failed  in GeneratePart, part 1
   error   SourceUnreadable: A source file cannot be read
   detail  s3://bucket/a.parquet
-  remedy  Replace the file that the detail names with a valid one, then retry.
+  remedy  Replace the file that the detail names with a valid one. Then retry.
   export  flights, csv
   record  attempt 1 is FAILED
 
@@ -140,7 +140,7 @@ def test_a_fail_state_of_another_version_that_says_nothing_leaves_the_execution_
 ) -> None:
     past.put(f"{EXPORT_ID}-1", History().enter("Gone", "Fail", {"failure": "x"}), "FAILED", ("Boom", "because"))
     out = admin("show", EXPORT_ID).out
-    assert "  failed  in Gone\n  error   Boom: Something unexpected failed\n  detail  because\n" in out
+    assert "  failed  in Gone\n  error   Boom: An unexpected error occurred\n  detail  because\n" in out
 
 
 def test_a_page_that_cannot_be_written_is_named(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:

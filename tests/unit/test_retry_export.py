@@ -288,7 +288,7 @@ def test_one_export_more_than_the_limit_is_refused(retry: Retry, cloud: Cloud) -
     cloud.write(failed(), *[running(number(index)) for index in range(5)])
     answered = retry()
     assert (answered.status, kind(answered), answered.headers["Retry-After"]) == (429, "too-many-active", "30")
-    assert answered.body["detail"].startswith("5 exports are queued or running; 5 may be at once.")
+    assert answered.body["detail"].startswith("You have 5 queued or running exports; the limit is 5.")
     assert failed() in cloud.records()
     assert cloud.executions() == {}
 

@@ -109,7 +109,7 @@ def test_no_value_of_a_row_is_logged(
     monkeypatch.setattr(app.logger, "info", lambda message, extra: said.append((message, extra)))
     generate(name)
     generate(name)
-    assert [message for message, _ in said] == ["part made", "part was there"]
+    assert [message for message, _ in said] == ["part made", "part already made"]
     assert all("fragment" not in extra["receipt"] and extra["receipt"]["bytes"] for _, extra in said)
     assert SECRET not in json.dumps(said)
 
