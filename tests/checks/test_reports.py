@@ -75,7 +75,7 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         ),
         ("expression: goods.name", "expression: UPPER(pieces)", "22: /columns/5: column first: invalid series dtype: "),
         ("(UTC)", "(Mars)", "8: /source/columns/at: timestamp(Mars) has no known time zone. Allowed: timestamp, "),
-        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
+        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more decimal places than "),
         ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value such as '),
         ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: a value such as '),
         (
@@ -115,7 +115,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ("sales.yaml", "title: Sales", "sales.yaml:1: /columns: is missing. "),
         ("sales.yaml", "title: [", "sales.yaml:1: the file: is not YAML: "),
         ("sales.yaml", "title: S\nsource: a: b\n", "sales.yaml:2: the file: is not YAML: mapping values are not "),
-        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: a report's file name must match "),
+        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: the file name of a report must match "),
         ("sales.yml", "title: Sales", "sales.yml:1: the file's name: a report's file ends in .yaml. "),
         ("sales.yaml", "", "sales.yaml:1: the whole: null is not allowed. Allowed: a value of type object."),
         (

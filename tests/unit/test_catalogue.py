@@ -212,7 +212,7 @@ def test_a_report_that_is_not_deployed_names_those_that_are(
     for name in ("orders", "refunds"):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
-    with pytest.raises(UnknownReport, match=r"^no report is called 'order'; there are: orders, refunds$"):
+    with pytest.raises(UnknownReport, match=r"^there is no report 'order'; the reports are: orders, refunds$"):
         reports.report("order")
 
 
@@ -268,14 +268,14 @@ BAD: dict[str, tuple[Change, str]] = {
         lambda definition: definition.update(
             source={"type": "dynamodb", "table": "orders", "columns": {"owner": "integer"}}, tenant="owner"
         ),
-        "/tenant: is declared integer; DynamoDB compares it with text, allowed: an attribute of text",
+        "/tenant: is declared as integer, but DynamoDB compares it with text, allowed: an attribute of text",
     ),
     "a tenant of DynamoDB that is an expression": (
         lambda definition: definition.update(
             source={"type": "dynamodb", "table": "orders", "columns": {"owner": "string"}},
             tenant={"expression": "LOWER(owner)"},
         ),
-        "/tenant: is an expression, which DynamoDB does not filter by, allowed: an attribute of text",
+        "/tenant: is an expression, but DynamoDB cannot filter by an expression, allowed: an attribute of text",
     ),
     "an unknown field": (
         at("colums", value=[]),
@@ -323,7 +323,7 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "bounds of the tenant": (
         at("source", "bounds", "shop", value=[1, 2]),
-        "/source/bounds/shop: is the tenant, which has no bounds, allowed: other integer columns",
+        "/source/bounds/shop: is the tenant, which cannot have bounds, allowed: other integer columns",
     ),
     "a minimum that no double reaches": (
         at("parameters", "least", "minimum", value=10**309),
@@ -617,7 +617,7 @@ def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["Orders", "1st", "or ders", "", "orders\n", "a" * 65, "../orders", "or.ders"])
 def test_a_file_with_an_odd_name_is_refused(name: str) -> None:
-    with pytest.raises(InvalidDefinition, match=r"a report's file name must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
+    with pytest.raises(InvalidDefinition, match=r"the file name of a report must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
         parse(GOOD, name)
 
 

@@ -26,7 +26,7 @@ def function_cause(message: str, name: str = "RowsMissing") -> str:
 
 
 def test_an_error_of_ours_has_a_title_a_detail_and_a_remedy() -> None:
-    message = "part 7 read 99 rows; 100 were planned"
+    message = "part 7 read 99 rows, but its plan has 100"
     assert explain(failure("RowsMissing", function_cause(message), part="7")) == {
         "type": "RowsMissing",
         "title": "The file would be incomplete",

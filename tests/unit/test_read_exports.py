@@ -666,7 +666,7 @@ NO_CURSOR = [
     {
         "pointer": "/cursor",
         "detail": "is not a cursor of this list",
-        "allowed": "the cursor of the page before, unchanged, asked for by the same caller with the same status",
+        "allowed": "the unchanged cursor of the previous page, from the same caller and with the same status",
     }
 ]
 

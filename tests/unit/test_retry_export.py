@@ -220,7 +220,7 @@ def test_an_export_of_another_status_is_not_tried_again(
     cloud.write(record)
     answered = retry()
     assert (answered.status, kind(answered)) == (409, "not-retryable")
-    assert answered.body["detail"] == f"The export is {status}; only one that is FAILED or CANCELLED can be retried."
+    assert answered.body["detail"] == f"The export is {status}. Only a FAILED or CANCELLED export can be retried."
     assert cloud.records() == [record]
     assert cloud.executions() == {}
 

@@ -87,7 +87,7 @@ def test_the_receipt_is_of_the_part_that_is_stored(name: str, generate: Callable
 def test_a_part_that_writes_other_rows_than_were_counted_is_not_stored(
     generate: Callable[..., Any], cloud: Cloud
 ) -> None:
-    with pytest.raises(RowsMissing, match="part 0 wrote 2 rows; 3 were counted when it was planned"):
+    with pytest.raises(RowsMissing, match="part 0 wrote 2 rows, but its plan counted 3"):
         generate("xlsx", first_row=7, rows_passing=3)
     assert Work(EXPORT_ID, PLAN).read_receipt(0) is None
     assert generate("xlsx", first_row=7, rows_passing=2)["rows"] == 2
