@@ -11,8 +11,8 @@ _HEAD = """\
 
 Every error answer is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` identifies
 the problem, `title` never changes for a type, and `detail` says what happened this time. The errors of API Gateway have
-the same form. `refused` and `unexpected` stand for many gateway responses, so their body has no `status`. A `type` is an
-identifier, not a URL: `{urn}` and the name below. Web pages of the `AllowedOrigin` may read all of them.
+the same form. `refused` and `unexpected` stand for many gateway responses, so their body has no `status`. A `type` is
+an identifier, not a URL: `{urn}` and the name below. Web pages of the `AllowedOrigin` may read all of them.
 
 AWS does not document which gateway response it returns when Lambda throttles a function. The caller gets `busy` or
 `unexpected`, both with `Retry-After`.

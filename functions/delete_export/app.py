@@ -91,5 +91,7 @@ def _while_there_is_time(keys: Iterable[str]) -> Iterator[str]:
     deadline = time.monotonic() + _BUDGET_SECONDS
     for key in keys:
         if time.monotonic() > deadline:
-            raise busy("One request has no time to remove all objects of the export. Send the request again to continue.")
+            raise busy(
+                "One request has no time to remove all objects of the export. Send the request again to continue."
+            )
         yield key

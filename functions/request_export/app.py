@@ -65,7 +65,9 @@ def _parse(body: str | None, encoded: bool, caller: Caller) -> dict[str, Any]:
         raise invalid([Fault(pointer="", detail=detail, allowed="complete Unicode characters")]) from error
     except RecursionError as error:
         detail = "the body is nested too deeply"
-        raise invalid([Fault(pointer="", detail=detail, allowed="the fields that GET /openapi.json describes")]) from error
+        raise invalid(
+            [Fault(pointer="", detail=detail, allowed="the fields that GET /openapi.json describes")]
+        ) from error
     except ValueError as error:
         detail = f"the body is not JSON: {error}" if body else "the body is empty"
         raise invalid([Fault(pointer="", detail=detail, allowed="a JSON object")]) from error

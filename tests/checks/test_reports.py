@@ -77,7 +77,11 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         ("(UTC)", "(Mars)", "8: /source/columns/at: timestamp(Mars) has no known time zone. Allowed: timestamp, "),
         ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more decimal places than "),
         ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value such as '),
-        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: a value such as '),
+        (
+            "pieces: integer",
+            "pieces: int",
+            '10: /source/columns/pieces: "int" is not allowed. Allowed: a value such as ',
+        ),
         (
             "expression: goods.name",
             "expression: CONCAT(shop, note)",
@@ -89,8 +93,16 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
             "Day, type: date, format: percent",
             "17: /columns/0/format: a column of type date is not shown as a number. Allowed: columns of ",
         ),
-        ("currency EUR", "0.00", '20: /columns/3/format: 0.0 is not allowed. Allowed: a value such as "currency EUR", "perc'),
-        ("currency EUR", "currency €", '20: /columns/3/format: "currency €" is not allowed. Allowed: a value such as "curr'),
+        (
+            "currency EUR",
+            "0.00",
+            '20: /columns/3/format: 0.0 is not allowed. Allowed: a value such as "currency EUR", "perc',
+        ),
+        (
+            "currency EUR",
+            "currency €",
+            '20: /columns/3/format: "currency €" is not allowed. Allowed: a value such as "curr',
+        ),
         ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: a value such as "tenant_id", {"expression": '),
     ],
 )

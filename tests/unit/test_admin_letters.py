@@ -124,7 +124,7 @@ def test_a_script_reads_the_same_as_json(admin: Admin, queue: Queue, cloud: Clou
                 "state": "PlanParts",
                 "part": None,
                 "retryable": False,
-                "remedy": "Tell the operators. The execution in the Step Functions console shows the state that failed.",
+                "remedy": "Tell the operators. The execution in the Step Functions console shows the failed state.",
             },
             "moved_on": True,
             "now": {"attempt": 3, "status": "SUCCEEDED"},

@@ -369,7 +369,8 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "a part of a date": (
         at("parameters", "to", "filter", "operator", value="contains"),
-        "/parameters/to/filter/operator: contains requires a string, but the parameter is a date, allowed: type: string",
+        "/parameters/to/filter/operator: contains requires a string, but the parameter is a date, "
+        "allowed: type: string",
     ),
     "a null that is a text": (
         at("parameters", "state", "filter", "operator", value="is null"),
@@ -617,7 +618,9 @@ def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["Orders", "1st", "or ders", "", "orders\n", "a" * 65, "../orders", "or.ders"])
 def test_a_file_with_an_odd_name_is_refused(name: str) -> None:
-    with pytest.raises(InvalidDefinition, match=r"the file name of a report must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
+    with pytest.raises(
+        InvalidDefinition, match=r"the file name of a report must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"
+    ):
         parse(GOOD, name)
 
 

@@ -17,7 +17,7 @@ class Explanation(NamedTuple):
     remedy: str
 
 
-_OPERATOR = "Tell the operators. The execution in the Step Functions console shows the state that failed."
+_OPERATOR = "Tell the operators. The execution in the Step Functions console shows the failed state."
 _OUT_OF_MEMORY = Explanation(
     "A function ran out of memory", True, "Retry. If it happens again, raise the function's MemorySize."
 )

@@ -350,7 +350,9 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             continue
         if parameter.get("required"):
             detail = "is never used, because the parameter is required"
-            contradictions.append(Fault(pointer=f"{where}/default", detail=detail, allowed="either required or default"))
+            contradictions.append(
+                Fault(pointer=f"{where}/default", detail=detail, allowed="either required or default")
+            )
         for fault in faults(schema, parameter["default"]):
             contradictions.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
     for index, column in enumerate(definition["columns"]):
@@ -363,5 +365,7 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         for index, value in enumerate(values):
             if value in values[:index]:
                 where = pointer("columns", index, key)
-                contradictions.append(Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}"))
+                contradictions.append(
+                    Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}")
+                )
     return contradictions
