@@ -439,7 +439,7 @@ def test_there_is_no_file_before_the_export_succeeded(
     cloud.write(record)
     answered = get(case)
     assert (answered.status, kind(answered)) == (409, "not-ready")
-    assert answered.body["detail"].startswith(f"The export is {record['status']};")
+    assert answered.body["detail"].startswith(f"The export is {record['status']}.")
 
 
 @pytest.mark.parametrize("case", ["file", "file_as_json"])

@@ -243,7 +243,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     ),
     "a span that ends before it begins": (
         LEAST | {"parameters": {"from": "2013-06-30", "to": "2013-06-29"}},
-        [("/parameters/to", "2013-06-29 lies before from 2013-06-30", "2013-06-30 or later")],
+        [("/parameters/to", "2013-06-29 is before from 2013-06-30", "2013-06-30 or later")],
     ),
     "a span of 367 days": (
         LEAST | {"parameters": {"from": "2013-01-01", "to": "2014-01-02"}},
