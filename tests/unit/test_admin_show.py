@@ -119,7 +119,7 @@ def test_the_record_is_shown_as_it_is_now(case: str, admin: Admin, past: StepFun
 
 
 ENDS = {
-    "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine could"),
+    "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine c"),
     "its time was up": ("TIMED_OUT", None, "  error   ExecutionTimedOut: The export took too long\n"),
     "it was cancelled": ("ABORTED", ("", "The export was cancelled."), "  stopped in PlanParts: The export was cancel"),
     "it runs": ("RUNNING", None, ", and runs still\n"),
