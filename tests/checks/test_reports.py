@@ -84,23 +84,35 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
             "8: /source/columns/at: column at is declared timestamp(Mars), which has an unknown time zone. "
             "Allowed: timestamp, ",
         ),
-        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
-        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: one like '),
-        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: one like '),
+        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more decimal places than "),
+        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value such as '),
+        (
+            "pieces: integer",
+            "pieces: int",
+            '10: /source/columns/pieces: "int" is not allowed. Allowed: a value such as ',
+        ),
         (
             "expression: goods.name",
             "expression: CONCAT(shop, note)",
-            "22: the file: is not YAML: a comma ends a value within braces, and 'note)' behind it has no value. "
+            "22: the file: is not YAML: a comma ends a value within braces, and 'note)' after the comma has no value. "
             'Put it in quotes: expression: "CONCAT(shop, note)".',
         ),
         (
             "Day, type: date",
             "Day, type: date, format: percent",
-            "17: /columns/0/format: a column of type date is shown as it is, not as a number. Allowed: columns of ",
+            "17: /columns/0/format: a column of type date is not shown as a number. Allowed: columns of ",
         ),
-        ("currency EUR", "0.00", '20: /columns/3/format: 0.0 is not allowed. Allowed: one like "currency EUR", "perc'),
-        ("currency EUR", "currency €", '20: /columns/3/format: "currency €" is not allowed. Allowed: one like "curr'),
-        ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: one like "tenant_id", {"expression": '),
+        (
+            "currency EUR",
+            "0.00",
+            '20: /columns/3/format: 0.0 is not allowed. Allowed: a value such as "currency EUR", "perc',
+        ),
+        (
+            "currency EUR",
+            "currency €",
+            '20: /columns/3/format: "currency €" is not allowed. Allowed: a value such as "curr',
+        ),
+        ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: a value such as "tenant_id", {"expression": '),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_line(tmp_path: Path, was: str, now: str, said: str) -> None:
@@ -124,7 +136,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ("sales.yaml", "title: Sales", "sales.yaml:1: /columns: is missing. "),
         ("sales.yaml", "title: [", "sales.yaml:1: the file: is not YAML: "),
         ("sales.yaml", "title: S\nsource: a: b\n", "sales.yaml:2: the file: is not YAML: mapping values are not "),
-        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: a report's file name must match "),
+        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: the file name of a report must match "),
         ("sales.yml", "title: Sales", "sales.yml:1: the file name: must end in .yaml. "),
         ("sales.yaml", "", "sales.yaml:1: the file: null is not allowed. Allowed: a value of type object."),
         (
@@ -139,7 +151,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "\n columns: [{name: a, title: A, type: integer, expression: a +}]}",
             "sales.yaml:2: /columns/0/expression: a: 'a +' is not an expression",
         ),
-        ("sales.yaml", "title: S\ntitle: T\n", "sales.yaml:2: the file: is not YAML: the key 'title' is given twice."),
+        ("sales.yaml", "title: S\ntitle: T\n", "sales.yaml:2: the file: is not YAML: duplicate key 'title'."),
     ],
 )
 def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -183,7 +183,7 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
     ("parameters", "said"),
     [
         ({"UserPoolId": "us-east-1_abcdefghi"}, "UserPoolId needs UserPoolClientId"),
-        ({"DataPrefix": ""}, "Without DataBucket the datasets need a folder of their own"),
+        ({"DataPrefix": ""}, "Without DataBucket, the datasets need their own folder"),
         ({"DataPrefix": "exports/x"}, "Parameter 'DataPrefix' must be a folder such as data or lake/sales"),
         ({"DataBucket": "another", "DataPrefix": "work"}, "Parameter 'DataPrefix' must be a folder"),
         ({"MapConcurrency": "0"}, "MapConcurrency"),

@@ -121,7 +121,7 @@ def test_an_active_export_is_cancelled_and_one_that_has_ended_is_not(
     export_id = deployed.fabricate(caller.owner, "RUNNING")  # a real one may end before a second program has started
     assert f"{export_id} is CANCELLED." in cli("cancel", export_id).stdout
     assert [record["status"] for record in deployed.records(caller.owner)] == ["CANCELLED"]
-    assert "there is nothing to cancel" in cli("cancel", export_id, code=1).stderr
+    assert "cannot be cancelled" in cli("cancel", export_id, code=1).stderr
     assert "is CANCELLED" in cli("download", export_id, code=3).stderr
     assert len(deployed.records(caller.owner)) == 1
 

@@ -96,7 +96,7 @@ def test_a_letter_says_what_failed_and_what_to_do(admin: Admin, queue: Queue, cl
         "  error   SourceUnreadable: A source file cannot be read\n"
         "  detail  part 7 has no receipt\n"
         "  retry   fails again unless the cause is corrected\n"
-        "  remedy  Replace the file that the detail names with a valid one, then retry.\n"
+        "  remedy  Replace the file that the detail names with a valid one. Then retry.\n"
         "  now     FAILED\n",
         "",
     )
@@ -119,12 +119,12 @@ def test_a_script_reads_the_same_as_json(admin: Admin, queue: Queue, cloud: Clou
             "failed_at": None,
             "error": {
                 "type": "Boom",
-                "title": "Something unexpected failed",
+                "title": "An unexpected error occurred",
                 "detail": "",
                 "state": "PlanParts",
                 "part": None,
                 "retryable": False,
-                "remedy": "Tell the operators: the execution in the Step Functions console shows the failing state.",
+                "remedy": "Tell the operators. The execution in the Step Functions console shows the failed state.",
             },
             "moved_on": True,
             "now": {"attempt": 3, "status": "SUCCEEDED"},
@@ -142,7 +142,7 @@ def test_a_script_reads_the_same_as_json(admin: Admin, queue: Queue, cloud: Clou
                 "state": "AssembleFile",
                 "part": None,
                 "retryable": True,
-                "remedy": "Retry: only the missing parts are made again.",
+                "remedy": "Retry. The new attempt makes only the missing parts.",
             },
             "moved_on": False,
             "now": {"attempt": 1, "status": "FAILED"},

@@ -64,7 +64,7 @@ def test_a_failure_is_seen_at_one_glance(admin: Admin, past: StepFunctions, clou
   failed  in GeneratePart, part 1
   error   SourceUnreadable: A source file cannot be read
   detail  s3://bucket/a.parquet
-  remedy  Replace the file that the detail names with a valid one, then retry.
+  remedy  Replace the file that the detail names with a valid one. Then retry.
   export  flights, csv
   record  attempt 1 is FAILED
 
@@ -119,7 +119,7 @@ def test_the_record_is_shown_as_it_is_now(case: str, admin: Admin, past: StepFun
 
 
 ENDS = {
-    "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine's"),
+    "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine c"),
     "its time was up": ("TIMED_OUT", None, "  error   ExecutionTimedOut: The export took too long\n"),
     "it was cancelled": ("ABORTED", ("", "The export was cancelled."), "  stopped in PlanParts: The export was cancel"),
     "it runs": ("RUNNING", None, ", and runs still\n"),
@@ -140,7 +140,7 @@ def test_a_fail_state_of_another_version_that_says_nothing_leaves_the_execution_
 ) -> None:
     past.put(f"{EXPORT_ID}-1", History().enter("Gone", "Fail", {"failure": "x"}), "FAILED", ("Boom", "because"))
     out = admin("show", EXPORT_ID).out
-    assert "  failed  in Gone\n  error   Boom: Something unexpected failed\n  detail  because\n" in out
+    assert "  failed  in Gone\n  error   Boom: An unexpected error occurred\n  detail  because\n" in out
 
 
 def test_a_page_that_cannot_be_written_is_named(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:

@@ -680,7 +680,7 @@ def test_only_what_is_active_is_cancelled_so_that_no_file_is_removed(signed: Cli
     call = f"DELETE /v1/exports/{EXPORT_ID}"
     stack.goes = ["CANCELLED"]
     assert signed("cancel", EXPORT_ID) == Run(0, f"{EXPORT_ID} is CANCELLED.\n", "")
-    said = "The export is SUCCEEDED: there is nothing to cancel."
+    said = "The export is SUCCEEDED and cannot be cancelled."
     stack.answer(call, Said(409, problem(409, "not-active", "The export is not active", said)))
     ran = signed("cancel", EXPORT_ID)
     assert (ran.code, ran.err) == (1, f"exports: The export is not active (409 not-active): {said}\n")

@@ -346,7 +346,7 @@ def test_a_mail_of_a_failure_says_why_and_what_to_do_but_no_detail() -> None:
     assert subject == "Your report could not be made: flights"
     for line in (
         "Why: A source file cannot be read.",
-        "What to do: Replace the file that the detail names with a valid one, then retry.",
+        "What to do: Replace the file that the detail names with a valid one. Then retry.",
     ):
         assert line in text
         assert line in Shown(page).text
