@@ -1,7 +1,7 @@
-"""A state machine as SVG: layers from the top to the bottom, the path that was taken drawn strongly.
+"""Draws a state machine as SVG, in layers from top to bottom. The path that the execution took is highlighted.
 
-A state stands in the layer below all that lead to it. Arrows to the next layer go straight there; longer ones share a
-lane on the right, one for each target, so that no arrow crosses a box.
+A state is in the layer below all states that lead to it. An arrow to the next layer is direct. Longer arrows use a lane
+on the right, one lane for each target, so that no arrow crosses a box.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WIDTH, _HEIGHT = 190, 44  # of a box
-_SIDE, _GAP = 40, 46  # between boxes beside and below each other
-_PAD, _TITLE = 16, 46  # within a Map
-_LANE, _STEP = 18, 7  # between lanes; between arrows that run beside each other
+_SIDE, _GAP = 40, 46  # horizontal and vertical space between boxes
+_PAD, _TITLE = 16, 46  # inside a Map
+_LANE, _STEP = 18, 7  # space between lanes, and between parallel arrows
 
 
 class Arrow(NamedTuple):
-    """From one state to another."""
+    """A transition from one state to another."""
 
     source: str
     target: str
-    error: bool  # a Catch, and no other way
+    error: bool  # only a Catch leads there
 
 
 @dataclass
 class Box:
-    """A state and where it stands, in pixels from the corner of its machine."""
+    """A state and its position, in pixels from the top left corner of its machine."""
 
     name: str
     kind: str
@@ -44,49 +44,49 @@ class Box:
 
     @property
     def width(self) -> float:
-        """With what it contains."""
+        """The width, with the states inside."""
         return max(_WIDTH, 8 * len(self.name) + 24, self.inner.width + 2 * _PAD if self.inner else 0)
 
     @property
     def height(self) -> float:
-        """With what it contains."""
+        """The height, with the states inside."""
         return self.inner.height + _TITLE + _PAD if self.inner else _HEIGHT
 
 
 @dataclass
 class Layout:
-    """A machine, or what a Map contains."""
+    """The layout of a machine, or of the states inside a Map."""
 
     boxes: dict[str, Box]
     arrows: list[Arrow]
-    lanes: list[str] = field(default_factory=list)  # the targets that have one
-    right: float = 0  # edge of the boxes
+    lanes: list[str] = field(default_factory=list)  # the targets that have a lane
+    right: float = 0  # right edge of the boxes
     width: float = 0
     height: float = 0
 
 
 def arrows(machine: dict[str, Any]) -> list[Arrow]:
-    """Every way from a state to another, each once."""
-    found: dict[tuple[str, str], bool] = {}
+    """Every transition between two states, each once."""
+    errors: dict[tuple[str, str], bool] = {}
     for name, state in machine["States"].items():
         rules = [*state.get("Choices", []), {"Next": state.get("Default")}, {"Next": state.get("Next")}]
         for ways, error in ((rules, False), (state.get("Catch", []), True)):
             for target in (way.get("Next") for way in ways):
                 if target in machine["States"]:
-                    found.setdefault((name, target), error)
-    return [Arrow(source, target, error) for (source, target), error in found.items()]
+                    errors.setdefault((name, target), error)
+    return [Arrow(source, target, error) for (source, target), error in errors.items()]
 
 
 def layout(machine: dict[str, Any]) -> Layout:
-    """Where everything stands."""
+    """Places every state and arrow."""
     ways = arrows(machine)
     layers = _layers(machine, ways)
     boxes: dict[str, Box] = {}
-    following: dict[int, int] = {}  # column of each layer
+    following: dict[int, int] = {}  # the next free column of each layer
     in_order = dict.fromkeys([*_main_line(machine), *machine["States"]])
     for name in sorted(in_order, key=lambda name: layers[name]):
         state, layer = machine["States"][name], layers[name]
-        # Not left of where it comes from: the main line stays on the left, what handles errors beside it.
+        # A box is not left of its sources: the main line stays on the left, the error handling is beside it.
         least = min((boxes[way.source].column for way in ways if way.target == name and way.source in boxes), default=0)
         column, inner = max(following.get(layer, 0), least), processor(state)
         boxes[name] = Box(name, state["Type"], layer, column, layout(inner) if inner else None)
@@ -107,7 +107,7 @@ def _main_line(machine: dict[str, Any]) -> Iterator[str]:
 
 
 def _layers(machine: dict[str, Any], ways: list[Arrow]) -> dict[str, int]:
-    """The length of the longest way to each state; a way back does not count."""
+    """The length of the longest path to each state. Transitions back to an earlier state do not count."""
     back: set[tuple[str, str]] = set()
     done: set[str] = set()
 
@@ -124,7 +124,7 @@ def _layers(machine: dict[str, Any], ways: list[Arrow]) -> dict[str, int]:
             walk(name, ())
     layers = dict.fromkeys(machine["States"], 0)
     forward = [way for way in ways if way[:2] not in back]
-    for _ in layers:  # the longest way passes each state once
+    for _ in layers:  # the longest path visits each state once
         for way in forward:
             layers[way.target] = max(layers[way.target], layers[way.source] + 1)
     return layers
@@ -149,12 +149,12 @@ def _place(made: Layout) -> None:
 
 
 def draw(machine: dict[str, Any], status: dict[str, str], taken: set[tuple[str, str]]) -> str:
-    """The SVG element.
+    """Draws the SVG element.
 
     Args:
         machine: a definition in the Amazon States Language.
-        status: of each state that was entered; the class of its box, blanks as hyphens.
-        taken: the ways that were gone, as (source, target).
+        status: the status of each state that was entered. It is the class of the box, with hyphens for blanks.
+        taken: the transitions that the execution took, as (source, target).
     """
     made = layout(machine)
     view = f"-10 -10 {made.width + 20:g} {made.height + 20:g}"
@@ -172,7 +172,7 @@ def draw(machine: dict[str, Any], status: dict[str, str], taken: set[tuple[str, 
 
 
 def _parts_of(made: Layout, status: dict[str, str], taken: set[tuple[str, str]]) -> Iterator[str]:
-    for way in sorted(made.arrows, key=lambda way: way[:2] in taken):  # those that were gone lie on top
+    for way in sorted(made.arrows, key=lambda way: way[:2] in taken):  # the taken ones last, so that they are on top
         names = ["way", *(["error"] if way.error else []), *(["taken"] if way[:2] in taken else [])]
         head = "head-taken" if way[:2] in taken else "head"
         label = f"{way.source} to {way.target}{', on an error' if way.error else ''}"
@@ -200,12 +200,12 @@ def _box(box: Box, status: dict[str, str], taken: set[tuple[str, str]]) -> Itera
 
 
 def _route(made: Layout, way: Arrow) -> list[tuple[float, float]]:
-    """Corners of an arrow, from the bottom of its source to the top of its target."""
+    """The corners of an arrow, from the bottom of its source to the top of its target."""
     source, target = made.boxes[way.source], made.boxes[way.target]
     below = source.y + max(box.height for box in made.boxes.values() if box.layer == source.layer)
     if target.layer == source.layer + 1:
         begin, end = source.x + source.width / 2, target.x + target.width / 2
-        # Ways to different targets part at different heights, so that each can be followed.
+        # Arrows to different targets turn at different heights, so that the reader can follow each.
         turn = below + _GAP - 12 - _STEP * min(target.column, 2)
         corners = [(begin, source.y + source.height), (begin, turn), (end, turn), (end, target.y)]
         return corners if begin != end else [corners[0], corners[3]]
