@@ -284,7 +284,7 @@ def _merged(*documents: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(document: dict[str, Any], name: str) -> Any:
-    """A setting that `sam deploy --guided` or `make deploy` has saved, not one of [default.global] in samconfig.toml."""
+    """A setting that `sam deploy --guided` or `make deploy` has saved. [default.global] in samconfig.toml is none."""
     return document.get("default", {}).get("deploy", {}).get("parameters", {}).get(name)
 
 

@@ -91,10 +91,10 @@ def layout(machine: dict[str, Any]) -> Layout:
         column, inner = max(following.get(layer, 0), least), processor(state)
         boxes[name] = Box(name, state["Type"], layer, column, layout(inner) if inner else None)
         following[layer] = column + 1
-    made = Layout(boxes, ways)
-    made.lanes = list(dict.fromkeys(way.target for way in ways if layers[way.target] != layers[way.source] + 1))
-    _place(made)
-    return made
+    placed = Layout(boxes, ways)
+    placed.lanes = list(dict.fromkeys(way.target for way in ways if layers[way.target] != layers[way.source] + 1))
+    _place(placed)
+    return placed
 
 
 def _main_line(machine: dict[str, Any]) -> Iterator[str]:
@@ -130,8 +130,8 @@ def _layers(machine: dict[str, Any], ways: list[Arrow]) -> dict[str, int]:
     return layers
 
 
-def _place(made: Layout) -> None:
-    boxes = made.boxes.values()
+def _place(placed: Layout) -> None:
+    boxes = placed.boxes.values()
     columns = [
         max((box.width for box in boxes if box.column == number), default=0.0)
         for number in range(max(box.column for box in boxes) + 1)
@@ -143,9 +143,9 @@ def _place(made: Layout) -> None:
             left = sum(columns[: box.column]) + _SIDE * box.column
             box.x, box.y = left + (columns[box.column] - box.width) / 2, y
         y += max((box.height for box in row), default=0) + _GAP
-    made.right = sum(columns) + _SIDE * (len(columns) - 1)
-    made.width = made.right + _LANE * len(made.lanes) + (_LANE if made.lanes else 0)
-    made.height = y - _GAP
+    placed.right = sum(columns) + _SIDE * (len(columns) - 1)
+    placed.width = placed.right + _LANE * len(placed.lanes) + (_LANE if placed.lanes else 0)
+    placed.height = y - _GAP
 
 
 def draw(machine: dict[str, Any], status: dict[str, str], taken: set[tuple[str, str]]) -> str:
@@ -156,32 +156,32 @@ def draw(machine: dict[str, Any], status: dict[str, str], taken: set[tuple[str, 
         status: the status of each state that was entered. It is the class of the box, with hyphens for blanks.
         taken: the transitions that the execution took, as (source, target).
     """
-    made = layout(machine)
-    view = f"-10 -10 {made.width + 20:g} {made.height + 20:g}"
-    drawn = "\n".join(_parts_of(made, status, taken))
+    placed = layout(machine)
+    view = f"-10 -10 {placed.width + 20:g} {placed.height + 20:g}"
+    drawn = "\n".join(_parts_of(placed, status, taken))
     markers = "".join(
         f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path class="{name}" d="M0 0 8 4 0 8z"/></marker>'
         for name in ("head", "head-taken")
     )
-    size = f'width="{made.width + 20:g}" height="{made.height + 20:g}"'
+    size = f'width="{placed.width + 20:g}" height="{placed.height + 20:g}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="The workflow" viewBox="{view}" {size}>'
         f"<defs>{markers}</defs>\n{drawn}\n</svg>"
     )
 
 
-def _parts_of(made: Layout, status: dict[str, str], taken: set[tuple[str, str]]) -> Iterator[str]:
-    for way in sorted(made.arrows, key=lambda way: way[:2] in taken):  # the taken ones last, so that they are on top
+def _parts_of(placed: Layout, status: dict[str, str], taken: set[tuple[str, str]]) -> Iterator[str]:
+    for way in sorted(placed.arrows, key=lambda way: way[:2] in taken):  # the taken ones last, so that they are on top
         names = ["way", *(["error"] if way.error else []), *(["taken"] if way[:2] in taken else [])]
         head = "head-taken" if way[:2] in taken else "head"
         label = f"{way.source} to {way.target}{', on an error' if way.error else ''}"
-        points = " ".join(f"{x:g},{y:g}" for x, y in _route(made, way))
+        points = " ".join(f"{x:g},{y:g}" for x, y in _route(placed, way))
         yield (
             f'<polyline class="{" ".join(names)}" points="{points}" marker-end="url(#{head})">'
             f"<title>{_safe(label)}</title></polyline>"
         )
-    for box in made.boxes.values():
+    for box in placed.boxes.values():
         yield from _box(box, status, taken)
 
 
@@ -199,19 +199,19 @@ def _box(box: Box, status: dict[str, str], taken: set[tuple[str, str]]) -> Itera
     yield "</g>"
 
 
-def _route(made: Layout, way: Arrow) -> list[tuple[float, float]]:
+def _route(placed: Layout, way: Arrow) -> list[tuple[float, float]]:
     """The corners of an arrow, from the bottom of its source to the top of its target."""
-    source, target = made.boxes[way.source], made.boxes[way.target]
-    below = source.y + max(box.height for box in made.boxes.values() if box.layer == source.layer)
+    source, target = placed.boxes[way.source], placed.boxes[way.target]
+    below = source.y + max(box.height for box in placed.boxes.values() if box.layer == source.layer)
     if target.layer == source.layer + 1:
         begin, end = source.x + source.width / 2, target.x + target.width / 2
         # Arrows to different targets turn at different heights, so that the reader can follow each.
         turn = below + _GAP - 12 - _STEP * min(target.column, 2)
         corners = [(begin, source.y + source.height), (begin, turn), (end, turn), (end, target.y)]
         return corners if begin != end else [corners[0], corners[3]]
-    lane = made.lanes.index(way.target)
+    lane = placed.lanes.index(way.target)
     begin = source.x + source.width / 2 + 24 + _STEP * lane
-    end, x = target.x + target.width - 24 - _STEP * lane, made.right + _LANE * (lane + 1)
+    end, x = target.x + target.width - 24 - _STEP * lane, placed.right + _LANE * (lane + 1)
     leave, arrive = below + 8 + _STEP * (lane % 3), target.y - 14 - _STEP * (lane % 3)
     bottom = source.y + source.height
     return [(begin, bottom), (begin, leave), (x, leave), (x, arrive), (end, arrive), (end, target.y)]

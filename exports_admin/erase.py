@@ -100,7 +100,8 @@ def command(stack: str, *, owner: Whose | None, tenant: Whose | None, dry_run: b
     _require_tenant(whose, removed)
     _tell(whose, removed, done=True, as_json=as_json)
     if left := belongings.items(whose):
-        raise Trouble(f"{len(left)} new items arrived during the command. Disable the user, then erase again.")
+        arrived = "1 new item" if len(left) == 1 else f"{len(left)} new items"
+        raise Trouble(f"{arrived} arrived during the command. Disable the user, then erase again.")
 
 
 def _require_tenant(whose: Whose, counted: Counter[str]) -> None:
@@ -126,8 +127,8 @@ def _require_tenant(whose: Whose, counted: Counter[str]) -> None:
 
 def _count(whose: Whose) -> Counter[str]:
     """Counts the data."""
-    found, counted = belongings.items(whose), Counter[str]()
-    for item in found:
+    items, counted = belongings.items(whose), Counter[str]()
+    for item in items:
         if not item.is_export:
             counted["keys"] += 1
             continue
@@ -148,13 +149,13 @@ def _erase(whose: Whose) -> Counter[str]:
     First it cancels all active exports, so that no worker starts. It removes the record of an export last, because the
     record leads to the rest. So an interrupted run can be repeated.
     """
-    gone, found = Counter[str](), belongings.items(whose)
-    exports = [item for item in found if item.is_export]
+    gone, items = Counter[str](), belongings.items(whose)
+    exports = [item for item in items if item.is_export]
     cancelled = [item for item in exports if _cancel(item)]
     gone["active"] = len(cancelled)
     for item in exports:
         _remove(item, gone)
-    for item in found:
+    for item in items:
         if not item.is_export:
             belongings.forget(item)
             gone["keys"] += 1
@@ -205,14 +206,16 @@ def _empty(prefix: str, what: str, gone: Counter[str]) -> None:
 
 def _words(counted: Counter[str]) -> str:
     names = {
-        "exports": f"exports ({counted['active']} active)",
-        "keys": "idempotency keys",
-        "files": "files",
-        "work files": "work files",
-        "uploads": "unfinished uploads",
-        "letters": "dead letters",
+        "exports": "export",
+        "keys": "idempotency key",
+        "files": "file",
+        "work files": "work file",
+        "uploads": "unfinished upload",
+        "letters": "dead letter",
     }
-    return ", ".join(f"{counted[name]:,} {words}" for name, words in names.items())
+    numbers = {name: f"{counted[name]:,} {noun}{'' if counted[name] == 1 else 's'}" for name, noun in names.items()}
+    numbers["exports"] += f" ({counted['active']} active)"
+    return ", ".join(numbers.values())
 
 
 def _tell(whose: Whose, counted: Counter[str], *, done: bool, as_json: bool) -> None:

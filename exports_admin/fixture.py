@@ -57,18 +57,18 @@ def command(
     is not. If Step Functions retried the function, each try had the same input.
     """
     connect(stack)
-    found = executions.find(export_id, attempt)
-    caller = _caller(executions.definition(found), state, part)
-    step = _step(found, caller, part)
+    execution = executions.find(export_id, attempt)
+    caller = _caller(executions.definition(execution), state, part)
+    step = _step(execution, caller, part)
     called = step.calls[-1]
     folder = _folder(called.function, stack)
-    event = called.event if keep_owner else _without_user(called.event, found.owner)
+    event = called.event if keep_owner else _without_user(called.event, execution.owner)
     _check(event, folder)
     output.write(json.dumps(event, indent=2, ensure_ascii=False) + "\n")
     of = state if part is None else f"{state}, part {part},"
     tries = f" (the last of {step.tries} tries)" if step.retries else ""
     user = "" if keep_owner else " The user's id was replaced. To keep it, use --keep-owner."
-    click.echo(f"Wrote the input of {of} in attempt {found.number}{tries}.{user}", err=True)
+    click.echo(f"Wrote the input of {of} in attempt {execution.number}{tries}.{user}", err=True)
     name = "".join(word.title() for word in folder.split("_"))
     file = f"events/{folder}/CASE.json" if output.name == "-" else output.name
     click.echo(f"make invoke FUNCTION={name} EVENT={file}", err=True)
@@ -114,10 +114,10 @@ def _step(attempt: Attempt, caller: Caller, part: int | None) -> Step:
             raise Trouble(f"No part started in {where}, {outcome}.")
         if part >= (total := executions.counts(run)["total"]):
             raise Trouble(f"There is no part {part} in {where}. Its {total} parts are 0 to {total - 1}.")
-        found = executions.find_part(run, part)
-        if found is None:
+        wanted = executions.find_part(run, part)
+        if wanted is None:
             raise Trouble(f"Part {part} did not start in {where}, {outcome}.")
-        steps, where = found.steps, f"{where}, part {part}"
+        steps, where = wanted.steps, f"{where}, part {part}"
     visits = [step for step in steps if step.name == caller.name]
     if not visits:
         raise Trouble(f"{caller.name} did not run in {where}, {outcome}.")

@@ -43,7 +43,7 @@ class Lock:
     def _wait(self, mode: int) -> None:
         if not _tried(self._file, mode):
             holders = ", ".join(self._holders()) or "processes that a killed command has left running"
-            print(f"• Waiting for {holders}, which uses this folder", flush=True)  # noqa: T201 - there is no click yet
+            print(f"• Waiting for {holders}: this folder is in use", flush=True)  # noqa: T201 - there is no click yet
             fcntl.flock(self._file, mode)
         if mode == fcntl.LOCK_SH:
             self._sign()
@@ -109,7 +109,7 @@ def _lives(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    with opened(STATE / "setup.lock", "make, which installs") as lock:
+    with opened(STATE / "setup.lock", "an installation by make") as lock:
         lock.take()
         for descriptor in passed_on:
             os.set_inheritable(descriptor, True)

@@ -29,7 +29,7 @@ def of(attempt: Attempt) -> Overview:
 
     Returns:
         ``{export_id, attempt, owner, status, started_at, stopped_at, seconds, error, states, parts, record}``. An
-        ``error`` is the result of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order of their
+        ``error`` is that of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order of their
         start. The states inside the Map are in ``parts``, which is None if no Map Run started.
     """
     steps = attempt.steps()

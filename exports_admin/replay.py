@@ -58,7 +58,8 @@ def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str |
         of_kind = f"There are no dead letters of type {kind}. There are some of type {others}."
         click.echo(of_kind if others else "There are no dead letters.")
     if skipped := outcomes.count("skipped"):
-        click.echo(f"Skipped {skipped}: they fail again. Correct the cause, then use --all --corrected.")
+        letters = "1 dead letter" if skipped == 1 else f"{skipped} dead letters"
+        click.echo(f"Skipped {letters}. Correct the cause, then use --all --corrected.")
     sys.exit(1 if missing or "failed" in outcomes else 0)
 
 

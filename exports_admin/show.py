@@ -34,11 +34,11 @@ def command(export_id: str, *, attempt: int | None, as_json: bool, page_file: IO
     if as_json and page_file:
         raise click.UsageError("Use either --json or --html.")
     connect(stack)
-    found = executions.find(export_id, attempt)
-    seen = overview.of(found)
+    execution = executions.find(export_id, attempt)
+    seen = overview.of(execution)
     if page_file:
-        page_file.write(page.render(executions.definition(found), seen))
-        click.echo(f"{export_id} attempt {found.number}: {seen['status']}", err=True)
+        page_file.write(page.render(executions.definition(execution), seen))
+        click.echo(f"{export_id} attempt {execution.number}: {seen['status']}", err=True)
     else:
         click.echo(json.dumps(seen, indent=2) if as_json else text(seen))
 

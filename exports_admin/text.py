@@ -65,7 +65,8 @@ def summary(seen: Overview) -> dict[str, str]:
     now = f"attempt {record['attempt']} is {record['status']}"
     pairs |= {"export": f"{record['report']}, {record['format']}", "record": now}
     if record["rows"] is not None:
-        pairs["file"] = f"{record['rows']:,} rows, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
+        rows = "1 row" if record["rows"] == 1 else f"{record['rows']:,} rows"
+        pairs["file"] = f"{rows}, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
     if record["warning"]:
         pairs["warning"] = record["warning"]
     return pairs

@@ -188,10 +188,10 @@ def _publish(partial: Path, target: Path) -> None:
 def _receive(api: Api, export: Export, target: Path, show: Show, locks: _Locks) -> Path:
     """Downloads until the partial file has the size of the export, and returns it."""
     tries, why = 0, ""
-    begun = _partials(target)
-    for each in begun:
+    partials = _partials(target)
+    for each in partials:
         _lock(each, locks)
-    partial = max(begun, key=lambda path: path.stat().st_mtime, default=None)
+    partial = max(partials, key=lambda path: path.stat().st_mtime, default=None)
     while True:
         have = partial.stat().st_size if partial else 0
         if partial and have > export["bytes"]:

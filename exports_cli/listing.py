@@ -82,9 +82,9 @@ def _above(exports: list[Export], common: dict[str, Export], width: int | None, 
     if len(common) == 1:
         shared = " ".join(filter(None, (shared, *map(text.values, common.values()))))
         common = {}
-    found = [f"Same in every row: {shared}"] if shared else []
-    found += [f"Same in every {name} row: {text.values(each)}" for name, each in common.items() if each]
-    return [_cut(text.line(each), width) for each in found]
+    above = [f"Same in every row: {shared}"] if shared else []
+    above += [f"Same in every {name} row: {text.values(each)}" for name, each in common.items() if each]
+    return [_cut(text.line(each), width) for each in above]
 
 
 def _columns(

@@ -105,7 +105,7 @@ class Signed:
         return self._session["api_url"]
 
     def token(self, *, anew: bool = False) -> str:
-        """An ID token that is valid for at least one minute. ``anew`` requests a new one, if the API refused the last."""
+        """An ID token that is valid for at least one minute. ``anew`` requests one because the API refused the last."""
         if anew or self._session["expires_at"] - 60 < time.time():
             tokens = cognito.refresh(self._session, self._session["refresh_token"])
             self._session = begun(self._session, self._session["email"], tokens)

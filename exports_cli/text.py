@@ -21,8 +21,8 @@ def line(text: str) -> str:
 def console(*, stderr: bool = False) -> Console:
     """The console: as wide as the terminal, or 200 columns wide in a pipe."""
     options: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
-    made = Console(**options, soft_wrap=True)
-    return made if made.is_terminal else Console(**options, width=_PIPED_WIDTH)
+    terminal = Console(**options, soft_wrap=True)
+    return terminal if terminal.is_terminal else Console(**options, width=_PIPED_WIDTH)
 
 
 def width() -> int | None:
@@ -32,12 +32,12 @@ def width() -> int | None:
 
 def table(head: list[str], rows: list[list[str]]) -> Table:
     """A table without borders. Its first column is never wrapped."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(head):
-        made.add_column(name, overflow="fold", no_wrap=number == 0)
+        shown.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        made.add_row(*(line(cell) for cell in row))
-    return made
+        shown.add_row(*(line(cell) for cell in row))
+    return shown
 
 
 def parts(export: dict[str, Any]) -> str:
@@ -52,7 +52,8 @@ def size(export: dict[str, Any]) -> str:
     """The rows, size and CRC-32 of an export's file; "" if there is no file."""
     if export["bytes"] is None:
         return ""
-    return f"{export['rows']:,} rows, {export['bytes']:,} bytes, CRC-32 {export['crc32']}"
+    rows = "1 row" if export["rows"] == 1 else f"{export['rows']:,} rows"
+    return f"{rows}, {export['bytes']:,} bytes, CRC-32 {export['crc32']}"
 
 
 def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:

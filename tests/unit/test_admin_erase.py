@@ -94,7 +94,7 @@ def test_everything_of_an_owner_goes_and_nothing_of_anybody_else(admin: Admin, c
     assert uploads(cloud) == []
     assert queue.count() == 0
     assert cloud.stands() == {f"{number(1)}-1": "ABORTED"}
-    counted = "5 exports (2 active), 1 idempotency keys, 2 files, 5 work files, 1 unfinished uploads, 2 dead letters"
+    counted = "5 exports (2 active), 1 idempotency key, 2 files, 5 work files, 1 unfinished upload, 2 dead letters"
     assert ran.out.splitlines()[0] == f"Removed of {OWNER}: {counted}."
 
 
@@ -255,7 +255,7 @@ def test_what_comes_meanwhile_is_told(admin: Admin, cloud: Cloud, monkeypatch: p
 
     monkeypatch.setattr(dead_letter_queue, "held", and_one_comes)
     ran = admin("erase", "--owner", OWNER, "--yes")
-    assert (ran.code, "1 new items arrived during the command" in ran.err) == (1, True)
+    assert (ran.code, "1 new item arrived during the command" in ran.err) == (1, True)
 
 
 def test_a_late_worker_finds_what_it_left_swept(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,7 +320,7 @@ def test_all_skips_what_fails_again_until_it_is_corrected(admin: Admin, queue: Q
         f"{number(0)} attempt 1: attempt 2 has started\n"
         f"{number(1)} attempt 1: skipped, ExpressionFailed: Correct the expression in reports/<report>.yaml.\n"
         f"{number(2)} attempt 1: attempt 2 has started\n"
-        "Skipped 1: they fail again. Correct the cause, then use --all --corrected.\n",
+        "Skipped 1 dead letter. Correct the cause, then use --all --corrected.\n",
         "",
     )
     assert started(cloud) == [f"{number(0)}-2", f"{number(2)}-2"]

@@ -718,7 +718,7 @@ PAGE = [export(created_at="2026-11-23T09:12:31.482Z")] * 25
         (["-n", "24"], True, 24, "1 more export. To list all: exports list --all\n"),
         (["-n", "25"], True, 25, ""),
         (["-n", "25"], False, 25, "There may be more exports. To list all: exports list --all\n"),
-        (["--status", "FAILED", "-n", "1"], True, 1, "24 more exports. To list all: exports list --status failed --all\n"),
+        (["--status", "FAILED", "-n", "24"], True, 24, "1 more export. To list all: exports list --status failed --all\n"),
         (["--all"], True, 25, ""),
     ],
 )
