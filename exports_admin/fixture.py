@@ -149,9 +149,7 @@ def _folder(function: str, stack: str) -> str:
     name = function.partition(":function:")[2].partition(":")[0] or function
     folder = name.removeprefix(f"{stack}-").replace("-", "_")
     if not (ROOT / "functions" / folder / "event.schema.json").is_file():
-        raise Trouble(
-            f"This version has no function {name}: there is no file functions/{folder}/event.schema.json."
-        )
+        raise Trouble(f"This version has no function {name}: there is no file functions/{folder}/event.schema.json.")
     return folder
 
 

@@ -25,13 +25,9 @@ def _ids(_context: click.Context, _parameter: click.Parameter, ids: tuple[str, .
 
 @click.command("replay")
 @click.argument("named", metavar="[EXPORT]...", nargs=-1, callback=_ids)
-@click.option(
-    "--all", "everything", is_flag=True, help="All dead letters whose retry may succeed."
-)
+@click.option("--all", "everything", is_flag=True, help="All dead letters whose retry may succeed.")
 @click.option("--type", "kind", metavar="ERROR", help="With --all: only this error type, such as RowsMissing.")
-@click.option(
-    "--corrected", is_flag=True, help="With --all: also those that fail again until the cause is corrected."
-)
+@click.option("--corrected", is_flag=True, help="With --all: also those that fail again until the cause is corrected.")
 @stack_option
 def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str | None, corrected: bool) -> None:
     """Starts another attempt at failed exports, and removes their dead letters.

@@ -267,11 +267,12 @@ def _options(formats: list[dict[str, Any]]) -> Any:
     rows: dict[str, list[str]] = {}
     for each in formats:
         for name, option in each["options"]["properties"].items():
-            row = [name, _kind(option), _default(option), each["name"], option.get("title", "")]
+            default = text.values({name: option["default"]}) if "default" in option else ""
+            row = [name, _kind(option), default, each["name"], option.get("title", "")]
             known = rows.setdefault(json.dumps([name, option]), row)
             if known is not row:
                 known[3] += f", {each['name']}"
-    return text.table(["name", "value", "", "formats", "meaning"], list(rows.values()))
+    return text.table(["name", "value", "default", "formats", "meaning"], list(rows.values()))
 
 
 def _kind(schema: dict[str, Any]) -> str:

@@ -112,10 +112,13 @@ def _columns(
 
 
 def _rows(export: Export) -> str:
-    """The rows of the file. Of an active export its progress; of one that ended without a file nothing."""
+    """The rows of the file. For an active export, its progress: the share of the parts that are done."""
     if export["rows"] is not None:
         return f"{export['rows']:,}"
-    return text.parts(export) if export["status"] in ACTIVE else ""
+    progress = export["progress"]
+    if export["status"] not in ACTIVE or not progress["parts_total"]:
+        return ""
+    return f"{100 * (progress['parts_done'] or 0) // progress['parts_total']}%"
 
 
 def _layout(columns: list[_Column], width: int | None) -> list[str]:

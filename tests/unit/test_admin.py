@@ -122,7 +122,8 @@ def test_a_stack_that_is_not_there_is_named(account: Any, admin: Admin) -> None:
 
 def test_a_stack_that_is_none_of_ours_is_refused(account: Any, admin: Admin) -> None:
     deploy(account, "shop", {"ApiUrl": "https://shop.example.com"})
-    said = "exports-admin: The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: it has no output ExportsTableName.\n"
+    why = "it has no output ExportsTableName"
+    said = f"exports-admin: The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: {why}.\n"
     assert admin("dead-letters", "--stack", "shop") == Run(1, "", said)
 
 

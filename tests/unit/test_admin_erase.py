@@ -363,6 +363,7 @@ def test_the_search_for_a_similar_tenant_is_bounded(
     admin: Admin, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(belongings, "_PAGES", 1)
+    monkeypatch.setenv("EXPORTS_TABLE", event("environment")["ReconcileExports"]["EXPORTS_TABLE"])
     assert belongings.known_tenants() == ({"U", "UA", "UA2"}, True)
     make = type(cloud.s3)._make_api_call
 

@@ -277,9 +277,7 @@ def test_an_input_that_breaks_the_contract_is_refused_with_its_place(admin: Admi
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED | {"Payload": given}))
     ran = admin("fixture", EXPORT_ID, "PlanParts")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith(
-        "exports-admin: The input does not match functions/plan_parts/event.schema.json: "
-    )
+    assert ran.err.startswith("exports-admin: The input does not match functions/plan_parts/event.schema.json: ")
     assert '/attempt: "1" is not allowed' in ran.err
     assert "/format: is not known here" in ran.err
     assert ran.err.endswith("Another version processed the export. Check out that version.\n")

@@ -184,7 +184,7 @@ def test_a_file_that_is_there_is_not_fetched_again(signed: Cli, ready: Stack, he
 def test_another_file_is_replaced_only_when_told_to(signed: Cli, ready: Stack, here: Path) -> None:
     (here / "mine.csv").write_bytes(b"mine")
     ran = signed("download", EXPORT_ID, "-o", "mine.csv")
-    assert (ran.code, "Say --force" in ran.err) == (1, True)
+    assert (ran.code, "Use --force" in ran.err) == (1, True)
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0
     assert (here / "mine.csv").read_bytes() == LONG
@@ -288,7 +288,10 @@ def test_a_lock_is_of_the_file_that_has_the_name_now(here: Path) -> None:
 @pytest.mark.parametrize("words", [["run", "flights", "-f", "csv"], ["retry", EXPORT_ID]])
 def test_where_a_file_cannot_go_no_export_is_requested(words: list[str], signed: Cli, stack: Stack, here: Path) -> None:
     (here / "mine.csv").write_bytes(b"mine")
-    for output, said in (("mine.csv", "Use --force to replace it"), ("absent/x.csv", "The folder absent does not exist")):
+    for output, said in (
+        ("mine.csv", "Use --force to replace it"),
+        ("absent/x.csv", "The folder absent does not exist"),
+    ):
         ran = signed(*words, "-o", output)
         assert (ran.code, said in ran.err) == (1, True)
     assert stack.asked == []
@@ -312,7 +315,7 @@ def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
     gone = Said(410, problem(410, "expired", "The file has expired", "Request it again."))
     ready.answer(f"GET /v1/exports/{EXPORT_ID}/file", gone)
     ran = signed("download", EXPORT_ID)
-    look = f"To look at it: exports show {EXPORT_ID}\n"
+    look = f"To see it: exports show {EXPORT_ID}\n"
     assert ran == (1, "", f"exports: The file has expired (410 expired): Request it again.\n{look}")
     assert list(here.iterdir()) == []
 
@@ -320,7 +323,7 @@ def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
 def test_download_waits_for_what_is_not_finished_unless_told_not_to(signed: Cli, stack: Stack, here: Path) -> None:
     stack.goes = ["RUNNING"]
     ran = signed("download", EXPORT_ID, "--no-wait")
-    assert (ran.code, "there is no file yet" in ran.err) == (3, True)
+    assert (ran.code, "and has no file yet" in ran.err) == (3, True)
     stack.goes = ["RUNNING", "RUNNING", "SUCCEEDED"]
     assert signed("download", EXPORT_ID).code == 0
     assert (here / "flights-UA.csv").read_bytes() == stack.content

@@ -201,7 +201,10 @@ def test_ci_asks_nothing_and_writes_no_answers(project: Project) -> None:
     [
         ({"CI": "1"}, r"names no stack(.|\n)*make deploy CI=1 STACK=report-exports"),
         ({"CI": "1", "STACK": "mine", "AWS_REGION": ""}, "No Region is set"),
-        ({"PARAMETERS": "Retention=30 AlertEmail"}, r"not valid: Retention=, AlertEmail\.(.|\n)*\nThe parameters are MapConc"),
+        (
+            {"PARAMETERS": "Retention=30 AlertEmail"},
+            r"not valid: Retention=, AlertEmail\.(.|\n)*\nThe parameters are MapConc",
+        ),
         ({"PARAMETERS": "AlertEmail='"}, "PARAMETERS cannot be read"),
         (
             {"CI": "1", "STACK": "mine", "PARAMETERS": "RetentionDays=0 AlertEmail=x"},
@@ -242,7 +245,10 @@ MINE = [{"ParameterKey": "PythonRuntime", "ParameterValue": "python3.13"}]
         ({"StackStatus": "UPDATE_COMPLETE", "Parameters": MINE}, {"PythonRuntime": "python3.13"}),
         ({"StackStatus": "REVIEW_IN_PROGRESS"}, {}),  # somebody said no to the first change set
         ("Stack with id mine does not exist", {}),
-        ({"StackStatus": "CREATE_COMPLETE", "Parameters": []}, "The stack mine in eu-west-1 is not a stack of Report Exports"),
+        (
+            {"StackStatus": "CREATE_COMPLETE", "Parameters": []},
+            "The stack mine in eu-west-1 is not a stack of Report Exports",
+        ),
         (
             "not authorized to perform: cloudformation:DescribeStacks",
             "The stack mine in eu-west-1 cannot be read: .*not a",
