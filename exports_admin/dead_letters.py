@@ -18,9 +18,10 @@ from shared.records.table import Record
 @stack_option
 @click.option("--json", "as_json", is_flag=True, help="Write a JSON array.")
 def command(stack: str, *, as_json: bool) -> None:
-    """Lists the dead letters: which attempts failed, why, and what to do.
+    """Lists the dead letters.
 
-    The command changes nothing. While it receives the dead letters, they are hidden from other consumers.
+    Prints which attempts failed, why, and what to do. The command changes nothing. While it receives the dead letters,
+    they are hidden from other consumers.
     """
     connect(stack)
     with dead_letter_queue.held() as held:

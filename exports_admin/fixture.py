@@ -48,7 +48,7 @@ class Caller(NamedTuple):
 def command(
     export_id: str, state: str, part: int | None, *, attempt: int | None, output: IO[str], keep_owner: bool, stack: str
 ) -> None:
-    """Writes the input of a function in an attempt at an export, as a fixture.
+    """Writes the input of a function as a fixture.
 
     STATE is a state that calls a function: PlanParts, AssembleFile, or GeneratePart with the number of the PART. The
     other states call AWS directly and have no function to invoke.

@@ -30,10 +30,11 @@ def _ids(_context: click.Context, _parameter: click.Parameter, ids: tuple[str, .
 @click.option("--corrected", is_flag=True, help="With --all: also those that fail again until the cause is corrected.")
 @stack_option
 def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str | None, corrected: bool) -> None:
-    """Starts another attempt at failed exports, and removes their dead letters.
+    """Starts another attempt at failed exports.
 
-    Name the exports, or use --all. Finished parts are kept. If an export was retried, cancelled or deleted in the
-    meantime, only its dead letter is removed. You can repeat the command, and two operators can run it at once.
+    When an attempt has started, its dead letter is removed. Name the exports, or use --all. Finished parts are kept. If
+    an export was retried, cancelled or deleted in the meantime, only its dead letter is removed. You can repeat the
+    command, and two operators can run it at once.
     """
     if bool(named) == everything:
         raise click.UsageError("Either name the exports to replay or use --all.")

@@ -27,9 +27,10 @@ from exports_cli.text import line
 )
 @stack_option
 def command(export_id: str, *, attempt: int | None, as_json: bool, page_file: IO[str] | None, stack: str) -> None:
-    """Shows an attempt at an export: its states and parts, what failed, and what to do.
+    """Shows an attempt at an export.
 
-    If there are many parts, only some of their histories are read: of the first failed parts and of the slowest ones.
+    Prints its states and parts, what failed, and what to do. If there are many parts, only some of their histories are
+    read: of the first failed parts and of the slowest ones.
     """
     if as_json and page_file:
         raise click.UsageError("Use either --json or --html.")

@@ -264,15 +264,21 @@ def _parameters(schema: dict[str, Any]) -> Any:
 
 def _options(formats: list[dict[str, Any]]) -> Any:
     """One row for each option; formats that have the same option share its row."""
-    rows: dict[str, list[str]] = {}
+    options: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
     for each in formats:
         for name, option in each["options"]["properties"].items():
-            default = text.values({name: option["default"]}) if "default" in option else ""
-            row = [name, _kind(option), default, each["name"], option.get("title", "")]
-            known = rows.setdefault(json.dumps([name, option]), row)
-            if known is not row:
-                known[3] += f", {each['name']}"
-    return text.table(["name", "value", "default", "formats", "meaning"], list(rows.values()))
+            options.setdefault(json.dumps([name, option]), (name, option, []))[2].append(each["name"])
+    rows = [
+        [
+            name,
+            _kind(option),
+            text.values({name: option["default"]}) if "default" in option else "",
+            "all" if 1 < len(names) == len(formats) else ", ".join(names),
+            option.get("title", ""),
+        ]
+        for name, option, names in options.values()
+    ]
+    return text.table(["name", "value", "default", "formats", "meaning"], rows)
 
 
 def _kind(schema: dict[str, Any]) -> str:
@@ -341,7 +347,10 @@ def _more(known: int, *, is_last: bool) -> str:
 @as_json_option
 @click.pass_obj
 def show(profile: str, *, export_id: str, as_json: bool) -> None:
-    """Shows one export: the request, the progress, the file, and why it failed."""
+    """Shows one export.
+
+    Prints the request, the progress, the file, and why the export failed.
+    """
     api = Api(session.current(profile))
     export = api.export(_whole_id(api, export_id)).body
     if not _show(export, as_json=as_json):
