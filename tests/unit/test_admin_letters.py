@@ -235,7 +235,7 @@ def test_letters_that_somebody_else_reads_are_not_passed_over_in_silence(admin: 
     aws.sqs().receive_message(QueueUrl=QUEUE)
     ran = admin("dead-letters")
     assert ran.out == "There are no dead letters.\n"
-    assert ran.err == "Another consumer may hold 1 more dead letters. Try again in 120 s to see them.\n"
+    assert ran.err == "Another consumer may hold 1 more dead letter. Try again in 120 s to see them.\n"
 
 
 def test_letters_show_again_when_the_listing_breaks_off(admin: Admin, queue: Queue, calls: Calls) -> None:
