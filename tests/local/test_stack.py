@@ -208,7 +208,7 @@ def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, 
         command = elsewhere(state, "launcher.down()")
         waiting = subprocess.Popen(command, cwd=launcher.ROOT, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
-        said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
+        said = f"• Waiting for make demo (process {os.getpid()}): this folder is in use\n"
         assert waiting.stdout.readline() == said
         assert answers(port)
     waiting.communicate(timeout=30)
