@@ -2,13 +2,13 @@
 
 import sys
 
-from checks import documents, emulator, reports, template, workflow
+from checks import documents, reports, suites, template, workflow
 
 
 def main() -> int:
     """Runs every check."""
     faults = [*reports.faults(reports.FOLDER), *workflow.faults(), *documents.faults(), *template.faults()]
-    faults += emulator.faults()
+    faults += suites.faults()
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:

@@ -1,4 +1,4 @@
-"""What `exports-admin` can do."""
+"""The list of the commands of `exports-admin`."""
 
 import click
 
@@ -19,6 +19,6 @@ COMMANDS: list[click.Command] = [
 def exports_admin() -> None:
     """Operates a stack of Report Exports.
 
-    Region and credentials are those of the environment, as the AWS CLI takes them. Where there is nothing of AWS, the
-    emulator that `make up` has started is operated.
+    The Region and the credentials come from your environment, as for the AWS CLI. If AWS is not configured, the command
+    operates the emulator that `make up` has started.
     """

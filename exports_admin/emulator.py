@@ -1,4 +1,4 @@
-"""The stack on this folder's AWS emulator, as `make up` describes it in .local/stack.json."""
+"""The stack on the AWS emulator of this folder, which `make up` describes in .local/stack.json."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,12 @@ from exports_admin import locks
 
 
 def process(state: Path = locks.STATE) -> int | None:
-    """The emulator's process, which holds its lock for as long as it lives; None when none runs."""
+    """The process id of the emulator, which holds a lock while it runs; None if it does not run."""
     return locks.holder(state / "emulator.lock")
 
 
 def describe(state: Path = locks.STATE) -> dict[str, Any] | None:
-    """What stack.json says of a running emulator; None when there is none."""
+    """The content of stack.json if the emulator runs; else None."""
     pid, file = process(state), state / "stack.json"
     if pid is None or not file.exists():
         return None

@@ -214,7 +214,7 @@ IN_THE_TABLE = [
     D("a wait is another", "SendToDeadLetters", "20 s", "30 s", "Write SQS faults × 5 (1–20 s)",
       "| SendToDeadLetters |"),
     D("a Catch is another", "RecordRunning", "Superseded", "PlanParts",
-      "Write refused → Superseded; else → RecordRunning"),
+      "Write condition failed → Superseded; else → RecordRunning"),
     D("an error that is not caught is", "RecordSucceeded", "else fails", "else → RecordFailed",
       "Superseded; else fails"),
     D("the next state is another", "FanOutParts", "| AssembleFile", "| ExportFailed", "Write AssembleFile",
@@ -225,8 +225,8 @@ IN_THE_TABLE = [
       at="ExportFailed"),
     D("a row has no state", "Cancelled", "Succeeded, Superseded", "Succeeded, Superseded, Cancelled",
       "has no such state"),
-    D("errors are named that nothing meets", "S3 faults", "| refused | ", "| S3 faults | `S3.X` |\n| refused | ",
-      "no state"),
+    D("errors are named that nothing meets", "S3 faults", "| condition failed | ",
+      "| S3 faults | `S3.X` |\n| condition failed | ", "no state"),
 ]  # fmt: skip
 
 

@@ -168,14 +168,14 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     assert deployment.find_own(first["stack"]) == deployment.find(first["stack"]) == first.description
     pool = {"UserPoolId": first["user_pool_id"], "UserPoolClientId": first["user_pool_client_id"]}
-    for given, said in (({"DataBucket": first["bucket"]}, "not its own"), (pool, "a pool that is not its own")):
+    for given, said in (({"DataBucket": first["bucket"]}, "not its own"), (pool, "The user pool of")):
         project.deploy("shared", **given)
         with pytest.raises(Trouble, match=said):
             deployment.find_own("shared")
     with pytest.raises(Trouble, match="The stack nowhere in us-east-1 cannot be read"):
         deployment.find_own("nowhere")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(Trouble, match="Which Region"):
+    with pytest.raises(Trouble, match="No Region is set"):
         deployment.find_own("nowhere")
 
 
@@ -183,7 +183,7 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
     ("parameters", "said"),
     [
         ({"UserPoolId": "us-east-1_abcdefghi"}, "UserPoolId needs UserPoolClientId"),
-        ({"DataPrefix": ""}, "Without DataBucket the datasets need a folder of their own"),
+        ({"DataPrefix": ""}, "Without DataBucket, the datasets need their own folder"),
         ({"DataPrefix": "exports/x"}, "Parameter 'DataPrefix' must be a folder such as data or lake/sales"),
         ({"DataBucket": "another", "DataPrefix": "work"}, "Parameter 'DataPrefix' must be a folder"),
         ({"MapConcurrency": "0"}, "MapConcurrency"),

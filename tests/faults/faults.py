@@ -265,7 +265,7 @@ def s3_error(place: Place) -> Moments:
     return _s3(place, refused(500, "InternalError"), no_answer, answer_lost)
 
 
-_WITHOUT_S3 = ("RequestExport", "RetryExport", "DeleteExport, it runs", "ReconcileExports, lost start")
+_WITHOUT_S3 = ("RequestExport", "RetryExport", "DeleteExport, active export", "ReconcileExports, lost start")
 
 
 def _s3(place: Place, *effects: Effect) -> Moments:
@@ -312,7 +312,7 @@ def _the_same_again(case: Case) -> None:
     """The same request, or event, at the same time."""
     answers, case.answers = case.answers, []
     place = case.place
-    if place.name == "DeleteExport, it runs":
+    if place.name == "DeleteExport, active export":
         case.world.ask("DeleteExport")
     else:
         place.go(case)
@@ -361,18 +361,18 @@ def _calls(place: Place, *effects: Effect, lasting: bool | None = None) -> Momen
 
 FAULTS: dict[str, Callable[[Place], Moments]] = {
     "service throttled": throttled,
-    "service 5xx or no answer": server_error,
-    "DynamoDB fails a worker": database_within,
-    "time is up": timed_out,
-    "killed in the middle": killed,
+    "service 5xx or no response": server_error,
+    "DynamoDB error in a worker": database_within,
+    "timeout": timed_out,
+    "process killed": killed,
     "out of memory": out_of_memory,
     "permanent error": permanent,
-    "S3 slow-down": s3_slow_down,
-    "S3 500 or no answer": s3_error,
+    "S3 SlowDown": s3_slow_down,
+    "S3 500 or no response": s3_error,
     "conditional write refused": write_refused,
     "started twice": doubled_start,
-    "end event doubled, late, lost": event,
-    "cancelled now": cancelled,
-    "retried now": retried,
-    "reconciled now": reconciled,
+    "end event duplicated, late, lost": event,
+    "concurrent cancel": cancelled,
+    "concurrent retry": retried,
+    "concurrent reconciliation": reconciled,
 }

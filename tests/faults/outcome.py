@@ -115,16 +115,16 @@ class Case:
         return record.get("status"), record.get("failure"), record.get("letter"), len(self.world.cloud.letters())
 
     def _words(self, reconciled: bool) -> str:
-        """What an operator is told: ``retried, FAILED RowsMissing, more letters``."""
+        """What an operator is told: ``retried, FAILED RowsMissing, extra dead letter``."""
         words = [str(answer) for answer in self.answers]
         words += ["retried"] * bool(self.world.cloud.waits)
         words += ["reconciled"] * (reconciled and self.place.kind != "reconcile")
         record = self.find()
         words.append(self._end_of(record) if record else "no export")
         if record.get("status") == "SUCCEEDED" and record["file_key"] not in self.world.cloud.keys("exports/"):
-            words.append("file gone")
+            words.append("file deleted")
         letters, failed = len(self.world.cloud.letters()), len(self._announced("FAILED"))
-        words += ["more letters"] * (letters > failed) + ["no letter"] * (letters < failed)
+        words += ["extra dead letter"] * (letters > failed) + ["no dead letter"] * (letters < failed)
         return ", ".join(words)
 
     def _end_of(self, record: dict[str, Any]) -> str:

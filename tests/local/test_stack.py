@@ -208,7 +208,7 @@ def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, 
         command = elsewhere(state, "launcher.down()")
         waiting = subprocess.Popen(command, cwd=launcher.ROOT, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
-        said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
+        said = f"• Waiting for make demo (process {os.getpid()}): this folder is in use\n"
         assert waiting.stdout.readline() == said
         assert answers(port)
     waiting.communicate(timeout=30)
@@ -221,7 +221,7 @@ def test_a_broken_report_stops_before_anything_is_deployed(
     monkeypatch.setattr(
         reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "is not known", "No")]
     )
-    with pytest.raises(launcher.Trouble, match=r"reports/sales\.yaml:3: /colour: is not known"):
+    with pytest.raises(launcher.Trouble, match=r"reports/sales\.yaml:3: /colour: unknown field"):
         launcher.up(port)
     assert not (state / "emulator.lock").exists()
 
@@ -320,11 +320,11 @@ def test_without_a_usable_python_make_says_what_it_needs() -> None:
     for python in ("/no/such/python", "/bin/false"):
         run = subprocess.run(["make", "demo", f"PYTHON={python}"], cwd=launcher.ROOT, capture_output=True, text=True)
         assert run.returncode
-        assert f"This needs Python 3.11 or later; '{python}' is not one" in run.stderr
+        assert f"This project needs Python 3.11 or later, but '{python}' is not" in run.stderr
 
 
 def test_invoke_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    for arguments, said in (([], "Say which"), (["FUNCTION=X", "EVENT=no.json"], "There is no no.json")):
+    for arguments, said in (([], "Name a function"), (["FUNCTION=X", "EVENT=no.json"], "There is no file no.json")):
         run: Any = subprocess.run(
             ["make", "invoke", f"PYTHON={sys.executable}", *arguments],
             cwd=launcher.ROOT,

@@ -41,7 +41,8 @@ class WhereItRan:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The tables."""
-        terminalreporter.section("what ran where")
+        if self.count:
+            terminalreporter.section("what ran where")
         for place in sorted(self.count):
             seconds = self.seconds[place] / 1000
             where = PLACES.get(place, "")

@@ -112,7 +112,7 @@ def test_a_receipt_that_proves_nothing_ends_the_export_without_its_file(world: W
 
 
 @pytest.mark.parametrize(
-    "fault", [SourceSchemaMismatch("part 1 has other columns than part 0"), LookupError("?")], ids=repr
+    "fault", [SourceSchemaMismatch("the columns of part 1 differ from those of part 0"), LookupError("?")], ids=repr
 )
 def test_parts_that_no_file_can_be_made_of_end_the_export(
     world: World, fault: Exception, monkeypatch: pytest.MonkeyPatch
