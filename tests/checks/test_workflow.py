@@ -324,13 +324,13 @@ LINTED = [
     P("a field is unknown", "GeneratePart", '"TimeoutSeconds"', '"Timeout": 1, "TimeoutSeconds"',
       "'Timeout' was unexpected"),
     P("a type is unknown", "ExportFailed", '"Fail"', '"Failed"', "'Failed' is not one of"),
-    P("a state leads nowhere", "AssembleFile", '"Next": "RecordSucceeded"\n', '"Comment": ""\n', "is a required property",
-      at='"AssembleFile": {'),
+    P("a state leads nowhere", "AssembleFile", '"Next": "RecordSucceeded"\n', '"Comment": ""\n',
+      "is a required property", at='"AssembleFile": {'),
 ]  # fmt: skip
 
 
 def assert_found(tool: Callable[[Machine], list[Fault]], plants: list[Plant]) -> None:
-    """Plants faults of different states at once, because a tool takes seconds: it finds each, with its state and line."""
+    """Plants all faults at once, because a tool takes seconds: it finds each, with its state and line."""
     texts = TEXTS
     for plant in plants:
         texts = plant.into(texts)
