@@ -89,8 +89,8 @@ def held() -> Iterator[list[DeadLetter]]:
     """
     if hidden := _hidden():
         hint = f"Try again in {HELD_SECONDS} s to see them."
-        letters = "1 more dead letter" if hidden == 1 else f"{hidden} more dead letters"
-        click.echo(f"Another consumer may hold {letters}. {hint}", err=True)
+        number = "1 more dead letter" if hidden == 1 else f"{hidden} more dead letters"
+        click.echo(f"Another consumer may hold {number}. {hint}", err=True)
     letters: dict[tuple[str, str, int], DeadLetter] = {}
     others: list[str] = []
     try:
