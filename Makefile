@@ -20,7 +20,7 @@ demo: port $(READY)  ## export an airline's flights with the complete architectu
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: port $(READY) .local/spreadsheet-readers/ready  ## run every test: units, the workflow in process, the deployed stack on the AWS emulator
-	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/deploy --ignore=tests/emulator)
+	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests/emulator $(ARGS)
@@ -49,6 +49,7 @@ faults: .venv/ready-$(VERSION)  ## test the fault matrix of docs/operations.md: 
 	@FAULTS=all .venv/bin/python -m pytest -n 2 tests/faults $(ARGS)
 
 bench: $(READY) .local/bench/ready-$(VERSION)  ## measure every performance claim and write docs/performance.md; for a trial run: make bench ROWS=20000 ARGS=csv
+	@.venv/bin/python -m pytest tests/benchmarks
 	@.local/bench/bin/python -m benchmarks $(if $(ROWS),--rows "$(ROWS)") $(ARGS)
 
 check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check lint, format, types, reports, workflow, template

@@ -51,30 +51,25 @@ on_stock = pytest.mark.parametrize("cloud", ["stock"], indirect=True)
 
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest) -> Any:
-    """The emulator of the test."""
     return request.getfixturevalue(getattr(request, "param", "patched"))
 
 
 @pytest.fixture
 def api(cloud: Cloud) -> Api:
-    """An API on the emulator of the test."""
     return deployed_api(cloud)
 
 
 @pytest.fixture(scope="session")
 def stock() -> Iterator[Cloud]:
-    """MiniStack as published."""
     yield from running("none")
 
 
 @pytest.fixture(scope="session")
 def patched() -> Iterator[Cloud]:
-    """MiniStack with every patch."""
     yield from running("all")
 
 
 def running(patches: str, **environment: str) -> Iterator[Cloud]:
-    """An emulator for the length of a fixture."""
     cloud = Cloud(patches, **environment)
     yield cloud
     assert cloud.stop() == 0
@@ -94,12 +89,10 @@ def unique(kind: str) -> str:
 
 
 def policy(*statements: dict[str, Any]) -> str:
-    """A policy document."""
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def archive(files: dict[str, str]) -> bytes:
-    """A zip archive."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as opened:
         for name, text in files.items():
@@ -117,7 +110,6 @@ def code_of(call: Callable[..., Any], *arguments: Any, **more: Any) -> str | Non
 
 
 def task(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A Task state."""
     return {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True, **more}
 
 
@@ -173,7 +165,6 @@ class Cloud:
         assert self.process.stdout.readline().startswith("ready"), "the emulator did not start"
 
     def stop(self) -> int:
-        """Ends the emulator and returns its exit code."""
         self.process.terminate()
         code = self.process.wait(timeout=10)
         self.process.stdout.close()  # type: ignore[union-attr]
@@ -240,11 +231,9 @@ class Cloud:
         return name
 
     def keys(self, bucket: str) -> list[str]:
-        """The keys of the objects in a bucket."""
         return [each["Key"] for each in self.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
 
     def table(self, **options: Any) -> dict[str, Any]:
-        """A new table with the string key `id`; its description."""
         return dict(
             self.client("dynamodb").create_table(
                 TableName=unique("table"),
@@ -256,11 +245,9 @@ class Cloud:
         )
 
     def count(self, table: str) -> int:
-        """The number of items in a table."""
         return int(self.client("dynamodb").scan(TableName=table)["Count"])
 
     def queue(self) -> str:
-        """A new queue; its URL."""
         return str(self.client("sqs").create_queue(QueueName=unique("queue"))["QueueUrl"])
 
     def messages(self, queue: str, count: int = 1) -> list[Any]:
@@ -315,12 +302,10 @@ class Cloud:
         return str(made["stateMachineArn"])
 
     def start(self, machine: str, value: Any = None) -> str:
-        """Starts an execution; its ARN."""
         started = self.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(value or {}))
         return str(started["executionArn"])
 
     def described(self, execution: str) -> dict[str, Any]:
-        """The execution's description."""
         return dict(self.client("stepfunctions").describe_execution(executionArn=execution))
 
     def ended(self, execution: str) -> dict[str, Any]:
@@ -330,11 +315,9 @@ class Cloud:
         return {**described, "output": json.loads(described.get("output") or "null")}
 
     def run(self, definition: dict[str, Any], value: Any = None, statements: Any = EVERYTHING) -> dict[str, Any]:
-        """Runs a new machine to its end."""
         return self.ended(self.start(self.machine(definition, *statements), value))
 
     def history(self, execution: str) -> list[dict[str, Any]]:
-        """The execution's events."""
         events = self.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)
         return list(events["events"])
 
@@ -359,70 +342,48 @@ ANSWERS = """
             return {"no": "status"}
         return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
 """
-ALLOWED_ORIGIN = "header.Access-Control-Allow-Origin"
+SAM = {"Transform": "AWS::Serverless-2016-10-31"}
 
-# As SAM writes a CORS preflight, and a gateway response.
-PREFLIGHT = {
-    "responses": {"200": {"headers": {"Access-Control-Allow-Origin": {"type": "string"}}}},
-    "x-amazon-apigateway-integration": {
-        "type": "mock",
-        "requestTemplates": {"application/json": '{"statusCode": 200}'},
-        "responses": {
-            "default": {
-                "statusCode": "200",
-                "responseParameters": {f"method.response.{ALLOWED_ORIGIN}": "'https://app'"},
-                "responseTemplates": {"application/json": "{}"},
-            }
-        },
-    },
-}
-NOTHING_HERE = {
-    "statusCode": 404,
-    "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
-    "responseTemplates": {"application/json": '{"title": "Nothing here"}'},
-}
+
+def serverless_api(properties: dict[str, Any]) -> dict[str, Any]:
+    """The resources of a template that is one API."""
+    return {"Resources": {"Api": {"Type": "AWS::Serverless::Api", "Properties": properties}}}
 
 
 class Api:
-    """An API deployed by CloudFormation, with one user who can sign in."""
+    """An API that SAM makes, with one user who can sign in."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cognito = cloud.client("cognito-idp")
         self.pool, self.client = self.user_pool()
         function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{cloud.function(ANSWERS)}"
         uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations"
-        proxy = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
-        call = {"x-amazon-apigateway-integration": proxy, "security": [{"Users": []}]}
-        pool_arn = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.pool}"
-        scheme = {
-            "type": "apiKey",
-            "name": "Authorization",
-            "in": "header",
-            "x-amazon-apigateway-authtype": "cognito_user_pools",
-            "x-amazon-apigateway-authorizer": {"type": "cognito_user_pools", "providerARNs": [pool_arn]},
-        }
+        proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
         paths = ("/exports", "/exports/{id}", "/exports/{id}/file", "/broken", "/malformed")
         body = {
-            "swagger": "2.0",
+            "openapi": "3.0.1",
             "info": {"title": "exports", "version": "1"},
-            "paths": {path: {"get": call} for path in paths} | {"/preflight": {"options": PREFLIGHT}},
-            "securityDefinitions": {"Users": scheme},
-            "x-amazon-apigateway-gateway-responses": {"MISSING_AUTHENTICATION_TOKEN": NOTHING_HERE},
+            "paths": {path: {"get": proxy} for path in paths},
+        }
+        pool = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.pool}"
+        auth = {"DefaultAuthorizer": "Users", "AddDefaultAuthorizerToCorsPreflight": False}
+        nothing_here = {
+            "StatusCode": 404,
+            "ResponseParameters": {"Headers": {"Content-Type": "'application/problem+json'"}},
+            "ResponseTemplates": {"application/json": '{"title": "Nothing here"}'},
         }
         failure = {
-            "ResponseType": "DEFAULT_5XX",
+            "ResponseParameters": {"Headers": {"Access-Control-Allow-Origin": "'https://app'"}},
             "ResponseTemplates": {"application/json": '{"title": $context.error.messageString}'},
-            "ResponseParameters": {f"gatewayresponse.{ALLOWED_ORIGIN}": "'https://app'"},
         }
-        own: dict[str, Any] = {"RestApiId": {"Ref": "Api"}}
-        stage = own | {"DeploymentId": {"Ref": "Deployment"}, "StageName": "v1"}
-        resources = {
-            "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": body}},
-            "Failure": {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": own | failure},
-            "Deployment": {"Type": "AWS::ApiGateway::Deployment", "DependsOn": ["Failure"], "Properties": own},
-            "Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": stage},
+        properties = {
+            "StageName": "v1",
+            "Auth": {**auth, "Authorizers": {"Users": {"UserPoolArn": pool}}},
+            "Cors": {"AllowOrigin": "'https://app'"},
+            "GatewayResponses": {"DEFAULT_5XX": failure, "MISSING_AUTHENTICATION_TOKEN": nothing_here},
+            "DefinitionBody": body,
         }
-        self.url = f"{cloud.url}/_aws/execute-api/{cloud.stack({'Resources': resources}, 'Api')}/v1"
+        self.url = f"{cloud.url}/_aws/execute-api/{cloud.stack(SAM | serverless_api(properties), 'Api')}/v1"
 
     def user_pool(self) -> tuple[str, str]:
         """A new pool and its client."""

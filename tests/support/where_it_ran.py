@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 PLACES = {
+    "tests/benchmarks": "in this process: what make bench makes, reads back and says",
     "tests/checks": "in this process: make check notices what it must",
     "tests/deploy": "sam deploy, against an AWS emulator of their own",
     "tests/emulator": "the corrections of the AWS emulator, with and without",
