@@ -7,7 +7,10 @@ import pytest
 import generated
 from checks import documents as check
 from checks.repository import ROOT, Document
+from generated import openapi
+from generated.openapi import Route
 
+ROUTES = openapi.routes()
 TEMPLATE = (ROOT / "template.yaml").read_text("utf-8")
 
 
@@ -23,12 +26,15 @@ def test_a_document_that_is_outdated_is_found_and_generated(tmp_path: Path, monk
     assert check.faults() == []
 
 
-def test_a_route_that_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = generated.openapi.routes()
-    monkeypatch.setattr(generated.openapi, "routes", lambda: known[1:])
+@pytest.mark.parametrize("routes", [ROUTES[1:], [*ROUTES, Route("GET", "/history", "ShowHistory", False)]])
+def test_a_route_without_a_description_and_a_description_without_a_route_are_named(
+    routes: list[Route], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (named,) = set(ROUTES) ^ set(routes)
+    monkeypatch.setattr(generated.openapi, "routes", lambda: routes)
     (fault,) = check.faults()
     assert fault.file == "generated/operations.yaml"
-    assert f"{known[0].method} {known[0].path}" in fault.wrong
+    assert f"{named.method} {named.path}" in fault.wrong
 
 
 THROTTLED = "urn:report-exports:problem:too-many-requests"
