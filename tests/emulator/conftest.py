@@ -1,7 +1,8 @@
 """Two AWS emulators per session: `stock` is MiniStack as published, `patched` is what the project runs on.
 
 A test runs on `patched`, unless it is marked `differs` or `on_stock`. These two prove that a patch is still needed. The
-comment above a group of tests names its patch.
+comment above a group of tests names its patch. tests/integration/ proves what the stack needs to work on `patched`:
+sign-in, redirects, layers, roles, the names of errors.
 
 EMULATOR_PYTHON and LAMBDA_PYTHON name the interpreters of the emulator's and the functions' environments. The defaults
 are under .local/ at the root of the repository.
@@ -204,12 +205,6 @@ class Cloud:
         )
         return name
 
-    def layer(self, files: dict[str, str]) -> str:
-        """A new layer with these files; its version's ARN."""
-        content = {"ZipFile": archive(files)}
-        made = self.client("lambda").publish_layer_version(LayerName=unique("layer"), Content=content)
-        return str(made["LayerVersionArn"])
-
     def invoke(self, name: str, event: Any = None) -> dict[str, Any]:
         """Invokes synchronously: `error` tells whether the function failed, `answer` is what it returned."""
         answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
@@ -334,8 +329,6 @@ ANSWERS = """
     import json
 
     def handler(event, context):
-        if event["path"].endswith("/file"):
-            return {"statusCode": 302, "headers": {"Location": "https://elsewhere/file?a=b&c=d"}}
         if event["path"] == "/broken":
             raise ValueError("secret")
         if event["path"] == "/malformed":
@@ -355,11 +348,11 @@ class Api:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cognito = cloud.client("cognito-idp")
-        self.pool, self.client = self.user_pool()
+        self.pool = self.cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
         function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{cloud.function(ANSWERS)}"
         uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations"
         proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
-        paths = ("/exports", "/exports/{id}", "/exports/{id}/file", "/broken", "/malformed")
+        paths = ("/exports", "/exports/{id}", "/broken", "/malformed")
         body = {
             "openapi": "3.0.1",
             "info": {"title": "exports", "version": "1"},
@@ -385,36 +378,31 @@ class Api:
         }
         self.url = f"{cloud.url}/_aws/execute-api/{cloud.stack(SAM | serverless_api(properties), 'Api')}/v1"
 
-    def user_pool(self) -> tuple[str, str]:
-        """A new pool and its client."""
-        pool = self.cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+    @cached_property
+    def client(self) -> str:
+        """The client of the user pool."""
         flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
-        client = self.cognito.create_user_pool_client(UserPoolId=pool, ClientName="app", ExplicitAuthFlows=flows)
-        return pool, client["UserPoolClient"]["ClientId"]
+        made = self.cognito.create_user_pool_client(UserPoolId=self.pool, ClientName="app", ExplicitAuthFlows=flows)
+        return str(made["UserPoolClient"]["ClientId"])
 
-    def token(self, pool: str, client: str) -> str:
-        """The ID token of a new user of the pool."""
-        user = {"UserPoolId": pool, "Username": unique("jo")}
+    @cached_property
+    def token(self) -> str:
+        """The ID token of a user of the pool."""
+        user, password = {"UserPoolId": self.pool, "Username": "jo"}, "Correct-horse-1"
         address = {"Name": "email", "Value": "jo@example.com"}
         self.cognito.admin_create_user(**user, UserAttributes=[address], MessageAction="SUPPRESS")
-        self.cognito.admin_set_user_password(**user, Password="Correct-horse-1", Permanent=True)
+        self.cognito.admin_set_user_password(**user, Password=password, Permanent=True)
         signed_in = self.cognito.admin_initiate_auth(
-            UserPoolId=pool,
-            ClientId=client,
+            UserPoolId=self.pool,
+            ClientId=self.client,
             AuthFlow="ADMIN_USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": user["Username"], "PASSWORD": "Correct-horse-1"},
+            AuthParameters={"USERNAME": "jo", "PASSWORD": password},
         )
         return str(signed_in["AuthenticationResult"]["IdToken"])
 
-    @cached_property
-    def own_token(self) -> str:
-        """The ID token of the API's own user."""
-        return self.token(self.pool, self.client)
-
-    def get(self, path: str, token: str | None = "own") -> requests.Response:
-        """Calls the API, as its own user by default."""
-        token = self.own_token if token == "own" else token
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    def get(self, path: str) -> requests.Response:
+        """Calls the API."""
+        headers = {"Authorization": f"Bearer {self.token}"}
         return requests.get(f"{self.url}{path}", headers=headers, allow_redirects=False, timeout=10)
 
 

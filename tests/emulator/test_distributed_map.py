@@ -29,10 +29,7 @@ WORKER = """
         time.sleep(event["item"].get("seconds", 0))
         return event
 """
-RESULTS = {
-    "Resource": "arn:aws:states:::s3:putObject",
-    "Parameters": {"Bucket.$": "$.bucket", "Prefix": "results"},
-}
+RESULTS = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket.$": "$.bucket", "Prefix": "results"}}
 MANY = [{"n": 0, "fail": True}, *({"n": n, "seconds": 0.1} for n in range(1, 30))]
 
 
@@ -41,12 +38,7 @@ class FanOut:
 
     def __init__(self, cloud: Cloud, items: Any, **fields: Any) -> None:
         self.cloud, self.bucket = cloud, cloud.bucket({"items.json": items})
-        payload = {
-            "item.$": "$.item",
-            "owner.$": "$.owner",
-            "child.$": "$$.Execution.Name",
-            "id.$": "$$.Execution.Id",
-        }
+        payload = {"item.$": "$.item", "owner.$": "$.owner", "child.$": "$$.Execution.Name", "id.$": "$$.Execution.Id"}
         work = invoke(cloud.function(WORKER, Timeout=20), payload, OutputPath="$.Payload")
         state = {
             "Type": "Map",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.emulator.conftest import PASS, Cloud, archive, catching, differs, flow, invoke
+from tests.emulator.conftest import Cloud, archive, differs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +31,6 @@ CODE = """
             time.sleep(event["seconds"])
         if do == "environment":
             return {"variables": dict(os.environ), "path": sys.path}
-        if do == "identity":
-            import boto3
-            return boto3.client("sts").get_caller_identity()["Arn"]
-        if do == "layer":
-            import greeting
-            return [greeting.WORDS, open(os.environ["WORDS_FILE"]).read(), os.environ["ROOT"], os.environ["OPTION"]]
         return do
 """
 _functions: dict[Cloud, str] = {}
@@ -65,13 +59,6 @@ def test_the_class_of_an_exception_is_its_error_type(cloud: Cloud, expected: str
 def test_an_error_has_its_stack_trace(cloud: Cloud, function: str) -> None:
     failed = cloud.invoke(function, {"do": "raise"})
     assert "raise QuotaExceeded" in failed["answer"]["stackTrace"][0]
-
-
-def test_step_functions_sees_the_class_and_the_payload(cloud: Cloud, function: str) -> None:
-    ended = cloud.run(flow(Ask=invoke(function, {"do": "raise"}, **catching("QuotaExceeded")), Caught=PASS))
-    assert ended["status"] == "SUCCEEDED"
-    assert ended["output"]["Error"] == "QuotaExceeded"
-    assert '"errorMessage": "too many"' in ended["output"]["Cause"]
 
 
 @pytest.mark.parametrize(
@@ -117,22 +104,6 @@ def test_the_environment_is_lambdas_and_the_functions_own(cloud: Cloud, function
     assert {name: variables[name] for name in expected} == expected
     assert variables["_X_AMZN_TRACE_ID"].startswith("Root=1-")
     assert seen["path"][0] == variables["LAMBDA_TASK_ROOT"]
-
-
-def test_a_function_acts_with_its_own_role(cloud: Cloud, function: str) -> None:
-    role = cloud.client("lambda").get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]
-    caller = cloud.invoke(function, {"do": "identity"})["answer"]
-    assert caller.startswith(f"arn:aws:sts::000000000000:assumed-role/{role}/")
-
-
-def test_layers_are_on_the_path_and_opt_means_their_folder(cloud: Cloud) -> None:
-    one = cloud.layer({"python/greeting.py": "WORDS = 'hello'"})
-    two = cloud.layer({"data/words.txt": "from the layer"})
-    variables = {"WORDS_FILE": "/opt/data/words.txt", "ROOT": "/opt", "OPTION": "/optional"}
-    name = cloud.function(CODE, Layers=[one, two], Environment={"Variables": variables})
-    words, text, root, option = cloud.invoke(name, {"do": "layer"})["answer"]
-    assert (words, text, option) == ("hello", "from the layer", "/optional")
-    assert root != "/opt"
 
 
 def test_logs_arrive_in_the_configured_group(cloud: Cloud) -> None:

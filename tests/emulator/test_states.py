@@ -32,7 +32,7 @@ def test_a_payload_over_the_limit_fails_the_execution_uncaught(cloud: Cloud, exp
 
 
 def seconds_between_attempts(cloud: Cloud, **retrier: Any) -> list[float]:
-    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 5, "MaxAttempts": 2, **retrier}
+    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 10, "MaxAttempts": 2, **retrier}
     failing = cloud.function("def handler(event, context):\n    raise OSError")
     ended = cloud.run(flow(Ask=invoke(failing, Retry=[retry])))
     assert ended["status"] == "FAILED"
@@ -44,11 +44,11 @@ def seconds_between_attempts(cloud: Cloud, **retrier: Any) -> list[float]:
 @on_stock
 def test_stock_ignores_the_longest_delay(cloud: Cloud) -> None:
     _, second = seconds_between_attempts(cloud, MaxDelaySeconds=2)
-    assert second > 0.9  # 2 s * 5, a tenth of that because the emulator's clock runs ten times faster
+    assert second > 1.9  # 2 s * 10, a tenth of that because the emulator's clock runs ten times faster
 
 
 def test_the_longest_delay_bounds_the_backoff(cloud: Cloud) -> None:
-    assert all(0.15 < seconds < 0.8 for seconds in seconds_between_attempts(cloud, MaxDelaySeconds=2))
+    assert all(0.15 < seconds < 1.5 for seconds in seconds_between_attempts(cloud, MaxDelaySeconds=2))
 
 
 def test_jitter_waits_less_than_the_backoff(cloud: Cloud) -> None:
@@ -80,39 +80,15 @@ def test_a_task_that_takes_too_long_is_a_timeout(cloud: Cloud) -> None:
     assert ended["output"]["failure"]["Error"] == "States.Timeout"
 
 
-def test_what_the_workflow_reads_and_writes_is_where_aws_puts_it(cloud: Cloud) -> None:
-    payload = {
-        "name.$": "$$.Execution.Name",
-        "id.$": "$$.Execution.Id",
-        "started.$": "$$.Execution.StartTime",
-        "state.$": "$$.State.Name",
-        "entered.$": "$$.State.EnteredTime",
-        "text.$": "States.Format('{}/{}', $.owner, $.count)",
-        "json.$": "States.JsonToString($.nested)",
-        "null.$": "$.nothing",
-    }
-    result = {"ResultSelector": {"all.$": "$.Payload"}, "ResultPath": "$.result"}
-    value = {"owner": "a#b", "count": 3, "nested": {"k": [1, None]}, "nothing": None}
-    ended = cloud.run(flow(Ask=invoke(cloud.function(ECHO), payload, **result)), value)
-    heard = ended["output"].pop("result")["all"]
-    assert ended["output"] == value
-    assert (heard["id"], heard["name"], heard["state"]) == (ended["executionArn"], ended["name"], "Ask")
-    assert heard["started"] <= heard["entered"]
-    assert (heard["text"], heard["json"], heard["null"]) == ("a#b/3", '{"k":[1,null]}', None)
+def test_a_path_to_null_is_null(cloud: Cloud) -> None:
+    ended = cloud.run(flow(Ask=invoke(cloud.function(ECHO), {"null.$": "$.nothing"})), {"nothing": None})
+    assert ended["output"]["Payload"] == {"null": None}
 
 
 def test_a_fail_state_takes_error_and_cause_from_its_input(cloud: Cloud) -> None:
     fail = {"Type": "Fail", "ErrorPath": "$.error", "CausePath": "States.Format('{} again', $.cause)"}
     ended = cloud.run(flow(End=fail), {"error": "Own", "cause": "once"})
     assert (ended["status"], ended["error"], ended["cause"]) == ("FAILED", "Own", "once again")
-
-
-def test_a_choice_can_ask_whether_a_field_is_there(cloud: Cloud) -> None:
-    rule = {"And": [{"Variable": "$.a.b", "IsPresent": True}, {"Variable": "$.a.b", "StringEquals": "x"}]}
-    choice = {"Type": "Choice", "Choices": [{**rule, "Next": "Yes"}], "Default": "No"}
-    machine = cloud.machine(flow(Ask=choice, Yes=PASS | {"Result": "Yes"}, No=PASS | {"Result": "No"}))
-    for value, expected in (({"a": {"b": "x"}}, "Yes"), ({"a": {}}, "No"), ({"other": 1}, "No")):
-        assert cloud.ended(cloud.start(machine, value))["output"] == expected
 
 
 # machine_timeout

@@ -34,10 +34,7 @@ ENGINES: dict[str, tuple[dict[str, str], list[Way]]] = {
         {"gateway": "10.88.0.1", "host.containers.internal": "10.88.0.1"},
         [Way("10.88.0.1", "10.88.0.1")],
     ),
-    "Podman without root, slirp4netns": (
-        {"gateway": "10.0.2.2", "host.containers.internal": OWN},
-        [BEHIND_ITSELF],
-    ),
+    "Podman without root, slirp4netns": ({"gateway": "10.0.2.2", "host.containers.internal": OWN}, [BEHIND_ITSELF]),
     "Podman without root, pasta: the container has the machine's own address": (
         {"gateway": "192.168.1.1", "host.containers.internal": "169.254.1.2"},
         [Way(OWN, "169.254.1.2")],
