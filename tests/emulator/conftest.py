@@ -316,7 +316,7 @@ class Cloud:
         events = self.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)
         return list(events["events"])
 
-    def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
         """Polls until the condition holds and returns its value."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):

@@ -32,7 +32,7 @@ def test_a_payload_over_the_limit_fails_the_execution_uncaught(cloud: Cloud, exp
 
 
 def seconds_between_attempts(cloud: Cloud, **retrier: Any) -> list[float]:
-    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "BackoffRate": 10, "MaxAttempts": 2, **retrier}
+    retry = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "BackoffRate": 10, "MaxAttempts": 2, **retrier}
     failing = cloud.function("def handler(event, context):\n    raise OSError")
     ended = cloud.run(flow(Ask=invoke(failing, Retry=[retry])))
     assert ended["status"] == "FAILED"
@@ -43,12 +43,12 @@ def seconds_between_attempts(cloud: Cloud, **retrier: Any) -> list[float]:
 
 @on_stock
 def test_stock_ignores_the_longest_delay(cloud: Cloud) -> None:
-    _, second = seconds_between_attempts(cloud, MaxDelaySeconds=2)
-    assert second > 1.9  # 2 s * 10, a tenth of that because the emulator's clock runs ten times faster
+    _, second = seconds_between_attempts(cloud, MaxDelaySeconds=1)
+    assert second > 0.9  # 1 s * 10, a tenth of that because the emulator's clock runs ten times faster
 
 
 def test_the_longest_delay_bounds_the_backoff(cloud: Cloud) -> None:
-    assert all(0.15 < seconds < 1.5 for seconds in seconds_between_attempts(cloud, MaxDelaySeconds=2))
+    assert all(0.08 < seconds < 0.9 for seconds in seconds_between_attempts(cloud, MaxDelaySeconds=1))
 
 
 def test_jitter_waits_less_than_the_backoff(cloud: Cloud) -> None:
