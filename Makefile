@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # Nothing of the caller's own Python set-up may leak into ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV
 
-.PHONY: help setup demo test test-sam-local test-stack faults bench check docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-sam-local test-stack faults bench check check-reports docs up down invoke deploy lock clean python port
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## l
 	@.venv/bin/python -m checks
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
+check-reports: .venv/ready-$(VERSION)  ## only the reports, in seconds
+	@.venv/bin/python -m checks reports
+
 docs: .venv/ready-$(VERSION)  ## make functions/list_reports/openapi.json and docs/problems.md of the code anew
 	@.venv/bin/python -m generated
 
@@ -80,6 +83,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	lock requirements/checkov.in -o requirements/checkov.txt
 
 clean:  ## forget everything that was made here
+	@rm -f .local/own.json
 	@test ! -x .venv/bin/python || .venv/bin/python -m local down
 	rm -rf .venv .local .aws-sam out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

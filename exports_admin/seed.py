@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import click
 import polars as pl
 
-from exports_admin import sample_data, stack
+from exports_admin import sample_data, stack, user
 from exports_admin.connection import connect
 from exports_cli.text import line
 from exports_cli.trouble import Trouble
@@ -125,37 +124,17 @@ def _first_user(found: dict[str, Any], email: str, tenant: str, *, invite: bool)
     """
     cognito, pool = stack.client("cognito-idp", found), found["user_pool_id"]
     try:
-        user = cognito.admin_get_user(UserPoolId=pool, Username=email)
+        there = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:
-        _create(cognito, pool, email, tenant, invite=invite)
+        told = user.create(found, email, tenant, invite=invite)
+        click.echo(f"{email}: user of tenant {tenant} in {pool}, made now; {told}")
     else:
-        has = {each["Name"]: each["Value"] for each in user["UserAttributes"]}.get("custom:tenant_id")
+        has = {each["Name"]: each["Value"] for each in there["UserAttributes"]}.get("custom:tenant_id")
         if has != tenant:
             raise Trouble(
                 f"{email} is there already, of {f'tenant {has}' if has else 'no tenant'}; not changed."
                 f" Say --tenant {has} or another --email."
             )
-        click.echo(f"{email}: user of tenant {tenant} in {pool}, there before ({user['UserStatus']})")
+        click.echo(f"{email}: user of tenant {tenant} in {pool}, there before ({there['UserStatus']})")
     where = "--emulator" if found["endpoint_url"] else f"--stack {found['stack']}"
     click.echo(f"Next: bin/exports sign-in {where} --email {email}")
-
-
-def _create(cognito: Any, pool: str, email: str, tenant: str, *, invite: bool) -> None:
-    attributes = {"email": email, "email_verified": "true", "custom:tenant_id": tenant}
-    named = [{"Name": name, "Value": value} for name, value in attributes.items()]
-    if invite:
-        cognito.admin_create_user(
-            UserPoolId=pool, Username=email, UserAttributes=named, DesiredDeliveryMediums=["EMAIL"]
-        )
-        told = "Cognito mails the temporary password"
-    else:
-        password = f"Aa1-{secrets.token_urlsafe(12)}"
-        cognito.admin_create_user(
-            UserPoolId=pool,
-            Username=email,
-            UserAttributes=named,
-            TemporaryPassword=password,
-            MessageAction="SUPPRESS",
-        )
-        told = f"temporary password {password}, for the first sign-in alone"
-    click.echo(f"{email}: user of tenant {tenant} in {pool}, made now; {told}")

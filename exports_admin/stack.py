@@ -115,6 +115,7 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
         "page_url": parameters["PageUrl"],
+        "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }
 
 
@@ -178,7 +179,7 @@ def create_user(description: dict[str, Any], email: str, tenant: str | None) -> 
     pools, pool = client("cognito-idp", description), description["user_pool_id"]
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     if tenant:
-        attributes.append({"Name": "custom:tenant_id", "Value": tenant})
+        attributes.append({"Name": description["tenant_claim"], "Value": tenant})
     with contextlib.suppress(pools.exceptions.UsernameExistsException):
         pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
     pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
