@@ -16,13 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError, WaiterError
+
 from checks import reports
-from checks.repository import ROOT, Document
+from checks.repository import ROOT
 from exports_admin import emulator, locks, packages, restore, stack
 from exports_admin.packages import RUNTIME
 from exports_admin.stack import STACK
 from exports_cli.trouble import Trouble
 from local import port as ports
+from local import reports_layer
 
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
@@ -113,7 +116,8 @@ def _bring_up(port: int) -> None:
         else:
             _build(digests["product"])
             _step("Deploying the template with sam deploy")
-            _deploy(port)
+            here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
+            sam("deploy", *_overrides(), *here, port=port)
             _step("Filling in the sample data and the users")
             filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
             if description:
@@ -238,21 +242,14 @@ def _build(digest: str) -> None:
     _step(packages.require_allowed())
 
 
-def _deploy(port: int, *template: str) -> None:
-    here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
-    sam("deploy", *template, *_overrides(), *here, port=port)
-
-
 def _deploy_reports(port: int) -> None:
-    """Deploys the template that the stack has, in which all else lies in S3, with the reports as they are now."""
     _step(packages.require_allowed())
-    _step("Only reports/ has changed: deploying its layer with sam deploy")
-    cloudformation = stack.client("cloudformation", {"region": REGION, "endpoint_url": f"http://127.0.0.1:{port}"})
-    deployed = cloudformation.get_template(StackName=STACK, TemplateStage="Original")["TemplateBody"]
-    layer = Document(deployed, STACK).data["Resources"]["ReportsLayer"]["Properties"]["ContentUri"]
-    template = STATE / "reports.yaml"
-    template.write_text(deployed.replace(layer, "../reports"), "utf-8")  # from the template's folder
-    _deploy(port, "--template-file", str(template), "--config-file", str(ROOT / "samconfig.toml"))
+    _step("Only reports/ has changed: deploying its layer")
+    where = {"region": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
+    try:
+        reports_layer.deploy(STACK, where, reports.FOLDER)
+    except (ClientError, WaiterError) as error:
+        raise Trouble(f"The reports were not deployed: {error}") from error
 
 
 def _overrides() -> list[str]:

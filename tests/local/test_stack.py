@@ -118,36 +118,20 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
     assert launcher.describe() == before
 
 
-class Deployments:
-    """What is built and deployed, where nothing is."""
-
-    TEMPLATE = "Resources:\n  ReportsLayer:\n    Properties:\n      ContentUri: s3://artifacts/0123\n"
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.done: list[str] = []
-        monkeypatch.setattr(launcher, "_build", lambda digest: self.done.append("build"))
-        monkeypatch.setattr(launcher, "sam", self.sam)
-        monkeypatch.setattr(launcher.stack, "client", lambda service, where: self)
-
-    def sam(self, *arguments: str, port: int) -> None:
-        own = "--template-file" in arguments
-        self.done.append(Path(arguments[arguments.index("--template-file") + 1]).read_text() if own else "deploy")
-
-    def get_template(self, **_: str) -> dict[str, str]:
-        return {"TemplateBody": self.TEMPLATE}
-
-
 def test_after_a_change_of_reports_only_the_reports_layer_is_deployed(
     state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployments, digest = Deployments(monkeypatch), launcher._digest
+    done, digest = [], launcher._digest
+    monkeypatch.setattr(launcher, "_build", lambda digest: done.append("build"))
+    monkeypatch.setattr(launcher, "sam", lambda *arguments, port: done.append("deploy"))
+    monkeypatch.setattr(launcher.reports_layer, "deploy", lambda *arguments: done.append("reports"))
     users = launcher.up(port)["users"]
-    assert deployments.done == ["build", "deploy"]
+    assert done == ["build", "deploy"]
     monkeypatch.setattr(launcher, "_digest", lambda inputs: "other" if inputs == ["reports"] else digest(inputs))
     assert launcher.up(port)["users"] == users
-    assert deployments.done[2:] == [deployments.TEMPLATE.replace("s3://artifacts/0123", "../reports")]
+    assert done == ["build", "deploy", "reports"]
     launcher.up(port)
-    assert len(deployments.done) == 3
+    assert len(done) == 3
 
 
 def test_what_make_down_loses_and_make_up_brings_back_is_said(

@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_dataset_with_its_partitions(admin: Admin, account: A
     ran = admin("put", str(folder), "sales")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [
-        f"s3://{BUCKET}/data/sales/: 2 files of {2 * size} bytes uploaded",
+        f"s3://{BUCKET}/data/sales/: 2 files of {2 * size:,} bytes uploaded",
         "Passed over, because reports pass over such names:",
         "  _SUCCESS",
         "  month=1/.part-0.parquet.crc",
