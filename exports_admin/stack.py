@@ -135,9 +135,14 @@ def fill(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def client(service: str, description: dict[str, Any]) -> Any:
-    """A client with an administrator's rights on the described stack: the emulator's, or those of the environment."""
+    """A client of the described stack, with the environment's credentials if it names the same place.
+
+    Otherwise the stack is on the emulator, and the client has its administrator's rights.
+    """
     session: Any = boto3
-    return session.client(service, region_name=description["region"], **access(description["endpoint_url"]))
+    here = description["endpoint_url"]
+    credentials = {} if os.environ.get("AWS_ENDPOINT_URL") == here else access(here)
+    return session.client(service, region_name=description["region"], **credentials)
 
 
 def access(endpoint_url: str | None) -> dict[str, str]:
