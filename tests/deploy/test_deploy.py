@@ -105,20 +105,21 @@ def test_reports_that_were_deployed_alone_are_those_of_a_whole_deployment(
     (folder := tmp_path / "changed").mkdir()
     for name in ("flights", "delays"):
         shutil.copy(launcher.ROOT / "reports" / "flights.yaml", folder / f"{name}.yaml")
-    before, where = layers(), first.description
-    reports_layer.deploy(first["stack"], where, folder)
-    assert {each["id"] for each in first.sign_up("HA").get("/reports").json["reports"]} == {"delays", "flights"}
-    alone, changed = packaged(first), layers()
-    assert sorted(name for name in before if before[name] != changed[name]) == sorted(
-        f"{first['stack']}-{name}" for name in ("list-reports", "request-export", "plan-parts")
-    )
-
     project.use("ReportsLayer", folder)
     project.deploy(first["stack"])
-    assert packaged(first) == alone
-    assert layers() == changed
-    reports_layer.deploy(first["stack"], where, launcher.ROOT / "reports")
-    assert packaged(first) != alone
+    whole = packaged(first)
+    reports_layer.deploy(first["stack"], first.description, launcher.ROOT / "reports")
+    before = layers()
+    reports_layer.deploy(first["stack"], first.description, folder)
+    assert packaged(first) == whole
+    assert {each["id"] for each in first.sign_up("HA").get("/reports").json["reports"]} == {"delays", "flights"}
+    alone = layers()
+    assert {name for name in before if before[name] != alone[name]} == {
+        f"{first['stack']}-{name}" for name in ("list-reports", "request-export", "plan-parts")
+    }
+    project.deploy(first["stack"])
+    assert layers() == alone
+    reports_layer.deploy(first["stack"], first.description, launcher.ROOT / "reports")
 
 
 def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Project) -> None:
