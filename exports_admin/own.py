@@ -29,7 +29,7 @@ def remember_dataset(stack: dict[str, Any], dataset: str, folder: Path, *, added
     """Lists a folder that was put as a dataset, if the stack is on this folder's emulator."""
     if emulator.runs(stack):
         own = read()
-        sample = sample_data.FOLDER / dataset  # add to the sample's flights, and they are flights of yours too
+        sample = sample_data.FOLDER / dataset  # files that were added to the sample come back with it
         before = own["datasets"].get(dataset, [str(sample)] if sample.is_dir() else []) if added else []
         own["datasets"][dataset] = [*(each for each in before if each != str(folder)), str(folder)]
         _write(own)
@@ -48,11 +48,8 @@ def at_the_end() -> str:
     own = read()
     again = [f"the dataset {name} from {', '.join(folders)}" for name, folders in own["datasets"].items()]
     again += [f"the user {email} of tenant {tenant}" for email, tenant in own["users"].items()]
-    also = f", and {'; '.join(again)}" if again else ""
-    return (
-        "The emulator keeps nothing: all exports with their files, all data and all users are gone.\n"
-        f"make up brings back the sample data with its users{also}."
-    )
+    lost = "The emulator keeps nothing: all exports with their files, all data and all users are gone."
+    return f"{lost}\nmake up brings back {'; '.join(['the sample data with its users', *again])}."
 
 
 def _write(own: Own) -> None:

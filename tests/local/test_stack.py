@@ -143,7 +143,7 @@ def test_what_make_down_loses_and_make_up_brings_back_is_said(
     assert __main__.main() == 0
     assert capsys.readouterr().out.endswith(
         "Stopped. The emulator keeps nothing: all exports with their files, all data and all users are gone.\n"
-        "make up brings back the sample data with its users, and the dataset sales from /my/sales;"
+        "make up brings back the sample data with its users; the dataset sales from /my/sales;"
         " the user ann@example.com of tenant acme.\n"
     )
 
