@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from exports_cli.trouble import Trouble
@@ -17,7 +18,7 @@ def main() -> None:
 
         logger.setLevel(logging.CRITICAL)  # keeps the product's log lines out of the output
         exports_admin.main(prog_name="exports-admin")
-    except (Trouble, ClientError, BotoCoreError) as error:
+    except (Trouble, ClientError, BotoCoreError, Boto3Error) as error:
         sys.exit(f"exports-admin: {error}")
 
 

@@ -2,11 +2,13 @@
 
 import click
 
-from exports_admin import dead_letters, erase, fixture, replay, seed, show, token
+from exports_admin import dead_letters, erase, fixture, put, replay, seed, show, token, user
 
 COMMANDS: list[click.Command] = [
     token.command,
     seed.command,
+    put.command,
+    user.command,
     show.command,
     fixture.command,
     dead_letters.command,

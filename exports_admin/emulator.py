@@ -22,3 +22,19 @@ def describe(state: Path = locks.STATE) -> dict[str, Any] | None:
     except ValueError:
         return None
     return description if description.get("pid") == pid else None
+
+
+def runs(stack: dict[str, Any]) -> bool:
+    """Whether a stack that was found is on this folder's emulator."""
+    return bool(stack["endpoint_url"]) and stack["endpoint_url"] == (describe() or {}).get("endpoint_url")
+
+
+def know_user(email: str, tenant: str, password: str | None = None) -> None:
+    """Lets `exports sign-in --emulator --tenant` sign in as a user, if the tenant has no other user."""
+    if described := describe():
+        users = described["users"]
+        for name in [name for name, user in users.items() if user["email"] == email]:
+            password = users.pop(name)["password"]
+        if password:
+            users.setdefault(tenant, {"email": email, "password": password})
+        (locks.STATE / "stack.json").write_text(json.dumps(described, indent=2) + "\n")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import click
 import polars as pl
 
-from exports_admin import sample_data, stack
+from exports_admin import sample_data, stack, user
 from exports_admin.connection import connect
 from exports_cli.text import line
 from exports_cli.trouble import Trouble
@@ -126,36 +125,16 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
     """
     cognito, pool = stack.client("cognito-idp", description), description["user_pool_id"]
     try:
-        user = cognito.admin_get_user(UserPoolId=pool, Username=email)
+        existing = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:
-        _create(cognito, pool, email, tenant, invite=invite)
+        told = user.create(description, email, tenant, invite=invite)
+        click.echo(f"{email}: user of tenant {tenant} in {pool}, created; {told}")
     else:
-        has = {each["Name"]: each["Value"] for each in user["UserAttributes"]}.get("custom:tenant_id")
+        has = {each["Name"]: each["Value"] for each in existing["UserAttributes"]}.get("custom:tenant_id")
         if has != tenant:
             own = f"of tenant {has}" if has else "without a tenant"
             remedy = f"Use --tenant {has} or another --email" if has else "Use another --email"
             raise Trouble(f"{email} is an existing user {own}, and was not changed. {remedy}.")
-        click.echo(f"{email}: existing user of tenant {tenant} in {pool} ({user['UserStatus']})")
+        click.echo(f"{email}: existing user of tenant {tenant} in {pool} ({existing['UserStatus']})")
     where = "--emulator" if description["endpoint_url"] else f"--stack {description['stack']}"
     click.echo(f"Next: bin/exports sign-in {where} --email {email}")
-
-
-def _create(cognito: Any, pool: str, email: str, tenant: str, *, invite: bool) -> None:
-    attributes = {"email": email, "email_verified": "true", "custom:tenant_id": tenant}
-    named = [{"Name": name, "Value": value} for name, value in attributes.items()]
-    if invite:
-        cognito.admin_create_user(
-            UserPoolId=pool, Username=email, UserAttributes=named, DesiredDeliveryMediums=["EMAIL"]
-        )
-        how = "Cognito mails the temporary password"
-    else:
-        password = f"Aa1-{secrets.token_urlsafe(12)}"
-        cognito.admin_create_user(
-            UserPoolId=pool,
-            Username=email,
-            UserAttributes=named,
-            TemporaryPassword=password,
-            MessageAction="SUPPRESS",
-        )
-        how = f"temporary password {password}, valid for the first sign-in only"
-    click.echo(f"{email}: new user of tenant {tenant} in {pool}; {how}")

@@ -117,6 +117,7 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
         "page_url": parameters["PageUrl"],
+        "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }
 
 
@@ -136,9 +137,14 @@ def fill(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def client(service: str, description: dict[str, Any]) -> Any:
-    """A client with administrator rights on the stack: those of the emulator, or those of the environment."""
+    """A client with administrator rights on the stack: those of the emulator, or those of the environment.
+
+    If the environment names the same endpoint, the client uses the environment's credentials.
+    """
     session: Any = boto3
-    return session.client(service, region_name=description["region"], **access(description["endpoint_url"]))
+    here = description["endpoint_url"]
+    credentials = {} if os.environ.get("AWS_ENDPOINT_URL") == here else access(here)
+    return session.client(service, region_name=description["region"], **credentials)
 
 
 def access(endpoint_url: str | None) -> dict[str, str]:
@@ -181,7 +187,7 @@ def create_user(description: dict[str, Any], email: str, tenant: str | None) -> 
     pools, pool = client("cognito-idp", description), description["user_pool_id"]
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     if tenant:
-        attributes.append({"Name": "custom:tenant_id", "Value": tenant})
+        attributes.append({"Name": description["tenant_claim"], "Value": tenant})
     with contextlib.suppress(pools.exceptions.UsernameExistsException):
         pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
     pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from exports_admin import deploy
 from exports_admin import stack as deployment
 from exports_cli.trouble import Trouble
-from local import launcher
+from local import launcher, reports_layer
 from tests.deploy.conftest import BUILT, Project, deployed_as, packaged, parameters, resources
 from tests.integration.api import Caller
 from tests.integration.deployed import until
@@ -92,6 +92,34 @@ def test_a_second_make_deploy_keeps_every_parameter(
         "Added": "by an upgrade",
         "RetentionDays": "31",
     }
+
+
+def test_reports_that_were_deployed_alone_are_those_of_a_whole_deployment(
+    first: Deployed, project: Project, tmp_path: Path
+) -> None:
+    def layers() -> dict[str, list[str]]:
+        pages = first.client("lambda").get_paginator("list_functions").paginate()
+        found = {each["FunctionName"]: each.get("Layers", []) for page in pages for each in page["Functions"]}
+        return {name: [layer["Arn"] for layer in found[name]] for name in found}
+
+    (folder := tmp_path / "changed").mkdir()
+    for name in ("flights", "delays"):
+        shutil.copy(launcher.ROOT / "reports" / "flights.yaml", folder / f"{name}.yaml")
+    project.use("ReportsLayer", folder)
+    project.deploy(first["stack"])
+    whole = packaged(first)
+    reports_layer.deploy(first["stack"], first.description, launcher.ROOT / "reports")
+    before = layers()
+    reports_layer.deploy(first["stack"], first.description, folder)
+    assert packaged(first) == whole
+    assert {each["id"] for each in first.sign_up("HA").get("/reports").json["reports"]} == {"delays", "flights"}
+    alone = layers()
+    assert {name for name in before if before[name] != alone[name]} == {
+        f"{first['stack']}-{name}" for name in ("list-reports", "request-export", "plan-parts")
+    }
+    project.deploy(first["stack"])
+    assert layers() == alone
+    reports_layer.deploy(first["stack"], first.description, launcher.ROOT / "reports")
 
 
 def test_a_second_stack_stands_beside_the_first(first: Deployed, project: Project) -> None:

@@ -89,7 +89,7 @@ class Operator:
             "its Map Runs": f"{deployed['state_machine_arn'].replace(':stateMachine:', ':mapRun:')}/Parts:*",
         }
         section = (ROOT / "docs" / "operations.md").read_text("utf-8").split("\n## exports-admin\n")[1]
-        rows = re.findall(r"^\| (`\w+:.+?) \| (.+?) \| (.+?) \|$", section.split("\n## ")[0], re.MULTILINE)
+        rows = re.findall(r"^\| (`[\w-]+:.+?) \| (.+?) \| (.+?) \|$", section.split("\n## ")[0], re.MULTILINE)
         named = [(actions, resources[on], commands) for actions, many, commands in rows for on in many.split(", ")]
         self._listed = [(action, on, wanted) for all_, on, wanted in named for action in re.findall(r"`(\S+)`", all_)]
         trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}

@@ -13,14 +13,16 @@ from urllib.parse import quote
 
 import pytest
 
-from exports_admin import stack
+from exports_admin import own, stack
+from local import launcher
 from local.launcher import ROOT
+from tests.integration import source
 from tests.integration.api import flights, http
 from tests.integration.deployed import until
 from tests.integration.test_admin import Operator, operator, run, without_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.integration.api import Caller
@@ -238,6 +240,67 @@ def test_seed_says_what_is_among_the_flights_and_changes_nothing(deployed: Deplo
     cognito = deployed.client("cognito-idp")
     with pytest.raises(cognito.exceptions.UserNotFoundException):
         cognito.admin_get_user(UserPoolId=deployed["user_pool_id"], Username=email)
+
+
+# ── exports-admin put and user ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def undone(deployed: Deployed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A name for a dataset, a tenant and users, of which nothing is left or remembered at the end."""
+    files = [launcher.DESCRIPTION, own.file()]
+    before = [file.read_text() if file.exists() else None for file in files]
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    for file, text in zip(files, before, strict=True):
+        file.write_text(text) if text is not None else file.unlink(missing_ok=True)
+    bucket, folder = deployed["data_location"].removeprefix("s3://").split("/", 1)
+    for key in deployed.keys(f"{folder}{name}/"):
+        deployed.client("s3").delete_object(Bucket=bucket, Key=key)
+    pool, found = deployed["user_pool_id"], deployed.client("cognito-idp").get_paginator("list_users")
+    for user in [user for page in found.paginate(UserPoolId=pool) for user in page["Users"]]:
+        if any(each["Value"].startswith(name) for each in user["Attributes"]):
+            deployed.client("cognito-idp").admin_delete_user(UserPoolId=pool, Username=user["Username"])
+
+
+@pytest.mark.emulator_only(
+    "makes a role, which AWS knows only after a while, and signs in with the emulator's password"
+)
+def test_who_brings_data_and_users_needs_the_permissions_that_are_documented_and_no_others(
+    deployed: Deployed, operator: Operator, undone: str, tmp_path: Path
+) -> None:
+    rows = (tmp_path / "mine" / "month=1").resolve()
+    rows.mkdir(parents=True)
+    (rows / "rows.parquet").write_bytes(source.parquet(undone))
+    everything = {
+        action for command in ("replay", "erase", "seed", "put", "user") for action in operator.needs(command)
+    }
+
+    def may(command: str, *words: str, refused: str = "") -> bool:
+        operator.may_all_but(*(everything - set(operator.needs(command))), refused)
+        ran = run(deployed, command, *words, environment=operator.environment)
+        assert "Traceback" not in ran.stderr
+        return ran.returncode == 0
+
+    put = ("put", str(rows.parent), undone, "--replace")
+    user, moved = (f"{undone}@example.com", "--tenant", undone), (f"{undone}@example.com", "--tenant", "b", "--change")
+    of_put = set(operator.needs("put")) - {"s3:AbortMultipartUpload"}  # only a large file that breaks off needs it
+    folder = deployed["data_location"].removeprefix(f"s3://{deployed['bucket']}/")
+    deployed.client("s3").put_object(Bucket=deployed["bucket"], Key=f"{folder}{undone}/old.parquet", Body=b"")
+    assert [action for action in sorted(of_put) if may(*put, refused=action)] == []
+    assert may(*put)
+    assert deployed.keys(f"{folder}{undone}/") == [f"{folder}{undone}/month=1/rows.parquet"]
+
+    of_user = set(operator.needs("user"))
+    made = {"cognito-idp:AdminSetUserPassword", "cognito-idp:AdminUpdateUserAttributes"}  # after the user exists
+    assert [action for action in sorted(of_user - made) if may("user", *user, refused=action)] == []
+    assert not may("user", *user, refused="cognito-idp:AdminSetUserPassword")
+    deployed.client("cognito-idp").admin_delete_user(UserPoolId=deployed["user_pool_id"], Username=user[0])
+    assert may("user", *user)
+    token = run(deployed, "token", "--tenant", undone).stdout.strip()
+    assert http("GET", f"{deployed['api_url']}/reports", headers={"Authorization": token}).status == 200
+    assert not may("user", *moved, refused="cognito-idp:AdminUpdateUserAttributes")
+    assert may("user", *moved)
 
 
 # ── exports-admin erase ─────────────────────────────────────────────────────────────────────────────────────────────

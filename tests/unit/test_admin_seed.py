@@ -55,6 +55,7 @@ class Account:
             "dead_letters_url": "url",
             "state_machine_arn": "arn",
             "retention_days": 7,
+            "tenant_claim": "custom:tenant_id",
         }
 
     def keys(self) -> list[str]:
