@@ -128,7 +128,7 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
         existing = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:
         told = user.create(description, email, tenant, invite=invite)
-        click.echo(f"{email}: user of tenant {tenant} in {pool}, created; {told}")
+        click.echo(f"{email}: new user of tenant {tenant} in {pool}; {told}")
     else:
         has = {each["Name"]: each["Value"] for each in existing["UserAttributes"]}.get("custom:tenant_id")
         if has != tenant:

@@ -40,7 +40,7 @@ def command(stack: str, email: str, *, tenant: str, password: bool, change: bool
     try:
         user = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:
-        click.echo(f"{email}: user of tenant {tenant} in {pool}, made now; {_make(found, email, tenant, password)}")
+        click.echo(f"{email}: new user of tenant {tenant} in {pool}; {_make(found, email, tenant, password)}")
     else:
         click.echo(_keep_or_move(found, user, email, tenant, change=change))
     own.remember_user(found, email, tenant)
@@ -61,7 +61,7 @@ def create(found: dict[str, Any], email: str, tenant: str, *, invite: bool) -> s
     cognito.admin_create_user(
         UserPoolId=pool, Username=email, UserAttributes=named, TemporaryPassword=password, MessageAction="SUPPRESS"
     )
-    return f"temporary password {password}, for the first sign-in alone"
+    return f"temporary password {password}, valid for the first sign-in only"
 
 
 def _make(found: dict[str, Any], email: str, tenant: str, password: bool) -> str:

@@ -250,7 +250,7 @@ def test_a_broken_report_stops_before_anything_is_deployed(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "is not known", "No")]
+        reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "unknown field", "No")]
     )
     with pytest.raises(launcher.Trouble, match=r"reports/sales\.yaml:3: /colour: unknown field"):
         launcher.up(port)

@@ -136,13 +136,13 @@ def test_names_are_those_of_the_product() -> None:
 def test_a_user_of_a_tenant_is_invited_or_gets_a_password(admin: Admin, account: Account) -> None:
     ran = admin("user", "ann@example.com", "--tenant", "acme")
     assert ran.out.splitlines() == [
-        f"ann@example.com: user of tenant acme in {account.pool}, made now; Cognito mails the temporary password",
+        f"ann@example.com: new user of tenant acme in {account.pool}; Cognito mails the temporary password",
         "Next: bin/exports sign-in --stack report-exports --email ann@example.com",
     ]
     made = account.user("ann@example.com")
     assert (made["custom:tenant_id"], made["email_verified"]) == ("acme", "true")
     ran = admin("user", "bob@example.com", "--tenant", "acme", "--password", "--stack", "mine")
-    assert "made now; temporary password Aa1-" in ran.out
+    assert "; temporary password Aa1-" in ran.out
     assert ran.out.endswith("Next: bin/exports sign-in --stack mine --email bob@example.com\n")
 
 
@@ -199,7 +199,7 @@ def test_what_was_put_on_the_emulator_is_put_again_on_the_next(
     monkeypatch.setattr(deployment, "find", lambda _: emulator.describe())
     assert admin("put", str(folder), "sales").code == 0
     ran = admin("user", "ann@example.com", "--tenant", "acme")
-    assert "made now; password Aa1-" in ran.out
+    assert "; password Aa1-" in ran.out
     assert ran.out.endswith("Next: bin/exports sign-in --emulator --tenant acme\n")
     assert json.loads(stack_json.read_text())["users"]["acme"]["email"] == "ann@example.com"
 
