@@ -24,14 +24,7 @@ def up_to(world: World, invocation: Invocation, operation: str) -> None:
 def run(world: World, attempt: int, up_to: str = "") -> None:
     """The attempt runs to its end, or up to a state."""
     (execution,) = [each for name, each in world.executions.items() if name.endswith(f"-{attempt}")]
-    while execution.stopped is None:
-        if execution.walk.run.waits_for and execution.walk.run.waits_for.state == up_to:
-            return
-        for invocation in list(world.invocations):
-            if invocation.function in ("PlanParts", "GeneratePart", "AssembleFile"):
-                world.finish(invocation)
-        for walk in world.walks[:1]:
-            world.advance(walk)
+    world.go_on(execution, lambda state, worker: worker is None and state == up_to)
 
 
 def failed_export(world: World, up_to: str = "") -> str:
