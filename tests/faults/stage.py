@@ -35,7 +35,7 @@ class Stage(World):
         self.events = "once"
         """How ReconcileExports hears of the end of an execution: once, twice, late (after a retry), or lost."""
         self.upload_may_stay = False
-        """Whether nobody could abort an upload that was begun: then it lies there until the bucket's rule removes it."""
+        """Whether nobody could abort an upload that was begun: it lies there until the bucket's rule removes it."""
         self.at_call: AtCall = lambda _: None
         """What goes wrong with the next call of an invocation."""
         self._faults: dict[tuple[str, int | None], list[tuple[str, bool]]] = defaultdict(list)
@@ -110,7 +110,7 @@ class Stage(World):
         return self.ask("POST", "/exports", headers={"Idempotency-Key": "one"}, **NUMBERS)
 
     def reconcile(self, end: dict[str, Any] | None = None, minutes: float = 0) -> None:
-        """ReconcileExports hears of an end, or of the schedule so much later; when it fails, Lambda tries twice more."""
+        """ReconcileExports hears of an end, or of the schedule so much later; Lambda tries a failure twice more."""
         self.time += datetime.timedelta(minutes=minutes)
         for _ in range(3):
             invocation = self.tell_the_end(end) if end else self.schedule()

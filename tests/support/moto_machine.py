@@ -15,7 +15,6 @@ import re
 import threading
 import time
 import traceback
-import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,14 +28,11 @@ from unittest import mock
 import boto3
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore import endpoint
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.retries.quota import RetryQuota
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from moto.core.models import botocore_stubber
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
 from moto.s3.models import S3Backend
@@ -49,7 +45,6 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
     DistributedIterationComponent,
 )
@@ -70,7 +65,7 @@ from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramError
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from checks import repository
@@ -97,29 +92,6 @@ Event = dict[str, Any]
 Hook = Callable[[Event], object]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One try of a call of AWS that a handler makes; the SDK may try a call several times."""
-
-    service: str
-    operation: str
-    number: int
-    """Counted from 1 within the invocation; tries of one call have the same number."""
-    send: Callable[[], AWSResponse]
-    """Does what is asked, once more each time; what AWS answers."""
-    invocation: object
-    """The same for all calls of one invocation."""
-
-    def refuse(self, status: int, code: str, **more: object) -> AWSResponse:
-        """AWS's answer to what it does not do; ``more`` stands in the answer too, where that is JSON."""
-        text = f"<Error><Code>{code}</Code><Message>made by a test</Message></Error>"
-        if self.service != "s3":
-            text = json.dumps({"__type": f"com.amazonaws#{code}", "message": "made by a test"} | more)
-        raw = MockRawResponse(text)
-        return AWSResponse("https://aws.test", status, {"x-amzn-requestid": REQUEST_ID}, raw)  # type: ignore[arg-type]
-
-
-Disturbance = Callable[[Call], AWSResponse | None]
 DistributedItemProcessorWorker = distributed_item_processor_worker.DistributedItemProcessorWorker
 
 
@@ -251,8 +223,6 @@ class Cloud:
     _lost_answers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _before: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
     _after: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
-    _disturbances: dict[str, Disturbance] = field(default_factory=dict)
-    _calls: _Calls | None = None
     _map_runs: list[EventManager] = field(default_factory=list)
     _told: int = 0
     """How many Map Runs :meth:`wait` has told of."""
@@ -290,8 +260,6 @@ class Cloud:
         """
         The service that a Task state calls refuses the next calls with this error code, or does not answer in time.
 
-        The Map's ``ItemReader`` and ``ResultWriter`` take an error of Step Functions' own.
-
         Args:
             error: ``States.Timeout`` where there is no answer.
         """
@@ -310,27 +278,12 @@ class Cloud:
         self._before[_hook_name(function, part)] += [end] * times
 
     def before(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """
-        Calls ``hook(event)`` once, before the function's handler starts; of this part only.
-
-        Args:
-            function: or FanOutParts, or a Task state that calls a service; their event is empty.
-        """
+        """Calls ``hook(event)`` once, before the function's handler starts; of this part only."""
         self._before[_hook_name(function, part)].append(hook)
 
     def after(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """As :meth:`before`, after the handler has ended well, or the service has answered."""
+        """As :meth:`before`, after the handler has ended well."""
         self._after[_hook_name(function, part)].append(hook)
-
-    def disturb(self, function: str, disturbance: Disturbance | None, part: int | None = None) -> None:
-        """
-        From now on ``disturbance`` sees each call of AWS that the function makes, before AWS does; of this part only.
-
-        What it returns is AWS's answer, what it raises is the client's error; None lets the call go on.
-        """
-        self._disturbances.pop(_hook_name(function, part), None)
-        if disturbance:
-            self._disturbances[_hook_name(function, part)] = disturbance
 
     # What runs
 
@@ -392,7 +345,7 @@ class Cloud:
         part = event["part"]["part"] if function == "GeneratePart" else None
         try:
             _happen(self._before, function, part, event)
-            with self.as_function(function, part):
+            with self.as_function(function):
                 self.calls.append((function, event))
                 answer = _handler(self.template, function)(event, _context(self.template, function))
             _happen(self._after, function, part, event)
@@ -412,24 +365,10 @@ class Cloud:
             return _handler(self.template, function)(event, _context(self.template, function))
 
     @contextlib.contextmanager
-    def as_function(self, function: str, part: int | None = None) -> Iterator[None]:
+    def as_function(self, function: str) -> Iterator[None]:
         """The environment of a function; one at a time, as in Lambda, where each has a process of its own."""
-        disturbance = self._disturbances.get(_hook_name(function, part)) or self._disturbances.get(function)
         with self._one_at_a_time, mock.patch.object(os, "environ", self._environment(function)):
-            outer, self._calls = self._calls, _Calls(disturbance)
-            try:
-                yield
-            finally:
-                self._calls = outer
-
-    @property
-    def function_runs(self) -> bool:
-        """Whether a handler runs at this moment."""
-        return self._calls is not None
-
-    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
-        """What AWS answers to a handler's call; None when nothing disturbs it."""
-        return self._calls.answer(event_name, request) if self._calls else None
+            yield
 
     def _environment(self, function: str) -> dict[str, str]:
         """This process's environment, with exactly the variables that the template gives to one of the functions."""
@@ -540,33 +479,6 @@ class RuntimeFault(BaseException):
         self.name = name
 
 
-class _Calls:
-    """The calls of AWS that one invocation makes."""
-
-    def __init__(self, disturbance: Disturbance | None) -> None:
-        self._disturbance, self._seen, self._lock = disturbance, list[str](), threading.Lock()
-
-    @property
-    def function_runs(self) -> bool:
-        """Whether a handler runs at this moment."""
-        return self._calls is not None
-
-    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
-        if self._disturbance is None:
-            return None
-        call = str(request.headers["amz-sdk-invocation-id"])
-        with self._lock:
-            if call not in self._seen:
-                self._seen.append(call)
-            number = self._seen.index(call) + 1
-        _, service, operation = event_name.split(".")
-
-        def send() -> AWSResponse:
-            return botocore_stubber(event_name, request)  # type: ignore[return-value]
-
-        return self._disturbance(Call(service, operation, number, send, self))
-
-
 def _hook_name(function: str, part: int | None) -> str:
     return function if part is None else f"{function}/{part}"
 
@@ -603,16 +515,11 @@ def faults(cloud: Cloud) -> Iterator[None]:
     def failing(stock: Callable[..., None]) -> Callable[..., None]:
         def call(task: Any, env: Environment, *arguments: Any, **named: Any) -> None:
             cloud.tasks[task.name] += 1
-            own_hooks = task.name in WORKERS
-            if not own_hooks:
-                _happen(cloud._before, task.name, None, {})
             if cloud._refusals[task.name]:
                 raise refusal(task, env, cloud._refusals[task.name].pop(0))
             stock(task, env, *arguments, **named)
             if cloud._lost_answers[task.name]:
                 raise refusal(task, env, cloud._lost_answers[task.name].pop(0))
-            if not own_hooks:
-                _happen(cloud._after, task.name, None, {})
 
         return call
 
@@ -622,25 +529,11 @@ def faults(cloud: Cloud) -> Iterator[None]:
 
         return from_error
 
-    def failing_map(name: str, stock: Callable[..., None]) -> Callable[..., None]:
-        def evaluate(part: Any, env: Environment) -> None:
-            if name == "ItemReader":
-                _happen(cloud._before, "FanOutParts", None, {})
-            if cloud._refusals[name]:
-                raise _map_failed(env, StatesErrorNameType.from_name(cloud._refusals[name].pop(0)), "made by a test")
-            stock(part, env)
-            if name == "ResultWriter":
-                _happen(cloud._after, "FanOutParts", None, {})
-
-        return evaluate
-
     with contextlib.ExitStack() as stack:
         for service in (StateTaskServiceDynamoDB, StateTaskServiceLambda, StateTaskServiceSqs):
             replaced = failing(service._eval_service_task)
             stack.enter_context(mock.patch.object(service, "_eval_service_task", replaced))
             stack.enter_context(mock.patch.object(service, "_from_error", as_it_is(service._from_error)))
-        for name, part in (("ItemReader", ItemReader), ("ResultWriter", ResultWriter)):
-            stack.enter_context(mock.patch.object(part, "_eval_body", failing_map(name, part._eval_body)))
         yield
 
 
@@ -657,7 +550,7 @@ def _map_failed(env: Environment, name: StatesErrorNameType, cause: str) -> Fail
 
 @contextlib.contextmanager
 def made_once() -> Iterator[None]:
-    """A definition is parsed and a client made once, not for each execution, task and test. Only the time differs."""
+    """Definitions and paths are parsed and clients made once, not for each execution and task. Only the time differs."""
 
     def interpreters(service_name: str, **_: object) -> Any:
         return _client(service_name)
@@ -665,11 +558,11 @@ def made_once() -> Iterator[None]:
     def products(service: str, **arguments: Any) -> Any:
         if service not in _product_clients:
             _product_clients[service] = boto3.client(service, **arguments)
-            _product_clients[service].meta.events.register_first("before-send", _answer)
         return _product_clients[service]
 
     with (
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse),
+        mock.patch.object(json_path, "parse", _json_path),
         mock.patch.object(boto_client, "boto3", SimpleNamespace(client=interpreters)),
         mock.patch.object(aws, "boto3", SimpleNamespace(client=products)),
     ):
@@ -677,30 +570,8 @@ def made_once() -> Iterator[None]:
 
 
 _parse = cache(AmazonStateLanguageParser.parse)
+_json_path = cache(json_path.parse)  # jsonpath_ng makes a grammar anew for each path
 _product_clients: dict[str, Any] = {}
-_stacks: list[Cloud] = []
-
-
-def _answer(event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-    answer = _stacks[-1].answer(event_name, request) if _stacks else None
-    _answered[request] = answer is not None
-    return answer
-
-
-_answered: weakref.WeakKeyDictionary[AWSPreparedRequest, bool] = weakref.WeakKeyDictionary()
-"""The requests of the product, and whether they have been answered before they came to AWS."""
-
-
-@contextlib.contextmanager
-def answered_once() -> Iterator[None]:
-    """botocore asks every handler of before-send, though it takes the first answer: AWS must not hear of it then."""
-    stock = BotocoreStubber.__call__
-
-    def answer(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **named: Any) -> Any:
-        return None if _answered.get(request) else stock(stubber, event_name, request, **named)
-
-    with mock.patch.object(BotocoreStubber, "__call__", answer):
-        yield
 
 
 @cache
@@ -849,10 +720,7 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         _forget()
         stack.callback(_forget)
         stack.enter_context(made_once())
-        stack.enter_context(answered_once())
         cloud = Cloud(Template(**parameters))
-        _stacks.append(cloud)
-        stack.callback(_stacks.remove, cloud)
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
         # What the SDK waits before it tries again is not waited either; how often it tries is not shared by tests.

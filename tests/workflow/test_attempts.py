@@ -1,84 +1,81 @@
-"""Attempts: started twice, made again, and any order of what can happen to an export."""
+"""Attempts: started twice, made again, those that no longer count; and what was asked for otherwise."""
 
 from __future__ import annotations
 
-import os
+import json
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from moto.s3.models import S3Backend
 
+from shared.engine.sources import parquet_counts
 from shared.files import work
-from shared.records import attempts
-from tests.support.moto_machine import moto_cloud, settle
 from tests.workflow import flights
-from tests.workflow.world import EXPORT_ID, OWNER, PARTS, World
+from tests.workflow.world import EXPORT_ID, PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.workflow.world import World
 
 
-def test_an_attempt_that_is_started_again_runs_once(world: World) -> None:
+@pytest.mark.parametrize("report", ["flights", "sales"])
+def test_a_second_execution_of_an_attempt_that_has_ended_changes_nothing(world: World, report: str) -> None:
+    world.write(report=report)
     world.run()
-    before, called = world.record, len(world.cloud.calls)
-    with mock.patch.dict(os.environ, {"STATE_MACHINE_ARN": world.cloud.machine_arn}):
-        attempts.start(before)
-    settle()
-    assert (world.record, len(world.cloud.calls)) == (before, called)
-    executions = world.cloud.stepfunctions.list_executions(stateMachineArn=world.cloud.machine_arn)["executions"]
-    assert len(executions) == 1
-
-
-def test_a_second_execution_of_an_attempt_that_succeeded_changes_nothing(world: World) -> None:
-    world.run()
-    before, body = world.record, world.file()
-    execution = world.cloud.run(before, name="by-hand")
-    world.assert_superseded(execution, "SUCCEEDED")
-    assert (world.record, world.file()) == (before, body)
-
-
-def test_a_second_execution_of_an_attempt_that_failed_changes_nothing(world: World) -> None:
-    world.write(report="sales")
-    world.run()
-    before = world.record
+    before, written = world.record, list(world.cloud.written)
     execution = world.cloud.run(before, name="by-hand")
     assert execution.path == "RecordRunning ! Superseded"
-    assert world.record == before
-    assert len(world.cloud.letters()) == 1
+    assert (world.record, world.cloud.written) == (before, written)
+    assert len(world.cloud.letters()) == (report == "sales")
 
 
-def test_the_next_attempt_makes_only_the_parts_that_are_missing(world: World) -> None:
+def made_parts(world: World) -> list[str]:
+    return [key for key in world.cloud.written if "/parts/" in key]
+
+
+def test_the_next_attempt_makes_only_what_is_missing_and_forgets_why_the_last_one_failed(world: World) -> None:
     world.cloud.crash("GeneratePart", "Runtime.ExitError", part=3, times=1)
     world.run()
-    made = {key for key in world.cloud.written if "/parts/" in key}
-    world.cloud.written.clear()
     world.requeue()
-    execution = world.run()
-    assert execution.status == "SUCCEEDED"
-    made_again = [key for key in world.cloud.written if "/parts/" in key]
-    assert not made & set(made_again)
-    assert len(made) + len(made_again) == PARTS
+    assert world.run().status == "SUCCEEDED"
+    made = made_parts(world)
+    assert len(made) == len(set(made)) == PARTS
     assert world.file() == flights.expected_csv(1, 2)
-
-
-def test_the_next_attempt_forgets_why_the_last_one_failed(world: World) -> None:
-    world.cloud.crash("GeneratePart", "Runtime.ExitError", part=3, times=1)
-    world.run()
-    world.requeue()
-    world.run()
     assert "failure" not in world.record
     assert "/2/" in world.record["file_key"]
     assert world.cloud.announcements() == [f"{EXPORT_ID}/1/FAILED", f"{EXPORT_ID}/2/SUCCEEDED"]
     assert len(world.cloud.letters()) == 1
 
 
-def test_a_part_whose_bytes_are_not_those_of_its_receipt_is_made_again(world: World) -> None:
+def _spoil_a_part(world: World, _: pytest.MonkeyPatch) -> None:
+    world.put(world.work("parts/000001")[0], b"other bytes")
+
+
+def _expire(world: World, _: pytest.MonkeyPatch) -> None:
+    for key in world.work(""):
+        world.delete(key)
+
+
+def _deploy(_: World, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(work, "ENGINE_VERSION", "next")
+
+
+@pytest.mark.parametrize(("meanwhile", "parts"), [(_spoil_a_part, 1), (_expire, PARTS), (_deploy, PARTS)])
+def test_parts_that_are_not_what_they_were_are_made_again(
+    world: World,
+    meanwhile: Callable[[World, pytest.MonkeyPatch], None],
+    parts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world.cloud.crash("AssembleFile", "Runtime.ExitError", times=1)
     world.run()
-    spoilt = world.work("parts/000001")[0]
-    world.put(spoilt, b"other bytes")
+    meanwhile(world, monkeypatch)
     world.cloud.written.clear()
     world.requeue()
-    world.run()
-    assert [key for key in world.cloud.written if "/parts/" in key] == [spoilt]
+    assert world.run().status == "SUCCEEDED"
+    assert len(made_parts(world)) == parts
     assert world.file() == flights.expected_csv(1, 2)
 
 
@@ -91,76 +88,79 @@ def test_a_source_that_changed_is_planned_anew(world: World) -> None:
     assert world.record["rows"] == 6 + 3
 
 
-def test_an_attempt_after_the_work_files_expired_makes_every_part_again(world: World) -> None:
-    world.cloud.crash("AssembleFile", "Runtime.ExitError", times=1)
-    world.run()
-    for key in world.work(""):
-        world.delete(key)
-    world.cloud.written.clear()
-    world.requeue()
+# Attempts that no longer count
+
+
+def test_another_attempt_than_the_records(world: World) -> None:
+    execution = world.cloud.run(world.record | {"attempt": 2})
+    world.assert_superseded(execution, "QUEUED")
+    assert world.cloud.calls == []
+
+
+def test_a_record_that_is_gone_does_not_come_back(world: World) -> None:
+    world.remove()
+    assert world.cloud.run(world.export).path == "RecordRunning ! Superseded"
+    with pytest.raises(KeyError):
+        world.record  # noqa: B018
+
+
+def _once_the_file_is_there(do: Callable[[], object]) -> Any:
+    stock = S3Backend.complete_multipart_upload
+
+    def complete(*arguments: Any, **named: Any) -> Any:
+        whole = stock(*arguments, **named)
+        do()
+        return whole
+
+    return mock.patch.object(S3Backend, "complete_multipart_upload", complete)
+
+
+def test_the_file_of_an_export_that_is_cancelled_while_it_is_put_together_is_removed(world: World) -> None:
+    with _once_the_file_is_there(world.cancel):
+        execution = world.run()
+    world.assert_superseded(execution)
+    assert world.cloud.keys("exports/") == []
+
+
+def test_an_attempt_that_was_retried_meanwhile_leaves_everything_to_the_next(world: World) -> None:
+    first = world.record
+    world.cloud.before("AssembleFile", lambda _: [world.cancel(), world.requeue()])
+    execution = world.cloud.run(first)
+    world.assert_superseded(execution, "QUEUED")
+    assert world.cloud.keys("exports/") == []
     assert world.run().status == "SUCCEEDED"
-    assert len([key for key in world.cloud.written if "/parts/" in key]) == PARTS
-    assert world.file() == flights.expected_csv(1, 2)
 
 
-def test_an_attempt_after_a_new_engine_was_deployed_makes_every_part_with_that_one(
-    world: World, monkeypatch: pytest.MonkeyPatch
+def test_a_late_worker_keeps_the_file_that_the_record_names(world: World) -> None:
+    """Its answer was lost, another worker made the same file again, and the export succeeded meanwhile."""
+    with _once_the_file_is_there(
+        lambda: world.write(status="SUCCEEDED", file_key=world.cloud.keys("exports/")[0]),
+    ):
+        assert world.run().status == "SUCCEEDED"
+    assert world.cloud.keys("exports/") == [world.record["file_key"]]
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(("files", "warning"), [(500, ""), (0, "NoCellReferences")])
+def test_the_record_says_when_the_cells_of_a_spreadsheet_have_no_references(
+    files: int, warning: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.cloud.crash("AssembleFile", "Runtime.ExitError", times=1)
-    world.run()
-    monkeypatch.setattr(work, "ENGINE_VERSION", "next")
-    world.cloud.written.clear()
-    world.requeue()
+    monkeypatch.setattr(parquet_counts, "MAX_FILES", files)
+    world.write(format="xlsx", options=json.dumps({"timezone": "UTC"}))
     assert world.run().status == "SUCCEEDED"
-    assert len([key for key in world.cloud.written if "/parts/" in key]) == PARTS
-    assert world.file() == flights.expected_csv(1, 2)
+    assert world.record["warning"] == warning
 
 
-CRASHES = ("PlanParts", "GeneratePart", "AssembleFile")
-LISTED = {"QUEUED": OWNER, "FAILED": "settling", "CANCELLED": "settling"}
-EVENTS = st.one_of(
-    st.just(("run", None)),
-    st.just(("cancel", None)),
-    st.just(("requeue", None)),
-    st.tuples(st.sampled_from(["crash", "cancel during"]), st.sampled_from(CRASHES)),
-    st.tuples(st.just("lose"), st.sampled_from(["RecordRunning", "RecordSucceeded", "RecordFailed"])),
+@pytest.mark.parametrize(
+    ("first", "last", "months", "parts"), [("2012-01-01", "2012-01-31", [], 1), ("2013-02-01", "2013-02-28", [2], 2)]
 )
-
-
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(events=st.lists(EVENTS, min_size=2, max_size=5))
-def test_whatever_happens_the_record_is_true(events: list[tuple[str, str | None]]) -> None:
-    with moto_cloud() as cloud:
-        world = World(cloud)
-        for kind, where in events:
-            _let_happen(world, kind, where)
-            _assert_true(world)
-
-
-def _let_happen(world: World, kind: str, where: str | None) -> None:
-    status = world.record["status"]
-    if kind == "cancel" and status == "QUEUED":
-        world.cancel()
-    elif kind == "requeue" and status in ("FAILED", "CANCELLED"):
-        world.requeue()
-    elif kind == "run":
-        world.cloud.run(world.record, name=f"run-{len(world.cloud.calls)}-{world.cloud.tasks.total()}")
-    elif kind == "crash":
-        world.cloud.crash(str(where), "Runtime.ExitError", times=1)
-    elif kind == "cancel during":
-        world.cloud.before(str(where), lambda _: world.record["status"] == "RUNNING" and world.cancel())
-    elif kind == "lose":
-        world.cloud.lose_answer(str(where), "InternalServerError")
-
-
-def _assert_true(world: World) -> None:
-    record, files = world.record, world.cloud.keys("exports/")
-    assert record["status"] in ("QUEUED", "SUCCEEDED", "FAILED", "CANCELLED")
-    assert record.get("active_owner") == LISTED.get(record["status"])
-    assert ("failure" in record) == (record["status"] == "FAILED")
-    assert files == ([record["file_key"]] if record["status"] == "SUCCEEDED" else [])
-    assert not files or world.file() == flights.expected_csv(1, 2)
-    announced = world.cloud.announcements()
-    assert len(announced) == len({each.rsplit("/", 1)[0] for each in announced})
-    assert len(world.cloud.letters()) == sum(each.endswith("/FAILED") for each in announced)
-    assert world.cloud.open_uploads() == []
+def test_only_the_months_that_are_asked_for_are_read(
+    first: str, last: str, months: list[int], parts: int, world: World
+) -> None:
+    world.write(parameters=json.dumps({"from": first, "to": last}))
+    world.delete(flights.key(1))
+    assert world.run().status == "SUCCEEDED"
+    assert world.file() == flights.expected_csv(*months)
+    assert (world.record["rows"], world.record["parts_total"]) == (6 * len(months), parts)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 import threading
 from typing import Any
 from unittest import mock
 
 from shared.lambda_ import clock
 from shared.records import table
-from tests.support.moto_machine import ROOT, Cloud, Execution, RuntimeFault, settle
+from tests.support.moto_machine import Cloud, Execution, settle
 from tests.workflow import flights
 
 EXPORT_ID = "01900000-0000-7000-8000-000000000001"
@@ -72,6 +71,11 @@ class World:
         """Writes attributes of the record."""
         self.cloud.update(self.export, "SET " + ", ".join(f"#{name} = :{name}" for name in attributes), **attributes)
 
+    def remove(self) -> None:
+        """What DeleteExport does to the record of an export that is over."""
+        key = {"owner": {"S": OWNER}, "export_id": {"S": EXPORT_ID}}
+        self.cloud.dynamodb.delete_item(TableName=self.cloud.table, Key=key)
+
     def cancel(self, *_: object) -> bool:
         """What DeleteExport does to the record; whether it was active."""
         with self._table():
@@ -90,29 +94,6 @@ class World:
             self.cloud.call("ReconcileExports", event)
         if threading.current_thread() is threading.main_thread():  # not from within an execution
             settle()
-
-    def ask(self, function: str, case: str = "typical", **changes: object) -> dict[str, Any]:
-        """
-        What the API answers to the owner's request; 502, as API Gateway says, when the function dies.
-
-        Args:
-            case: name of an event under events/, for this export.
-            changes: in the event.
-        """
-        folder = re.sub(r"(?<!^)([A-Z])", r"_\1", function).lower()
-        event = json.loads((ROOT / "events" / folder / f"{case}.json").read_text("utf-8"))
-        tenant, user = OWNER.split("#")
-        event["requestContext"]["authorizer"]["claims"] |= {
-            "custom:tenant_id": tenant,
-            "sub": user,
-            "aud": self.cloud.template.environment(function)["USER_POOL_CLIENT_ID"],
-        }
-        if event["pathParameters"]:
-            event["pathParameters"] = {"id": self.export["export_id"]}
-        try:
-            return self.cloud.call(function, event | changes)  # type: ignore[no-any-return]
-        except (Exception, RuntimeFault):
-            return {"statusCode": 502}
 
     def unsettled(self) -> bool:
         """Whether ReconcileExports has the export on its list."""
@@ -141,7 +122,16 @@ class World:
         """Keys of the export's work files, of all its plans, that hold one of these names."""
         return [key for key in self.cloud.keys(f"work/{EXPORT_ID}/") if any(f"/{name}" in key for name in names)]
 
-    def assert_failed(self, execution: Execution, state: str, error: str, part: int | None = None) -> str:
+    def assert_succeeded(self) -> None:
+        """The file is right to the byte, that is announced once, and nothing else is left behind."""
+        assert self.record["status"] == "SUCCEEDED"
+        assert self.file() == flights.expected_csv(1, 2)
+        assert self.cloud.announcements() == [f"{EXPORT_ID}/{self.record['attempt']}/SUCCEEDED"]
+        assert self.cloud.keys("exports/") == [self.record["file_key"]]
+        assert self.cloud.letters() == []
+        assert self.cloud.open_uploads() == []
+
+    def assert_failed(self, execution: Execution, state: str, error: str, part: object = None) -> str:
         """
         The attempt failed for this reason, said so everywhere, and left nothing behind that looks like a result.
 
@@ -177,6 +167,7 @@ class World:
         assert "failure" not in self.record
         assert self.cloud.letters() == []
         assert self.cloud.open_uploads() == []
+        assert status != "CANCELLED" or self.cloud.announcements() == [f"{EXPORT_ID}/1/CANCELLED"]
 
 
 def _message(cause: str) -> str:
