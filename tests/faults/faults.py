@@ -7,8 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.faults.places import Place
-from tests.faults.stage import FOR_GOOD, Happening, Stage, cancel, cancel_only, place_of, retry, start_again, start_twin
 from tests.stateful.memory import Refused
+from tests.stateful.stage import (
+    FOR_GOOD,
+    Happening,
+    Stage,
+    cancel,
+    cancel_only,
+    place_of,
+    retry,
+    start_again,
+    start_twin,
+)
 from tests.stateful.world import Invocation
 
 Moments = Iterable[Happening] | str

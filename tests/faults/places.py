@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.faults.stage import Happening, Stage, cancel_only
+from tests.stateful.stage import Happening, Stage, cancel_only
 from tests.stateful.world import World
 
 BEFORE = "Runtime.ExitError"

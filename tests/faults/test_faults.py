@@ -14,7 +14,7 @@ import pytest
 from tests.faults import table
 from tests.faults.faults import FAULTS, AtCall
 from tests.faults.places import BEFORE, PLACES, Place
-from tests.faults.stage import Stage
+from tests.stateful.stage import Stage
 from tests.support.edges import flat
 from tests.support.moto_machine import Template
 

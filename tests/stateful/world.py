@@ -227,7 +227,7 @@ class World:
         """Begins an invocation; ``done`` hears of its end."""
         handler = _handler(function)
         sent = json.dumps(event)
-        return self.begin(function, lambda: handler(json.loads(sent), _CONTEXT), event, done)
+        return self.begin(function, lambda: handler(json.loads(sent), CONTEXT), event, done)
 
     def begin(
         self,
@@ -651,7 +651,7 @@ def _client_error(call: Call, refused: Refused) -> Exception:
     return call.client.exceptions.from_code(code)(refused.response, call.operation)  # type: ignore[no-any-return]
 
 
-_CONTEXT = SimpleNamespace(
+CONTEXT = SimpleNamespace(
     function_name="function", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="request"
 )
 

@@ -27,13 +27,10 @@ from unittest import mock
 
 import boto3
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore import endpoint
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.retries.quota import RetryQuota
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
 from moto.s3.models import S3Backend
 from moto.sesv2.responses import SESV2Response
@@ -322,22 +319,6 @@ class Cloud:
         for way in ways:
             WALKED["moto"].update(walked(way))
 
-    def end_of(self, arn: str) -> Event:
-        """What EventBridge says of an execution that has ended ("Step Functions Execution Status Change")."""
-        found = self.stepfunctions.describe_execution(executionArn=arn)
-        times = {key: int(found[key].timestamp() * 1000) for key in ("startDate", "stopDate")}
-        texts = {key: found.get(key) for key in ("executionArn", "stateMachineArn", "name", "status", "input")}
-        return {
-            "version": "0",
-            "id": REQUEST_ID,
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
-            "account": ACCOUNT,
-            "region": REGION,
-            "resources": [arn],
-            "detail": texts | times,
-        }
-
     def invoke(self, function_name: str, body: str, response_headers: dict[str, str]) -> bytes:
         """What Lambda answers to an invocation."""
         function = next(each for each in WORKERS if self.template.name(each) == function_name.rsplit(":", 1)[-1])
@@ -385,16 +366,14 @@ class Cloud:
         plain = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
         return {name: int(value) if isinstance(value, Decimal) else value for name, value in plain.items()}
 
-    def update(self, record: Mapping[str, Any], expression: str, condition: str = "", **values: object) -> None:
-        """Writes the record past the machine; a reserved word is ``#word``, a value ``:name``."""
-        words = set(re.findall(r"#(\w+)", expression + condition))
+    def update(self, record: Mapping[str, Any], **values: object) -> None:
+        """Writes attributes of the record past the machine."""
         self.dynamodb.update_item(
             TableName=self.table,
             Key=_key(record),
-            UpdateExpression=expression,
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
             ExpressionAttributeValues={f":{name}": TypeSerializer().serialize(each) for name, each in values.items()},
-            **({"ExpressionAttributeNames": {f"#{word}": word for word in words}} if words else {}),
-            **({"ConditionExpression": condition} if condition else {}),
         )
 
     def keys(self, prefix: str) -> list[str]:
@@ -550,7 +529,7 @@ def _map_failed(env: Environment, name: StatesErrorNameType, cause: str) -> Fail
 
 @contextlib.contextmanager
 def made_once() -> Iterator[None]:
-    """Definitions and paths are parsed and clients made once, not for each execution and task. Only the time differs."""
+    """Definitions and paths are parsed and clients made once, not for each execution. Only the time differs."""
 
     def interpreters(service_name: str, **_: object) -> Any:
         return _client(service_name)
@@ -577,24 +556,6 @@ _product_clients: dict[str, Any] = {}
 @cache
 def _client(service: str) -> Any:
     return boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))
-
-
-@contextlib.contextmanager
-def writes_of_the_table_one_at_a_time() -> Iterator[None]:
-    """A transaction that is refused changes nothing; moto takes back what others have written meanwhile too."""
-    lock = threading.RLock()
-
-    def alone(stock: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any, **named: Any) -> Any:
-            with lock:
-                return stock(*arguments, **named)
-
-        return write
-
-    with contextlib.ExitStack() as stack:
-        for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
-            stack.enter_context(mock.patch.object(DynamoDBBackend, name, alone(getattr(DynamoDBBackend, name))))
-        yield
 
 
 @contextlib.contextmanager
@@ -723,10 +684,6 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         cloud = Cloud(Template(**parameters))
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
-        # What the SDK waits before it tries again is not waited either; how often it tries is not shared by tests.
-        stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None)))
-        stack.enter_context(mock.patch.object(RetryQuota, "acquire", return_value=True))
-        stack.enter_context(writes_of_the_table_one_at_a_time())
         stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(keeping_the_mails(cloud))
         stack.enter_context(histories_of_children(cloud))

@@ -10,7 +10,6 @@ import pytest
 
 from shared.engine import planning
 from shared.engine.sources import objects, parquet_rows
-from shared.files import work
 from tests.workflow import flights
 
 if TYPE_CHECKING:
@@ -41,19 +40,6 @@ def _replace_while_it_is_read(world: World, patch: Patch) -> None:
 
 def _refused_parameter(world: World, _: Patch) -> None:
     world.write(parameters=json.dumps({"from": "2013-01-01", "to": "2013-01-31", "gone": 1}))
-
-
-def _deploy(patch: Patch) -> None:
-    patch.setattr(work, "ENGINE_VERSION", "next")
-
-
-def _shorten_a_receipt(world: World) -> None:
-    key = world.work("receipts/000002")[0]
-    world.put(key, json.dumps(json.loads(world.cloud.read(key)) | {"rows_read": 3}).encode())
-
-
-def before_assembly(do: Callable[[World], object]) -> Callable[[World, Patch], None]:
-    return lambda world, _: world.cloud.before("AssembleFile", lambda _: do(world))
 
 
 class Failure(NamedTuple):
@@ -91,36 +77,6 @@ FAILURES = {
         "SourceChanged",
         flights.key(2),
         "2",
-    ),
-    "a new engine is deployed before the parts are made": Failure(
-        lambda world, patch: world.cloud.after("PlanParts", lambda _: _deploy(patch)),
-        "GeneratePart",
-        "EngineChanged",
-        "next",
-        "0",
-    ),
-    "a new engine is deployed before the file is put together": Failure(
-        lambda world, patch: world.cloud.before("AssembleFile", lambda _: _deploy(patch)),
-        "AssembleFile",
-        "EngineChanged",
-    ),
-    "the plan is removed": Failure(
-        before_assembly(lambda world: world.delete(world.work("plan.json")[0])),
-        "AssembleFile",
-        "PartChanged",
-        "plan.json",
-    ),
-    "a receipt is missing": Failure(
-        before_assembly(lambda world: world.delete(world.work("receipts/000002")[0])),
-        "AssembleFile",
-        "RowsMissing",
-        "part 2",
-    ),
-    "a receipt is of fewer rows": Failure(before_assembly(_shorten_a_receipt), "AssembleFile", "RowsMissing", "15"),
-    "a part is replaced after its receipt": Failure(
-        before_assembly(lambda world: world.put(world.work("parts/000002")[0], b"other bytes")),
-        "AssembleFile",
-        "PartChanged",
     ),
 }
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import threading
 from typing import Any
-from unittest import mock
 
 from shared.lambda_ import clock
 from shared.records import table
-from tests.support.moto_machine import Cloud, Execution, settle
+from tests.support.moto_machine import Cloud, Execution
 from tests.workflow import flights
 
 EXPORT_ID = "01900000-0000-7000-8000-000000000001"
@@ -45,7 +42,7 @@ class World:
             "file_name": "flights.csv",
             "delete_after": table.delete_after(now),
         }
-        with self._table():
+        with self.cloud.as_function("RequestExport"):
             table.create(record, None, int(now.timestamp()))
         return dict(record)
 
@@ -69,43 +66,13 @@ class World:
 
     def write(self, **attributes: object) -> None:
         """Writes attributes of the record."""
-        self.cloud.update(self.export, "SET " + ", ".join(f"#{name} = :{name}" for name in attributes), **attributes)
-
-    def remove(self) -> None:
-        """What DeleteExport does to the record of an export that is over."""
-        key = {"owner": {"S": OWNER}, "export_id": {"S": EXPORT_ID}}
-        self.cloud.dynamodb.delete_item(TableName=self.cloud.table, Key=key)
+        self.cloud.update(self.export, **attributes)
 
     def cancel(self, *_: object) -> bool:
         """What DeleteExport does to the record; whether it was active."""
-        with self._table():
-            return table.cancel(self._typed(), clock.stamp(clock.now()))
-
-    def requeue(self) -> bool:
-        """What RetryExport does to the record; whether it had ended so."""
-        with self._table():
-            return table.retry(self._typed(), clock.stamp(clock.now()), table.delete_after(clock.now()))
-
-    def reconcile(self, execution: Execution | None = None, **later: float) -> None:
-        """ReconcileExports hears that an execution has ended, or without one of the schedule, so much later."""
-        event = self.cloud.end_of(execution.arn) if execution else {"detail-type": "Scheduled Event"}
-        moment = clock.now() + datetime.timedelta(**later)
-        with mock.patch.object(clock, "now", return_value=moment):
-            self.cloud.call("ReconcileExports", event)
-        if threading.current_thread() is threading.main_thread():  # not from within an execution
-            settle()
-
-    def unsettled(self) -> bool:
-        """Whether ReconcileExports has the export on its list."""
-        with self._table():
-            return list(table.unsettled()) == [(OWNER, EXPORT_ID)]
-
-    def _table(self) -> Any:
-        return self.cloud.as_function("ReconcileExports")
-
-    def _typed(self) -> table.Record:
         record: Any = self.record
-        return record  # type: ignore[no-any-return]
+        with self.cloud.as_function("DeleteExport"):
+            return bool(table.cancel(record, clock.stamp(clock.now())))
 
     # What there is
 
