@@ -1,13 +1,12 @@
 """The fault matrix: every cell of docs/operations.md, "What happens when something breaks", is as it says there.
 
-`make faults` runs them all, `make test` as many as show each outcome once, and sees to it that the document has exactly
-these cells.
+Each moment is a run of its own in the world in memory of tests/stateful, whose laws hold throughout; `make faults` runs
+this alone. What the SDK itself tries again is not seen there: tests/unit/test_throttling.py holds that it does.
 """
 
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -21,18 +20,6 @@ from tests.support.moto_machine import Template
 CELLS = [(place, fault) for place in PLACES for fault in FAULTS]
 REASONS = {(place, fault): reason for place, fault in CELLS if isinstance(reason := FAULTS[fault](PLACES[place]), str)}
 RUN = [cell for cell in CELLS if cell not in REASONS]
-
-
-def _some() -> list[table.Cell]:
-    """Cells that say together whatever any cell says, those first that say most."""
-    said = {cell: set(table.cells()[cell].split(" / ")) for cell in RUN}
-    chosen, left = [], set().union(*said.values())
-    while left:
-        chosen.append(max(RUN, key=lambda cell: len(said[cell] & left)))
-        left -= said[chosen[-1]]
-    return chosen
-
-
 ELSEWHERE = {"ListReports", "NotifyOwner"}
 """Functions that no fault of AWS reaches, or whose faults reach no export; the document says so."""
 
@@ -52,7 +39,7 @@ def test_the_document_has_exactly_these_cells_and_says_why_one_cannot_break() ->
     assert set(REASONS.values()) == table.reasons()
 
 
-@pytest.mark.parametrize(("place", "fault"), RUN if os.environ.get("FAULTS") == "all" else _some())
+@pytest.mark.parametrize(("place", "fault"), RUN)
 def test_cell(place: str, fault: str) -> None:
     assert happens(PLACES[place], fault) == table.cells()[place, fault]
 

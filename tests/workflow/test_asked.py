@@ -25,7 +25,7 @@ def test_the_record_says_when_the_cells_of_a_spreadsheet_have_no_references(
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "months", "parts"), [("2012-01-01", "2012-01-31", [], 1), ("2013-02-01", "2013-02-28", [2], 2)]
+    ("first", "last", "months", "parts"), [("2012-01-01", "2012-01-31", [], 1), ("2013-02-01", "2013-02-28", [2], 4)]
 )
 def test_only_the_months_that_are_asked_for_are_read(
     first: str, last: str, months: list[int], parts: int, world: World
