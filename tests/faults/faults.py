@@ -26,7 +26,7 @@ Moments = Iterable[Happening] | str
 NO_PROCESS, NO_S3, NO_WRITE, MANAGED, NO_CALL, AS_KILLED, NO_EVENT = "abcdefg"
 
 ONCE = {"throttled": "", "broken": "", "silent": "", "lost": "repeated"}
-"""What the SDK makes of a fault that is over when it tries again (tests/unit/test_throttling.py)."""
+"""What the SDK makes of a fault that is over when it tries again."""
 AWS = ("dynamodb", "stepfunctions", "sqs", "s3")
 NOT_S3 = AWS[:3]
 WRITES = ("UpdateItem", "DeleteItem", "TransactWriteItems")

@@ -7,9 +7,11 @@ this alone. What the SDK itself tries again is not seen there: tests/unit/test_t
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from shared.lambda_ import aws
 from tests.faults import table
 from tests.faults.faults import FAULTS, AtCall
 from tests.faults.places import BEFORE, PLACES, Place
@@ -42,6 +44,13 @@ def test_the_document_has_exactly_these_cells_and_says_why_one_cannot_break() ->
 @pytest.mark.parametrize(("place", "fault"), RUN)
 def test_cell(place: str, fault: str) -> None:
     assert happens(PLACES[place], fault) == table.cells()[place, fault]
+
+
+def test_what_fails_once_the_sdk_tries_again() -> None:
+    for make in (aws.dynamodb, aws.prompt_s3, aws.s3, aws.sqs, aws.stepfunctions):
+        retries: Any = make().meta.config.retries  # type: ignore[attr-defined]
+        assert retries["mode"] == "standard"
+        assert retries["total_max_attempts"] >= 3
 
 
 def happens(place: Place, fault: str) -> str:
