@@ -32,7 +32,6 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.events.models import EventPattern
-from moto.s3.models import S3Backend
 from moto.sesv2.responses import SESV2Response
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
@@ -212,8 +211,6 @@ class Cloud:
     """How often each Task state called its service."""
     waits: list[float] = field(default_factory=list)
     """Seconds that retries would have waited."""
-    written: list[str] = field(default_factory=list)
-    """Keys of the objects that were put, in order, whole files that were uploaded in parts left out."""
     mails: list[dict[str, Any]] = field(default_factory=list)
     """What SES was asked to send and took, in order."""
     _refusals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -221,8 +218,6 @@ class Cloud:
     _before: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
     _after: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
     _map_runs: list[EventManager] = field(default_factory=list)
-    _told: int = 0
-    """How many Map Runs :meth:`wait` has told of."""
     _one_at_a_time: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -254,12 +249,7 @@ class Cloud:
     # What goes wrong, and what happens meanwhile
 
     def refuse(self, state: str, error: str, times: int = FOR_GOOD) -> None:
-        """
-        The service that a Task state calls refuses the next calls with this error code, or does not answer in time.
-
-        Args:
-            error: ``States.Timeout`` where there is no answer.
-        """
+        """The service that a Task state calls refuses the next calls with this error code."""
         self._refusals[state] += [error] * times
 
     def lose_answer(self, state: str, error: str) -> None:
@@ -284,38 +274,32 @@ class Cloud:
 
     # What runs
 
-    def run(self, record: Mapping[str, Any], name: str | None = None) -> Execution:
-        """Runs the attempt of a record to its end; ``name`` in place of the one that the attempt has."""
-        return self.wait(self.start(record, name))
-
-    def start(self, record: Mapping[str, Any], name: str | None = None) -> str:
-        """Starts the attempt of a record; the execution's ARN."""
-        started = self.stepfunctions.start_execution(
+    def run(self, record: Mapping[str, Any]) -> Execution:
+        """Runs the attempt of a record, until nothing runs any more."""
+        arn = self.stepfunctions.start_execution(
             stateMachineArn=self.machine_arn,
-            name=name or f"{record['export_id']}-{record['attempt']}",
+            name=f"{record['export_id']}-{record['attempt']}",
             input=json.dumps({key: record[key] for key in ("owner", "export_id", "attempt")}),
-        )
-        return started["executionArn"]  # type: ignore[no-any-return]
-
-    def wait(self, arn: str) -> Execution:
-        """How an execution ended, once nothing runs any more."""
+        )["executionArn"]
         settle()
         found = self.stepfunctions.describe_execution(executionArn=arn)
         history = self.stepfunctions.get_execution_history(executionArn=arn)["events"]
-        machine = json.loads(self.template.definition())
-        new, self._told = self._map_runs[self._told :], len(self._map_runs)
-        children = [way for run in new for way in paths_of_children(machine, run.get_event_history())]
-        return Execution(arn, found["status"], found.get("error"), found.get("cause"), path(machine, history), children)
+        way, children = path(self._machine, history), self._ways_of_children()
+        return Execution(arn, found["status"], found.get("error"), found.get("cause"), way, children)
+
+    @property
+    def _machine(self) -> dict[str, Any]:
+        return json.loads(self.template.definition())  # type: ignore[no-any-return]
+
+    def _ways_of_children(self) -> list[str]:
+        return [way for run in self._map_runs for way in paths_of_children(self._machine, run.get_event_history())]
 
     def note_edges(self) -> None:
         """Tells the test run which edges of the workflow all executions together have walked."""
-        machine = json.loads(self.template.definition())
-        ways = [way for run in self._map_runs for way in paths_of_children(machine, run.get_event_history())]
+        ways = self._ways_of_children()
         for each in self.stepfunctions.list_executions(stateMachineArn=self.machine_arn)["executions"]:
-            if each["status"] == "ABORTED":  # moto may have noted nonsense, which it cannot answer with
-                continue
             history = self.stepfunctions.get_execution_history(executionArn=each["executionArn"])["events"]
-            ways.append(path(machine, history))
+            ways.append(path(self._machine, history))
         for way in ways:
             WALKED["moto"].update(walked(way))
 
@@ -392,10 +376,6 @@ class Cloud:
         """The dead letters; they stay in the queue."""
         answer = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
-
-    def invocations(self, function: str) -> int:
-        """How often a function's handler ran."""
-        return sum(called == function for called, _ in self.calls)
 
     def parts_called(self) -> list[int]:
         """Numbers of the parts that GeneratePart's handler ran for, sorted."""
@@ -485,9 +465,7 @@ def settle() -> None:
 def faults(cloud: Cloud) -> Iterator[None]:
     """Counts what Task states ask of their services, and lets them fail as a test has said."""
 
-    def refusal(task: Any, env: Environment, code: str) -> Exception:
-        if code == "States.Timeout":
-            return FailureEventException(task._get_timed_out_failure_event(env))
+    def refusal(code: str) -> Exception:
         metadata = {"HTTPStatusCode": 400, "RequestId": REQUEST_ID}
         return ClientError({"Error": {"Code": code, "Message": "made by a test"}, "ResponseMetadata": metadata}, "")  # type: ignore[typeddict-item]
 
@@ -495,24 +473,16 @@ def faults(cloud: Cloud) -> Iterator[None]:
         def call(task: Any, env: Environment, *arguments: Any, **named: Any) -> None:
             cloud.tasks[task.name] += 1
             if cloud._refusals[task.name]:
-                raise refusal(task, env, cloud._refusals[task.name].pop(0))
+                raise refusal(cloud._refusals[task.name].pop(0))
             stock(task, env, *arguments, **named)
             if cloud._lost_answers[task.name]:
-                raise refusal(task, env, cloud._lost_answers[task.name].pop(0))
+                raise refusal(cloud._lost_answers[task.name].pop(0))
 
         return call
 
-    def as_it_is(stock: Callable[..., FailureEvent]) -> Callable[..., FailureEvent]:
-        def from_error(task: Any, env: Environment, ex: Exception) -> FailureEvent:
-            return ex.failure_event if isinstance(ex, FailureEventException) else stock(task, env=env, ex=ex)
-
-        return from_error
-
     with contextlib.ExitStack() as stack:
         for service in (StateTaskServiceDynamoDB, StateTaskServiceLambda, StateTaskServiceSqs):
-            replaced = failing(service._eval_service_task)
-            stack.enter_context(mock.patch.object(service, "_eval_service_task", replaced))
-            stack.enter_context(mock.patch.object(service, "_from_error", as_it_is(service._from_error)))
+            stack.enter_context(mock.patch.object(service, "_eval_service_task", failing(service._eval_service_task)))
         yield
 
 
@@ -556,19 +526,6 @@ _product_clients: dict[str, Any] = {}
 @cache
 def _client(service: str) -> Any:
     return boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))
-
-
-@contextlib.contextmanager
-def noting_what_is_written(cloud: Cloud) -> Iterator[None]:
-    """Keeps the key of every object that is put in the bucket."""
-    stock = S3Backend.put_object
-
-    def put(backend: Any, bucket_name: str, key_name: str, *arguments: Any, **named: Any) -> Any:
-        cloud.written.append(key_name)
-        return stock(backend, bucket_name, key_name, *arguments, **named)
-
-    with mock.patch.object(S3Backend, "put_object", put):
-        yield
 
 
 @contextlib.contextmanager
@@ -684,7 +641,6 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         cloud = Cloud(Template(**parameters))
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
-        stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(keeping_the_mails(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())
