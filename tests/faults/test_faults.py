@@ -65,6 +65,7 @@ def happens(place: Place, fault: str) -> str:
         place.go(stage)
         stage.run_on()
         stage.at_call = lambda _: None
+        assert not stage.to_come, "the export does not come to this place"
         if isinstance(moment, AtCall) and not moment.fired:  # there are no more calls that it could have been at
             continue
         answers = list(map(str, stage.answers))

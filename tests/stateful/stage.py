@@ -38,6 +38,8 @@ class Stage(World):
         """Whether nobody could abort an upload that was begun: it lies there until the bucket's rule removes it."""
         self.at_call: AtCall = lambda _: None
         """What goes wrong with the next call of an invocation."""
+        self.to_come: set[tuple[Any, ...]] = set()
+        """What is to go wrong or to happen at a state, and has not yet."""
         self._faults: dict[tuple[str, int | None], list[tuple[str, bool]]] = defaultdict(list)
         self._hooks: dict[tuple[str, str, int | None], list[Happening]] = defaultdict(list)
 
@@ -46,15 +48,18 @@ class Stage(World):
     def fail(self, state: str, error: str, times: int = FOR_GOOD, part: int | None = None, done: bool = False) -> None:
         """What a state asks for fails so the next times, though with ``done`` it was done."""
         self._faults[state, part] += [(error, done)] * times
+        self.to_come.add((state, part))
 
     def let_happen(self, when: str, state: str, part: int | None, happening: Happening) -> None:
         """Something happens ``before`` the service does what a state asks of it, or ``after`` it did."""
         self._hooks[when, state, part].append(happening)
+        self.to_come.add((when, state, part))
 
     def _happen(self, when: str, state: str, given: Any = None) -> None:
-        hooks = self._hooks[when, *place_of(state, given)]
-        if hooks:
-            hooks.pop(0)(self)
+        place = (when, *place_of(state, given))
+        if self._hooks[place]:
+            self.to_come.discard(place)
+            self._hooks[place].pop(0)(self)
 
     def step(self, invocation: Invocation, fault: str | Refused | None = None) -> None:
         fault = fault or self.at_call(invocation)
@@ -63,10 +68,12 @@ class Stage(World):
 
     def advance(self, walk: Walk, fault: tuple[str, bool] | None = None) -> None:
         assert walk.run.waits_for
-        planned = self._faults[place_of(walk.run.waits_for.state, walk.run.given)]
+        place = place_of(walk.run.waits_for.state, walk.run.given)
+        planned = self._faults[place]
         if not planned or (planned[0][0] == "States.ResultWriterFailed" and not walk.children):
             super().advance(walk, fault)
         else:
+            self.to_come.discard(place)
             super().advance(walk, planned.pop(0))
 
     def _ask(self, ask: Ask) -> Any:
