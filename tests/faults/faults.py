@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ class AtCall:
     services: tuple[str, ...]
     lasting: bool = False
     fired: bool = False
-    _made: dict[int, int] = field(default_factory=dict)
+    _made: Counter[Invocation] = field(default_factory=Counter)
 
     def __call__(self, stage: Stage) -> None:
         lost = self.effect in ("lost", "repeated", "killed before", "killed after")
@@ -59,8 +60,10 @@ class AtCall:
             return None
         if place_of(invocation.function, invocation.event) != (self.place.function, self.place.part):
             return None
-        made = self._made[id(invocation)] = self._made.get(id(invocation), 0) + 1
-        if (self.fired or made != self.number) if not self.lasting else made < self.number:
+        self._made[invocation] += 1
+        made = self._made[invocation]
+        hit = made >= self.number if self.lasting else made == self.number and not self.fired
+        if not hit:
             return None
         self.fired = True
         if callable(self.effect):
