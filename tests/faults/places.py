@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from tests.faults.outcome import Case, remove_world
+from tests.stateful.stage import Happening, Stage, cancel_only
+from tests.stateful.world import World
 
-if TYPE_CHECKING:
-    from tests.workflow.world import World
+BEFORE = "Runtime.ExitError"
+"""What the export has failed with before it comes to a place that only failures come to."""
 
 
-def _run(case: Case) -> None:
-    case.world.run()
-
-
-def _nothing(_: World) -> None:
-    pass
+def _asked(stage: Stage) -> None:
+    assert stage.request() == 202
 
 
 @dataclass(frozen=True)
@@ -28,13 +22,12 @@ class Place:
     name: str
     kind: str
     """write, letter, worker, map, pipe: of the machine; api; reconcile."""
-    prepare: Callable[[World], object] = _nothing
-    go: Callable[[Case], object] = field(default=_run)
-    failure: str = ""
-    """What the export has failed with before it comes here: said of it only where it is another in the end."""
+    prepare: Happening = _asked
+    go: Happening = lambda _: None
+    failed: bool = False
+    """Whether the export has failed with BEFORE when it comes here."""
     part: int | None = None
     only_reads: bool = False
-    removes: bool = False
 
     @property
     def function(self) -> str:
@@ -42,107 +35,101 @@ class Place:
         return self.name.split(",")[0] if self.kind in ("worker", "api", "reconcile") else ""
 
 
-BEFORE = "Runtime.ExitError"
+def _failing(state: str, part: int | None = None, run: bool = False, error: str = BEFORE) -> Happening:
+    def prepare(stage: Stage) -> None:
+        _asked(stage)
+        stage.fail(state, error, 1, part)
+        if run:
+            stage.run_on()
 
-
-def _fails(world: World) -> None:
-    world.cloud.crash("PlanParts", BEFORE, times=1)
-
-
-def _part_fails(world: World) -> None:
-    world.cloud.crash("GeneratePart", BEFORE, times=1, part=1)
+    return prepare
 
 
 # The API's functions
 
-_BODY = json.dumps(
-    {"report": "flights", "format": "csv", "parameters": {"from": "2013-01-01", "to": "2013-02-28"}, "options": {}}
-)
+
+def _request(stage: Stage) -> None:
+    stage.answers.append(stage.request())
 
 
-def request(case: Case) -> None:
-    """Asks for the export, always with the same Idempotency-Key."""
-    case.answers.append(case.world.ask("RequestExport", body=_BODY)["statusCode"])
+def _retry(stage: Stage) -> None:
+    stage.answers.append(stage.ask("POST", "/exports/{id}/retry"))
 
 
-def _retry(case: Case) -> None:
-    case.answers.append(case.world.ask("RetryExport")["statusCode"])
+def _delete(stage: Stage) -> None:
+    stage.answers.append(stage.ask("DELETE", "/exports/{id}"))
 
 
-def _delete(case: Case) -> None:
-    case.answers.append(case.world.ask("DeleteExport")["statusCode"])
+def _delete_while_it_runs(stage: Stage) -> None:
+    stage.let_happen("before", "PlanParts", None, _delete)
 
 
-def _delete_while_it_runs(case: Case) -> None:
-    case.world.cloud.before("PlanParts", lambda _: _delete(case))
-    case.world.run()
+def _show_and_list(stage: Stage) -> None:
+    stage.answers.append(stage.ask("GET", "/exports/{id}"))
+    stage.answers.append(stage.ask("GET", "/exports"))
 
 
-def _show_and_list(case: Case) -> None:
-    case.answers.append(case.world.ask("ReadExports")["statusCode"])
-    case.answers.append(case.world.ask("ReadExports", "list")["statusCode"])
-
-
-def _run_to_failure(world: World) -> None:
-    _fails(world)
-    world.run()
-
-
-def _run_to_incomplete(world: World) -> None:
-    """FAILED with parts that are made, whose receipts ReadExports counts."""
-    world.cloud.crash("AssembleFile", BEFORE, times=1)
-    world.run()
+def _run_to_the_end(stage: Stage) -> None:
+    _asked(stage)
+    stage.run_on()
 
 
 # ReconcileExports, and what it finds
 
 
-def _hear(case: Case) -> None:
-    (execution,) = case.executions()
-    case.reconcile(execution)
+def _hear(stage: Stage) -> None:
+    stage.reconcile(stage.ends[0])
 
 
-def _hear_of_the_schedule(case: Case) -> None:
-    case.reconcile(minutes=3)
+def _hear_of_the_schedule(stage: Stage) -> None:
+    stage.reconcile(minutes=3)
 
 
-def _success_behind(world: World) -> None:
-    world.cloud.refuse("RecordSucceeded", "ValidationException", times=1)
-    world.run()
+def _failure_behind(stage: Stage) -> None:
+    stage.fail("RecordFailed", "DynamoDB.ValidationException", 1)
+    _failing("PlanParts", run=True)(stage)
 
 
-def _failure_behind(world: World) -> None:
-    world.cloud.refuse("RecordFailed", "ValidationException", times=1)
-    _run_to_failure(world)
+def _lost_start(stage: Stage) -> None:
+    """RequestExport is gone before it has started the execution."""
+    requesting = stage.call("POST", "/exports", 0, report="numbers", format="csv", options={})
+    while wanted := requesting.process.wants:
+        World.step(stage, requesting, "killed before" if wanted.operation == "StartExecution" else None)
 
 
-def _cancelled_with_a_file(world: World) -> None:
-    world.cloud.after("AssembleFile", world.cancel)
-    world.run()
+def _cancelled_with_a_file(stage: Stage) -> None:
+    _asked(stage)
+    stage.let_happen("after", "AssembleFile", None, cancel_only)
+    stage.run_on()
 
 
 PLACES = {
     place.name: place
     for place in (
         Place("RecordRunning", "write"),
-        Place("RecordPartFailure", "write", _part_fails, failure=BEFORE),
+        Place("RecordPartFailure", "write", _failing("GeneratePart", 1), failed=True),
         Place("RecordSucceeded", "write"),
-        Place("RecordFailed", "write", _fails, failure=BEFORE),
-        Place("RecordLetterSent", "write", _fails, failure=BEFORE),
+        Place("RecordFailed", "write", _failing("PlanParts"), failed=True),
+        Place("RecordLetterSent", "write", _failing("PlanParts"), failed=True),
         Place("PlanParts", "worker"),
         Place("GeneratePart", "worker", part=1),
         Place("AssembleFile", "worker"),
         Place("FanOutParts", "map"),
-        Place("SendToDeadLetters", "letter", _fails, failure=BEFORE),
+        Place("SendToDeadLetters", "letter", _failing("PlanParts"), failed=True),
         Place("AnnouncePipe", "pipe"),
-        Place("RequestExport", "api", remove_world, request),
-        Place("RetryExport", "api", _run_to_failure, _retry, failure=BEFORE),
+        Place("RequestExport", "api", lambda _: None, _request),
+        Place("RetryExport", "api", _failing("PlanParts", run=True), _retry, failed=True),
         Place("DeleteExport, active export", "api", go=_delete_while_it_runs),
-        Place("DeleteExport, ended export", "api", lambda world: world.run(), _delete, removes=True),
-        Place("ReadExports", "api", _run_to_incomplete, _show_and_list, only_reads=True),
-        Place("ReconcileExports, success", "reconcile", _success_behind, _hear),
-        Place("ReconcileExports, failure", "reconcile", _failure_behind, _hear, failure=BEFORE),
-        Place("ReconcileExports, lost start", "reconcile", go=_hear_of_the_schedule),
+        Place("DeleteExport, ended export", "api", _run_to_the_end, _delete),
+        Place("ReadExports", "api", _failing("AssembleFile", run=True), _show_and_list, only_reads=True),
+        Place(
+            "ReconcileExports, success",
+            "reconcile",
+            _failing("RecordSucceeded", run=True, error="DynamoDB.ValidationException"),
+            _hear,
+        ),
+        Place("ReconcileExports, failure", "reconcile", _failure_behind, _hear, failed=True),
+        Place("ReconcileExports, lost start", "reconcile", _lost_start, _hear_of_the_schedule),
         Place("ReconcileExports, cancelled", "reconcile", _cancelled_with_a_file, _hear),
     )
 }

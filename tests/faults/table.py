@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from tests.support.moto_machine import ROOT
+from checks.repository import ROOT
 
 HEADING = "## What happens when something breaks"
 NOT_RUN = "– "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stateful.stage import Stage
 from tests.stateful.world import World, product
 
 
@@ -21,5 +22,12 @@ def _product(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def world() -> Iterator[World]:
     made = World()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage()
     yield made
     made.close()

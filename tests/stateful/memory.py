@@ -55,6 +55,7 @@ class Memory:
     objects: dict[str, Stored] = field(default_factory=dict)
     written: dict[str, bytes] = field(default_factory=dict)  # whether it is there still or not
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
+    completed: set[str] = field(default_factory=set)
     letters: list[str] = field(default_factory=list)
     _numbers: int = 0
 
@@ -146,6 +147,8 @@ class Memory:
 
     def put_object(self, Key: str, Body: Any, ChecksumCRC32: str | None = None, **_: Any) -> Item:  # noqa: N803
         body = Body if isinstance(Body, bytes) else Body.read()
+        if not isinstance(Body, bytes):
+            Body.seek(0)  # the SDK may send it again
         assert ChecksumCRC32 in (None, _checksum(body))
         return {"ETag": self._store(Key, body, f'"{hashlib.md5(body).hexdigest()}"').etag}
 
@@ -194,11 +197,14 @@ class Memory:
         ChecksumCRC32: str,  # noqa: N803
         **_: Any,
     ) -> Item:
+        if UploadId in self.completed:  # S3 answers as it did the first time
+            return {}
         key, parts = self._upload(UploadId)
         body = b"".join(parts[each["PartNumber"]] for each in MultipartUpload["Parts"])
         if _checksum(body) != ChecksumCRC32:
             raise Refused("BadDigest")
         del self.uploads[UploadId]
+        self.completed.add(UploadId)
         self._store(key, body, f'"{hashlib.md5(body).hexdigest()}-{len(parts)}"', ChecksumCRC32)
         return {}
 

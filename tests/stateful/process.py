@@ -32,12 +32,15 @@ class Call(NamedTuple):
 class Process:
     """One invocation. ``wants`` is its next call; None once it has ended, with a ``result`` or an ``error``."""
 
+    excused = False
+    """What it answers or raises is not its own fault: a test has denied it something, or done something meanwhile."""
+
     def __init__(self, name: str, work: Callable[[], Any]) -> None:
         self.name, self.work = name, work
         self.wants: Call | None = None
         self.result: Any = None
         self.error: BaseException | None = None
-        self.killed = False
+        self.killed = ""
         self._outcome: Any = None
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -53,9 +56,9 @@ class Process:
         self._outcome = outcome
         self._resume()
 
-    def kill(self) -> None:
-        """Ends it where it stands."""
-        self.killed = True
+    def kill(self, why: str = "Runtime.ExitError") -> None:
+        """Ends it where it stands; Lambda's name for that."""
+        self.killed = why
         while not self.ended:
             self._resume()
 
@@ -78,12 +81,12 @@ class Process:
     def ask(self, call: Call) -> Any:
         """Called in its own thread: waits until the call is answered."""
         if self.killed:
-            raise Killed
+            raise Killed(self.killed)
         self.wants = call
         self._back.release()
         self._go.acquire()
         if self.killed:
-            raise Killed
+            raise Killed(self.killed)
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome

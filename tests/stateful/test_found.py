@@ -21,24 +21,17 @@ def up_to(world: World, invocation: Invocation, operation: str) -> None:
     assert not invocation.process.ended
 
 
-def run(world: World, attempt: int, up_to: str = "") -> None:
-    """The attempt runs to its end, or up to a state."""
+def run(world: World, attempt: int) -> None:
+    """The attempt runs to its end."""
     (execution,) = [each for name, each in world.executions.items() if name.endswith(f"-{attempt}")]
-    while execution.stopped is None:
-        if execution.walk.run.waits_for and execution.walk.run.waits_for.state == up_to:
-            return
-        for invocation in list(world.invocations):
-            if invocation.function in ("PlanParts", "GeneratePart", "AssembleFile"):
-                world.finish(invocation)
-        for walk in world.walks[:1]:
-            world.advance(walk)
+    world.go_on(execution)
 
 
-def failed_export(world: World, up_to: str = "") -> str:
-    """An export whose first attempt has failed, or is about to do this state."""
+def failed_export(world: World) -> str:
+    """An export whose first attempt has failed."""
     world.dataset.broken = True
     export_id = json.loads(world.finish(request(world))["body"])["id"]
-    run(world, 1, up_to)
+    run(world, 1)
     world.dataset.broken = False
     return str(export_id)
 
@@ -57,30 +50,6 @@ def test_settling_an_attempt_does_not_remove_the_file_of_the_next(world: World) 
     world.finish(settling)
     world.laws.hold()
     assert world.get("/exports/{id}/file", 0, export_id)["statusCode"] == 200
-
-
-def test_an_execution_that_is_about_to_send_its_letter_is_not_stopped(world: World) -> None:
-    failed_export(world, up_to="RecordLetterSent")
-    world.finish(world.schedule())
-    world.run_on()
-    world.finish(world.schedule())
-    assert len(world.memory.letters) == 1
-
-
-def test_a_retry_that_boto3_does_twice_is_that_retry(world: World) -> None:
-    export_id = failed_export(world)
-    retrying = retry(world, export_id)
-    up_to(world, retrying, "UpdateItem")
-    world.step(retrying, "repeated")
-    assert world.finish(retrying)["statusCode"] == 202
-
-
-def test_a_request_whose_outcome_is_unknown_is_not_said_to_have_done_nothing(world: World) -> None:
-    requesting = request(world)
-    up_to(world, requesting, "TransactWriteItems")
-    world.step(requesting, "lost")
-    assert world.finish(requesting)["statusCode"] == 503
-    assert "Nothing was accepted" not in json.loads(requesting.process.result["body"])["detail"]
 
 
 def test_an_export_that_is_taken_back_is_not_promised_to_a_repeated_request(world: World) -> None:

@@ -51,10 +51,10 @@ SCHEDULE = 300
 PARTS = 2
 
 # Faults of a call, in what a process sees: see World.step.
-CALL_FAULTS = ("throttled", "broken", "lost", "repeated", "killed before", "killed after", "stale")
+CALL_FAULTS = ("throttled", "broken", "silent", "lost", "repeated", "killed before", "killed after", "stale")
 # Faults of what a state asks for: (error, whether the service did it nevertheless).
 STATE_FAULTS = {
-    "map": [("States.ItemReaderFailed", False)],
+    "map": [("States.ItemReaderFailed", False), ("States.ResultWriterFailed", False)],
     "dynamodb": [
         ("DynamoDB.ThrottlingException", False),
         ("DynamoDB.InternalServerError", True),
@@ -190,6 +190,8 @@ class World:
         self.calling: Invocation | None = None
         self.told: list[dict[str, Any]] = []
         """Those that it was told of, and carried out."""
+        self.retries = 0
+        """How often the machine has tried something again."""
         self._ids = 0
         _Now.world = self
 
@@ -225,17 +227,27 @@ class World:
         """Begins an invocation; ``done`` hears of its end."""
         handler = _handler(function)
         sent = json.dumps(event)
+        return self.begin(function, lambda: handler(json.loads(sent), CONTEXT), event, done)
+
+    def begin(
+        self,
+        function: str,
+        work: Callable[[], Any],
+        event: Any = None,
+        done: Callable[[Process], None] = lambda _: None,
+    ) -> Invocation:
+        """Begins some work of a function's own process."""
         self.tell(f"{function} begins")
-        started = Process(function, lambda: handler(json.loads(sent), _CONTEXT))
-        invocation = Invocation(started, function, event, self.time + _timeout(function), done)
+        invocation = Invocation(Process(function, work), function, event, self.time + _timeout(function), done)
         self.invocations.append(invocation)
         self._look(invocation)
         return invocation
 
-    def step(self, invocation: Invocation, fault: str | None = None) -> None:
+    def step(self, invocation: Invocation, fault: str | Refused | None = None) -> None:
         """Makes the next call of an invocation.
 
-        ``throttled``, ``broken``: it is refused. ``lost``: it is done, the answer is not heard. ``repeated``: it is
+        ``throttled``, ``broken``, or an error: it is refused. ``silent``: it is not done, and not answered. ``lost``:
+        it is done, the answer is not heard. ``repeated``: it is
         done, the answer is not heard, and boto3 has it done again. ``killed``: the process ends. ``stale``: the answer
         is of some time ago, where that may be.
         """
@@ -245,7 +257,7 @@ class World:
         self.tell(f"{invocation.function}: {call.operation}" + (f" ({fault})" if fault else ""))
         invocation.made += 1
         invocation.faulted |= fault is not None
-        invocation.unanswered |= fault == "lost"
+        invocation.unanswered |= fault in ("lost", "silent")
         self.calling = invocation
         try:
             if fault == "killed before":
@@ -259,7 +271,11 @@ class World:
             self.calling = None
         self._look(invocation)
 
-    def _outcome(self, call: Call, fault: str | None) -> Any:
+    def _outcome(self, call: Call, fault: str | Refused | None) -> Any:
+        if isinstance(fault, Refused):
+            return _client_error(call, fault)
+        if fault == "silent":
+            return ReadTimeoutError(endpoint_url="https://aws.test")
         if fault in ("throttled", "broken"):
             code = (
                 _THROTTLED.get(call.service, "ThrottlingException") if fault == "throttled" else "InternalServerError"
@@ -301,10 +317,10 @@ class World:
         return invocation.process.result
 
     def kill(self, invocation: Invocation) -> None:
-        """Its time is up, or its memory full."""
+        """Its time is up."""
         invocation.faulted = True
         self.tell(f"{invocation.function} is killed")
-        invocation.process.kill()
+        invocation.process.kill("Sandbox.Timedout")
         self._look(invocation)
 
     # Executions
@@ -314,12 +330,15 @@ class World:
         if there is None:
             there = self.executions[name] = Execution(name, input, self.time)
             context = {"Execution": {"Id": f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"}}
-            run = Run(self.machine, json.loads(input), context, lambda: clock.stamp(self.time))
+            run = Run(self.machine, json.loads(input), context, lambda: clock.stamp(self.time), self._tried_again)
             there.walk = Walk(name[-6:], run, there)
             self.tell(f"execution {name} starts")
         elif there.stopped or there.given != input:
             raise Refused("ExecutionAlreadyExists")
         return {"executionArn": name, "startDate": there.started}
+
+    def _tried_again(self) -> None:
+        self.retries += 1
 
     def stop_execution(self, executionArn: str, cause: str = "") -> dict[str, Any]:  # noqa: N803
         execution = self._find(executionArn)
@@ -375,7 +394,7 @@ class World:
             self.laws.excuse(walk.execution.name)
         self.tell(f"{walk.name} {wanted.state}" + (f" {fault}" if fault else ""))
         if isinstance(wanted, FanOut):
-            self._fan_out(walk, wanted, fault is not None)
+            self._fan_out(walk, wanted, fault[0] if fault else "")
         elif fault and not fault[1]:
             walk.run.fail(fault[0])
         else:
@@ -398,6 +417,8 @@ class World:
         except Refused as refused:
             answer = None
             error = error or f"DynamoDB.{refused.response['Error']['Code']}"
+        if walk.run.status != "RUNNING":  # it was stopped before the answer came
+            return
         if error:
             walk.run.fail(error)
         else:
@@ -420,15 +441,15 @@ class World:
         if ended.error is None:
             walk.run.answer({"Payload": json.loads(json.dumps(ended.result))})
         elif isinstance(ended.error, Killed):
-            walk.run.fail("Sandbox.Timedout")
+            walk.run.fail(ended.killed)
         else:
             cause = json.dumps({"errorMessage": str(ended.error), "errorType": type(ended.error).__name__})
             walk.run.fail(type(ended.error).__name__, cause)
         self._look_at(walk.execution)
 
-    def _fan_out(self, walk: Walk, fan: FanOut, fault: bool) -> None:
-        if fault and not walk.children:
-            walk.run.fail("States.ItemReaderFailed")
+    def _fan_out(self, walk: Walk, fan: FanOut, error: str) -> None:
+        if error == "States.ItemReaderFailed" and not walk.children:
+            walk.run.fail(error)
         elif not walk.children:
             items = json.loads(self.memory.objects[fan.items_at["Key"]].body)
             walk.children = [Walk(f"{walk.name}/{n}", fan.child(item), walk.execution) for n, item in enumerate(items)]
@@ -437,6 +458,9 @@ class World:
                 self._close(child, "ABORTED")
             walk.children = []
             walk.run.fail("States.ExceedToleratedFailureThreshold")
+        elif error == "States.ResultWriterFailed":
+            walk.children = []
+            walk.run.fail(error)
         else:
             walk.children = []
             walk.run.answer(None)
@@ -507,6 +531,48 @@ class World:
                 if walk.may_step:
                     self.advance(walk)
 
+    def go_on(self, execution: Execution, stop: Callable[[str, Invocation | None], bool] = lambda *_: False) -> None:
+        """
+        An execution and its workers go on to the end.
+
+        Args:
+            stop: whether they stop where the execution is about to do this state, or its worker the rest of its work.
+        """
+        while True:
+            mine = [walk for walk in self.walks if walk.execution is execution]
+            waiting = [walk.invocation for walk in (execution.walk, *execution.walk.children) if walk.invocation]
+            working = [each for each in self.invocations if each.process in waiting]
+            if not (mine or working) or any(
+                stop(walk.run.waits_for.state, None) for walk in mine if walk.run.waits_for
+            ):
+                return
+            for invocation in working:
+                if stop("", invocation):
+                    return
+                self.finish(invocation)
+            for walk in mine[:1]:
+                self.advance(walk)
+
+    def come_to_rest(self) -> None:
+        """No more faults: whatever is not hung goes on, the schedule runs, and every law must hold in time."""
+        self.tell("the faults stop")
+        self.dataset.broken = False
+        self._let_pass(self.machine["TimeoutSeconds"] + 600)
+        self.laws.all_have_ended()
+        self._let_pass(15 * 60 + 2 * SCHEDULE)
+        self.laws.all_is_settled()
+
+    def _let_pass(self, seconds: int) -> None:
+        for gone in range(0, seconds, SCHEDULE):
+            self.run_on()
+            self.finish(self.schedule())
+            self.run_on()
+            self.laws.hold()
+            if self.is_at_rest:
+                return self.pass_time(seconds - gone)
+            self.pass_time(SCHEDULE)
+        return None
+
     def schedule(self) -> Invocation:
         """ReconcileExports runs for all exports."""
         return self.invoke("ReconcileExports", {"detail-type": "Scheduled Event", "detail": {}})
@@ -536,7 +602,7 @@ class World:
             "resource": resource,
             "headers": more.pop("headers", {}),
             "pathParameters": {"id": export_id} if export_id else None,
-            "queryStringParameters": None,
+            "queryStringParameters": more.pop("query", None),
             "requestContext": {"authorizer": {"claims": claims}, "domainName": "api.test", "path": path},
             "body": json.dumps(more) if more else None,
         }
@@ -585,7 +651,7 @@ def _client_error(call: Call, refused: Refused) -> Exception:
     return call.client.exceptions.from_code(code)(refused.response, call.operation)  # type: ignore[no-any-return]
 
 
-_CONTEXT = SimpleNamespace(
+CONTEXT = SimpleNamespace(
     function_name="function", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="request"
 )
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.support.edges import Machine, edges_of, faults, path, walked
+from tests.support.edges import Machine, edges_of, faults
 
 WALKED: dict[str, Counter[str]] = {"moto": Counter(), "emulator": Counter()}
 """What tests of this process have seen each interpreter walk."""
-_THREADS = 8
 _NARROWED = ("keyword", "markexpr", "lf", "deselect", "collectonly", "maxfail")
 
 
@@ -23,7 +19,7 @@ class EdgesWalked:
     """The plugin; the processes of pytest-xdist tell the first one what they have seen."""
 
     def __init__(self, machine: Machine) -> None:
-        self.machine, self.began = machine, datetime.datetime.now(datetime.UTC)
+        self.machine = machine
         self.by: dict[str, Counter[str]] = {}
         self.faults: list[str] = []
 
@@ -38,7 +34,6 @@ class EdgesWalked:
             session.config.workeroutput["edges"] = {name: dict(counts) for name, counts in WALKED.items()}
         elif _is_whole(session.config):
             self._add(WALKED)
-            self._add(_deployed(self.machine, self.began))
             self.faults = faults(self.machine, self.by.values())
             if self.faults and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -67,39 +62,3 @@ def table(machine: Machine, by: dict[str, Counter[str]]) -> list[str]:
         shown = edge if edge.isalpha() else f"  {edge}"
         lines.append(" ".join([shown.ljust(48), *counts, "", how]))
     return lines
-
-
-def _deployed(machine: Machine, since: datetime.datetime) -> dict[str, Counter[str]]:
-    """What the executions of the stack of .local/stack.json have walked since then; nothing where there is none."""
-    from exports_admin import stack  # they take a second to import, and only a whole run needs them
-    from local import launcher
-
-    if not launcher.DESCRIPTION.exists():
-        return {}
-    description = json.loads(launcher.DESCRIPTION.read_text("utf-8"))
-    client = stack.client("stepfunctions", description)
-
-    def executions(**of: str) -> list[str]:
-        pages = client.get_paginator("list_executions").paginate(**of)
-        return [each["executionArn"] for page in pages for each in page["executions"] if each["startDate"] >= since]
-
-    def whole(arn: str) -> list[str]:
-        runs = client.list_map_runs(executionArn=arn)["mapRuns"]
-        return [arn, *(child for run in runs for child in executions(mapRunArn=run["mapRunArn"]))]
-
-    def way(arn: str) -> str:
-        pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
-        return path(machine, [event for page in pages for event in page["events"]])
-
-    import urllib3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    found: Counter[str] = Counter()
-    try:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            arns = pool.map(whole, executions(stateMachineArn=description["state_machine_arn"]))
-            for each in pool.map(way, [arn for all_of_one in arns for arn in all_of_one]):
-                found.update(walked(each))
-    except (BotoCoreError, ClientError, urllib3.exceptions.HTTPError):
-        return {}
-    return {"emulator" if description["endpoint_url"] else "AWS": found}

@@ -15,7 +15,6 @@ import re
 import threading
 import time
 import traceback
-import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,18 +27,11 @@ from unittest import mock
 
 import boto3
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore import endpoint
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.retries.quota import RetryQuota
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from moto.core.models import botocore_stubber
-from moto.dynamodb.models import DynamoDBBackend
 from moto.events.models import EventPattern
-from moto.s3.models import S3Backend
 from moto.sesv2.responses import SESV2Response
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
@@ -49,7 +41,6 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
     DistributedIterationComponent,
 )
@@ -70,7 +61,7 @@ from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramError
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from checks import repository
@@ -97,29 +88,6 @@ Event = dict[str, Any]
 Hook = Callable[[Event], object]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One try of a call of AWS that a handler makes; the SDK may try a call several times."""
-
-    service: str
-    operation: str
-    number: int
-    """Counted from 1 within the invocation; tries of one call have the same number."""
-    send: Callable[[], AWSResponse]
-    """Does what is asked, once more each time; what AWS answers."""
-    invocation: object
-    """The same for all calls of one invocation."""
-
-    def refuse(self, status: int, code: str, **more: object) -> AWSResponse:
-        """AWS's answer to what it does not do; ``more`` stands in the answer too, where that is JSON."""
-        text = f"<Error><Code>{code}</Code><Message>made by a test</Message></Error>"
-        if self.service != "s3":
-            text = json.dumps({"__type": f"com.amazonaws#{code}", "message": "made by a test"} | more)
-        raw = MockRawResponse(text)
-        return AWSResponse("https://aws.test", status, {"x-amzn-requestid": REQUEST_ID}, raw)  # type: ignore[arg-type]
-
-
-Disturbance = Callable[[Call], AWSResponse | None]
 DistributedItemProcessorWorker = distributed_item_processor_worker.DistributedItemProcessorWorker
 
 
@@ -243,19 +211,13 @@ class Cloud:
     """How often each Task state called its service."""
     waits: list[float] = field(default_factory=list)
     """Seconds that retries would have waited."""
-    written: list[str] = field(default_factory=list)
-    """Keys of the objects that were put, in order, whole files that were uploaded in parts left out."""
     mails: list[dict[str, Any]] = field(default_factory=list)
     """What SES was asked to send and took, in order."""
     _refusals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _lost_answers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _before: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
     _after: dict[str, list[Hook]] = field(default_factory=lambda: defaultdict(list))
-    _disturbances: dict[str, Disturbance] = field(default_factory=dict)
-    _calls: _Calls | None = None
     _map_runs: list[EventManager] = field(default_factory=list)
-    _told: int = 0
-    """How many Map Runs :meth:`wait` has told of."""
     _one_at_a_time: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -287,14 +249,7 @@ class Cloud:
     # What goes wrong, and what happens meanwhile
 
     def refuse(self, state: str, error: str, times: int = FOR_GOOD) -> None:
-        """
-        The service that a Task state calls refuses the next calls with this error code, or does not answer in time.
-
-        The Map's ``ItemReader`` and ``ResultWriter`` take an error of Step Functions' own.
-
-        Args:
-            error: ``States.Timeout`` where there is no answer.
-        """
+        """The service that a Task state calls refuses the next calls with this error code."""
         self._refusals[state] += [error] * times
 
     def lose_answer(self, state: str, error: str) -> None:
@@ -310,80 +265,43 @@ class Cloud:
         self._before[_hook_name(function, part)] += [end] * times
 
     def before(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """
-        Calls ``hook(event)`` once, before the function's handler starts; of this part only.
-
-        Args:
-            function: or FanOutParts, or a Task state that calls a service; their event is empty.
-        """
+        """Calls ``hook(event)`` once, before the function's handler starts; of this part only."""
         self._before[_hook_name(function, part)].append(hook)
 
     def after(self, function: str, hook: Hook, part: int | None = None) -> None:
-        """As :meth:`before`, after the handler has ended well, or the service has answered."""
+        """As :meth:`before`, after the handler has ended well."""
         self._after[_hook_name(function, part)].append(hook)
-
-    def disturb(self, function: str, disturbance: Disturbance | None, part: int | None = None) -> None:
-        """
-        From now on ``disturbance`` sees each call of AWS that the function makes, before AWS does; of this part only.
-
-        What it returns is AWS's answer, what it raises is the client's error; None lets the call go on.
-        """
-        self._disturbances.pop(_hook_name(function, part), None)
-        if disturbance:
-            self._disturbances[_hook_name(function, part)] = disturbance
 
     # What runs
 
-    def run(self, record: Mapping[str, Any], name: str | None = None) -> Execution:
-        """Runs the attempt of a record to its end; ``name`` in place of the one that the attempt has."""
-        return self.wait(self.start(record, name))
-
-    def start(self, record: Mapping[str, Any], name: str | None = None) -> str:
-        """Starts the attempt of a record; the execution's ARN."""
-        started = self.stepfunctions.start_execution(
+    def run(self, record: Mapping[str, Any]) -> Execution:
+        """Runs the attempt of a record, until nothing runs any more."""
+        arn = self.stepfunctions.start_execution(
             stateMachineArn=self.machine_arn,
-            name=name or f"{record['export_id']}-{record['attempt']}",
+            name=f"{record['export_id']}-{record['attempt']}",
             input=json.dumps({key: record[key] for key in ("owner", "export_id", "attempt")}),
-        )
-        return started["executionArn"]  # type: ignore[no-any-return]
-
-    def wait(self, arn: str) -> Execution:
-        """How an execution ended, once nothing runs any more."""
+        )["executionArn"]
         settle()
         found = self.stepfunctions.describe_execution(executionArn=arn)
         history = self.stepfunctions.get_execution_history(executionArn=arn)["events"]
-        machine = json.loads(self.template.definition())
-        new, self._told = self._map_runs[self._told :], len(self._map_runs)
-        children = [way for run in new for way in paths_of_children(machine, run.get_event_history())]
-        return Execution(arn, found["status"], found.get("error"), found.get("cause"), path(machine, history), children)
+        way, children = path(self._machine, history), self._ways_of_children()
+        return Execution(arn, found["status"], found.get("error"), found.get("cause"), way, children)
+
+    @property
+    def _machine(self) -> dict[str, Any]:
+        return json.loads(self.template.definition())  # type: ignore[no-any-return]
+
+    def _ways_of_children(self) -> list[str]:
+        return [way for run in self._map_runs for way in paths_of_children(self._machine, run.get_event_history())]
 
     def note_edges(self) -> None:
         """Tells the test run which edges of the workflow all executions together have walked."""
-        machine = json.loads(self.template.definition())
-        ways = [way for run in self._map_runs for way in paths_of_children(machine, run.get_event_history())]
+        ways = self._ways_of_children()
         for each in self.stepfunctions.list_executions(stateMachineArn=self.machine_arn)["executions"]:
-            if each["status"] == "ABORTED":  # moto may have noted nonsense, which it cannot answer with
-                continue
             history = self.stepfunctions.get_execution_history(executionArn=each["executionArn"])["events"]
-            ways.append(path(machine, history))
+            ways.append(path(self._machine, history))
         for way in ways:
             WALKED["moto"].update(walked(way))
-
-    def end_of(self, arn: str) -> Event:
-        """What EventBridge says of an execution that has ended ("Step Functions Execution Status Change")."""
-        found = self.stepfunctions.describe_execution(executionArn=arn)
-        times = {key: int(found[key].timestamp() * 1000) for key in ("startDate", "stopDate")}
-        texts = {key: found.get(key) for key in ("executionArn", "stateMachineArn", "name", "status", "input")}
-        return {
-            "version": "0",
-            "id": REQUEST_ID,
-            "detail-type": "Step Functions Execution Status Change",
-            "source": "aws.states",
-            "account": ACCOUNT,
-            "region": REGION,
-            "resources": [arn],
-            "detail": texts | times,
-        }
 
     def invoke(self, function_name: str, body: str, response_headers: dict[str, str]) -> bytes:
         """What Lambda answers to an invocation."""
@@ -392,7 +310,7 @@ class Cloud:
         part = event["part"]["part"] if function == "GeneratePart" else None
         try:
             _happen(self._before, function, part, event)
-            with self.as_function(function, part):
+            with self.as_function(function):
                 self.calls.append((function, event))
                 answer = _handler(self.template, function)(event, _context(self.template, function))
             _happen(self._after, function, part, event)
@@ -412,24 +330,10 @@ class Cloud:
             return _handler(self.template, function)(event, _context(self.template, function))
 
     @contextlib.contextmanager
-    def as_function(self, function: str, part: int | None = None) -> Iterator[None]:
+    def as_function(self, function: str) -> Iterator[None]:
         """The environment of a function; one at a time, as in Lambda, where each has a process of its own."""
-        disturbance = self._disturbances.get(_hook_name(function, part)) or self._disturbances.get(function)
         with self._one_at_a_time, mock.patch.object(os, "environ", self._environment(function)):
-            outer, self._calls = self._calls, _Calls(disturbance)
-            try:
-                yield
-            finally:
-                self._calls = outer
-
-    @property
-    def function_runs(self) -> bool:
-        """Whether a handler runs at this moment."""
-        return self._calls is not None
-
-    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
-        """What AWS answers to a handler's call; None when nothing disturbs it."""
-        return self._calls.answer(event_name, request) if self._calls else None
+            yield
 
     def _environment(self, function: str) -> dict[str, str]:
         """This process's environment, with exactly the variables that the template gives to one of the functions."""
@@ -446,16 +350,14 @@ class Cloud:
         plain = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
         return {name: int(value) if isinstance(value, Decimal) else value for name, value in plain.items()}
 
-    def update(self, record: Mapping[str, Any], expression: str, condition: str = "", **values: object) -> None:
-        """Writes the record past the machine; a reserved word is ``#word``, a value ``:name``."""
-        words = set(re.findall(r"#(\w+)", expression + condition))
+    def update(self, record: Mapping[str, Any], **values: object) -> None:
+        """Writes attributes of the record past the machine."""
         self.dynamodb.update_item(
             TableName=self.table,
             Key=_key(record),
-            UpdateExpression=expression,
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
             ExpressionAttributeValues={f":{name}": TypeSerializer().serialize(each) for name, each in values.items()},
-            **({"ExpressionAttributeNames": {f"#{word}": word for word in words}} if words else {}),
-            **({"ConditionExpression": condition} if condition else {}),
         )
 
     def keys(self, prefix: str) -> list[str]:
@@ -474,10 +376,6 @@ class Cloud:
         """The dead letters; they stay in the queue."""
         answer = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
-
-    def invocations(self, function: str) -> int:
-        """How often a function's handler ran."""
-        return sum(called == function for called, _ in self.calls)
 
     def parts_called(self) -> list[int]:
         """Numbers of the parts that GeneratePart's handler ran for, sorted."""
@@ -540,33 +438,6 @@ class RuntimeFault(BaseException):
         self.name = name
 
 
-class _Calls:
-    """The calls of AWS that one invocation makes."""
-
-    def __init__(self, disturbance: Disturbance | None) -> None:
-        self._disturbance, self._seen, self._lock = disturbance, list[str](), threading.Lock()
-
-    @property
-    def function_runs(self) -> bool:
-        """Whether a handler runs at this moment."""
-        return self._calls is not None
-
-    def answer(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
-        if self._disturbance is None:
-            return None
-        call = str(request.headers["amz-sdk-invocation-id"])
-        with self._lock:
-            if call not in self._seen:
-                self._seen.append(call)
-            number = self._seen.index(call) + 1
-        _, service, operation = event_name.split(".")
-
-        def send() -> AWSResponse:
-            return botocore_stubber(event_name, request)  # type: ignore[return-value]
-
-        return self._disturbance(Call(service, operation, number, send, self))
-
-
 def _hook_name(function: str, part: int | None) -> str:
     return function if part is None else f"{function}/{part}"
 
@@ -594,53 +465,24 @@ def settle() -> None:
 def faults(cloud: Cloud) -> Iterator[None]:
     """Counts what Task states ask of their services, and lets them fail as a test has said."""
 
-    def refusal(task: Any, env: Environment, code: str) -> Exception:
-        if code == "States.Timeout":
-            return FailureEventException(task._get_timed_out_failure_event(env))
+    def refusal(code: str) -> Exception:
         metadata = {"HTTPStatusCode": 400, "RequestId": REQUEST_ID}
         return ClientError({"Error": {"Code": code, "Message": "made by a test"}, "ResponseMetadata": metadata}, "")  # type: ignore[typeddict-item]
 
     def failing(stock: Callable[..., None]) -> Callable[..., None]:
         def call(task: Any, env: Environment, *arguments: Any, **named: Any) -> None:
             cloud.tasks[task.name] += 1
-            own_hooks = task.name in WORKERS
-            if not own_hooks:
-                _happen(cloud._before, task.name, None, {})
             if cloud._refusals[task.name]:
-                raise refusal(task, env, cloud._refusals[task.name].pop(0))
+                raise refusal(cloud._refusals[task.name].pop(0))
             stock(task, env, *arguments, **named)
             if cloud._lost_answers[task.name]:
-                raise refusal(task, env, cloud._lost_answers[task.name].pop(0))
-            if not own_hooks:
-                _happen(cloud._after, task.name, None, {})
+                raise refusal(cloud._lost_answers[task.name].pop(0))
 
         return call
 
-    def as_it_is(stock: Callable[..., FailureEvent]) -> Callable[..., FailureEvent]:
-        def from_error(task: Any, env: Environment, ex: Exception) -> FailureEvent:
-            return ex.failure_event if isinstance(ex, FailureEventException) else stock(task, env=env, ex=ex)
-
-        return from_error
-
-    def failing_map(name: str, stock: Callable[..., None]) -> Callable[..., None]:
-        def evaluate(part: Any, env: Environment) -> None:
-            if name == "ItemReader":
-                _happen(cloud._before, "FanOutParts", None, {})
-            if cloud._refusals[name]:
-                raise _map_failed(env, StatesErrorNameType.from_name(cloud._refusals[name].pop(0)), "made by a test")
-            stock(part, env)
-            if name == "ResultWriter":
-                _happen(cloud._after, "FanOutParts", None, {})
-
-        return evaluate
-
     with contextlib.ExitStack() as stack:
         for service in (StateTaskServiceDynamoDB, StateTaskServiceLambda, StateTaskServiceSqs):
-            replaced = failing(service._eval_service_task)
-            stack.enter_context(mock.patch.object(service, "_eval_service_task", replaced))
-            stack.enter_context(mock.patch.object(service, "_from_error", as_it_is(service._from_error)))
-        for name, part in (("ItemReader", ItemReader), ("ResultWriter", ResultWriter)):
-            stack.enter_context(mock.patch.object(part, "_eval_body", failing_map(name, part._eval_body)))
+            stack.enter_context(mock.patch.object(service, "_eval_service_task", failing(service._eval_service_task)))
         yield
 
 
@@ -657,7 +499,7 @@ def _map_failed(env: Environment, name: StatesErrorNameType, cause: str) -> Fail
 
 @contextlib.contextmanager
 def made_once() -> Iterator[None]:
-    """A definition is parsed and a client made once, not for each execution, task and test. Only the time differs."""
+    """Definitions and paths are parsed and clients made once, not for each execution. Only the time differs."""
 
     def interpreters(service_name: str, **_: object) -> Any:
         return _client(service_name)
@@ -665,11 +507,11 @@ def made_once() -> Iterator[None]:
     def products(service: str, **arguments: Any) -> Any:
         if service not in _product_clients:
             _product_clients[service] = boto3.client(service, **arguments)
-            _product_clients[service].meta.events.register_first("before-send", _answer)
         return _product_clients[service]
 
     with (
         mock.patch.object(AmazonStateLanguageParser, "parse", _parse),
+        mock.patch.object(json_path, "parse", _json_path),
         mock.patch.object(boto_client, "boto3", SimpleNamespace(client=interpreters)),
         mock.patch.object(aws, "boto3", SimpleNamespace(client=products)),
     ):
@@ -677,66 +519,13 @@ def made_once() -> Iterator[None]:
 
 
 _parse = cache(AmazonStateLanguageParser.parse)
+_json_path = cache(json_path.parse)  # jsonpath_ng makes a grammar anew for each path
 _product_clients: dict[str, Any] = {}
-_stacks: list[Cloud] = []
-
-
-def _answer(event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-    answer = _stacks[-1].answer(event_name, request) if _stacks else None
-    _answered[request] = answer is not None
-    return answer
-
-
-_answered: weakref.WeakKeyDictionary[AWSPreparedRequest, bool] = weakref.WeakKeyDictionary()
-"""The requests of the product, and whether they have been answered before they came to AWS."""
-
-
-@contextlib.contextmanager
-def answered_once() -> Iterator[None]:
-    """botocore asks every handler of before-send, though it takes the first answer: AWS must not hear of it then."""
-    stock = BotocoreStubber.__call__
-
-    def answer(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **named: Any) -> Any:
-        return None if _answered.get(request) else stock(stubber, event_name, request, **named)
-
-    with mock.patch.object(BotocoreStubber, "__call__", answer):
-        yield
 
 
 @cache
 def _client(service: str) -> Any:
     return boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))
-
-
-@contextlib.contextmanager
-def writes_of_the_table_one_at_a_time() -> Iterator[None]:
-    """A transaction that is refused changes nothing; moto takes back what others have written meanwhile too."""
-    lock = threading.RLock()
-
-    def alone(stock: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any, **named: Any) -> Any:
-            with lock:
-                return stock(*arguments, **named)
-
-        return write
-
-    with contextlib.ExitStack() as stack:
-        for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
-            stack.enter_context(mock.patch.object(DynamoDBBackend, name, alone(getattr(DynamoDBBackend, name))))
-        yield
-
-
-@contextlib.contextmanager
-def noting_what_is_written(cloud: Cloud) -> Iterator[None]:
-    """Keeps the key of every object that is put in the bucket."""
-    stock = S3Backend.put_object
-
-    def put(backend: Any, bucket_name: str, key_name: str, *arguments: Any, **named: Any) -> Any:
-        cloud.written.append(key_name)
-        return stock(backend, bucket_name, key_name, *arguments, **named)
-
-    with mock.patch.object(S3Backend, "put_object", put):
-        yield
 
 
 @contextlib.contextmanager
@@ -849,17 +638,9 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         _forget()
         stack.callback(_forget)
         stack.enter_context(made_once())
-        stack.enter_context(answered_once())
         cloud = Cloud(Template(**parameters))
-        _stacks.append(cloud)
-        stack.callback(_stacks.remove, cloud)
         stack.enter_context(mock.patch.object(LambdaSimpleBackend, "invoke", _invoke(cloud)))
         stack.enter_context(mock.patch.object(retrier_decl, "time", SimpleNamespace(sleep=cloud.waits.append)))
-        # What the SDK waits before it tries again is not waited either; how often it tries is not shared by tests.
-        stack.enter_context(mock.patch.object(endpoint, "time", SimpleNamespace(sleep=lambda _: None)))
-        stack.enter_context(mock.patch.object(RetryQuota, "acquire", return_value=True))
-        stack.enter_context(writes_of_the_table_one_at_a_time())
-        stack.enter_context(noting_what_is_written(cloud))
         stack.enter_context(keeping_the_mails(cloud))
         stack.enter_context(histories_of_children(cloud))
         stack.enter_context(failed_child_fails_its_map())

@@ -63,6 +63,8 @@ class Run:
     given: Any
     context: dict[str, Any]
     now: Callable[[], str]
+    tried_again: Callable[[], object] = lambda: None
+    """Hears of each retry, those of children too."""
     status: str = "RUNNING"
     output: Any = None
     error: str = ""
@@ -140,6 +142,7 @@ class Run:
                 if retry is None or used[number] >= retry["MaxAttempts"]:
                     raise
                 used[number] += 1
+                self.tried_again()
         if "ResultSelector" in state:
             result = self._fill(state["ResultSelector"], result)
         return _put(data, state.get("ResultPath", "$"), result)
@@ -156,7 +159,9 @@ class Run:
 
         def child(item: Any) -> Run:
             self.context["Map"] = {"Item": {"Value": item}}
-            return Run(processor, self._fill(state["ItemSelector"], data), dict(self.context), self.now)
+            return Run(
+                processor, self._fill(state["ItemSelector"], data), dict(self.context), self.now, self.tried_again
+            )
 
         where, results = (self._fill(each["Parameters"], data) for each in (reader, writer))
         return FanOut(name, where, results, self._value(state["MaxConcurrencyPath"], data), child)

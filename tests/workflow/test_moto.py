@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 from moto import mock_aws
 
 from tests.support.moto_machine import (
@@ -52,35 +53,6 @@ def map_of(child: dict[str, Any], **more: object) -> dict[str, Any]:
     return {"Type": "Map", "Label": "Parts", "ItemsPath": "$.items", "ItemProcessor": child, "End": True} | more
 
 
-def test_stock_moto_takes_no_notice_of_a_failed_child() -> None:
-    assert run(map_of(CHILD_FAILS))[0]["status"] == "SUCCEEDED"
-
-
-def test_a_failed_child_fails_its_map_and_does_not_say_why() -> None:
-    found, _ = run(map_of(CHILD_FAILS), failed_child_fails_its_map())
-    assert (found["status"], found["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
-    assert "child" not in found["cause"]
-
-
-def test_stock_moto_looks_for_a_result_writers_paths_in_the_results() -> None:
-    found, keys = run(map_of(CHILD_ENDS, ResultWriter=RESULT_WRITER))
-    assert (found["status"], keys) == ("FAILED", [])
-
-
-def test_a_result_writer_reads_the_states_input() -> None:
-    found, keys = run(map_of(CHILD_ENDS, ResultWriter=RESULT_WRITER), result_writer_reads_the_states_input())
-    assert found["status"] == "SUCCEEDED"
-    assert [key.split("/")[0] for key in keys] == ["here"]
-
-
-def test_stock_moto_refuses_to_hand_on_an_error_of_step_functions() -> None:
-    assert run({"Type": "Fail", "ErrorPath": "$.error"})[0]["error"] == "States.Runtime"
-
-
-def test_a_fail_state_hands_on_any_error() -> None:
-    assert run({"Type": "Fail", "ErrorPath": "$.error"}, fail_state_takes_any_error())[0]["error"] == "States.Timeout"
-
-
 CAUGHT = {
     "Type": "Task",
     "Resource": "arn:aws:states:::sqs:sendMessage",
@@ -88,11 +60,23 @@ CAUGHT = {
     "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Ends"}],
     "End": True,
 }
+WRITES = map_of(CHILD_ENDS, ResultWriter=RESULT_WRITER)
+HANDS_ON = {"Type": "Fail", "ErrorPath": "$.error"}
+GAPS = {
+    "a failed child fails its Map": (failed_child_fails_its_map, map_of(CHILD_FAILS), "SUCCEEDED", "FAILED"),
+    "a ResultWriter reads its state's input": (result_writer_reads_the_states_input, WRITES, "FAILED", "SUCCEEDED"),
+    "a Fail state hands on any error": (fail_state_takes_any_error, HANDS_ON, "States.Runtime", "States.Timeout"),
+    "States.Runtime is never caught": (some_errors_are_never_caught, CAUGHT, "SUCCEEDED", "FAILED"),
+}
 
 
-def test_stock_moto_catches_what_aws_does_not_let_be_caught() -> None:
-    assert run(CAUGHT)[0]["status"] == "SUCCEEDED"
-
-
-def test_what_cannot_be_caught_ends_the_execution() -> None:
-    assert run(CAUGHT, some_errors_are_never_caught())[0]["status"] == "FAILED"
+@pytest.mark.parametrize("gap", GAPS)
+def test_the_gap_is_still_there_and_is_closed(gap: str) -> None:
+    patch, state, stock, right = GAPS[gap]
+    assert stock in run(state)[0].values()
+    found, keys = run(state, patch())
+    assert right in found.values()
+    assert [key.split("/")[0] for key in keys] == ["here"] * (state is WRITES)
+    if state.get("ItemProcessor") is CHILD_FAILS:
+        assert found["error"] == "States.ExceedToleratedFailureThreshold"
+        assert "child" not in found["cause"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import re
-import threading
 from typing import Any
-from unittest import mock
 
 from shared.lambda_ import clock
 from shared.records import table
-from tests.support.moto_machine import ROOT, Cloud, Execution, RuntimeFault, settle
+from tests.support.moto_machine import Cloud, Execution
 from tests.workflow import flights
 
 EXPORT_ID = "01900000-0000-7000-8000-000000000001"
@@ -46,7 +42,7 @@ class World:
             "file_name": "flights.csv",
             "delete_after": table.delete_after(now),
         }
-        with self._table():
+        with self.cloud.as_function("RequestExport"):
             table.create(record, None, int(now.timestamp()))
         return dict(record)
 
@@ -70,61 +66,13 @@ class World:
 
     def write(self, **attributes: object) -> None:
         """Writes attributes of the record."""
-        self.cloud.update(self.export, "SET " + ", ".join(f"#{name} = :{name}" for name in attributes), **attributes)
+        self.cloud.update(self.export, **attributes)
 
     def cancel(self, *_: object) -> bool:
         """What DeleteExport does to the record; whether it was active."""
-        with self._table():
-            return table.cancel(self._typed(), clock.stamp(clock.now()))
-
-    def requeue(self) -> bool:
-        """What RetryExport does to the record; whether it had ended so."""
-        with self._table():
-            return table.retry(self._typed(), clock.stamp(clock.now()), table.delete_after(clock.now()))
-
-    def reconcile(self, execution: Execution | None = None, **later: float) -> None:
-        """ReconcileExports hears that an execution has ended, or without one of the schedule, so much later."""
-        event = self.cloud.end_of(execution.arn) if execution else {"detail-type": "Scheduled Event"}
-        moment = clock.now() + datetime.timedelta(**later)
-        with mock.patch.object(clock, "now", return_value=moment):
-            self.cloud.call("ReconcileExports", event)
-        if threading.current_thread() is threading.main_thread():  # not from within an execution
-            settle()
-
-    def ask(self, function: str, case: str = "typical", **changes: object) -> dict[str, Any]:
-        """
-        What the API answers to the owner's request; 502, as API Gateway says, when the function dies.
-
-        Args:
-            case: name of an event under events/, for this export.
-            changes: in the event.
-        """
-        folder = re.sub(r"(?<!^)([A-Z])", r"_\1", function).lower()
-        event = json.loads((ROOT / "events" / folder / f"{case}.json").read_text("utf-8"))
-        tenant, user = OWNER.split("#")
-        event["requestContext"]["authorizer"]["claims"] |= {
-            "custom:tenant_id": tenant,
-            "sub": user,
-            "aud": self.cloud.template.environment(function)["USER_POOL_CLIENT_ID"],
-        }
-        if event["pathParameters"]:
-            event["pathParameters"] = {"id": self.export["export_id"]}
-        try:
-            return self.cloud.call(function, event | changes)  # type: ignore[no-any-return]
-        except (Exception, RuntimeFault):
-            return {"statusCode": 502}
-
-    def unsettled(self) -> bool:
-        """Whether ReconcileExports has the export on its list."""
-        with self._table():
-            return list(table.unsettled()) == [(OWNER, EXPORT_ID)]
-
-    def _table(self) -> Any:
-        return self.cloud.as_function("ReconcileExports")
-
-    def _typed(self) -> table.Record:
         record: Any = self.record
-        return record  # type: ignore[no-any-return]
+        with self.cloud.as_function("DeleteExport"):
+            return bool(table.cancel(record, clock.stamp(clock.now())))
 
     # What there is
 
@@ -141,7 +89,16 @@ class World:
         """Keys of the export's work files, of all its plans, that hold one of these names."""
         return [key for key in self.cloud.keys(f"work/{EXPORT_ID}/") if any(f"/{name}" in key for name in names)]
 
-    def assert_failed(self, execution: Execution, state: str, error: str, part: int | None = None) -> str:
+    def assert_succeeded(self) -> None:
+        """The file is right to the byte, that is announced once, and nothing else is left behind."""
+        assert self.record["status"] == "SUCCEEDED"
+        assert self.file() == flights.expected_csv(1, 2)
+        assert self.cloud.announcements() == [f"{EXPORT_ID}/{self.record['attempt']}/SUCCEEDED"]
+        assert self.cloud.keys("exports/") == [self.record["file_key"]]
+        assert self.cloud.letters() == []
+        assert self.cloud.open_uploads() == []
+
+    def assert_failed(self, execution: Execution, state: str, error: str, part: object = None) -> str:
         """
         The attempt failed for this reason, said so everywhere, and left nothing behind that looks like a result.
 
@@ -177,6 +134,7 @@ class World:
         assert "failure" not in self.record
         assert self.cloud.letters() == []
         assert self.cloud.open_uploads() == []
+        assert status != "CANCELLED" or self.cloud.announcements() == [f"{EXPORT_ID}/1/CANCELLED"]
 
 
 def _message(cause: str) -> str:
