@@ -134,7 +134,12 @@ NOON = datetime.datetime(2013, 7, 1, 12)
 @pytest.mark.parametrize(
     ("declared", "dtype", "given", "written"),
     [
-        ("decimal", pl.Decimal(38, 2), [decimal.Decimal("1.10"), decimal.Decimal(0), None], ['"1.10"', '"0.00"', "null"]),
+        (
+            "decimal",
+            pl.Decimal(38, 2),
+            [decimal.Decimal("1.10"), decimal.Decimal(0), None],
+            ['"1.10"', '"0.00"', "null"],
+        ),
         ("integer", pl.Int128, HUGE, [str(each) for each in HUGE]),
         ("number", pl.Float64, NUMBERS, NUMBERS_WRITTEN),
         ("json", DEEP, [{"a": [1, None], "b": {"x": None}}, None], ['{"a":[1,null],"b":{"x":null}}', "null"]),
