@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime
 import io
+import random
 from typing import Any
 
 import jsonschema
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.files.formats import FORMATS, option_faults, resolve_options
 from shared.files.formats.options import zones
-from tests.unit.formats.support import MOMENTS, plan, utc, whole
+from tests.unit.formats.support import plan, utc, whole
 
 CSV = {
     "spreadsheet_safe": True,
@@ -146,12 +145,13 @@ def test_there_are_all_the_zones_that_a_person_would_name() -> None:
     assert len(zones()) > 500
 
 
-@given(st.lists(MOMENTS, min_size=1), st.integers(0, 39))
-def test_the_engine_knows_every_zone_and_keeps_every_instant_in_it(
-    moments: list[datetime.datetime], start: int
-) -> None:
+def test_the_engine_knows_every_zone_and_keeps_every_instant_in_it() -> None:
+    chance = random.Random(1)
+    span = datetime.datetime.max - datetime.datetime.min
+    moments = [datetime.datetime.min, datetime.datetime.max]
+    moments += [datetime.datetime.min + chance.random() * span for _ in range(100)]
     rows = pl.DataFrame({"t": pl.Series(moments, dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")})
-    for zone in sorted(zones())[start::40]:
+    for zone in zones():
         options = {"header_style": "none", "timezone": zone}
         shown = whole("csv", rows, {"t": "timestamp"}, **options).decode().splitlines()
         assert [datetime.datetime.fromisoformat(text) for text in shown] == [utc(moment) for moment in moments], zone
