@@ -20,6 +20,7 @@ CLOSED: dict[str, Any] = {
         "size": {"type": "integer", "minimum": 1, "maximum": 9},
         "day": {"type": "string", "format": "date"},
         "kind": {"enum": ["a", "b"]},
+        "like": {"pattern": "^x", "examples": ["x1", "x2"]},
         "version": {"const": 1},
         "tags": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"type": ["string", "null"]}},
         "inner": {"type": "object", "additionalProperties": False, "properties": {"a/b": {"type": "boolean"}}},
@@ -55,6 +56,7 @@ NAME, SIZE = "text matching ^[a-z]+$, at most 5 characters", "integer, at least 
         ("day", "2026-13-01", "/day", '"2026-13-01" is not allowed', "format date, YYYY-MM-DD"),
         ("kind", "c", "/kind", '"c" is not allowed', 'one of "a", "b"'),
         ("kind", "x" * 500, "/kind", '"' + "x" * 76 + "... is not allowed", 'one of "a", "b"'),
+        ("like", "y", "/like", '"y" is not allowed', 'one like "x1", "x2"'),
         ("version", 2, "/version", "2 is not allowed", "1"),
         ("tags", [], "/tags", "[] is not allowed", "array, at least 1 items, at most 2 items"),
         ("tags", ["x", 5], "/tags/1", "5 is not allowed", "string or null"),
@@ -77,8 +79,14 @@ def test_every_missing_field_is_a_fault_of_its_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(("given", "said"), [({}, "none"), ({"a": 1, "b": 2}, "a and b")])
+def test_one_of_several_fields_is_asked_for(given: dict[str, int], said: str) -> None:
+    choice = {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
+    assert found(given, choice) == [("", f"{said} of a, b is given", "exactly one of a, b")]
+
+
 def test_every_unknown_field_is_a_fault_of_its_own() -> None:
-    known = "day, inner, kind, name, size, tags, version"
+    known = "day, inner, kind, like, name, size, tags, version"
     assert found(GOOD | {"x": 1, "b/c": 2}) == [
         ("/b~1c", "is not known here", known),
         ("/x", "is not known here", known),
@@ -168,7 +176,7 @@ def test_a_broken_event_is_refused_with_one_sentence_per_fault() -> None:
         contract.require(contract.validator(CLOSED), {"name": "abc", "x": 1})
     assert str(refused.value) == (
         "/size: is missing, allowed: a value of type integer, at least 1, at most 9; "
-        "/x: is not known here, allowed: day, inner, kind, name, size, tags, version"
+        "/x: is not known here, allowed: day, inner, kind, like, name, size, tags, version"
     )
 
 

@@ -8,6 +8,7 @@ import decimal
 import io
 import math
 import re
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -476,6 +477,8 @@ def test_an_archive_beyond_4_gib_says_so_in_zip64(follows: bool, tmp_path: Path)
     made.add("larger", archive.Content((hole,), 10, 98))
     segments = made.close()
 
+    end = segments[-1].data  # type: ignore[union-attr]
+    assert struct.unpack_from("<Q", end, end.index(b"PK\x06\x06") + 4) == (44,), "the rest of its record (4.3.14)"
     path = tmp_path / "large.zip"
     with path.open("wb") as file:
         for segment in segments:
