@@ -1,7 +1,6 @@
 """Every function keeps its contract beside its code, and its events prove it."""
 
 import copy
-import inspect
 import json
 import re
 import socket
@@ -14,73 +13,9 @@ from jsonschema import Draft202012Validator
 
 from shared.errors import InvalidEvent
 from shared.lambda_ import contract, faults
-from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions, template
+from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions
 
-HANDLER_END = ".app.handler"
 OUTCOMES = contract.validator(json.loads((EVENTS / "outcome.schema.json").read_text("utf-8")))
-
-
-def breaches(of: dict[str, Any]) -> list[str]:
-    """What a template's functions lack: each must have its folder, its schema, and events that pass and that do not."""
-    found = []
-    for name, function in functions(of).items():
-        if not function["Handler"].endswith(HANDLER_END):
-            found.append(f"{name}: Handler is {function['Handler']}, not <folder>{HANDLER_END}")
-            continue
-        folder = folder_of(function)
-        found += [f"{name}: {fault}" for fault in missing_files(folder)]
-        if (FUNCTIONS / folder / "event.schema.json").exists():
-            found += [f"{name}: {fault}" for fault in faulty_schema(folder, ours=not function.get("Events"))]
-    return found
-
-
-def missing_files(folder: str) -> Iterator[str]:
-    for file in ("app.py", "event.schema.json"):
-        if not (FUNCTIONS / folder / file).exists():
-            yield f"functions/{folder}/{file} is missing"
-    yield from missing_events(folder)
-    for case in cases(folder):
-        yield from faulty_outcome(folder, case)
-
-
-def missing_events(folder: str) -> Iterator[str]:
-    there = set(cases(folder))
-    for case in ("typical", "duplicate"):
-        if case not in there:
-            yield f"events/{folder}/{case}.json is missing"
-    if not there - {"typical", "duplicate"}:
-        yield f"events/{folder}/ holds no edge, which is an event besides typical and duplicate"
-    refused = sorted((EVENTS / folder / "invalid").glob("*.json"))
-    if len(refused) < 2:
-        yield f"events/{folder}/invalid/ holds {len(refused)} events, at least two are needed"
-    for path in refused:
-        if not path.with_suffix(".txt").exists():
-            yield f"events/{folder}/invalid/{path.stem}.txt is missing, the message that refuses {path.name}"
-
-
-def faulty_outcome(folder: str, case: str) -> Iterator[str]:
-    name = f"{folder}/outcomes/{case}"
-    if not (EVENTS / f"{name}.json").exists():
-        yield f"events/{name}.json is missing, what must come of {case}.json"
-        return
-    outcome = event(name)
-    for fault in contract.faults(OUTCOMES, outcome):
-        yield f"events/{name}.json: {faults.sentence(fault)}"
-    if case == "duplicate" and "writes" in outcome:
-        yield f"events/{name}.json: /writes: a second delivery changes nothing more"
-
-
-def faulty_schema(folder: str, *, ours: bool) -> Iterator[str]:
-    schema = read_schema(folder)
-    if schema.get("$schema") != Draft202012Validator.META_SCHEMA["$id"]:
-        yield f"event.schema.json: $schema is {schema.get('$schema')}, not draft 2020-12"
-    Draft202012Validator.check_schema(schema)
-    if ours:
-        for where, inner in objects(schema):
-            if inner.get("additionalProperties", True) in (True, {}):  # names of columns are any, their values are not
-                yield f"event.schema.json: {where} lets unknown fields in"
-    elif schema.get("additionalProperties", True) is not True:
-        yield "event.schema.json: what AWS adds to its envelope is refused"
 
 
 def read_schema(folder: str) -> dict[str, Any]:
@@ -105,103 +40,49 @@ LOGICAL_IDS = {folder_of(function): name for name, function in functions().items
 REFUSED = [(folder, path.stem) for folder in FOLDERS for path in sorted((EVENTS / folder / "invalid").glob("*.json"))]
 
 
-def test_every_function_has_its_folder_its_schema_and_its_events() -> None:
-    assert breaches(template()) == []
+def test_every_handler_is_in_a_folder_of_its_own() -> None:
+    handlers = [str(function["Handler"]) for function in functions().values()]
+    assert [handler for handler in handlers if not re.fullmatch(r"[a-z_]+\.app\.handler", handler)] == []
+    assert len(set(handlers)) == len(handlers)
 
 
-def test_a_function_without_them_and_a_handler_elsewhere_are_found() -> None:
-    changed = copy.deepcopy(template())
-    changed["Resources"]["EraseExports"] = MADE_UP["Resources"]["Erase"]
-    changed["Resources"]["ListReports"]["Properties"]["Handler"] = "reports.lambda_handler"
-    assert breaches(changed) == [
-        "ListReports: Handler is reports.lambda_handler, not <folder>.app.handler",
-        "EraseExports: functions/erase/app.py is missing",
-        "EraseExports: functions/erase/event.schema.json is missing",
-        "EraseExports: events/erase/typical.json is missing",
-        "EraseExports: events/erase/duplicate.json is missing",
-        "EraseExports: events/erase/ holds no edge, which is an event besides typical and duplicate",
-        "EraseExports: events/erase/invalid/ holds 0 events, at least two are needed",
-    ]
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_function_has_its_code_and_events_that_it_takes_and_that_it_refuses(folder: str) -> None:
+    assert (FUNCTIONS / folder / "app.py").exists()
+    there = set(cases(folder))
+    assert {"typical", "duplicate"} <= there, f"events/{folder}/ lacks typical.json or duplicate.json"
+    assert there - {"typical", "duplicate"}, f"events/{folder}/ holds no edge: an event besides typical and duplicate"
+    refused = {path.name for path in (EVENTS / folder / "invalid").iterdir()}
+    assert len(refused) >= 4, f"events/{folder}/invalid/ needs at least two events and the messages that refuse them"
+    stems = {Path(name).stem for name in refused}
+    assert refused == {f"{stem}{kind}" for stem in stems for kind in (".json", ".txt")}, "each has its message"
 
 
-MADE_UP = {
-    "Resources": {"Erase": {"Type": "AWS::Serverless::Function", "Properties": {"Handler": "erase.app.handler"}}}
-}
-CLOSED = {"$schema": Draft202012Validator.META_SCHEMA["$id"], "type": "object", "additionalProperties": False}
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_event_has_its_outcome_and_a_second_delivery_changes_nothing_more(folder: str) -> None:
+    """What must come of an event is in outcomes/."""
+    assert {path.stem for path in (EVENTS / folder / "outcomes").iterdir()} == set(cases(folder))
+    for case in cases(folder):
+        outcome = event(f"{folder}/outcomes/{case}")
+        assert contract.faults(OUTCOMES, outcome) == [], case
+        assert case != "duplicate" or "writes" not in outcome
 
 
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
-    """Writes a file where now the function Erase, with all that it needs, is all there is."""
-    for module in (inspect.getmodule(cases), inspect.getmodule(breaches)):
-        monkeypatch.setattr(module, "EVENTS", tmp_path / "events")
-        monkeypatch.setattr(module, "FUNCTIONS", tmp_path / "functions")
-
-    def write(name: str, content: Any) -> None:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(json.dumps(content))
-
-    for file in ("app.py", "event.schema.json"):
-        write(f"functions/erase/{file}", CLOSED)
-    for case in ("typical", "duplicate", "nothing"):
-        write(f"events/erase/{case}.json", {})
-        write(f"events/erase/outcomes/{case}.json", {"returns": None})
-    for file in ("one.json", "one.txt", "two.json", "two.txt"):
-        write(f"events/erase/invalid/{file}", {})
-    return write
-
-
-OPEN = CLOSED | {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"part": {"type": "object"}}}
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "found"),
-    [
-        ("functions/erase/app.py", {}, []),
-        (
-            "functions/erase/event.schema.json",
-            OPEN,
-            [
-                "event.schema.json: $schema is http://json-schema.org/draft-07/schema#, not draft 2020-12",
-                "event.schema.json: #/properties/part lets unknown fields in",
-            ],
-        ),
-        ("events/erase/late.json", {}, ["events/erase/outcomes/late.json is missing, what must come of late.json"]),
-        (
-            "events/erase/invalid/three.json",
-            {},
-            ["events/erase/invalid/three.txt is missing, the message that refuses three.json"],
-        ),
-        (
-            "events/erase/outcomes/nothing.json",
-            {"returns": None, "record": {}},
-            [
-                "events/erase/outcomes/nothing.json: /record: is not known here,"
-                " allowed: answer, given, raises, returns, writes"
-            ],
-        ),
-        (
-            "events/erase/outcomes/duplicate.json",
-            {"returns": None, "writes": {"letters": [{}]}},
-            ["events/erase/outcomes/duplicate.json: /writes: a second delivery changes nothing more"],
-        ),
-    ],
-)
-def test_what_a_function_lacks_is_found(
-    file: str, content: Any, found: list[str], write: Callable[[str, Any], None]
-) -> None:
-    write(file, content)
-    assert breaches(MADE_UP) == [f"Erase: {each}" for each in found]
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_schema_is_closed_but_for_what_aws_adds_to_its_envelopes(folder: str) -> None:
+    schema = read_schema(folder)
+    assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    Draft202012Validator.check_schema(schema)
+    if folder in ENVELOPES:
+        assert schema.get("additionalProperties", True) is True
+        return
+    # Names of columns are any, their values are not.
+    lets_in = [where for where, inner in objects(schema) if inner.get("additionalProperties", True) in (True, {})]
+    assert lets_in == []
 
 
 def test_every_folder_of_events_belongs_to_a_function() -> None:
     assert sorted(path.name for path in EVENTS.iterdir() if path.is_dir()) == sorted(FOLDERS)
-
-
-def test_every_message_and_every_outcome_belongs_to_an_event() -> None:
-    events = [path.with_suffix(".json") for path in EVENTS.rglob("*.txt")]
-    events += [path.parents[1] / path.name for path in EVENTS.rglob("outcomes/*.json")]
-    assert [path for path in events if not path.exists()] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
