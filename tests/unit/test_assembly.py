@@ -43,18 +43,19 @@ def pieces(planned: list[Copy | Upload]) -> list[Segment]:
     return [piece for each in planned for piece in ([each.source] if isinstance(each, Copy) else each.pieces)]
 
 
-segments = st.lists(SIZES, max_size=30).map(
-    lambda sizes: [Literal(b"head"), *(part(n, s) for n, s in enumerate(sizes))]
+BLOCK = bytes(12 * MIB)
+SEGMENTS = st.lists(SIZES | st.integers(0, len(BLOCK)).map(lambda size: Literal(BLOCK[:size])), max_size=30).map(
+    lambda drawn: [part(number, each) if isinstance(each, int) else each for number, each in enumerate(drawn)]
 )
 
 
-@given(segments)
+@given(SEGMENTS)
 def test_an_upload_holds_every_byte_once_in_parts_that_s3_takes_and_sends_little_through_here(
     given_segments: list[Segment],
 ) -> None:
     planned = assembly.plan_upload(given_segments)
     assert planned == assembly.plan_upload(list(given_segments)), "the same parts are always uploaded alike"
-    assert all(MIN_PART <= size_of(each) <= MAX_PART for each in planned[:-1])
+    assert all(size_of(each) >= MIN_PART for each in planned[:-1])
     assert all(size_of(each) <= MAX_PART for each in planned)
     assert all(each.source.object_size > MIN_PART for each in planned if isinstance(each, Copy))
 
@@ -76,28 +77,20 @@ def test_an_upload_holds_every_byte_once_in_parts_that_s3_takes_and_sends_little
     sent: Counter[str] = Counter()
     for each in planned:
         if isinstance(each, Upload):
-            assert size_of(each) < 2 * MIN_PART
-            sent.update({piece.key: piece.size for piece in each.pieces if isinstance(piece, Range)})
+            ranges = [piece for piece in each.pieces if isinstance(piece, Range)]
+            assert sum(piece.size for piece in ranges) < 2 * MIN_PART
+            sent.update({piece.key: piece.size for piece in ranges})
     for before, segment in pairwise([segment for segment in given_segments if segment.size]):
-        assert isinstance(segment, Range)
-        if segment.size >= 2 * MIN_PART:
+        if isinstance(segment, Range) and segment.size >= 2 * MIN_PART:
             assert sent[segment.key] < MIN_PART
             if isinstance(before, Range) and before.size >= 2 * MIN_PART:
                 assert segment.key not in sent
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 12 * MIB)), max_size=25))
-def test_literals_may_stand_anywhere_and_be_of_any_size(drawn: list[tuple[bool, int]]) -> None:
-    block = bytes(12 * MIB)
-    given_segments = [
-        Literal(block[:size]) if is_literal else part(number, size) for number, (is_literal, size) in enumerate(drawn)
-    ]
-    planned = assembly.plan_upload(given_segments)
-    assert sum(map(size_of, planned)) == sum(size for _, size in drawn)
-    assert all(size_of(each) >= MIN_PART for each in planned[:-1])
-    assert [piece for piece in pieces(planned) if isinstance(piece, Literal)] == [
-        segment for segment in given_segments if isinstance(segment, Literal) and segment.size
-    ]
+@given(st.lists(st.integers(2 * MIN_PART, 3 * MAX_PART), min_size=1, max_size=30))
+def test_nothing_is_sent_through_here_when_every_part_can_be_copied(sizes: list[int]) -> None:
+    planned = assembly.plan_upload([part(number, size) for number, size in enumerate(sizes)])
+    assert all(isinstance(each, Copy) for each in planned)
 
 
 def test_more_parts_than_s3_allows_are_refused() -> None:
@@ -185,19 +178,13 @@ def store(s3: Any, sizes: list[int]) -> tuple[list[Segment], bytes]:
     return made, content
 
 
-@pytest.mark.parametrize(
-    "sizes", [[], [3, 0, 5], [6 * MIB, 1, 6 * MIB], [12 * MIB, 2 * MIB, 2 * MIB, 2 * MIB, 7 * MIB, 9]], ids=str
-)
+@pytest.mark.parametrize("sizes", [[], [3, 0, 5], [6 * MIB, 1, 11 * MIB, 2 * MIB, 2 * MIB, 9]], ids=str)
 def test_the_file_is_the_concatenation_of_its_parts(s3: Any, sizes: list[int]) -> None:
     given_segments, content = store(s3, sizes)
-    etags = set()
-    for _ in range(2):  # the same parts make the same bytes
-        assembly.assemble("file", given_segments, "text/csv", "f.csv")
-        found = s3.get_object(Bucket=BUCKET, Key="file")
-        assert found["Body"].read() == content
-        assert (found["ContentType"], found["ContentDisposition"]) == ("text/csv", 'attachment; filename="f.csv"')
-        etags.add(found["ETag"])
-    assert len(etags) == 1
+    assembly.assemble("file", given_segments, "text/csv", "f.csv")
+    found = s3.get_object(Bucket=BUCKET, Key="file")
+    assert found["Body"].read() == content
+    assert (found["ContentType"], found["ContentDisposition"]) == ("text/csv", 'attachment; filename="f.csv"')
     assert measure(given_segments) == (len(content), zlib.crc32(content))
 
 
@@ -259,7 +246,7 @@ def test_what_went_wrong_is_told_though_the_upload_cannot_be_aborted(fake: Fake,
 
 
 def test_a_part_that_changed_since_its_receipt_stops_the_file_and_leaves_nothing(s3: Any) -> None:
-    given_segments, _ = store(s3, [12 * MIB, 3])
+    given_segments, _ = store(s3, [6 * MIB, 3])
     s3.put_object(Bucket=BUCKET, Key="part-1", Body=b"new")
     with pytest.raises(PartChanged, match="one of part-1 was replaced or removed after its receipt was written"):
         assembly.assemble("file", given_segments, "text/csv", "f.csv")
