@@ -165,7 +165,8 @@ class Stage(World):
             failure = record["failure"]
             assert json.loads(failure["error"])["Error"] == failure["type"]
             return f"{end} {failure['type']}"
-        return end + ", file deleted" * (record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects)
+        is_deleted = record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects
+        return end + ", file deleted" * is_deleted
 
 
 def place_of(state: str, given: Any) -> tuple[str, int | None]:

@@ -26,6 +26,7 @@ def fail(error: Exception) -> None:
     raise error
 
 
+# Only of a throttled call is it known that it did nothing.
 THROTTLED = [
     refused("ThrottlingException"),
     refused("SlowDown", status=503),
@@ -49,7 +50,6 @@ def test_what_may_be_over_in_a_moment_is_said_to_be_busy(error: Exception) -> No
     assert raised.value.status == 503
     assert raised.value.headers == {"Retry-After": "5"}
     assert raised.value.body["type"] == "urn:report-exports:problem:busy"
-    # Only of a throttled call is it known that it did nothing.
     assert raised.value.body["detail"] == said_when_busy("throttled" if error in THROTTLED else error)
     assert raised.value.__cause__ is error
 

@@ -8,9 +8,10 @@ import io
 import json
 import math
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from hypothesis import strategies as st
@@ -19,9 +20,8 @@ from shared.files.formats import FORMATS, resolve_options
 from shared.files.segments import Literal, Range, Segment
 from shared.files.work import Receipt, Work
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+Parts = Sequence[Sequence[pl.DataFrame]]
+"""The batches of each part."""
 WORK = Work("export", "plan")
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the start of a formula."""
@@ -42,19 +42,12 @@ def plan(name: str, types: dict[str, str], **options: Any) -> Any:
     return {"definition": {"title": "Numbers", "columns": columns}, "options": resolve_options(name, options)}
 
 
-def make(
-    name: str,
-    parts: Sequence[Sequence[pl.DataFrame]],
-    types: dict[str, str],
-    *,
-    placed: bool = True,
-    **options: Any,
-) -> File:
+def make(name: str, parts: Parts, types: dict[str, str], *, placed: bool = True, **options: Any) -> File:
     """The file that the parts give: see :func:`make_of`."""
     return make_of(name, plan(name, types, **options), parts, placed=placed)
 
 
-def make_of(name: str, wanted: Any, parts: Sequence[Sequence[pl.DataFrame]], *, placed: bool = True) -> File:
+def make_of(name: str, wanted: Any, parts: Parts, *, placed: bool = True) -> File:
     """The file that parts give by a plan, each written in batches; S3's work is done by putting bytes together.
 
     Args:
@@ -105,60 +98,17 @@ def whole(name: str, rows: pl.DataFrame, types: dict[str, str], **options: Any) 
 # Values
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
-NASTY = st.sampled_from(
-    [
-        "",
-        " ",
-        "  leading and trailing  ",
-        "a,b;c\td|e",
-        'say "no"',
-        '"',
-        "line\nbreak",
-        "carriage\rreturn",
-        "both\r\n",
-        "\n",
-        "\x00",
-        "a\x00b",
-        "\x01\x02\x1f\x7f",
-        "\ufeffmark",
-        "\u2028\u2029\x85",
-        "e\u0301 combining",
-        "שלום עולם",
-        "\u202eoverride",
-        "😀𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
-        "\U0010ffff",
-        "=1+1",
-        "+1",
-        "-1",
-        "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
-        "\uff1d1",
-        "-",
-        "'quoted",
-        "null",
-        "NA",
-        "NaN",
-        "true",
-        "007",
-        "1e5",
-        "2013-01-31",
-        "#comment",
-        "\\N",
-        "\\",
-        "C:\\new",
-        "</script>",
-    ]
-)
+QUOTING = ["", " ", "  leading and trailing  ", "a,b;c\td|e", 'say "no"', '"', "'quoted", "\\", "C:\\new", "</script>"]
+BREAKS = ["line\nbreak", "carriage\rreturn", "both\r\n", "\n", "\x00", "a\x00b", "\x01\x02\x1f\x7f", "\u2028\u2029\x85"]
+SCRIPTS = ["\ufeffmark", "e\u0301 combining", "שלום עולם", "\u202eoverride", "😀𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "\U0010ffff"]
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "-"]
+LOOKALIKES = ["null", "NA", "NaN", "true", "007", "1e5", "2013-01-31", "#comment", "\\N", "ID"]
+NASTY = st.sampled_from([*QUOTING, *BREAKS, *SCRIPTS, *FORMULAS, *LOOKALIKES])
 INTEGERS = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.sampled_from([0, 10**15 - 1, 10**16 - 1, 2**53, 2**53 + 1, 10**18, -(2**63), 2**63 - 1]),
 )
 FLOATS = st.floats() | st.sampled_from([-0.0, 5e-324, 1.7976931348623157e308, math.nan, math.inf, -math.inf, 0.1 + 0.2])
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
-DATES = st.dates()
-TIMES = st.times()
 MOMENTS = st.datetimes()
 """Timestamps of the years 1 to 9999, in microseconds."""
 
@@ -191,20 +141,14 @@ NESTED = pl.Struct(
         "inner": pl.Struct({"price": pl.Decimal(10, 2), "day": pl.Date, "x": pl.Float64}),
     }
 )
-_INNER = st.fixed_dictionaries(
-    {
-        "price": st.none() | st.decimals(-(10**7), 10**7, places=2),
-        "day": st.none() | DATES,
-        "x": st.none() | FLOATS,
-    }
-)
-_STRUCTS = st.fixed_dictionaries(
-    {
-        "text": st.none() | TEXT | NASTY,
-        "list": st.none() | st.lists(st.none() | INTEGERS, max_size=3),
-        "inner": st.none() | _INNER,
-    }
-)
+
+
+def _structs(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: st.none() | values for name, values in fields.items()})
+
+
+_INNER = _structs(price=st.decimals(-(10**7), 10**7, places=2), day=st.dates(), x=FLOATS)
+_STRUCTS = _structs(text=TEXT | NASTY, list=st.lists(st.none() | INTEGERS, max_size=3), inner=_INNER)
 KINDS = {
     "text": Kind("string", pl.String, TEXT | NASTY),
     "choice": Kind("string", pl.Categorical, st.sampled_from(["one", "two", ""])),
@@ -212,21 +156,23 @@ KINDS = {
     "huge": Kind("integer", pl.UInt64, st.integers(0, 2**64 - 1)),
     "real": Kind("number", pl.Float64, FLOATS),
     "single": Kind("number", pl.Float32, st.floats(width=32)),
+    "half": Kind("number", pl.Float16, st.floats(width=16)),
     "money": Kind("decimal", pl.Decimal(38, 2), decimals(2)),
     "fraction": Kind("decimal", pl.Decimal(38, 38), decimals(38)),
     "truth": Kind("boolean", pl.Boolean, st.booleans()),
-    "day": Kind("date", pl.Date, DATES),
-    "clock": Kind("time", pl.Time, TIMES),
+    "day": Kind("date", pl.Date, st.dates()),
+    "clock": Kind("time", pl.Time, st.times()),
     "local": Kind("timestamp", pl.Datetime("us"), MOMENTS),
     "utc": Kind("timestamp", pl.Datetime("us"), MOMENTS, _in_zone("UTC")),
     "zoned": Kind("timestamp", pl.Datetime("us"), MOMENTS, _in_zone("America/New_York")),
     "list": Kind("json", pl.List(pl.List(pl.Int64)), st.lists(st.none() | st.lists(st.none() | INTEGERS, max_size=2))),
     "texts": Kind("json", pl.List(pl.String), st.lists(st.none() | TEXT | NASTY, max_size=3)),
+    "halves": Kind("json", pl.List(pl.Float16), st.lists(st.none() | st.floats(width=16), max_size=2)),
     "moments": Kind("json", pl.List(pl.Datetime("us")), st.lists(st.none() | MOMENTS, max_size=2)),
     "struct": Kind("json", NESTED, _STRUCTS),
 }
 TYPES = {name: kind.declared for name, kind in KINDS.items()}
-ROWS = st.fixed_dictionaries({name: st.none() | kind.values for name, kind in KINDS.items()})
+ROWS = _structs(**{name: kind.values for name, kind in KINDS.items()})
 
 
 def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -266,16 +212,29 @@ def utc(moment: datetime.datetime) -> datetime.datetime:
     return moment.replace(tzinfo=datetime.UTC)
 
 
+def values(rows: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """A column of rows as a reader must find it."""
+    found = [row[name] for row in rows]
+    return [value and utc(value) for value in found] if name in ("utc", "zoned") else found
+
+
+def as_held(name: str, found: list[Any]) -> list[Any]:
+    """Floats of a column as its type holds them: a reader of text takes them for 64 bits."""
+    return pl.Series(found, dtype=KINDS[name].dtype).to_list() if name in ("single", "half") else found
+
+
 @st.composite
 def splits(draw: st.DrawFn, rows: pl.DataFrame) -> list[list[pl.DataFrame]]:
     """The rows divided into parts, and each part into batches, in order; some of both without rows."""
-    parts = []
-    for part in _cut(draw, rows, 4):
-        parts.append(_cut(draw, part, 3))
-    return parts
+    return [_cut(draw, part, 3) for part in _cut(draw, rows, 4)]
 
 
 def _cut(draw: st.DrawFn, rows: pl.DataFrame, pieces: int) -> list[pl.DataFrame]:
     cuts = sorted(draw(st.lists(st.integers(0, rows.height), max_size=pieces - 1)))
     bounds = [0, *cuts, rows.height]
     return [rows[low:high] for low, high in pairwise(bounds)]
+
+
+DIVIDED = st.lists(ROWS, max_size=6).flatmap(lambda rows: st.tuples(st.just(rows), splits(frame(rows))))
+"""Rows, and the same divided."""
+Divided = tuple[list[dict[str, Any]], list[list[pl.DataFrame]]]

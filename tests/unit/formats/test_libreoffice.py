@@ -27,21 +27,8 @@ def opened(content: bytes, folder: Path) -> list[list[list[str]]]:
     """The rows of each sheet, as LibreOffice shows them."""
     (folder / "book.xlsx").write_bytes(content)
     profile = f"-env:UserInstallation=file://{folder / 'profile'}"
-    subprocess.run(
-        [
-            str(OFFICE),
-            profile,
-            "--headless",
-            "--convert-to",
-            AS_CSV,
-            "--outdir",
-            str(folder),
-            str(folder / "book.xlsx"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    asked = ["--headless", "--convert-to", AS_CSV, "--outdir", str(folder), str(folder / "book.xlsx")]
+    subprocess.run([str(OFFICE), profile, *asked], check=True, capture_output=True, timeout=120)
     sheets = sorted(folder.glob("book-*.csv"))
     return [list(csv.reader(io.StringIO(sheet.read_bytes().decode()))) for sheet in sheets]
 

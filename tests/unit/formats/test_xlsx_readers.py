@@ -1,4 +1,4 @@
-"""Format xlsx as the readers find it that need a reference at each row and cell."""
+"""Format xlsx as independent readers find it; some of them need a reference at each row and cell."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import openpyxl
+import pandas as pd
 import polars as pl
 import pylightxl
 import pytest
+from python_calamine import CalamineWorkbook
 from xlsx2csv import Xlsx2csv
 
 from tests.unit.formats.support import make
@@ -33,21 +36,45 @@ ROWS = pl.DataFrame(
     }
 )
 TYPES = dict(zip(ROWS.columns, ["string", "integer", "date", "timestamp", "boolean"], strict=True))
+HEADER = list(TYPES)
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of two parts."""
-    file = tmp_path / "book.xlsx"
+    file = tmp_path_factory.mktemp("books") / "book.xlsx"
     file.write_bytes(make("xlsx", [[ROWS[:1]], [ROWS[1:]]], TYPES, header_style="name").content)
     return file
+
+
+def test_openpyxl_and_pandas_read_every_cell_and_find_no_formula(book: Path) -> None:
+    sheet = openpyxl.load_workbook(book).active
+    midnight = datetime.datetime(2024, 2, 29)
+    assert [list(row) for row in sheet.iter_rows(values_only=True)] == [
+        HEADER,
+        ["=1+1", 1, midnight, MOMENT, True],
+        [None, None, midnight, MOMENT, False],
+        [" a\nb ", -2, None, None, None],
+    ]
+    assert sheet["A2"].data_type == "s", "a text, no formula"
+    assert [cell.number_format for cell in sheet[2]][2:4] == ["yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"]
+    assert pd.read_excel(book, engine="openpyxl")["text"].dropna().tolist() == ["=1+1", " a\nb "]
+
+
+def test_calamine_reads_every_cell(book: Path) -> None:
+    assert CalamineWorkbook.from_path(book).get_sheet_by_index(0).to_python() == [
+        HEADER,
+        ["=1+1", 1.0, DAY, MOMENT, True],
+        ["", "", DAY, MOMENT, False],
+        [" a\nb ", -2.0, "", "", ""],
+    ]
 
 
 def test_xlsx2csv_reads_every_cell(book: Path) -> None:
     into = io.StringIO()
     Xlsx2csv(str(book)).convert(into)
     assert list(csv.reader(io.StringIO(into.getvalue()))) == [
-        list(TYPES),
+        HEADER,
         ["=1+1", "1", "2024-02-29", "2024-02-29 12:00:00", "TRUE"],
         ["", "", "2024-02-29", "2024-02-29 12:00:00", "FALSE"],
         [" a\nb ", "-2", "", "", ""],
@@ -72,16 +99,11 @@ def test_the_readers_of_npm_read_every_cell(book: Path) -> None:
     environment = os.environ | {"NODE_PATH": str(INSTALLED / "node_modules")}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    header, day, moment = list(TYPES), "2024-02-29T00:00:00.000Z", "2024-02-29T12:00:00.000Z"
-    numbers = [45351, 45351.5]
+    day, moment, numbers = "2024-02-29T00:00:00.000Z", "2024-02-29T12:00:00.000Z", [45351, 45351.5]
     first, last = ["=1+1", 1], [" a\nb ", -2]
+    cells = [HEADER, [*first, day, moment, True], [None, None, day, moment, False]]
     assert json.loads(run.stdout) == {
-        "exceljs": [header, [*first, day, moment, True], [None, None, day, moment, False], last],
-        "exceljs, streaming": [header, [*first, *numbers, True], [None, None, *numbers, False], last],
-        "read-excel-file": [
-            header,
-            [*first, day, moment, True],
-            [None, None, day, moment, False],
-            [*last, None, None, None],
-        ],
+        "exceljs": [*cells, last],
+        "exceljs, streaming": [HEADER, [*first, *numbers, True], [None, None, *numbers, False], last],
+        "read-excel-file": [*cells, [*last, None, None, None]],
     }
