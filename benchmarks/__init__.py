@@ -1,1 +1,1 @@
-"""What the project claims of speed and memory, measured; each script says in its docstring how and what."""
+"""Measures the speed and memory that the project claims; each script's docstring says what it measures and how."""

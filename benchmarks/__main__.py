@@ -1,10 +1,10 @@
-"""``make bench``: measures, and writes docs/performance.md.
+"""``make bench``: runs the benchmarks and writes docs/performance.md.
 
     python -m benchmarks [csv csv.gz xlsx parquet scale profile assembler sizes service] [--rows N] [--repetitions N]
 
-Without names everything is measured. Results are kept in out/bench/<rows>/results.json, so that one measurement can be
-repeated alone; the page is written of all that are there. Only a run of 1,000,000 rows writes docs/performance.md, and
-ends with 1 when a must is missed; every other run is a trial and writes out/bench/<rows>/performance.md.
+Without names it measures everything. Results are kept in out/bench/<rows>/results.json, so that you can repeat one
+measurement alone; the page shows all kept results. Only a run of 1,000,000 rows writes docs/performance.md, and exits
+with 1 if a requirement is missed. Every other run is a trial and writes out/bench/<rows>/performance.md.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ GROUPS = [*COMPARED, "scale", "profile", "assembler", "sizes", "service"]
 
 
 def main(words: list[str]) -> int:
-    """0, or 1 when a file is wrong or, at full size, a must is missed; 2 when something could not be measured."""
+    """Returns 0; 1 if a file is wrong or, at full size, a requirement is missed; 2 if a measurement failed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of: {', '.join(GROUPS)} (all)")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one of {', '.join(GROUPS)} (default: all)")
     parser.add_argument("--rows", type=_positive, default=report.FULL_ROWS)
     parser.add_argument("--repetitions", type=_positive, default=5)
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the page again")
+    parser.add_argument("--page", action="store_true", help="only write the page again, without measuring")
     arguments = parser.parse_args(words)
     if unknown := [group for group in arguments.groups if group not in GROUPS]:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+        parser.error(f"unknown: {', '.join(unknown)}; allowed: {', '.join(GROUPS)}")
     bench = _Bench(arguments.rows, arguments.repetitions)
     try:
         for group in [] if arguments.page else arguments.groups or GROUPS:
             bench.measure(group)
     except Mismatch as mismatch:
-        print(f"\nA FILE IS WRONG: {mismatch}", file=sys.stderr)
+        print(f"\nWRONG FILE: {mismatch}", file=sys.stderr)
         return 1
     except RuntimeError as error:
         print(f"\n{error}", file=sys.stderr)
@@ -58,7 +58,7 @@ def main(words: list[str]) -> int:
 
 
 class _Bench:
-    """The measurements of so many rows, and where they are kept."""
+    """The measurements at one number of rows, and the folder that keeps them."""
 
     def __init__(self, rows: int, repetitions: int) -> None:
         self._rows, self._repetitions = rows, repetitions
@@ -70,22 +70,22 @@ class _Bench:
         self._machine: dict[str, str] = kept.get("machine") or measure.machine()
 
     def measure(self, group: str) -> None:
-        """One measurement, and keeps it."""
+        """Runs one measurement and keeps its result."""
         _say(f"• {group}")
         self._machine = measure.machine()
-        found: dict[str, Callable[[], dict[str, Any]]] = {
+        measurements: dict[str, Callable[[], dict[str, Any]]] = {
             "scale": self._scale,
             "profile": self._profile,
             "assembler": self._assembler,
             "sizes": self._sizes,
             "service": self._service,
         }
-        taken = found[group]() if group in found else self._compare(group)
+        taken = measurements[group]() if group in measurements else self._compare(group)
         self.results[group] = {"date": measure.now(), "rows": self._rows, **taken}
         self._kept.write_text(json.dumps({"machine": self._machine, "results": self.results}, indent=1))
 
     def write(self) -> None:
-        """The page, and the claims on the terminal."""
+        """Writes the page, and prints the claims."""
         if not self.results:
             return
         is_full = self._rows == report.FULL_ROWS
@@ -101,7 +101,7 @@ class _Bench:
         return {"samples": measure.take_turns(COMPARED[group], files, self._repetitions, self._folder, _say)}
 
     def _scale(self) -> dict[str, Any]:
-        """Every format, and only reading, at a tenth, at the rows and at ten times the rows; rivals at a tenth."""
+        """Every format, and reading alone, at 0.1, 1 and 10 times the rows; the other tools at 0.1 times."""
         rows = {"tenth": max(1, self._rows // 10), "whole": self._rows, "tenfold": 10 * self._rows}
         samples: dict[str, Any] = {}
         ours = [name for name in CONTESTANTS if name == "read" or CONTESTANTS[name].about == f"ours, {name}"]
@@ -136,7 +136,7 @@ class _Bench:
 
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)
 
 

@@ -1,7 +1,7 @@
-"""How much of a file goes through the assembler: computed from real parts, without making the whole file.
+"""Computes from real parts how much of a file goes through the assembler, without making the whole file.
 
-A part of each size that the planner makes is written; the file's layout and upload are then planned as AssembleFile
-plans them. Downloaded and uploaded is only what S3 cannot copy.
+It writes one part of each size that the planner makes, then plans the file's layout and upload as AssembleFile does.
+The assembler downloads and uploads only what S3 cannot copy.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ WORKERS = 20  # the default of MapConcurrency
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Per case: ``rows``, ``parts``, ``bytes``, ``literal`` and ``fetched`` bytes, ``percent`` fetched, ``seconds``."""
-    found = {"csv.gz": through("csv.gz", _rows_of("csv.gz", GIGABYTE, folder), folder)}
+    """By case: ``rows``, ``parts``, ``bytes``, ``literal`` and ``fetched`` bytes, ``percent`` fetched, ``seconds``."""
+    cases = {"csv.gz": through("csv.gz", _rows_of("csv.gz", GIGABYTE, folder), folder)}
     if "xlsx" in FORMATS:
-        found["xlsx"] = through("xlsx", ONE_SHEET, folder)
-        found["xlsx, 1 GB"] = through("xlsx", _rows_of("xlsx", GIGABYTE, folder), folder)
-    found |= {f"parquet, {rows:,} rows": through("parquet", rows, folder) for rows in (1_000_000, 100_000_000)}
-    return found
+        cases["xlsx"] = through("xlsx", ONE_SHEET, folder)
+        cases["xlsx, 1 GB"] = through("xlsx", _rows_of("xlsx", GIGABYTE, folder), folder)
+    cases |= {f"parquet, {rows:,} rows": through("parquet", rows, folder) for rows in (1_000_000, 100_000_000)}
+    return cases
 
 
 def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
-    """What of a file of so many orders goes through the assembler."""
+    """How much of a file with this many orders goes through the assembler."""
     parts = planning.divide(_extents(rows, folder), WORKERS, FORMATS[name].growth)
     placed, wanted = FORMATS[name].has_places, plan(name, rows)
     make = cache(lambda number, rows, first_row: _receipt(wanted, number, rows, folder, first_row))
-    # Parts of the same rows are the same, but for the first, and where they say where they stand.
+    # Parts with equal rows are equal, except the first, and except where parts hold their positions.
     firsts = accumulate((part["rows"] for part in parts), initial=0)
     receipts: list[Receipt] = [
         make(min(part["part"], 1), part["rows"], first if placed else None) | {"part": part["part"]}
         for part, first in zip(parts, firsts, strict=False)
     ]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     segments = FORMATS[name].layout(wanted, WORK, receipts)
     uploads = plan_upload(segments)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     pieces = [piece for upload in uploads if not isinstance(upload, Copy) for piece in upload.pieces]
     fetched = sum(piece.size for piece in pieces if isinstance(piece, Range))
     size = sum(segment.size for segment in segments)
@@ -71,7 +71,7 @@ def through(name: str, rows: int, folder: Path) -> dict[str, Any]:
 
 
 def _rows_of(name: str, size: int, folder: Path) -> int:
-    """So many rows that the file is of about this size, in whole files of orders."""
+    """Rows for a file of about this size, in whole files of orders."""
     receipt = _receipt(plan(name), 1, orders.FILE_ROWS, folder, orders.FILE_ROWS)
     return round(size / receipt["bytes"]) * orders.FILE_ROWS
 
@@ -92,12 +92,12 @@ def _extents(rows: int, folder: Path) -> list[ObjectExtent]:
 
 
 def _receipt(wanted: Plan, number: int, rows: int, folder: Path, first_row: int | None) -> Receipt:
-    """Of a real part of so many orders."""
+    """The receipt of a real part with this many orders."""
     with tempfile.TemporaryDirectory() as scratch:
         return write_part(wanted, number, _batches(rows, folder), Path(scratch) / "part", first_row)
 
 
 def _batches(rows: int, folder: Path) -> Iterator[pl.DataFrame]:
-    """As a scan gives them."""
+    """Batches as a scan returns them."""
     files = orders.write(-(-rows // orders.FILE_ROWS) * orders.FILE_ROWS, folder)
     yield from pl.concat([pl.read_parquet(file) for file in files]).head(rows).iter_slices(BATCH_ROWS)

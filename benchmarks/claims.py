@@ -1,4 +1,4 @@
-"""What the project claims, and whether the measurements bear it out. Pure: results in, verdicts out.
+"""The project's claims, and whether the measurements support them. Pure: results in, verdicts out.
 
 Results are JSON: ``{group: {date, rows, samples: {contestant: [sample]}, facts: {…}}}``; see :mod:`benchmarks.measure`.
 """
@@ -13,16 +13,16 @@ from typing import Any
 Results = dict[str, dict[str, Any]]
 RUST = ("rustpy-xlsxwriter", "jetxl")
 KEEPING = ("rustpy-xlsxwriter",)
-"""Of these, those that lose no character of the data: only a file that holds the data is one to compare with."""
+"""Those of :data:`RUST` that keep every character: a claim compares only with files that hold all the data."""
 SCALED = ("csv", "csv.gz", "xlsx", "parquet")
 SIZES = ("tenth", "whole", "tenfold")
 _HEAD = 0.525
-"""Percent of 1 GB that the head is: a part of an upload has at least 5 MiB, so the first takes that much of a part."""
+"""The head in percent of 1 GB: a part of an upload has at least 5 MiB, so the first takes that much of a part."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A median, and the least and the most that were measured."""
+    """A median, with the smallest and the largest measured value."""
 
     median: float
     low: float
@@ -31,17 +31,17 @@ class Figure:
 
     @classmethod
     def of(cls, values: Iterable[float], note: str = "") -> Figure:
-        """Of one value or more."""
+        """The figure of one or more values."""
         values = list(values)
         return cls(statistics.median(values), min(values), max(values), note)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row of the table."""
+    """A claim: one row of the table."""
 
     group: str
-    """Which measurement it is of: what ``make bench ARGS=…`` takes."""
+    """The measurement that it uses, as in ``make bench ARGS=…``."""
     work: str
     against: str
     at_least: bool
@@ -49,7 +49,7 @@ class Claim:
     goal: float
     unit: str
     find: Callable[[Results], Figure | None]
-    """The figure; None where it was not measured."""
+    """Returns the figure, or None if it was not measured."""
 
     def bound(self, value: float) -> str:
         """A bound as the table shows it."""
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, and what was measured."""
+    """A claim and its measured figure."""
 
     claim: Claim
     figure: Figure | None
@@ -70,27 +70,27 @@ class Verdict:
 
     @property
     def is_missed(self) -> bool:
-        """Whether the must is not reached."""
+        """Whether the requirement is missed."""
         return self.figure is not None and not self._meets(self.claim.must)
 
     @property
     def words(self) -> str:
-        """As the table shows it."""
+        """The verdict as the table shows it."""
         if self.figure is None:
             return "not measured"
         if self.is_missed:
-            return "**MUST MISSED**"
-        return "goal reached" if self._meets(self.claim.goal) else "must reached"
+            return "**REQUIREMENT MISSED**"
+        return "goal reached" if self._meets(self.claim.goal) else "requirement met"
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """Of every claim, in the order of the table."""
+    """A verdict for every claim, in the order of the table."""
     return [Verdict(claim, claim.find(results)) for claim in CLAIMS]
 
 
-def missed(found: Iterable[Verdict]) -> list[Verdict]:
-    """Those whose must is not reached."""
-    return [verdict for verdict in found if verdict.is_missed]
+def missed(judged: Iterable[Verdict]) -> list[Verdict]:
+    """The verdicts whose requirement is missed."""
+    return [verdict for verdict in judged if verdict.is_missed]
 
 
 def _samples(results: Results, group: str, name: str) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _samples(results: Results, group: str, name: str) -> list[dict[str, Any]]:
 
 
 def ratio(results: Results, group: str, above: str, below: str, note: str = "") -> Figure | None:
-    """CPU seconds of one contestant over another's, turn by turn."""
+    """CPU seconds of one contestant divided by another's, turn by turn."""
     pairs = zip(_samples(results, group, above), _samples(results, group, below), strict=False)
     values = [one["cpu"] / other["cpu"] for one, other in pairs if other["cpu"]]
     return Figure.of(values, note) if values else None
@@ -114,35 +114,35 @@ def _slower(group: str, ours: str, theirs: str) -> Callable[[Results], Figure | 
 
 
 def _best_of(group: str, ours: str, theirs: tuple[str, ...]) -> Callable[[Results], Figure | None]:
-    """Against whoever of them is the fastest."""
+    """Compares with the fastest of them."""
 
     def find(results: Results) -> Figure | None:
-        found = [(ratio(results, group, each, ours, note=each)) for each in theirs]
-        return min((each for each in found if each), key=lambda each: each.median, default=None)
+        ratios = [(ratio(results, group, each, ours, note=each)) for each in theirs]
+        return min((each for each in ratios if each), key=lambda each: each.median, default=None)
 
     return find
 
 
 def _worst_growth(key: str) -> Callable[[Results], Figure | None]:
-    """The format that grows most from a size to the tenfold: seconds a row, or bytes of memory."""
+    """The format that grows most from the rows to ten times the rows: in CPU seconds per row, or bytes of memory."""
 
     def find(results: Results) -> Figure | None:
         samples = results.get("scale", {}).get("samples", {})
         rows = results.get("scale", {}).get("facts", {}).get("rows", {})
-        found = []
+        growths = []
         for name in SCALED:
             small, large = (samples.get(f"{name} {size}", []) for size in ("whole", "tenfold"))
             if small and large:
                 times = rows["tenfold"] / rows["whole"] if key == "cpu" else 1
                 pairs = zip(small, large, strict=False)
-                found.append(Figure.of([two[key] / one[key] / times for one, two in pairs], note=name))
-        return max(found, key=lambda each: each.median, default=None)
+                growths.append(Figure.of([two[key] / one[key] / times for one, two in pairs], note=name))
+        return max(growths, key=lambda each: each.median, default=None)
 
     return find
 
 
 def _fact(group: str, *path: str) -> Callable[[Results], Figure | None]:
-    """Measured values themselves."""
+    """The measured values themselves."""
 
     def find(results: Results) -> Figure | None:
         value: Any = results.get(group, {}).get("facts", {})
@@ -160,7 +160,7 @@ CLAIMS = [
     Claim(
         "xlsx",
         "xlsx",
-        "best Rust binding that keeps every character",
+        "fastest Rust binding that keeps every character",
         True,
         3,
         5,
@@ -212,7 +212,7 @@ CLAIMS = [
     Claim(
         "assembler",
         "bytes through the assembler, 1 GB csv.gz",
-        "all",
+        "all bytes",
         False,
         1,
         _HEAD,
@@ -222,19 +222,28 @@ CLAIMS = [
     Claim(
         "assembler",
         "bytes through the assembler, one-sheet xlsx",
-        "all",
+        "all bytes",
         False,
         1,
         _HEAD,
         " %",
         _fact("assembler", "xlsx", "percent"),
     ),
-    Claim("scale", "ten times the rows, CPU per row", "linear", False, 1.2, 1.05, "×", _worst_growth("cpu")),
-    Claim("scale", "ten times the rows, memory of the worker", "flat", False, 1.2, 1.05, "×", _worst_growth("peak")),
+    Claim("scale", "ten times the rows, CPU per row", "linear growth", False, 1.2, 1.05, "×", _worst_growth("cpu")),
+    Claim(
+        "scale",
+        "ten times the rows, memory of the worker",
+        "constant memory",
+        False,
+        1.2,
+        1.05,
+        "×",
+        _worst_growth("peak"),
+    ),
     Claim(
         "service",
         "service on the emulator, POST to SUCCEEDED, csv, wall",
-        "bare engine, two processes",
+        "engine alone, two processes",
         False,
         2,
         1.4,

@@ -1,12 +1,12 @@
-"""Who is measured: each makes one file of all the orders, in its own best way, on one thread.
+"""The contestants: each makes one file of all orders, in the fastest way that it has, on one thread.
 
     python -m benchmarks.contestants NAME OUT FILE…
 
-makes it and prints ``{cpu, wall, peak, before}``: seconds of processor (user and system) and of the clock, and resident
-memory in bytes, the most and before the work began. Imports are not measured; reading the Parquet files is.
+makes the file and prints ``{cpu, wall, peak, before}``: CPU seconds (user and system), wall-clock seconds, and resident
+memory in bytes, at its peak and before the work. Imports are not measured; reading the Parquet files is.
 
-Ours are the real writers and layouts of functions/shared/files/formats; a file is a part. S3's work, putting the parts
-together, is done here by copying bytes, and is in our figures.
+This project's contestants are the real writers and layouts of functions/shared/files/formats; each source file becomes
+one part. On AWS, S3 puts the parts together; here the benchmark copies the bytes, and our figures include that.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ Make = Callable[[list[Path], Path], None]
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who makes a file, and what its reader must know."""
+    """A way to make a file, and what its reader must know."""
 
     kind: str
-    """How the file is read back: see :mod:`benchmarks.round_trip`; empty where there is none."""
+    """How the file is read back (:mod:`benchmarks.round_trip`); empty if it makes no file to read back."""
     load: Callable[[], Make]
-    """Imports what it needs; returns what makes the file, from files of orders."""
+    """Imports what is needed; returns the function that makes the file from files of orders."""
     about: str = ""
     needs: str = ""
-    """The module of a package that the development environment does not have."""
+    """The module of a package that is not in the development environment."""
     titles: bool = False
-    """Whether its header is of the columns' titles; of their names otherwise."""
+    """Whether its header has the columns' titles; otherwise it has their names."""
     safe: bool = False
-    """Whether text that looks like a formula has an apostrophe."""
+    """Whether text that looks like a formula gets an apostrophe."""
     after: str = ""
-    """The contestant whose parts it puts together."""
+    """The contestant whose parts it assembles."""
     forgets: frozenset[str] = frozenset()
-    """What the file cannot tell: ``null`` (from an empty text), ``zone`` (it is UTC), ``control`` (characters),
-    ``fraction`` (of seconds)."""
+    """What the file cannot hold: ``null`` (as distinct from empty text), ``zone`` (that times are UTC), ``control``
+    (characters), ``fraction`` (of seconds)."""
 
     @property
     def is_here(self) -> bool:
@@ -71,7 +71,7 @@ class Contestant:
 
 
 def plan(name: str, rows: int = 0, **options: Any) -> Plan:
-    """A plan over the orders; of so many, where that is known."""
+    """A plan for an export of the orders; ``rows`` is 0 if their number is not known."""
     counted: Any = {"rows_passing": rows} if rows and FORMATS[name].has_places else {}
     return counted | {
         "plan": WORK.plan,
@@ -91,7 +91,7 @@ def plan(name: str, rows: int = 0, **options: Any) -> Plan:
 def write_part(
     wanted: Plan, number: int, batches: Iterator[pl.DataFrame], into: Path, first_row: int | None = None
 ) -> Receipt:
-    """A part's fragment in a file, as GeneratePart writes it, and its receipt, as it travels: as JSON."""
+    """Writes a part's fragment to a file as GeneratePart does; returns its receipt after a round trip through JSON."""
     rows = crc32 = 0
     with into.open("wb+") as fragment:
         writer = FORMATS[wanted["format"]].writer(wanted, fragment, first=number == 0, first_row=first_row)
@@ -118,12 +118,12 @@ def write_part(
 
 
 def parts_folder(out: Path) -> Path:
-    """Where the parts of a file of ours are, and ``receipts.json``; who measures removes it."""
+    """The folder of the parts of a file and of ``receipts.json``; the caller removes it (:func:`remove`)."""
     return out.with_name(f"{out.name}.parts")
 
 
 def put_together(segments: list[Segment], parts: Path, out: Path) -> None:
-    """What S3 does: the file of the segments; a part is the file of its number in the folder."""
+    """Makes the file from its segments, as S3 does; the file of a part is named by the part's number."""
     with out.open("wb") as into:
         for segment in segments:
             if isinstance(segment, Literal):
@@ -139,7 +139,7 @@ def _copy(source: int, start: int, size: int, into: int) -> None:
     while size:
         sent = os.sendfile(into, source, start, size)
         if not sent:
-            raise EOFError(f"a part ends {size} bytes early")
+            raise EOFError(f"a part is {size} bytes too short")
         start, size = start + sent, size - sent
 
 
@@ -157,7 +157,7 @@ def _ours(name: str, referenced: bool = True, **options: Any) -> Make:
         (parts / "receipts.json").write_text(json.dumps(receipts))
         put_together(layout(wanted, WORK, receipts), parts, out)
 
-    # Engines and compressors are loaded before the time begins.
+    # Load engines and compressors before the measurement starts.
     warm = FORMATS[name].writer(wanted, io.BytesIO(), first=True)
     warm.write(orders(0, 1))
     warm.close()
@@ -165,7 +165,7 @@ def _ours(name: str, referenced: bool = True, **options: Any) -> Make:
 
 
 def _parquet_assembly() -> Make:
-    """Only what AssembleFile does; the parts and receipts are those of the contestant ``parquet``."""
+    """Only the work of AssembleFile, on the parts and receipts of the contestant ``parquet``."""
     wanted = plan("parquet")
 
     def make(files: list[Path], out: Path) -> None:
@@ -180,7 +180,7 @@ def _parquet_assembly() -> Make:
 
 
 def _read() -> Make:
-    """The floor of everybody who reads with polars: the orders, decoded."""
+    """Only decodes the orders: the minimum for everything that reads with polars."""
 
     def make(files: list[Path], out: Path) -> None:
         out.write_text(str(sum(pl.read_parquet(file).height for file in files)))
@@ -212,7 +212,7 @@ def _pyarrow_rows(files: list[Path]) -> Iterator[tuple[Any, ...]]:
 
 
 def _warm_pyarrow() -> None:
-    """Its first moment of a zone imports much, pandas too where it is installed."""
+    """Makes pyarrow convert a timestamp with a zone, which imports much (pandas too, if installed)."""
     import datetime
 
     import pyarrow as pa
@@ -251,7 +251,7 @@ def _csv_module_gzip(rows: Callable[[list[Path]], Iterator[tuple[Any, ...]]]) ->
 
 
 def _xlsxwriter() -> Make:
-    """Every cell by the method of its type, which is the fastest way."""
+    """Writes every cell with the method for its type, which is the fastest way."""
     import datetime
 
     import xlsxwriter
@@ -288,7 +288,7 @@ def _xlsxwriter() -> Make:
 
 
 def _floats(files: list[Path]) -> pl.DataFrame:
-    """All rows at once, with the types that the bindings take."""
+    """All rows at once, with the types that the bindings accept."""
     kept = pl.col("created_at").dt.replace_time_zone(None), pl.col("amount").cast(pl.Float64)
     return pl.read_parquet(files).with_columns(*kept)
 
@@ -342,7 +342,7 @@ def _pyarrow_parquet() -> Make:
 
 
 def _options(name: str) -> dict[str, Any]:
-    """Like is compared with like: nobody else makes text safe for spreadsheets."""
+    """Turns spreadsheet_safe off for a fair comparison, because no other tool has it."""
     return {"spreadsheet_safe": False} if "spreadsheet_safe" in FORMATS[name].options_schema["properties"] else {}
 
 
@@ -360,9 +360,9 @@ CONTESTANTS = {
         "csv", partial(_ours, "csv", spreadsheet_safe=True), "ours, csv with spreadsheet_safe", titles=True, safe=True
     ),
     "xlsx without references": Contestant(
-        "xlsx", partial(_ours, "xlsx", referenced=False), "ours, xlsx where rows do not know their numbers", titles=True
+        "xlsx", partial(_ours, "xlsx", referenced=False), "ours, xlsx without references", titles=True
     ),
-    "parquet assembly": Contestant("parquet", _parquet_assembly, "ours, parts put together", after="parquet"),
+    "parquet assembly": Contestant("parquet", _parquet_assembly, "ours, assembly of the parts", after="parquet"),
     "read": Contestant("", _read, "only reading the orders"),
     "polars sink_csv": Contestant("csv", _polars_csv, "polars sink_csv"),
     "csv module": Contestant(
@@ -397,12 +397,12 @@ CONTESTANTS = {
     "polars sink_parquet": Contestant("parquet", _polars_parquet, "re-encoding by polars"),
     "pyarrow": Contestant("parquet", _pyarrow_parquet, "re-encoding by pyarrow"),
 }
-"""By name. Other Rust bindings that were tried: rvgsrust-xlsxwriter, fastxlsxio and kyrax are slower; rustypyxl turns
-text that begins with ``=`` into formulas, so that its file does not hold the data."""
+"""By name. Other Rust bindings were tried: rvgsrust-xlsxwriter, fastxlsxio and kyrax are slower; rustypyxl turns text
+that begins with ``=`` into formulas, so its file does not hold the data."""
 
 
 def main(name: str, out: Path, files: list[Path]) -> None:
-    """See the module."""
+    """Makes the file and prints the measurement; see the module docstring."""
     make = CONTESTANTS[name].load()
     before, processor, clock = _resident("VmRSS"), _processor(), time.perf_counter()
     make(files, out)
@@ -411,7 +411,7 @@ def main(name: str, out: Path, files: list[Path]) -> None:
 
 
 def remove(out: Path) -> None:
-    """The file, and its parts."""
+    """Removes the file and its parts."""
     out.unlink(missing_ok=True)
     shutil.rmtree(parts_folder(out), ignore_errors=True)
 
@@ -422,11 +422,11 @@ def _processor() -> float:
 
 
 def _resident(which: str) -> int:
-    """Bytes; getrusage would count what the process that started this one held."""
+    """Bytes from /proc, because getrusage would include the memory of the parent process."""
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(rf"{which}:\s+(\d+) kB", status.read_text())
-        return int(found[1]) * 1024 if found else 0
+        match = re.search(rf"{which}:\s+(\d+) kB", status.read_text())
+        return int(match[1]) * 1024 if match else 0
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 

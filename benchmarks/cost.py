@@ -1,6 +1,6 @@
-"""What an export costs on AWS, from measured figures and public prices, beside other ways to the same rows.
+"""Computes from measured figures and public prices what an export costs on AWS, and what alternatives cost.
 
-Prices are of us-east-1, without free tiers and discounts; :data:`PRICES` says from which page each is.
+Prices are those of us-east-1, without free tiers and discounts; :data:`PRICES` names the AWS page of each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from shared.files.work import ObjectExtent
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars for one ``unit``, and the title of the AWS page that says so."""
+    """US dollars per ``unit``, and the title of the AWS page with the price."""
 
     dollars: float
     unit: str
@@ -36,34 +36,34 @@ PRICES = {
         0.125 / 1e6, "read request unit, on demand", "Amazon DynamoDB pricing for on-demand capacity"
     ),
     "api request": Price(3.50 / 1e6, "REST API request", "Amazon API Gateway pricing"),
-    "athena": Price(5.00, "TB scanned, at least 10 MB a query", "Amazon Athena pricing"),
-    "glue": Price(0.44, "DPU-hour, at least a minute", "AWS Glue pricing"),
+    "athena": Price(5.00, "TB scanned, at least 10 MB per query", "Amazon Athena pricing"),
+    "glue": Price(0.44, "DPU-hour, at least one minute", "AWS Glue pricing"),
 }
 MEMORY = 1769 / 1024
-"""GB of PlanParts and GeneratePart: one processor ("Configure Lambda function memory")."""
+"""GB of PlanParts and GeneratePart, which is one vCPU ("Configure Lambda function memory")."""
 ASSEMBLER_MEMORY = 1.0
 SLOWER = 1.5
-"""Assumed: how many seconds Lambda's processor takes for one of the measured machine's."""
+"""Assumed: seconds on Lambda's processor for one second on the measured machine."""
 WAITING = 1.5
-"""Assumed: seconds of a part that are not processor time: start, S3's first bytes."""
+"""Assumed: seconds per part that are not CPU time: start, waiting for S3's first bytes."""
 ASSEMBLER_SECONDS = 5.0
 COPY_SECONDS = 0.02
-"""Assumed, of AssembleFile: how long in all, but for this much a part."""
+"""Assumed for AssembleFile: a fixed number of seconds, plus this many per part."""
 LIBRARY_FUNCTION_SECONDS = 900
-"""Lambda's longest run: a library that writes one file alone must be done by then ("Lambda quotas")."""
+"""Lambda's longest timeout, within which a library must write its file ("Lambda quotas")."""
 GLUE_DPU, GLUE_ROWS_PER_SECOND, GLUE_START = 2, 400_000, 40.0
-"""Assumed of Glue: the least workers, their rows a second, and the seconds before the first."""
-# Of a child: its start, which is charged to the parent ("Transitions in Distributed Map state"), and GeneratePart.
+"""Assumed for Glue: the fewest workers, their rows per second, and the seconds before the first row."""
+# A child has two: its start, which is charged to the parent ("Transitions in Distributed Map state"), and GeneratePart.
 _PARENT_TRANSITIONS, _CHILD_TRANSITIONS = 6, 2
-_POLLS = 10  # requests of a user that watches
-_KEPT = 7 / 30  # months that the file and the parts are kept
+_POLLS = 10  # requests of a client that polls
+_KEPT = 7 / 30  # months for which the file and the parts are kept
 _WORKERS = 20  # the default of MapConcurrency
 _FILE_ROWS = 62_500
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of a way to write a million orders: seconds of one processor, bytes of the file."""
+    """A measured way to write a million orders: CPU seconds, and bytes of the file."""
 
     cpu: float
     size: int
@@ -71,7 +71,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """Dollars of one export, by what is paid for."""
+    """Dollars for one export, by item."""
 
     compute: float
     transitions: float = 0.0
@@ -81,22 +81,22 @@ class Cost:
 
     @property
     def making(self) -> float:
-        """All of it but what keeping the files costs."""
+        """The cost without storage."""
         return self.compute + self.transitions + self.requests
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The whole cost."""
         return self.making + self.storage
 
 
 def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> Cost:
-    """An export by this project.
+    """The cost of an export by this project.
 
     Args:
-        rows: of the export.
-        measured: of its format.
-        source_bytes: of the Parquet source, a row.
+        rows: rows of the export.
+        measured: figures of its format.
+        source_bytes: bytes per row of the Parquet source.
         processor: ``x86`` or ``arm``.
     """
     count = parts(rows, source_bytes, measured.size / 1e6 / source_bytes)
@@ -105,7 +105,7 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
     assembling = ASSEMBLER_SECONDS + count * COPY_SECONDS
     compute = (seconds * MEMORY + 5 * MEMORY + assembling * ASSEMBLER_MEMORY) * price
     compute += (count + 2 + 1 + _POLLS) * PRICES["lambda request"].dollars
-    written = count * 2 + 2 + count + 2  # part and receipt; plan.json, parts.json; the copy of each part; begin and end
+    written = count * 2 + 2 + count + 2  # parts, receipts; plan.json, parts.json; copies; create and complete
     read = count * 6 + math.ceil(rows / _FILE_ROWS)  # plan, receipts, pages of the source
     size = measured.size * rows / 1e6 / 1e9
     return Cost(
@@ -122,7 +122,7 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
 
 
 def parts(rows: int, source_bytes: float, growth: float) -> int:
-    """How many parts the planner makes."""
+    """The number of parts that the planner makes."""
     extents: list[ObjectExtent] = [
         {
             "key": f"{number}",
@@ -137,7 +137,7 @@ def parts(rows: int, source_bytes: float, growth: float) -> int:
 
 
 def library(rows: int, measured: Measured, processor: str) -> Cost:
-    """One Lambda function that writes the file with a library; where it takes too long, what it would have cost."""
+    """The cost of one Lambda function that writes the file with a library, even if it exceeds the timeout."""
     seconds = WAITING + measured.cpu * SLOWER * rows / 1e6
     size = measured.size * rows / 1e6 / 1e9
     return Cost(
@@ -148,7 +148,7 @@ def library(rows: int, measured: Measured, processor: str) -> Cost:
 
 
 def athena(rows: int, measured: Measured, source_bytes: float) -> Cost:
-    """UNLOAD: many files, no xlsx."""
+    """The cost of Athena UNLOAD, which writes many files and no xlsx."""
     scanned = max(rows * source_bytes, 10e6)
     size = measured.size * rows / 1e6 / 1e9
     storage = size * _KEPT * PRICES["s3 storage"].dollars
@@ -156,7 +156,7 @@ def athena(rows: int, measured: Measured, source_bytes: float) -> Cost:
 
 
 def glue(rows: int, measured: Measured) -> Cost:
-    """A Spark job: many files, no xlsx."""
+    """The cost of a Spark job on Glue, which writes many files and no xlsx."""
     seconds = max(60.0, GLUE_START + rows / GLUE_ROWS_PER_SECOND)
     size = measured.size * rows / 1e6 / 1e9
     storage = size * _KEPT * PRICES["s3 storage"].dollars

@@ -1,4 +1,4 @@
-"""Measurements: each in a process of its own, on one thread, contestants taking turns, every file read back."""
+"""Runs measurements: one process with one thread each, contestants in turns, every file read back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PACKAGES = [
 
 @dataclass(frozen=True)
 class Sample:
-    """One file made: seconds of processor and clock, most resident bytes, resident bytes before, bytes of the file."""
+    """One run: CPU and wall-clock seconds, resident bytes at the peak and before, and bytes of the file."""
 
     cpu: float
     wall: float
@@ -39,10 +39,10 @@ class Sample:
 
 
 def run(name: str, files: list[Path], out: Path) -> Sample:
-    """Has a contestant make the file.
+    """Runs a contestant that makes the file.
 
     Raises:
-        RuntimeError: it failed; with what it said.
+        RuntimeError: the contestant failed; the message has its output.
     """
     command = [sys.executable, "-m", "benchmarks.contestants", name, str(out), *map(str, files)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True)
@@ -54,25 +54,25 @@ def run(name: str, files: list[Path], out: Path) -> Sample:
 def take_turns(
     names: list[str], files: list[Path], repetitions: int, folder: Path, say: Callable[[str], None]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Samples of each contestant that is here, in the order they were taken: the n-th of each belong together.
+    """Samples of each installed contestant in the order of the turns: the n-th samples belong together.
 
     Raises:
         benchmarks.round_trip.Mismatch: a file does not hold the orders.
         RuntimeError: see :func:`run`.
     """
-    taken: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[dict[str, Any]]] = {}
     proven: set[tuple[str, str]] = set()
     for turn in range(repetitions):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             contestant = CONTESTANTS.get(name)
             if contestant is None or not contestant.is_here:
-                why = "there is no such format yet" if contestant is None else f"{contestant.needs} is not installed"
+                why = "the format does not exist" if contestant is None else f"{contestant.needs} is not installed"
                 say(f"{name}: not measured, {why}")
                 continue
             sample, proof = _take(name, contestant, files, folder, proven)
-            taken.setdefault(name, []).append(asdict(sample))
-            say(f"{name}: {sample.cpu:.3f} s of processor, {sample.peak / 1e6:.0f} MB{proof}")
-    return taken
+            samples.setdefault(name, []).append(asdict(sample))
+            say(f"{name}: {sample.cpu:.3f} s of CPU time, {sample.peak / 1e6:.0f} MB{proof}")
+    return samples
 
 
 def _take(
@@ -87,7 +87,7 @@ def _take(
         if not contestant.kind:
             return sample, ""
         digest = _digest(out)
-        if (name, digest) in proven:  # the very bytes that were read back before
+        if (name, digest) in proven:  # the same bytes were read back before
             return sample, ""
         rows = round_trip.check(contestant, out, files)
         proven.add((name, digest))
@@ -102,7 +102,7 @@ def _digest(file: Path) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What the figures are of."""
+    """The machine and the versions that are measured."""
     described = {"processor": _processor(), "cores": str(os.cpu_count()), "memory": _memory()}
     described |= {"system": f"{platform.system()} {platform.release()}", "Python": platform.python_version()}
     for package in _PACKAGES:
@@ -121,8 +121,8 @@ def now() -> str:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
+    match = re.search(r"model name\s*:\s*(.+)", information.read_text()) if information.exists() else None
+    return match[1] if match else platform.processor() or platform.machine()
 
 
 def _memory() -> str:

@@ -1,9 +1,9 @@
-"""The data of the measurements: orders, twelve columns of seven types, with what real text holds.
+"""The data of the measurements: orders with twelve columns of seven types and realistic text.
 
     python -m benchmarks.orders ROWS FOLDER
 
-Names with quotes, line breaks, formulas, empty, in many scripts; nulls in four columns; decimals; a time zone. A file
-is always made from the same seed, so the first file of a million rows is the first file of ten million too.
+Names have quotes, line breaks and formulas, are empty, or are in different scripts. Four columns have nulls; there are
+decimals and a time zone. The seed of each file is fixed, so a million and ten million rows have the same first file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import polars as pl
 FILE_ROWS = 62_500
 CUSTOMERS = 200_000
 NULLS = {"customer_name": 0.02, "ship_date": 0.15, "discount": 0.3, "is_gift": 0.05}
-"""Share of nulls by column; the others have none."""
+"""Share of nulls by column; other columns have none."""
 COLUMNS = [
     {"name": "order_id", "title": "Order", "type": "integer"},
     {"name": "order_uuid", "title": "Order UUID", "type": "string"},
@@ -35,7 +35,7 @@ COLUMNS = [
     {"name": "discount", "title": "Discount", "type": "number"},
     {"name": "is_gift", "title": "Gift", "type": "boolean"},
 ]
-"""As a report's definition has them."""
+"""The columns as in a report's definition."""
 FIRST_ID = 10_000_000
 STATUSES = {"NEW": 0.05, "PAID": 0.1, "SHIPPED": 0.2, "DELIVERED": 0.5, "CANCELLED": 0.1, "RETURNED": 0.05}
 COUNTRIES = ["ES", "FR", "DE", "US", "BR", "JP", "GB", "IT", "PL", "NL"]
@@ -74,18 +74,18 @@ _LAST = [
 ]
 PEOPLE = [f"{first} {last}" for first, last in itertools.product(_FIRST, _LAST)]
 _EPOCH = np.datetime64("2025-01-01T00:00:00", "us")
-_MONTH = 30 * 86_400 * 1_000_000  # microseconds: a file is a month of orders, in their order
+_MONTH = 30 * 86_400 * 1_000_000  # microseconds: each file holds a month of orders, in order
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
 def write(rows: int, folder: Path) -> list[Path]:
-    """Writes ``part-0000.parquet`` and so on, of at most 62,500 rows each, unless they are there; returns them.
+    """Writes the missing ones of ``part-0000.parquet`` and so on, of at most 62,500 rows each; returns all.
 
     Raises:
-        ValueError: less than one row.
+        ValueError: ``rows`` is less than 1.
     """
     if rows < 1:
-        raise ValueError(f"{rows} rows; at least one")
+        raise ValueError(f"{rows} rows; at least 1 is needed")
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, start in enumerate(range(0, rows, FILE_ROWS)):
@@ -100,7 +100,7 @@ def write(rows: int, folder: Path) -> list[Path]:
 
 
 def orders(number: int, rows: int) -> pl.DataFrame:
-    """The orders of one file: the same for the same number and rows."""
+    """The orders of one file; the same number and rows always give the same orders."""
     draw = np.random.default_rng(1_000 + number)
     created = (
         _EPOCH
@@ -136,7 +136,7 @@ def _choose(draw: np.random.Generator, values: list[str], weights: Sequence[floa
 
 
 def _hexadecimal(digits: npt.NDArray[np.uint8]) -> pl.Series:
-    """Text of each row's digits."""
+    """The digits of each row as text."""
     return pl.Series(_HEX[digits].view(f"S{digits.shape[1]}").ravel().tolist(), dtype=pl.Binary).cast(pl.String)
 
 

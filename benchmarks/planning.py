@@ -1,11 +1,11 @@
-"""Seconds that planning takes for many small files, and reading them.
+"""Measures how long planning and reading many small files take.
 
     python -m benchmarks.planning [files, 20,000]
 
-Plans a report over so many files of twenty columns and a thousand rows, all with one schema, from an S3 of ours that
-answers after 20 ms (benchmarks/stub_s3.py), prints where the seconds went, and scans the first part.
+Plans a report over many files of twenty columns and a thousand rows, all with one schema, prints how long each step
+took, and scans the first part. A stub of S3 (benchmarks/stub_s3.py) answers each request after 20 ms.
 
-boto3 alone took 2.7 times the processor of obstore and the footers together, November 2026.
+In November 2026, boto3 alone took 2.7 times the CPU time of obstore and the footers together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFINITION = {
 
 
 def main() -> None:
-    """See the module."""
+    """Runs the measurement; see the module docstring."""
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     with tempfile.TemporaryDirectory() as folder:
         _make(Path(folder), files)
@@ -51,7 +51,7 @@ def main() -> None:
     largest = max(len(json.dumps(part, ensure_ascii=False).encode()) for part in parts)
     print(
         f"{files} files: listing and footers {planned - begun:.1f} s ({used:.1f} s of "
-        f"processor), dividing {ended - planned:.1f} s, {len(parts)} parts, largest item {largest} bytes; "
+        f"CPU time), dividing {ended - planned:.1f} s, {len(parts)} parts, largest item {largest} bytes; "
         f"the first part, {rows} rows of {len(parts[0]['sources'])} files, scanned in {scanned:.1f} s"
     )
 

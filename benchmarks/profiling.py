@@ -1,9 +1,9 @@
-"""Where a contestant's time goes: the functions that it spends it in, by cProfile.
+"""Profiles a contestant with cProfile: the functions in which it spends its time.
 
     python -m benchmarks.profiling NAME OUT FILE…
 
-prints ``[[function, share], …]``, the largest first. What is heavy is done by calls into C and Rust (decoding,
-formatting, compressing), which cProfile sees as one call each, so that it slows nothing down that matters.
+prints ``[[function, share], …]``, the largest first. Calls into C and Rust do the heavy work (decoding, formatting,
+compressing). cProfile sees each as one call, so profiling does not slow down the heavy work.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _LARGEST = 6
 
 
 def profile(name: str, files: list[Path], out: Path) -> list[tuple[str, float]]:
-    """The functions, and the share of the time that is spent in each itself; taken in a process of its own.
+    """Each function and the share of time spent in the function itself, measured in a separate process.
 
     Raises:
-        RuntimeError: the contestant failed; with what it said.
+        RuntimeError: the contestant failed; the message has its output.
     """
     command = [sys.executable, "-m", "benchmarks.profiling", name, str(out), *map(str, files)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True)
@@ -37,24 +37,24 @@ def profile(name: str, files: list[Path], out: Path) -> list[tuple[str, float]]:
 
 
 def main(name: str, out: Path, files: list[Path]) -> None:
-    """See the module."""
+    """Profiles the contestant and prints the shares; see the module docstring."""
     make = CONTESTANTS[name].load()
     profiler = cProfile.Profile()
     profiler.runcall(make, files, out)
-    taken = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    whole = sum(own for _, _, own, _, _ in taken.values())
+    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    whole = sum(own for _, _, own, _, _ in stats.values())
     shares: dict[str, float] = {}
-    for (file, _, function), (_, _, own, _, _) in taken.items():
+    for (file, _, function), (_, _, own, _, _) in stats.items():
         named = _name(file, function)
         shares[named] = shares.get(named, 0.0) + own / whole
     print(json.dumps(sorted(shares.items(), key=lambda item: -item[1])[:_LARGEST]))
 
 
 def _name(file: str, function: str) -> str:
-    """As a person calls it: of built-in methods the type and the name, of others the module and the name."""
-    if found := re.fullmatch(r"<(?:built-in )?method '?([\w.]+)'?(?: of '([\w.]+)' objects)?>", function):
-        owner = (found[2] or "").rsplit(".", 1)[-1]
-        return f"{owner}.{found[1]}" if owner else found[1].removeprefix("builtins.")
+    """A readable name: type and name for built-in methods, module and name for others."""
+    if match := re.fullmatch(r"<(?:built-in )?method '?([\w.]+)'?(?: of '([\w.]+)' objects)?>", function):
+        owner = (match[2] or "").rsplit(".", 1)[-1]
+        return f"{owner}.{match[1]}" if owner else match[1].removeprefix("builtins.")
     return function.strip("<>") if file == "~" else f"{Path(file).stem}.{function}"
 
 

@@ -1,4 +1,4 @@
-"""docs/performance.md, as far as it is of measurements, and its plots."""
+"""Writes the measured part of docs/performance.md, and its plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.contestants import CONTESTANTS
 FULL_ROWS = 1_000_000
 BEGIN, END = "<!-- measured: begin (make bench writes what is between) -->", "<!-- measured: end -->"
 RIVALS = ("xlsxwriter", "rustpy-xlsxwriter", "jetxl", "csv module", "gzip", "polars sink_csv")
-"""Plotted beside ours; measured at a tenth of the rows too."""
+"""Other tools in the plots; they are also measured at a tenth of the rows."""
 _COSTED = {"csv": "csv module", "csv.gz": "gzip", "xlsx": "xlsxwriter", "parquet": ""}
 
 
@@ -23,14 +23,14 @@ def render(results: Results, machine: dict[str, str], rows: int, plots: str) -> 
 
     Args:
         results: see :mod:`benchmarks.claims`.
-        machine: what they are of.
-        rows: what ``make bench`` was told to measure with.
-        plots: the plots' folder, as the page links to it.
+        machine: the machine and versions that were measured.
+        rows: the ``ROWS`` of ``make bench``.
+        plots: the folder of the plots, as the page links to it.
     """
-    found = verdicts(results)
+    judged = verdicts(results)
     blocks = [
-        _warning(found, rows),
-        _claims(found, results),
+        _warning(judged, rows),
+        _claims(judged, results),
         _plots(results, plots),
         _contestants(results),
         _spent(results),
@@ -46,7 +46,7 @@ def render(results: Results, machine: dict[str, str], rows: int, plots: str) -> 
 
 
 def write(results: Results, machine: dict[str, str], rows: int, page: Path) -> None:
-    """Puts the measured part between the markers of the page, which is made if there is none, and draws the plots."""
+    """Writes the measured part between the markers of the page, and draws the plots. Creates a missing page."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     measured = render(results, machine, rows, folder.name)
@@ -60,19 +60,17 @@ def write(results: Results, machine: dict[str, str], rows: int, page: Path) -> N
 
 
 def draw(results: Results) -> dict[str, str]:
-    """The plots that there are measurements for, by file name."""
+    """The plots for which there are measurements, by file name."""
     drawn = {}
     if series := _time_against_rows(results):
-        drawn["time.svg"] = svg.lines(
-            "Processor time against rows (one thread)", "rows", "seconds of processor", series
-        )
+        drawn["time.svg"] = svg.lines("CPU time by number of rows (one thread)", "rows", "CPU seconds", series)
     ratios = [
         (_short(f"{verdict.claim.work} : {verdict.claim.against}"), *_values(verdict.figure), verdict.claim.must)
         for verdict in verdicts(results)
         if verdict.figure and verdict.claim.unit == "×" and verdict.claim.at_least
     ]
     if ratios:
-        drawn["ratios.svg"] = svg.bars("How many times faster; the dashed line is the must", ratios)
+        drawn["ratios.svg"] = svg.bars("How many times faster; the dashed line is the requirement", ratios)
     return drawn
 
 
@@ -81,34 +79,34 @@ def _short(words: str) -> str:
 
 
 def summary(results: Results) -> str:
-    """The claims, for a terminal."""
+    """The claims as text for a terminal."""
     lines = []
     for verdict in verdicts(results):
         if verdict.figure:
             figure, claim = _shown(verdict), verdict.claim
             words, must = verdict.words.strip("*"), claim.bound(claim.must)
-            lines.append(f"{words:12}  {claim.work} : {claim.against}: {figure} (must {must})")
+            lines.append(f"{words:18}  {claim.work} : {claim.against}: {figure} (required {must})")
     return "\n".join(lines)
 
 
-def _warning(found: list[Verdict], rows: int) -> str:
+def _warning(judged: list[Verdict], rows: int) -> str:
     lines = []
     if rows != FULL_ROWS:
-        lines.append(f"> **A trial of {rows:,} rows, no proof of anything:** the claims are of {FULL_ROWS:,}.")
-    if lost := missed(found):
-        lines.append(f"> # ⚠ {len(lost)} MUST{'S' if len(lost) > 1 else ''} MISSED")
+        lines.append(f"> **A trial of {rows:,} rows; it proves nothing:** the claims are for {FULL_ROWS:,} rows.")
+    if lost := missed(judged):
+        lines.append(f"> # ⚠ {len(lost)} REQUIREMENT{'S' if len(lost) > 1 else ''} MISSED")
         lines += [
             f"> - **{verdict.claim.work}** against {verdict.claim.against}: {_shown(verdict)}; "
-            f"the must is {verdict.claim.bound(verdict.claim.must)}"
+            f"required: {verdict.claim.bound(verdict.claim.must)}"
             for verdict in lost
         ]
-    if unknown := [verdict for verdict in found if verdict.figure is None]:
+    if unknown := [verdict for verdict in judged if verdict.figure is None]:
         names = "; ".join(f"{verdict.claim.work} ({verdict.claim.against})" for verdict in unknown)
         lines.append(f">\n> **Not measured:** {names}.")
     return "\n".join(lines)
 
 
-def _claims(found: list[Verdict], results: Results) -> str:
+def _claims(judged: list[Verdict], results: Results) -> str:
     rows = [
         [
             verdict.claim.work,
@@ -119,9 +117,9 @@ def _claims(found: list[Verdict], results: Results) -> str:
             verdict.words,
             f"{results[verdict.claim.group]['date']}" if verdict.figure else "–",
         ]
-        for verdict in found
+        for verdict in judged
     ]
-    head = ["work", "against", "measured: median (least–most)", "must", "goal", "verdict", "when (UTC)"]
+    head = ["work", "against", "measured: median (least–most)", "required", "goal", "verdict", "date (UTC)"]
     return f"## The claims\n\n{_table(head, rows)}"
 
 
@@ -143,7 +141,7 @@ def _values(figure: Figure | None) -> tuple[float, float, float]:
 
 
 def _plots(results: Results, folder: str) -> str:
-    titles = {"time.svg": "Processor time against rows", "ratios.svg": "How many times faster"}
+    titles = {"time.svg": "CPU time by number of rows", "ratios.svg": "How many times faster"}
     return "\n\n".join(f"![{titles[name]}]({folder}/{name})" for name in draw(results))
 
 
@@ -170,18 +168,17 @@ def _contestants(results: Results) -> str:
     if not rows:
         return ""
     count = next(result["rows"] for result in results.values() if "samples" in result)
-    head = ["measured", "who", "CPU s", "wall s", "peak MB", "file MB", "runs", "does not keep"]
+    head = ["format", "made by", "CPU s", "wall s", "peak MB", "file MB", "runs", "does not keep"]
     explained = (
-        "Medians (least–most) of one thread. Every file was read back by a reader of another make, every cell "
-        "compared; "
-        "*does not keep* says what could not be compared, because the file cannot tell it: `null` from empty text, the "
-        "`fraction` of seconds, `control` characters."
+        "Medians (least–most) on one thread; *ours* is this project. A third-party reader read back every file and "
+        "every cell was compared. *does not keep* names what the file cannot represent and so could not be compared: "
+        "`null` as distinct from empty text, the `fraction` of seconds, `control` characters."
     )
-    return f"## Side by side: {count:,} rows × 12 columns\n\n{explained}\n\n{_table(head, rows)}"
+    return f"## Comparison: {count:,} rows × 12 columns\n\n{explained}\n\n{_table(head, rows)}"
 
 
 def _spent(results: Results) -> str:
-    """Where the processor time goes: what a format adds to what it is made of."""
+    """Where the CPU time goes: what each format adds to reading."""
     samples = results.get("scale", {}).get("samples", {})
     cpu = {
         name.removesuffix(" whole"): statistics.median(each["cpu"] for each in taken)
@@ -201,10 +198,10 @@ def _spent(results: Results) -> str:
                 else "–"
             )
             rows.append([name, f"{value:.2f}", f"{cpu['read'] / value:.0%}", f"{rest:.2f}", parted])
-    head = ["format", "CPU s", "of it reading Parquet", "formatting and writing, s", "which is"]
+    head = ["format", "CPU s", "share of reading Parquet", "formatting and writing, s", "of that"]
     floor = (
-        f"The floor is reading: {cpu['read']:.2f} s of processor to decode the orders and do nothing with them. What a "
-        "format takes beyond that is what a better writer could save."
+        f"The minimum is reading: decoding the orders alone takes {cpu['read']:.2f} s of CPU time. A better writer "
+        "could save only the time beyond that."
     )
     return f"## Where the time goes\n\n{floor}\n\n{_table(head, rows)}"
 
@@ -217,8 +214,8 @@ def _profile(results: Results) -> str:
         [name, ", ".join(f"{function} {share:.0%}" for function, share in shares)] for name, shares in facts.items()
     ]
     explained = (
-        "The calls that the time itself is spent in, by cProfile; `PyLazyFrame.collect` is polars at work, on "
-        "reading as well as on formatting."
+        "The functions with the most time of their own, measured with cProfile. `PyLazyFrame.collect` is polars, both "
+        "reading and formatting."
     )
     return f"{explained}\n\n{_table(['format', 'share of the time'], rows)}"
 
@@ -240,10 +237,10 @@ def _scale(results: Results) -> str:
         rows.append([name, *micro, *peaks])
     head = [
         "format",
-        *(f"{counts[size]:,}: µs a row" for size in SIZES),
+        *(f"{counts[size]:,}: µs per row" for size in SIZES),
         *(f"{counts[size]:,}: peak MB" for size in SIZES),
     ]
-    explained = "One worker makes all the parts, one after the other; the interpreter and the engine are in the memory."
+    explained = "One worker makes all parts one after the other. The memory includes the interpreter and the engine."
     return f"## Rows and memory\n\n{explained}\n\n{_table(head, rows)}"
 
 
@@ -263,11 +260,10 @@ def _assembler(results: Results) -> str:
     ]
     if not rows:
         return ""
-    head = ["file", "rows", "parts", "MB", "MB through the assembler", "kB that it makes", "ms to plan"]
+    head = ["file", "rows", "parts", "MB", "MB through the assembler", "kB that it generates", "ms to plan"]
     explained = (
-        "Computed from real parts of the sizes that the planner makes with the default of MapConcurrency, 20. S3 "
-        "copies "
-        "the rest; a part of an upload must be at least 5 MiB, so that what is smaller must be joined by the assembler."
+        "Computed from real parts, with the sizes that the planner chooses for the default MapConcurrency, 20. S3 "
+        "copies the rest. A part of an upload must have at least 5 MiB, so the assembler must join smaller pieces."
     )
     return f"## What goes through the assembler\n\n{explained}\n\n{_table(head, rows)}"
 
@@ -287,13 +283,12 @@ def _service(results: Results) -> str:
         ]
         for name in names
     ]
-    head = ["where", "ten rows, ms", f"{facts['rows']:,} rows, ms"]
+    head = ["step", "ten rows, ms", f"{facts['rows']:,} rows, ms"]
     explained = (
-        f"{facts['rows']:,} rows as csv: {_figure(seconds)} s from POST to SUCCEEDED, {_figure(engine)} s by the "
-        "bare engine "
-        f"in two processes. Ten rows, warm: {_figure(Figure.of(facts['ten_rows']['seconds']))} s. The emulator "
-        "serves the "
-        "API, DynamoDB, S3 and Step Functions on the same two cores; AWS does not."
+        f"{facts['rows']:,} rows as csv take {_figure(seconds)} s from POST to SUCCEEDED; the engine alone takes "
+        f"{_figure(engine)} s in two processes. Ten rows take "
+        f"{_figure(Figure.of(facts['ten_rows']['seconds']))} s, warm. The emulator runs the API, DynamoDB, S3 and Step "
+        "Functions on the same two cores; AWS does not."
     )
     return f"## The service on the emulator\n\n{explained}\n\n{_table(head, rows)}"
 
@@ -314,7 +309,7 @@ def _sizes(results: Results) -> str:
     packages = results.get("service", {}).get("facts", {}).get("packages") or facts["packages"]
     if packages:
         rows = [[name, f"{size / 1e6:,.1f}"] for name, size in packages.items()]
-        text += f"\n\n## Sizes\n\nUnzipped, as `sam build` makes them.\n\n{_table(['what', 'MB'], rows)}"
+        text += f"\n\n## Sizes\n\nUnzipped sizes of the output of `sam build`.\n\n{_table(['package', 'MB'], rows)}"
     return text
 
 
@@ -341,22 +336,21 @@ def _costs(results: Results) -> str:
             kept = f"{able['ours, arm'].storage:.4f} / {able['ours, arm'].storage / 2:.4f}"
             rows.append([f"{count // 1_000_000:,}M", name, *map(_dollars, ways.values()), rival or "–", kept, cheapest])
     head = ["rows", "format", "ours, arm", "ours, x86", "one Lambda with a library", "Athena UNLOAD", "Glue"]
-    head += ["library", "to keep: ours / theirs", "cheapest in all"]
+    head += ["library", "storage: ours / others", "cheapest in total"]
     prices = [[f"{price.dollars:.10f}".rstrip("0"), price.unit, price.page] for price in cost.PRICES.values()]
     explained = (
-        "Dollars to make one export, and to keep it seven days: with its parts for ours, the file alone for theirs. "
-        "Measured: processor time and bytes; assumed: Lambda's processor takes "
-        f"{cost.SLOWER}× the seconds of this machine's, {cost.WAITING} s a part for start and S3, "
-        f"{cost.ASSEMBLER_SECONDS:g} s and {cost.COPY_SECONDS} s a part for AssembleFile; Glue: {cost.GLUE_DPU} DPU, "
-        f"{cost.GLUE_ROWS_PER_SECOND:,} rows a second after {cost.GLUE_START:g} s. Athena and Glue leave many files "
-        "and know no xlsx; they have no API, progress, retry or privacy of rows. Where only the rows in S3 "
-        "are wanted, in "
-        "many files, Athena is the cheaper way. A library's `cannot` is the time that it would take of the 15 minutes "
-        "that Lambda gives."
+        "Dollars to make one export and to store it for seven days: the file and its parts for ours, the file alone "
+        "for the others. CPU time and bytes are measured. Assumed: Lambda's processor needs "
+        f"{cost.SLOWER}× the seconds of this machine; {cost.WAITING} s per part for start and S3; "
+        f"{cost.ASSEMBLER_SECONDS:g} s plus {cost.COPY_SECONDS} s per part for AssembleFile; Glue with "
+        f"{cost.GLUE_DPU} DPU, {cost.GLUE_ROWS_PER_SECOND:,} rows per second after {cost.GLUE_START:g} s. Athena and "
+        "Glue write many files and no xlsx; they have no API, progress, retry or privacy of rows. If you only need the "
+        "rows in S3, in many files, Athena is cheaper. `cannot` means that a library exceeds Lambda's 15 minutes; the "
+        "minutes are what it would need."
     )
     return (
         f"## What it costs\n\n{explained}\n\n{_table(head, rows)}\n\n"
-        f"Prices of us-east-1, without free tiers:\n\n{_table(['US $', 'for one', 'AWS page'], prices)}"
+        f"Prices of us-east-1, without free tiers:\n\n{_table(['US $', 'per', 'AWS page'], prices)}"
     )
 
 
@@ -378,7 +372,7 @@ def _dollars(way: cost.Cost | None) -> str:
 def _machine(results: Results, machine: dict[str, str], rows: int) -> str:
     dates = sorted(result["date"] for result in results.values())
     when = f"{dates[0]} to {dates[-1]} UTC" if dates else "–"
-    table = _table(["what", "which"], [["rows", f"{rows:,}"], ["measured", when], *map(list, machine.items())])
+    table = _table(["item", "value"], [["rows", f"{rows:,}"], ["measured", when], *map(list, machine.items())])
     return f"## Machine and versions\n\n{table}"
 
 

@@ -1,6 +1,6 @@
-"""Whether a file holds what the orders hold, by readers that share nothing with who wrote it: pyarrow and calamine.
+"""Checks that a file holds the orders, with readers that share no code with the writer: pyarrow and calamine.
 
-Every cell is compared, in order, however large the file; what a kind of file cannot tell is given up by name
+It compares every cell, in order, for files of any size. It ignores only what a kind of file cannot hold
 (:attr:`benchmarks.contestants.Contestant.forgets`).
 """
 
@@ -29,42 +29,40 @@ _MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 class Mismatch(Exception):
-    """The file does not hold what it was made of; the message says where."""
+    """The file differs from its source; the message says where."""
 
 
 def check(contestant: Contestant, file: Path, sources: list[Path]) -> int:
-    """Compares the file with the files of orders that it was made of.
+    """Compares the file with the files of orders that it was made from.
 
     Returns:
-        How many rows there are.
+        The number of rows.
 
     Raises:
-        Mismatch: the first difference.
+        Mismatch: the file differs; the message has the first difference.
     """
-    found = _READERS[contestant.kind](file, contestant)
-    held, at = next(found, None), 0
+    batches = _READERS[contestant.kind](file, contestant)
+    held, at = next(batches, None), 0
     for source in sources:
         rows = _expected(pl.read_parquet(source), contestant)
-        while (held is None or held.height < rows.height) and (more := next(found, None)) is not None:
+        while (held is None or held.height < rows.height) and (more := next(batches, None)) is not None:
             held = more if held is None else pl.concat([held, more])
         if held is None or held.height < rows.height:
-            raise Mismatch(
-                f"{file.name} has {at + (held.height if held is not None else 0)} rows, and should have more"
-            )
+            raise Mismatch(f"{file.name} has {at + (held.height if held is not None else 0)} rows and should have more")
         _compare(held.head(rows.height), rows, at, file)
         held, at = held.slice(rows.height), at + rows.height
-    if (held is not None and held.height) or next(found, None) is not None:
+    if (held is not None and held.height) or next(batches, None) is not None:
         raise Mismatch(f"{file.name} has more than {at} rows")
     return at
 
 
 def _expected(rows: pl.DataFrame, contestant: Contestant) -> pl.DataFrame:
-    """The orders, as they must be in the file."""
+    """The orders as the file must hold them."""
     text = cs.string()
     if contestant.safe:
         starts = text.str.contains(r"^[=+\-@\t\r]")
         rows = rows.with_columns(pl.when(starts).then(pl.lit("'") + text).otherwise(text).name.keep())
-    if contestant.kind == "xlsx":  # neither nulls nor decimals, and moments to the millisecond, in no zone
+    if contestant.kind == "xlsx":  # no nulls, no decimals, and timestamps in milliseconds without a zone
         rows = rows.with_columns(
             text.fill_null(""), pl.col("amount").cast(pl.Float64), pl.col("created_at").dt.replace_time_zone(None)
         )
@@ -77,9 +75,9 @@ def _expected(rows: pl.DataFrame, contestant: Contestant) -> pl.DataFrame:
     return rows
 
 
-def _compare(found: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -> None:
+def _compare(actual: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -> None:
     for name in NAMES:
-        left, right = found[name], expected[name].cast(found[name].dtype)
+        left, right = actual[name], expected[name].cast(actual[name].dtype)
         same = left.eq_missing(right)
         if file.suffix == ".xlsx" and name == "created_at":
             same = ((left - right).abs() <= _MILLISECOND).fill_null(False)
@@ -90,10 +88,10 @@ def _compare(found: pl.DataFrame, expected: pl.DataFrame, at: int, file: Path) -
             raise Mismatch(f"{file.name}, row {at + row}, {name}: {left[row]!r} instead of {right[row]!r}")
 
 
-def _header(found: list[str], contestant: Contestant, file: Path) -> None:
+def _header(actual: list[str], contestant: Contestant, file: Path) -> None:
     wanted = TITLES if contestant.titles else NAMES
-    if found != wanted:
-        raise Mismatch(f"{file.name}: the header is {found} instead of {wanted}")
+    if actual != wanted:
+        raise Mismatch(f"{file.name}: the header is {actual} instead of {wanted}")
 
 
 def _csv(file: Path, contestant: Contestant) -> Iterator[pl.DataFrame]:
@@ -177,12 +175,12 @@ def _xlsx(file: Path, contestant: Contestant) -> Iterator[pl.DataFrame]:
 
 
 def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
-    """A column of a sheet, whose cells must all be of its type."""
+    """A column of a sheet; every cell must have the column's type."""
     kind = next(column["type"] for column in COLUMNS if column["name"] == name)
     if kind == "string":
         if not all(isinstance(cell, str) for cell in cells):
-            raise Mismatch(f"{name} is not text everywhere")
-        return pl.Series(name, [_ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell) for cell in cells], pl.String)
+            raise Mismatch(f"{name} has cells that are not text")
+        return pl.Series(name, [_ESCAPED.sub(lambda match: chr(int(match[1], 16)), cell) for cell in cells], pl.String)
     values = [None if cell == "" else cell for cell in cells]
     types: dict[str, tuple[type | tuple[type, ...], Any, Callable[[Any], Any]]] = {
         "integer": ((int, float), pl.Int64, int),
@@ -193,8 +191,8 @@ def _cells(name: str, cells: tuple[Any, ...]) -> pl.Series:
         "timestamp": (datetime.date, pl.Datetime("us"), _moment),
     }
     wanted, dtype, convert = types[kind]
-    if wrong := next((value for value in values if not (value is None or isinstance(value, wanted))), None):
-        raise Mismatch(f"{name} holds {wrong!r}, which is no {kind}")
+    if unexpected := next((value for value in values if not (value is None or isinstance(value, wanted))), None):
+        raise Mismatch(f"{name} has {unexpected!r}, which is not of type {kind}")
     return pl.Series(name, [None if value is None else convert(value) for value in values], dtype)
 
 

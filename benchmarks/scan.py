@@ -1,14 +1,14 @@
-"""Memory, time and bytes of scanning one huge row group.
+"""Measures the memory, time and bytes that scanning one huge row group takes.
 
     python -m benchmarks.scan [rows, 8,000,000]
 
-Writes a file with one row group of the given rows and nine columns, plans it, and scans its first, its middle and its
-last part as GeneratePart does, each in a process of its own, from an S3 of ours that answers after 20 ms
-(benchmarks/stub_s3.py). Prints for each the most anonymous and resident memory above what the process needed before,
-the seconds, and the bytes fetched.
+Writes a file with one row group of the given rows and nine columns and plans it. Then scans the first, the middle and
+the last part as GeneratePart does, each in a process of its own. A stub of S3 (benchmarks/stub_s3.py) answers each
+request after 20 ms. Prints for each part the peak of anonymous and resident memory above that before the scan, the
+seconds, and the bytes fetched.
 
 On two cores, November 2026: 348 MB in 20 parts; a part takes 19 MB, 0.4 s and 91 MB of anonymous memory. The same file
-without an OffsetIndex: 357 MB, 0.9 s, 120 MB. Before, when polars read S3 itself: 1,392 MB, 3.9 s, 727 MB.
+without an OffsetIndex: 357 MB, 0.9 s, 120 MB. Before, when polars itself read S3: 1,392 MB, 3.9 s, 727 MB.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEFINITION = {
 
 
 def main() -> None:
-    """See the module."""
+    """Runs the measurement; see the module docstring."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 8_000_000
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "huge" / "one.parquet"
@@ -56,8 +56,8 @@ def main() -> None:
                 _apart(_scan, {name: str(dtype) for name, dtype in schema.items()}, part)
 
 
-def _apart(work: object, *given: object) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=work, args=given)  # type: ignore[arg-type]
+def _apart(work: object, *arguments: object) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)  # type: ignore[arg-type]
     process.start()
     process.join()
 
@@ -90,7 +90,7 @@ def _scan(schema: dict[str, str], part: Part) -> None:
 
 
 class _Peak:
-    """The most memory while it is entered, in MB more than before."""
+    """A context that records the peak of memory, in MB above that at its start."""
 
     def __enter__(self) -> _Peak:
         self._before, self.most, self._begun = self._read(), Counter[str](), time.perf_counter()
@@ -111,8 +111,8 @@ class _Peak:
 
     @staticmethod
     def _read() -> dict[str, int]:
-        found = re.findall(r"(RssAnon|VmRSS):\s+(\d+) kB", Path("/proc/self/status").read_text())
-        return {name: int(size) // 1024 for name, size in found}
+        lines = re.findall(r"(RssAnon|VmRSS):\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return {name: int(size) // 1024 for name, size in lines}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The whole service on the AWS emulator, beside the bare engine.
+"""Measures the whole service on the AWS emulator, compared with the engine alone.
 
-A copy of the project with one more report, ``orders``, is deployed on an emulator of its own by the project's own
-commands (:func:`measure`); in it, ``python -m benchmarks.service`` puts the orders into the data bucket, exports them,
-reads the file back, and writes what it measured as JSON (:func:`main`).
+:func:`measure` copies the project, adds the report ``orders``, and deploys the copy on an emulator of its own with the
+project's commands. There ``python -m benchmarks.service`` (:func:`main`) puts the orders into the data bucket, exports
+them, reads the file back, and writes the measurements as JSON.
 """
 
 from __future__ import annotations
@@ -46,45 +46,45 @@ def measure(files: list[Path], repetitions: int, folder: Path, say: Callable[[st
     """The facts of :func:`main`, from a copy of the project under the folder.
 
     Raises:
-        RuntimeError: the project is not set up, or its commands failed.
+        RuntimeError: the project is not set up, or one of its commands failed.
     """
     missing = [name for name in _LINKED if name != ".local/sample" and not (ROOT / name).exists()]
     if missing:
-        raise RuntimeError(f"There is no {', '.join(missing)}: use make bench, which sets everything up.")
+        raise RuntimeError(f"{', '.join(missing)} is missing. Run make bench, which sets everything up.")
     project = folder / "project"
     _copy(project)
-    told = folder / "service.json"
-    told.unlink(missing_ok=True)
+    results = folder / "service.json"
+    results.unlink(missing_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
     python = str(project / ".venv" / "bin" / "python")
-    work = [python, "-m", "benchmarks.service", str(told), str(repetitions), *map(str, files)]
+    work = [python, "-m", "benchmarks.service", str(results), str(repetitions), *map(str, files)]
     variables = {name: value for name, value in os.environ.items() if name not in ONE_THREAD}
     say("service: building and deploying a copy of the project with the report orders")
     command = [python, "-m", "local", "run", "--port", port, "--", *work]
-    status, said = _run(command, project, variables)
-    if status or not told.exists():
-        raise RuntimeError(f"the service could not be measured:\n{said[-3000:]}")
-    facts: dict[str, Any] = json.loads(told.read_text())
+    status, output = _run(command, project, variables)
+    if status or not results.exists():
+        raise RuntimeError(f"measuring the service failed:\n{output[-3000:]}")
+    facts: dict[str, Any] = json.loads(results.read_text())
     return facts
 
 
 def _run(command: list[str], folder: Path, variables: dict[str, str]) -> tuple[int, str]:
-    """Runs it to its end. When we are interrupted, it has the time to stop the emulator that it started."""
+    """Runs the command to its end. On an interrupt, gives it time to stop the emulator that it started."""
     process = subprocess.Popen(
         command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        said, _ = process.communicate()
+        output, _ = process.communicate()
     except BaseException:
         process.terminate()
         process.wait(30)
         raise
-    return process.returncode, said
+    return process.returncode, output
 
 
 def _copy(project: Path) -> None:
-    """The project's own files, but for its tests; what was installed is shared."""
+    """Copies the project's files except its tests, and links what is installed."""
     for name in _COPIED:
         source, target = ROOT / name, project / name
         if source.is_dir():
@@ -101,21 +101,21 @@ def _copy(project: Path) -> None:
             link.symlink_to(ROOT / name)
 
 
-def main(told: Path, repetitions: int, files: list[Path]) -> None:
-    """Measures the stack that .local/stack.json describes; see the module."""
+def main(results: Path, repetitions: int, files: list[Path]) -> None:
+    """Measures the stack that .local/stack.json describes; see the module docstring."""
     from exports_admin import stack
     from local import launcher
 
     description = launcher.describe()
-    assert description, "python -m local run starts it"
+    assert description, "no stack: start this with python -m local run"
     stage = _Stage(description, stack)
     stage.fill(files)
     _warm_up(stage)
     ten = [stage.export({"first": FIRST_ID + 5, "last": FIRST_ID + 14}) for _ in range(max(repetitions, 5))]
     runs, ratios = [], []
-    scratch = told.with_name("service")
+    scratch = results.with_name("service")
     scratch.mkdir(exist_ok=True)
-    stage.export({})  # warm at this size, too: the emulator keeps the memory that it needs for the file
+    stage.export({})  # warm up at this size too: the emulator keeps the memory that it allocates for the file
     stage.clear()
     for turn in range(repetitions):
         engine = _engine(files, scratch)
@@ -132,11 +132,11 @@ def main(told: Path, repetitions: int, files: list[Path]) -> None:
         "ten_rows": {"seconds": [each["seconds"] for each in ten], "spent": [each["spent"] for each in ten]},
         "packages": sizes.packages(Path(".aws-sam") / "build"),
     }
-    told.write_text(json.dumps(facts))
+    results.write_text(json.dumps(facts))
 
 
 def _warm_up(stage: _Stage) -> None:
-    """Ten rows, until it takes no longer than before: then every function has a worker that has done all of it."""
+    """Exports ten rows until it gets no faster: then every function has a warm worker."""
     before, tries = float("inf"), 0
     while tries < 5 and (now := stage.export({"first": FIRST_ID, "last": FIRST_ID + 9})["seconds"]) < 0.95 * before:
         before, tries = now, tries + 1
@@ -154,13 +154,13 @@ class _Stage:
         self._token: str = stack.sign_in(description | users, TENANT)
 
     def fill(self, files: list[Path]) -> None:
-        """Puts the orders where the source finds them; the tenant is a partition."""
+        """Uploads the orders to the source's location; the tenant is a partition."""
         bucket, prefix = self._described["data_location"].removeprefix("s3://").split("/", 1)
         for file in files:
             self._s3.upload_file(str(file), bucket, f"{prefix}orders/tenant={TENANT}/{file.name}")
 
     def export(self, parameters: dict[str, int], save: Path | None = None) -> dict[str, Any]:
-        """Seconds from POST to SUCCEEDED as the user sees it, and where they went; saves the file."""
+        """Makes an export and saves its file; returns the seconds to SUCCEEDED as the user sees it, and by step."""
         from local.demo import call
 
         options = {"spreadsheet_safe": False, "timezone": "UTC"}
@@ -170,19 +170,19 @@ class _Stage:
         answered = time.perf_counter() - clock
         while export["status"] in {"QUEUED", "RUNNING"}:
             if time.perf_counter() - clock > _LONGEST_SECONDS:
-                raise RuntimeError(f"the export has not ended: {export}")
+                raise RuntimeError(f"the export did not end in {_LONGEST_SECONDS} s: {export}")
             time.sleep(max(_POLL_SECONDS, 0.01 * (time.perf_counter() - clock)))
             export = call(export["links"]["self"], self._token)
         seconds = time.perf_counter() - clock
         if export["status"] != "SUCCEEDED":
-            raise RuntimeError(f"the export ended so: {export}")
+            raise RuntimeError(f"the export did not succeed: {export}")
         if save:
             self._save(call(export["links"]["file"], self._token)["url"], save)
         spent = {"POST answered": answered} | self._spent(export, began + answered, began + seconds)
         return {"seconds": seconds, "spent": spent, "rows": export["rows"], "bytes": export["bytes"]}
 
     def clear(self) -> None:
-        """Removes the files of exports: the emulator holds them in memory."""
+        """Removes the files of exports, because the emulator holds them in memory."""
         for prefix in ("work/", "exports/"):
             for page in self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._described["bucket"], Prefix=prefix
@@ -191,7 +191,7 @@ class _Stage:
                     self._s3.delete_object(Bucket=self._described["bucket"], Key=item["Key"])
 
     def _spent(self, export: dict[str, Any], answered: float, seen: float) -> dict[str, float]:
-        """Seconds of each state of the machine, by its history, and what lies before and after them."""
+        """Seconds of each state, from the execution's history, and the time before and after the execution."""
         arn = self._described["state_machine_arn"].replace(":stateMachine:", ":execution:")
         pages = self._machine.get_paginator("get_execution_history").paginate(
             executionArn=f"{arn}:{export['id']}-{export['attempt']}"
@@ -204,10 +204,10 @@ class _Stage:
         ]
         ended = max(event["timestamp"].timestamp() for event in events)
         states = [*entered, ("", ended)]
-        spent = {"until the machine runs": max(0.0, entered[0][1] - answered)}
+        spent = {"until the execution starts": max(0.0, entered[0][1] - answered)}
         for (name, start), (_, end) in itertools.pairwise(states):
             spent[name] = spent.get(name, 0.0) + end - start
-        return spent | {"until it is seen": max(0.0, seen - ended)}
+        return spent | {"until the client sees it": max(0.0, seen - ended)}
 
     @staticmethod
     def _save(url: str, save: Path) -> None:
@@ -218,17 +218,17 @@ class _Stage:
 
 
 def _engine(files: list[Path], scratch: Path) -> float:
-    """Seconds that polars takes alone, in two processes that each write half of the rows; starting them not counted."""
+    """Seconds that polars alone takes in two processes that each write half the rows, without their start."""
     half = -(-len(files) // 2)
     started = []
     for number, share in enumerate(filter(None, (files[:half], files[half:]))):
         out = scratch / f"engine-{number}.csv"
         command = [sys.executable, "-m", "benchmarks.contestants", "polars sink_csv", str(out), *map(str, share)]
         started.append(subprocess.Popen(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True))
-    told = [process.communicate()[0] for process in started]
+    outputs = [process.communicate()[0] for process in started]
     for file in scratch.glob("engine-*.csv"):
         file.unlink()
-    return max(float(json.loads(each.splitlines()[-1])["wall"]) for each in told)
+    return max(float(json.loads(each.splitlines()[-1])["wall"]) for each in outputs)
 
 
 if __name__ == "__main__":

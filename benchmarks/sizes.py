@@ -1,4 +1,4 @@
-"""Import time of every function, and how large what is deployed is."""
+"""The import time of every function, and the size of what is deployed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ print(json.dumps({{"seconds": time.perf_counter() - begun, "engine": "polars" in
 
 
 def imports(repetitions: int) -> dict[str, Any]:
-    """Per function: ``seconds`` that importing takes, one for each repetition, and whether it loads an ``engine``."""
+    """By function: the import ``seconds`` of each repetition, and whether it loads the ``engine``."""
     environment = json.loads((ROOT / "events" / "environment.json").read_text())
-    found: dict[str, Any] = {}
+    functions: dict[str, Any] = {}
     for _ in range(repetitions):
         for folder in sorted(each.parent.name for each in FUNCTIONS.glob("*/app.py")):
             name = "".join(word.capitalize() for word in folder.split("_"))
             variables = os.environ | environment.get(name, {}) | _AWS | {"PYTHONPATH": str(FUNCTIONS)}
             command = [sys.executable, "-c", _IMPORT.format(module=f"{folder}.app")]
             done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-            told = json.loads(done.stdout.splitlines()[-1])
-            found.setdefault(name, {"seconds": [], "engine": told["engine"]})["seconds"].append(told["seconds"])
-    return found
+            measured = json.loads(done.stdout.splitlines()[-1])
+            functions.setdefault(name, {"seconds": [], "engine": measured["engine"]})["seconds"].append(
+                measured["seconds"]
+            )
+    return functions
 
 
 _AWS = {
@@ -43,7 +45,7 @@ _AWS = {
 
 
 def packages(build: Path) -> dict[str, int]:
-    """Unzipped bytes of what ``sam build`` made: the functions' package, the engine layer, its largest packages."""
+    """Unzipped bytes of what ``sam build`` made: the functions' package and the layers, with their total."""
     folders = {
         "functions": build / "RequestExport",
         "engine layer": build / "EngineLayer",
@@ -51,7 +53,7 @@ def packages(build: Path) -> dict[str, int]:
     }
     sizes = {name: _size(folder) for name, folder in folders.items() if folder.exists()}
     if "engine layer" in sizes and "functions" in sizes:
-        sizes["together, of 262,144,000 allowed"] = sum(sizes.values())
+        sizes["total, of 262,144,000 bytes allowed"] = sum(sizes.values())
     return sizes
 
 

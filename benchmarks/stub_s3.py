@@ -1,6 +1,6 @@
-"""As much of S3 as a source needs, over a folder: ListObjectsV2 and ranged GetObject with If-Match, after a latency.
+"""A stub of S3 over a folder, with what a source needs: ListObjectsV2, ranged GetObject with If-Match, and latency.
 
-It runs in a process of its own, so that neither its memory nor its processor time is in what is measured.
+It runs in a process of its own, so that measurements include neither its memory nor its CPU time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -78,22 +78,22 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-def _serve(folder: Path, latency: float, told: Connection) -> None:
+def _serve(folder: Path, latency: float, sender: Connection) -> None:
     keys = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     handler = type("Handler", (_Handler,), {"folder": folder, "latency": latency, "keys": keys})
     server = _Server(("127.0.0.1", 0), handler)
-    told.send(server.server_port)
+    sender.send(server.server_port)
     server.serve_forever()
 
 
 @contextlib.contextmanager
 def serving(folder: Path, latency: float) -> Iterator[None]:
-    """The folder is the bucket of :data:`BUCKET`; every answer takes ``latency`` seconds more."""
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, latency, there), daemon=True)
+    """Serves the folder as the bucket :data:`BUCKET`; every answer is delayed by ``latency`` seconds."""
+    receiver, sender = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, latency, sender), daemon=True)
     process.start()
     environment = {
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{here.recv()}",
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{receiver.recv()}",
         "AWS_ACCESS_KEY_ID": "stub",
         "AWS_SECRET_ACCESS_KEY": "stub",
         "AWS_DEFAULT_REGION": "us-east-1",

@@ -1,6 +1,6 @@
-"""Two plots as SVG, readable on light and on dark pages; no library draws them so small.
+"""Draws two kinds of plots as SVG, readable on light and dark pages; no library makes them as small.
 
-Both axes of a line plot, and that of a bar plot, are logarithmic.
+The axes are logarithmic: both axes of a line plot, and the value axis of a bar plot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ text { font-family: system-ui, "DejaVu Sans", sans-serif; font-size: 12px; fill:
 text { fill: #e6edf3; } .grid { stroke: #30363d; } .bound { stroke: #9198a1; } .spread { stroke: #e6edf3; }
 }
 </style>"""
-# Told apart by people who see colours differently, on white and on black.
+# Distinguishable with colour blindness, on white and on black.
 _COLOURS = [
     "#0072b2",
     "#d55e00",
@@ -37,7 +37,7 @@ _WIDTH, _LEFT, _TOP, _RIGHT, _ROW = 760, 70, 44, 210, 26
 
 
 def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """A line for each series of at least one point (x, y), both above 0."""
+    """Draws a line for each series of one or more points (x, y), both above 0."""
     height, below = 420, 50
     xs = [x for points in series.values() for x, _ in points]
     ys = [y for points in series.values() for _, y in points]
@@ -71,7 +71,7 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
 
 
 def bars(title: str, rows: Sequence[tuple[str, float, float, float, float | None]]) -> str:
-    """A bar for each (name, value, least, most, bound), all above 0; the bound is drawn across it."""
+    """Draws a bar for each (name, value, minimum, maximum, bound), all above 0, with the bound across it."""
     left, right = 330, 70
     values = [value for row in rows for value in row[1:] if value]
     place = _scale(min([*values, 0.5]), max(values), left, _WIDTH - right)
@@ -100,7 +100,7 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 of every power of ten between the two; powers alone where these are many."""
+    """1, 2 and 5 times each power of ten between the two; only the powers if there are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(powers) <= 3 else (1,)
     return [step * 10**power for power in powers for step in steps if low <= step * 10**power <= high]

@@ -1,22 +1,22 @@
-"""The gate of `make check`: it reads reports, workflow, documents, template; each fault says where, and what to do."""
+"""The checks of `make check` for reports, workflow, documents and template; each fault says where it is and its fix."""
 
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Reports are read by the code that reads them in the functions.
+# The checks read reports with the same code as the functions.
 sys.path.insert(0, str(Path(__file__).parent.parent / "functions"))
 
 
 class Fault(NamedTuple):
-    """Something that would go wrong on AWS, or that the next reader could not rely on."""
+    """Something that would fail on AWS or mislead the next reader."""
 
     file: str
     """Relative to the root of the repository."""
     line: int
-    """From 1."""
+    """The line, from 1."""
     place: str
-    """What it concerns: a state, a resource's logical id."""
+    """What is affected: a state, a resource's logical id."""
     wrong: str
     """What is wrong, without a full stop."""
     remedy: str

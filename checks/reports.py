@@ -1,4 +1,4 @@
-"""Each report is read as the functions read it, and held against the columns that it says its source has."""
+"""Reads each report as the functions do, and checks it against its declared source columns."""
 
 import datetime
 from pathlib import Path
@@ -15,28 +15,28 @@ from shared.errors import ColumnMismatch, ExportError
 from shared.lambda_.faults import tokens
 
 FOLDER = ROOT / "reports"
-# A value of each type of parameter: what is compared with what is known from it.
+# A value of each parameter type, so that the checks can compare types.
 _SAMPLES = {"string": "", "integer": 0, "number": 0.5, "boolean": False, "date": datetime.date(2000, 1, 1).isoformat()}
 
 
 def faults(folder: Path) -> list[Fault]:
-    """Whatever would keep a report from being exported, with its file and line."""
+    """Everything that would prevent an export of a report, with file and line."""
     return [fault for file in sorted(folder.glob("*.y*ml")) for fault in _faults(file)]
 
 
 def _faults(file: Path) -> list[Fault]:
     name, text = f"reports/{file.name}", file.read_text("utf-8")
     if file.suffix != ".yaml":
-        return [Fault(name, 1, "the file's name", "a report's file ends in .yaml", "Rename it")]
+        return [Fault(name, 1, "the file name", "must end in .yaml", "Rename the file")]
     try:
         _check(expressions.checked(reports.parse(file.stem, text)))
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]
         return [
-            Fault(name, _line(text, found["pointer"]), found["pointer"] or "the whole", found["detail"], remedy)
-            for found in error.faults
-            for remedy in [f"Allowed: {found['allowed']}"]
+            Fault(name, _line(text, fault["pointer"]), fault["pointer"] or "the file", fault["detail"], remedy)
+            for fault in error.faults
+            for remedy in [f"Allowed: {fault['allowed']}"]
         ]
     return []
 
@@ -44,32 +44,32 @@ def _faults(file: Path) -> list[Fault]:
 def _check(definition: dict[str, Any]) -> None:
     parameters = definition.get("parameters", {})
     samples = {name: _SAMPLES[rule["type"]] for name, rule in parameters.items()}
-    given = {name: [each] if reports.takes_list(parameters[name]) else each for name, each in samples.items()}
-    query = Query.of(definition, given, "tenant")
-    if query.declared and (found := query.misfits(column_types.schema(query.declared))):
-        raise ColumnMismatch("", found)
+    arguments = {name: [each] if reports.takes_list(parameters[name]) else each for name, each in samples.items()}
+    query = Query.of(definition, arguments, "tenant")
+    if query.declared and (misfits := query.misfits(column_types.schema(query.declared))):
+        raise ColumnMismatch("", misfits)
 
 
 def _line(text: str, pointer: str) -> int:
-    """Line of what a pointer names, or of the nearest thing around it."""
-    here: Any = yaml.compose(text, yaml.SafeLoader)
-    line = here.start_mark.line if here else 0
+    """The line of what the JSON pointer names, or of the nearest enclosing element."""
+    node: Any = yaml.compose(text, yaml.SafeLoader)
+    line = node.start_mark.line if node else 0
     for token in tokens(pointer):
-        if isinstance(here, yaml.SequenceNode):
-            found = [(each, each) for each in here.value[int(token) :]]
+        if isinstance(node, yaml.SequenceNode):
+            children = [(each, each) for each in node.value[int(token) :]]
         else:
-            found = (
-                [each for each in here.value if each[0].value == token] if isinstance(here, yaml.MappingNode) else []
+            children = (
+                [each for each in node.value if each[0].value == token] if isinstance(node, yaml.MappingNode) else []
             )
-        if not found:
+        if not children:
             break
-        key, here = found[0]
+        key, node = children[0]
         line = key.start_mark.line
     return int(line) + 1
 
 
 def _unplaced(name: str, file: Path, error: ExportError) -> Fault:
-    """A file whose name is wrong, or that is not YAML: there the parser says where."""
+    """The fault of a file with a wrong name, or of one that is not YAML; the YAML parser gives the line."""
     cause, line = error.__cause__, 1
     if isinstance(cause, yaml.MarkedYAMLError) and (mark := cause.problem_mark or cause.context_mark):
         line = mark.line + 1

@@ -1,1 +1,1 @@
-"""The project on this machine: the AWS emulator, the deployed stack, sample data, and the demonstration."""
+"""Runs the project on this machine: the AWS emulator, the deployed stack, sample data, and the demonstration."""

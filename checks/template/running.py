@@ -1,4 +1,4 @@
-"""What runs is seen and loses nothing: queues, event sources, functions, the state machine, log groups."""
+"""Rules so that failures are seen and nothing is lost: queues, event sources, functions, state machine, log groups."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ FUNCTION = "AWS::Lambda::Function"
 MACHINE = "AWS::StepFunctions::StateMachine"
 
 DEAD_LETTERS = ("DeadLetterConfig", "OnFailure", "RedrivePolicy")
-"""Where it stands what becomes of what could not be delivered or worked off."""
+"""Properties that name the target for what could not be delivered or processed."""
 
 
 def queues(stack: Stack) -> Iterator[Fault]:
-    """Each queue has a dead-letter queue, or is one that somebody is told of."""
-    # The state machine sends its own dead letters, to the queue that its substitutions call so.
+    """Each queue has a dead-letter queue, or is a dead-letter queue with an alarm."""
+    # The state machine sends its own dead letters to the queue of its substitutions DeadLetters…
     substitutions = [machine.get("DefinitionSubstitutions", {}).items() for _, machine in stack.of(MACHINE)]
     own = {reference(value) for each in substitutions for key, value in each if key.startswith("DeadLetters")}
     targets = own | named_below([*stack.deployed.values()], *DEAD_LETTERS)
@@ -28,7 +28,7 @@ def queues(stack: Stack) -> Iterator[Fault]:
             continue
         if name not in targets:
             remedy = "Add RedrivePolicy: {deadLetterTargetArn: …, maxReceiveCount: …}"
-            yield stack.fault(name, "has no dead-letter queue and is none", remedy)
+            yield stack.fault(name, "has no dead-letter queue and is not one itself", remedy)
         elif name not in watched:
             alarm = "an AWS::CloudWatch::Alarm on ApproximateNumberOfMessagesVisible"
             remedy = f"Add {alarm}, dimension QueueName: !GetAtt {name}.QueueName"
@@ -36,7 +36,7 @@ def queues(stack: Stack) -> Iterator[Fault]:
 
 
 def event_sources(stack: Stack) -> Iterator[Fault]:
-    """Each event that cannot be delivered, or not be worked off, goes to a dead-letter queue."""
+    """Each event that cannot be delivered or processed goes to a dead-letter queue."""
     for name, pipe in stack.of("AWS::Pipes::Pipe"):
         for kind in {"DynamoDBStreamParameters", "KinesisStreamParameters"} & pipe.get("SourceParameters", {}).keys():
             source = pipe["SourceParameters"][kind]
@@ -56,13 +56,13 @@ def event_sources(stack: Stack) -> Iterator[Fault]:
     safe = {reference(each["FunctionName"]) for each in configured}
     for name, function in stack.of(FUNCTION):
         if name in asynchronous and name not in safe and not named_below(function, *DEAD_LETTERS):
-            wrong = f"is invoked asynchronously by {asynchronous[name]} and loses the event when it fails"
+            wrong = f"is invoked asynchronously by {asynchronous[name]} and loses the event if it fails"
             remedy = "Add EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SQS, Destination: …}}}"
             yield stack.fault(name, wrong, remedy)
 
 
 def functions(stack: Stack) -> Iterator[Fault]:
-    """Each function says how long and how large, is traced, logs into a log group of the stack, and is watched."""
+    """Each function has a timeout, a memory size, tracing, a log group of the stack, and an alarm."""
     watched = _watched(stack, "Errors", "FunctionName")
     for name, function in stack.of(FUNCTION):
         for key in ("Timeout", "MemorySize"):
@@ -71,57 +71,61 @@ def functions(stack: Stack) -> Iterator[Fault]:
         if function.get("TracingConfig", {}).get("Mode") != "Active":
             yield stack.fault(name, "is not traced", "Write Tracing: Active", "Properties", "Tracing")
         if not stack.has(reference(function.get("LoggingConfig")), LOG_GROUP):
-            remedy = "Write a log group and LoggingConfig: {LogGroup: !Ref <log group>}"
+            remedy = "Add a log group and LoggingConfig: {LogGroup: !Ref <log group>}"
             yield stack.fault(name, "names no log group of this template", remedy, "Properties", "LoggingConfig")
         if name not in watched:
             remedy = f"Add an AWS::CloudWatch::Alarm on Errors, dimension FunctionName: !Ref {name}"
-            yield stack.fault(name, "has no alarm and may fail unseen", remedy)
+            yield stack.fault(name, "has no alarm, so failures can go unnoticed", remedy)
 
 
 def machines(stack: Stack) -> Iterator[Fault]:
-    """Each state machine is traced and logs into a log group of the stack."""
+    """Each state machine has tracing and logs to a log group of the stack."""
     for name, machine in stack.of(MACHINE):
         if machine.get("TracingConfiguration", {}).get("Enabled") is not True:
             yield stack.fault(name, "is not traced", "Write Tracing: {Enabled: true}", "Properties", "Tracing")
         logging = machine.get("LoggingConfiguration", {})
         if logging.get("Level") not in ("ALL", "ERROR", "FATAL") or not stack.has(reference(logging), LOG_GROUP):
             remedy = "Write Logging: {Level: ERROR, Destinations: …} with a log group"
-            yield stack.fault(name, "does not log into a log group of this template", remedy, "Properties", "Logging")
+            yield stack.fault(name, "does not log to a log group of this template", remedy, "Properties", "Logging")
 
 
 def log_groups(stack: Stack) -> Iterator[Fault]:
-    """Each log group forgets some day, and is of one thing only."""
+    """Each log group expires its logs and belongs to one resource only."""
     loggers = Counter(reference(each.get("LoggingConfig")) for _, each in stack.of(FUNCTION))
     loggers.update(reference(each.get("LoggingConfiguration")) for _, each in stack.of(MACHINE))
     for name, group in stack.of(LOG_GROUP):
         if "RetentionInDays" not in group:
-            yield stack.fault(name, "keeps logs for ever", "Add RetentionInDays")
+            yield stack.fault(name, "keeps logs forever", "Add RetentionInDays")
         if loggers[name] > 1:
-            yield stack.fault(name, f"is the log group of {loggers[name]}", "Give each a log group of its own")
+            yield stack.fault(
+                name, f"is the log group of {loggers[name]} resources", "Give each a log group of its own"
+            )
 
 
 def _stream(stack: Stack, name: str, source: dict[str, Any], key: str, *path: str) -> Iterator[Fault]:
     if not named_below(source, *DEAD_LETTERS):
         yield stack.fault(name, "loses the changes that it cannot deliver", f"Add {key} with a queue", *path)
     if source.get("MaximumRetryAttempts", -1) == -1:
-        wrong = "tries what cannot be delivered until it expires, while all that follow wait"
+        wrong = "retries a change until it expires, and all later changes wait"
         yield stack.fault(name, wrong, "Add MaximumRetryAttempts: 20", *path)
 
 
 def _event(stack: Stack, name: str) -> str:
-    """What a function calls the event of which SAM made a resource, or the resource's own name."""
+    """The name that a function gives the event from which SAM made the resource, or the resource's own name."""
     return name.removeprefix(stack.origin(name)) or name
 
 
 def _watched(stack: Stack, metric: str, dimension: str) -> set[str | None]:
-    """What the alarms on a metric watch."""
-    found = set()
+    """The resources that the alarms on a metric watch."""
+    watched = set()
     for _, alarm in stack.of("AWS::CloudWatch::Alarm"):
         of_expression = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
         for each in (alarm, *of_expression):
             if each.get("MetricName") == metric:
-                found |= {reference(each["Value"]) for each in each.get("Dimensions", []) if each["Name"] == dimension}
-    return found
+                watched |= {
+                    reference(each["Value"]) for each in each.get("Dimensions", []) if each["Name"] == dimension
+                }
+    return watched
 
 
 RULES = (queues, event_sources, functions, machines, log_groups)

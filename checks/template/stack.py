@@ -1,4 +1,4 @@
-"""The template as it is written and as it is deployed: SAM's own translator makes the one of the other, offline."""
+"""The template as written and as deployed; SAM's own translator makes the second from the first, offline."""
 
 import copy
 import json
@@ -14,17 +14,17 @@ from samtranslator.translator.translator import Translator  # type: ignore[impor
 from checks import Fault
 from checks.repository import Document
 
-# It warns of a feature toggle that only AWS's own deployment has.
+# The translator warns of a feature toggle that exists only in AWS's own deployment.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 Path = tuple[str | int, ...]
 
 
 class Stack:
-    """What the rules ask.
+    """The template in the forms that the rules use.
 
     Raises:
-        InvalidDocumentException: SAM does not take the template.
+        InvalidDocumentException: SAM rejects the template.
     """
 
     def __init__(self, document: Document) -> None:
@@ -32,35 +32,35 @@ class Stack:
         self.written = _whole(document.data["Resources"])
         self.transformed = self._transform()
         self.deployed = _whole(self.transformed["Resources"])
-        """What CloudFormation gets: globals merged in, functions and APIs in their parts."""
+        """The resources that CloudFormation gets, with globals merged in, and functions and APIs expanded."""
 
     def of(self, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Logical id and properties of the deployed resources of the types."""
+        """Logical id and properties of the deployed resources of these types."""
         for name, resource in self.deployed.items():
             if resource["Type"] in types:
                 yield name, resource["Properties"]
 
     def has(self, name: str | None, kind: str) -> bool:
-        """Whether the name is the logical id of a written resource of the type."""
+        """Whether the template as written has a resource with this logical id and type."""
         return name in self.written and self.written[name]["Type"] == kind
 
     def origin(self, name: str) -> str:
-        """The written resource of which SAM made the deployed one: its logical id begins with it."""
+        """The written resource from which SAM made the deployed one, whose logical id starts with it."""
         parents = [each for each in self.written if name.startswith(each)]
         return name if name in self.written else max(parents, key=len, default="Resources")
 
     def fault(self, name: str, wrong: str, remedy: str, *path: str | int) -> Fault:
-        """A fault of a resource, at the path below it."""
+        """A fault of a resource, at a path below it."""
         place = self.origin(name)
         return Fault(self.document.file, self.document.line("Resources", place, *path), place, wrong, remedy)
 
     def comment(self, name: str, *path: str | int) -> str:
-        """What is said on the line of the path below a resource; empty when nothing is."""
+        """The comment on the line of the path below a resource; empty if there is none."""
         return self.document.comments.get(self.document.line("Resources", name, *path), "")
 
     def _transform(self) -> dict[str, Any]:
         template = copy.deepcopy(self.document.data)
-        # What sam package would have uploaded.
+        # Replace what sam package would upload.
         for each in (*template["Resources"].values(), *template.get("Globals", {}).values()):
             properties = each.get("Properties", each)
             for name in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
@@ -74,7 +74,7 @@ def _whole(resources: dict[str, Any]) -> dict[str, Any]:
 
 
 def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """What ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` name in the value, each with its path."""
+    """The names that ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` use in the value, each with its path."""
     if isinstance(value, list):
         for index, each in enumerate(value):
             yield from references(each, (*path, index))
@@ -94,12 +94,12 @@ def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def reference(value: Any) -> str | None:
-    """The only thing that the value names."""
+    """The first name that the value refers to, or None."""
     return next((name for _, name in references(value)), None)
 
 
 def named_below(value: Any, *keys: str) -> set[str]:
-    """What is named below one of the keys, wherever it stands in the value."""
+    """The names referred to below one of the keys, anywhere in the value."""
     if isinstance(value, list):
         return {name for each in value for name in named_below(each, *keys)}
     if not isinstance(value, dict):

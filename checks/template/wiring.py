@@ -1,4 +1,4 @@
-"""What names what: references, circles, parameters, explicit names; and what outlives the stack."""
+"""Rules for references, cycles, parameters and explicit names, and for what outlives the stack."""
 
 import re
 from collections.abc import Iterator
@@ -12,25 +12,25 @@ from checks.template.stack import Path, Stack, reference, references
 
 DATA = {"AWS::Cognito::UserPool", "AWS::KMS::Key", "AWS::S3::Bucket"}
 DATA |= {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
-"""Types that hold what nobody could make again."""
+"""Types that hold data that cannot be made again."""
 
 LENGTHS = {"Alarm": 255, "Bucket": 63, "EventBus": 256, "LayerVersion": 140, "LogGroup": 512, "Queue": 80}
 LENGTHS |= {"RestApi": 128, "StateMachine": 80, "Table": 255, "Topic": 256, "UserPool": 128, "UserPoolClient": 128}
-"""Characters of an explicit name, by the last word of the type; others, as functions and pipes, have 64."""
+"""Maximum characters of an explicit name, by the last word of the type; for others, such as functions, it is 64."""
 STACK_NAME = "s" * 32
-"""The longest name of a stack for which all of them must do."""
+"""The longest name of a stack with which all explicit names must fit."""
 NAMING_PROPERTIES = {"LayerVersion": "LayerName", "UserPoolClient": "ClientName", "Stage": "Name"}
-"""Where it is not called after the type: a stage's StageName is its API's own."""
+"""Naming properties that are not called after the type; a stage's StageName is unique only in its API."""
 
 
 def given_twice(stack: Stack) -> Iterator[Fault]:
-    """Keys that stand twice in one mapping."""
+    """Keys that occur twice in one mapping."""
     for path in stack.document.repeated:
-        yield _fault(stack.document, path, f"{path[-1]} is given twice and only the last counts", "Keep one")
+        yield _fault(stack.document, path, f"has {path[-1]} twice, and only the last counts", "Keep one")
 
 
 def unused_parameters(stack: Stack) -> Iterator[Fault]:
-    """Parameters that change nothing."""
+    """Parameters that nothing uses."""
     data = stack.document.data
     used = {name for key in data.keys() - {"Metadata", "Parameters"} for _, name in references(data[key])}
     for name in data.get("Parameters", {}).keys() - used:
@@ -38,7 +38,7 @@ def unused_parameters(stack: Stack) -> Iterator[Fault]:
 
 
 def circles(stack: Stack) -> Iterator[Fault]:
-    """The first circle of resources that wait for one another."""
+    """The first cycle of resources that wait for each other."""
     needs = {}
     for name, resource in stack.deployed.items():
         waits = resource.get("DependsOn", [])
@@ -49,7 +49,7 @@ def circles(stack: Stack) -> Iterator[Fault]:
     except CycleError as error:
         circle = [name for name, _ in groupby(stack.origin(each) for each in reversed(error.args[1]))]
         circle = circle if len(circle) > 1 else circle * 2
-        # It is told from the first step that is written: SAM makes others, such as from an API to its functions.
+        # Report it from its first written step: SAM adds others, such as from an API to its functions.
         path: Path = ()
         for _ in circle[1:]:
             steps = [path for path, name in references(stack.written.get(circle[0])) if name == circle[1]]
@@ -57,12 +57,12 @@ def circles(stack: Stack) -> Iterator[Fault]:
                 path = steps[0]
                 break
             circle = [*circle[1:], circle[1]]
-        remedy = "Refer to one by its explicit name: !Sub ${AWS::StackName}-…"
+        remedy = "Refer to one of them by its explicit name: !Sub ${AWS::StackName}-…"
         yield stack.fault(circle[0], f"waits for itself: {' → '.join(circle)}", remedy, *path)
 
 
 def explicit_names(stack: Stack) -> Iterator[Fault]:
-    """Names that two stacks would share, that are too long, or that would need CAPABILITY_NAMED_IAM."""
+    """Explicit names that two stacks would share, that are too long, or that need CAPABILITY_NAMED_IAM."""
     for name, resource in stack.deployed.items():
         service, _, kind = resource["Type"].rpartition("::")
         properties = resource["Properties"]
@@ -76,24 +76,28 @@ def explicit_names(stack: Stack) -> Iterator[Fault]:
             value = _text(properties[key])
             if not re.match(r"(/aws/[a-z/]+/)?\$\{AWS::StackName\}", value):
                 remedy = "Write !Sub ${AWS::StackName}-…, or let CloudFormation name it"
-                yield stack.fault(name, f"{key} is not the stack's own: two stacks would collide", remedy, *path)
+                yield stack.fault(
+                    name, f"{key} does not contain the stack's name, so two stacks would collide", remedy, *path
+                )
             length, longest = len(re.sub(r"\$\{[^}]+\}", STACK_NAME, value)), LENGTHS.get(kind, 64)
             if length > longest:
-                wrong = f"{key} has {length} characters when the stack's name has {len(STACK_NAME)}; {longest} may be"
+                wrong = (
+                    f"{key} has {length} characters if the stack's name has {len(STACK_NAME)}; the maximum is {longest}"
+                )
                 yield stack.fault(name, wrong, "Shorten it", *path)
 
 
 def retention(stack: Stack) -> Iterator[Fault]:
-    """Data that would go with the stack, and anything else that would stay."""
+    """Data that would be deleted with the stack, and other resources that would remain."""
     for name, resource in stack.deployed.items():
         data = resource["Type"] in DATA
         for policy, kept in (("DeletionPolicy", "RetainExceptOnCreate"), ("UpdateReplacePolicy", "Retain")):
-            found = resource.get(policy, "Delete")
-            if data and found != kept:
-                yield stack.fault(name, f"holds data, yet its {policy} is {found}", f"Write {policy}: {kept}", policy)
-            elif not data and found != "Delete":
-                remedy = f"Remove {policy}; of a layer: write RetentionPolicy: Delete"
-                yield stack.fault(name, f"holds no data, yet its {policy} is {found}", remedy, policy)
+            actual = resource.get(policy, "Delete")
+            if data and actual != kept:
+                yield stack.fault(name, f"holds data, but its {policy} is {actual}", f"Write {policy}: {kept}", policy)
+            elif not data and actual != "Delete":
+                remedy = f"Remove {policy}; for a layer, write RetentionPolicy: Delete"
+                yield stack.fault(name, f"holds no data, but its {policy} is {actual}", remedy, policy)
 
 
 def _fault(document: Document, path: Path, wrong: str, remedy: str) -> Fault:
@@ -101,7 +105,7 @@ def _fault(document: Document, path: Path, wrong: str, remedy: str) -> Fault:
 
 
 def _text(value: Any) -> str:
-    """The text that a name is made of; a bare reference as ``${…}``."""
+    """The text of a name; a bare reference as ``${…}``."""
     if isinstance(value, dict) and "Fn::Sub" in value:
         value = value["Fn::Sub"]
         return str(value if isinstance(value, str) else value[0])

@@ -1,4 +1,4 @@
-"""The workflow gate: what would go wrong with the state machine, found before it is deployed."""
+"""Checks the state machine before it is deployed."""
 
 import json
 
@@ -11,24 +11,24 @@ from checks.workflow.machine import Machine
 
 
 def faults() -> list[Fault]:
-    """What is wrong with the workflow."""
+    """The faults of the workflow."""
     from checks.workflow import tools  # cfn-lint takes two seconds to import
 
     definition, described = ((ROOT / name).read_text("utf-8") for name in (machine.FILE, table.FILE))
     try:
         read = Machine(definition, repository.read("template.yaml"))
     except yaml.YAMLError:
-        return []  # the template gate says so
+        return []  # the template check reports it
     except json.JSONDecodeError as error:
         return [_no_json(error)]
     except LookupError:
         return [_no_machine()]
-    # Our rules rely on the structure that cfn-lint proves; asl-validator would say again, less clearly, what they say.
+    # Our rules rely on the structure that cfn-lint checks; asl-validator would repeat their findings less clearly.
     return tools.cfn_lint(read) or _rules(read, described) or tools.asl_validator(read)
 
 
 def faults_of(definition: str, template: Document, described: str) -> list[Fault]:
-    """What our own rules find: in a definition, the template that deploys it, and the text that describes it."""
+    """The faults that our own rules find in a definition, its template, and the text that describes it."""
     try:
         return _rules(Machine(definition, template), described)
     except json.JSONDecodeError as error:
@@ -43,10 +43,10 @@ def _rules(read: Machine, described: str) -> list[Fault]:
 
 
 def _no_json(error: json.JSONDecodeError) -> Fault:
-    remedy = "Put that right; without quotes stands only ${…} of a parameter whose default is a number"
-    return Fault(machine.FILE, error.lineno, "definition", f"it is not JSON: {error.msg}", remedy)
+    remedy = "Correct it; only a ${…} of a parameter with a numeric default may be without quotes"
+    return Fault(machine.FILE, error.lineno, "definition", f"is not JSON: {error.msg}", remedy)
 
 
 def _no_machine() -> Fault:
     wrong = f"no state machine has the DefinitionUri {machine.FILE}"
-    return Fault("template.yaml", 1, "Resources", wrong, "Point the state machine there")
+    return Fault("template.yaml", 1, "Resources", wrong, "Set the DefinitionUri of the state machine to it")

@@ -1,4 +1,4 @@
-"""The state machine: its definition with the line of each thing, and what the template puts into it."""
+"""The state machine: its definition with line numbers, and what the template substitutes in it."""
 
 import json
 import re
@@ -13,11 +13,11 @@ from checks.repository import Document
 FILE = "statemachines/report_export.asl.json"
 
 Where = tuple[str | int, ...]
-"""Keys and indexes that lead to something in a document."""
+"""The path of keys and indexes to an element of a document."""
 
 
 class State(NamedTuple):
-    """A state, and where it stands."""
+    """A state and its place."""
 
     name: str
     where: Where
@@ -35,36 +35,36 @@ class State(NamedTuple):
 
     @property
     def catches_all(self) -> bool:
-        """Whether no error that can be caught ends the execution here."""
+        """Whether it catches every error that can be caught."""
         return any("States.ALL" in catch["ErrorEquals"] for catch in self.data.get("Catch", []))
 
     @property
     def distributed(self) -> bool:
-        """Whether it is a Map whose items are executions of their own."""
+        """Whether it is a Map that runs each item as an execution of its own."""
         return bool(self.data.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED")
 
 
 class Edge(NamedTuple):
-    """A way from one state to another."""
+    """A transition from one state to another."""
 
     source: str
     target: str
     where: Where
     errors: tuple[str, ...] = ()
-    """What a Catch names; nothing for the way that is taken without an error."""
+    """The errors that a Catch names; empty for a transition without an error."""
 
 
 class Scope(NamedTuple):
-    """States that may lead to each other: those of the machine, or of what a Map or a Parallel runs."""
+    """States that can lead to each other: those of the machine, of a Map's processor or of a Parallel's branch."""
 
     where: Where
     start: str
     states: dict[str, State]
     owner: Where | None = None
-    """The Map or the Parallel."""
+    """The Map or the Parallel; None for the machine."""
 
     def edges(self) -> Iterator[Edge]:
-        """Every way between them, those to missing targets included."""
+        """Every transition between them, including those to missing targets."""
         for state in self.states.values():
             for key in ("Next", "Default"):
                 if key in state.data:
@@ -76,11 +76,11 @@ class Scope(NamedTuple):
 
 
 class Machine:
-    """The definition, read with parameters' defaults for its unquoted substitutions, and aws for the partition.
+    """The definition, with parameters' defaults for its unquoted substitutions and ``aws`` for the partition.
 
     Raises:
         json.JSONDecodeError: it is not JSON.
-        LookupError: no state machine of the template takes it.
+        LookupError: no state machine of the template uses it.
     """
 
     def __init__(self, text: str, template: Document) -> None:
@@ -94,7 +94,7 @@ class Machine:
         self.substitutions: dict[str, Any] = self.properties.get("DefinitionSubstitutions", {})
         self.raw = text.splitlines()
         text = re.sub(r"([:\[,]\s*)\$\{(\w+)\}", self._number, text)
-        # Integrations are known by their ARNs in the partition aws, wherever the stack is.
+        # The checks know integrations by their ARNs in the partition aws.
         partition = next((name for name, value in self.substitutions.items() if value == {"Ref": "AWS::Partition"}), "")
         self.text = text.replace(f"${{{partition}}}", "aws")
         self.data: dict[str, Any] = json.loads(self.text)
@@ -111,34 +111,34 @@ class Machine:
         return [state for scope in self.scopes for state in scope.states.values()]
 
     def fault(self, where: Where, wrong: str, remedy: str) -> Fault:
-        """A fault of the state that the place is in."""
+        """A fault of the state that contains the place."""
         names = [str(name) for key, name in pairwise(where) if key == "States"]
         return Fault(FILE, self.document.line(*where), names[-1] if names else "definition", wrong, remedy)
 
     def template_fault(self, where: Where, wrong: str, remedy: str) -> Fault:
-        """A fault of the resource of the template that the place is in."""
+        """A fault of the resource of the template that contains the place."""
         return Fault(self.template.file, self.template.line(*where), str(where[1]), wrong, remedy)
 
-    def value(self, given: Any) -> Any:
-        """A parameter's default in the place of a reference to the parameter; numbers as such."""
-        if isinstance(given, dict) and given.get("Ref") in self.template.data.get("Parameters", {}):
-            given = self.template.data["Parameters"][given["Ref"]].get("Default")
-        return int(given) if str(given).isdecimal() else given
+    def value(self, setting: Any) -> Any:
+        """The parameter's default if the value refers to a parameter; decimal texts become integers."""
+        if isinstance(setting, dict) and setting.get("Ref") in self.template.data.get("Parameters", {}):
+            setting = self.template.data["Parameters"][setting["Ref"]].get("Default")
+        return int(setting) if str(setting).isdecimal() else setting
 
     def symbol(self, text: str) -> str:
-        """What a quoted substitution stands for: ``${PlanPartsFunction}`` for ``${PlanParts.Arn}``."""
-        return re.sub(r"\$\{(\w+)\}", lambda found: symbol(self.substitutions.get(found[1], "")), text)
+        """The text with quoted substitutions resolved, such as ``${PlanPartsFunction}`` to ``${PlanParts.Arn}``."""
+        return re.sub(r"\$\{(\w+)\}", lambda match: symbol(self.substitutions.get(match[1], "")), text)
 
     def function(self, state: State) -> str | None:
-        """Logical id of the Lambda function that a state calls."""
+        """The logical id of the Lambda function that a state calls, or None."""
         called = state.data.get("Parameters", {}).get("FunctionName", state.data.get("Resource", ""))
-        found = re.match(r"\$\{(\w+)", self.symbol(called))
-        resource = self.template.data["Resources"].get(found[1], {}) if found else {}
-        return found[1] if found and resource.get("Type", "").endswith("::Function") else None
+        match = re.match(r"\$\{(\w+)", self.symbol(called))
+        resource = self.template.data["Resources"].get(match[1], {}) if match else {}
+        return match[1] if match and resource.get("Type", "").endswith("::Function") else None
 
-    def _number(self, found: re.Match[str]) -> str:
-        value = self.value(self.substitutions.get(found[2], 1))  # what nothing defines has a fault of its own
-        return f"{found[1]}{value}" if isinstance(value, int) else found[0]
+    def _number(self, match: re.Match[str]) -> str:
+        value = self.value(self.substitutions.get(match[2], 1))  # another rule reports undefined substitutions
+        return f"{match[1]}{value}" if isinstance(value, int) else match[0]
 
 
 def _scopes(data: dict[str, Any], where: Where, owner: Where | None) -> Iterator[Scope]:
@@ -152,7 +152,7 @@ def _scopes(data: dict[str, Any], where: Where, owner: Where | None) -> Iterator
 
 
 def symbol(value: Any) -> str:
-    """A reference in the form that Fn::Sub writes, so that one can be compared with another."""
+    """A reference in the form of Fn::Sub, so that references can be compared."""
     match value:
         case {"Ref": str(name)}:
             return f"${{{name}}}"

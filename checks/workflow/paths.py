@@ -1,4 +1,4 @@
-"""JSONPath and the intrinsic functions, as the Amazon States Language has them."""
+"""Parses JSONPath and intrinsic functions as the Amazon States Language defines them."""
 
 import re
 from collections.abc import Iterator
@@ -17,40 +17,40 @@ ARGUMENTS = {
     "Base64Encode": (1, 1), "Format": (1, 1000), "Hash": (2, 2), "JsonMerge": (3, 3), "JsonToString": (1, 1),
     "MathAdd": (2, 2), "MathRandom": (2, 3), "StringSplit": (2, 2), "StringToJson": (1, 1), "UUID": (0, 0),
 }  # fmt: skip
-"""The intrinsic functions and how many arguments each takes, at least and at most
+"""The intrinsic functions, each with its minimum and maximum number of arguments
 ("Intrinsic functions for JSONPath states")."""
 
 
 class Wrong(Exception):
-    """What is wrong with a path or an intrinsic function."""
+    """A path or an intrinsic function is wrong; the message says why."""
 
 
 @cache
 def names(text: str) -> tuple[str, ...]:
-    """The fields that a JSONPath goes through from the root, up to its first step that is no plain field.
+    """The fields of a JSONPath from the root, up to the first step that is not a plain field.
 
     Raises:
-        Wrong: it does not parse.
+        Wrong: the path does not parse.
     """
     try:
         parse(text)
-    except Exception as error:  # its lexer and its parser have exceptions of their own
+    except Exception as error:  # the lexer and the parser have different exceptions
         raise Wrong(f"{text} is not a JSONPath: {error}") from None
     plain = re.match(r"\$((?:\.[A-Za-z_][\w-]*)*)", text)
     return tuple(plain[1].split(".")[1:]) if plain else ()
 
 
 def is_reference(text: str) -> bool:
-    """Whether a JSONPath can only lead to one thing (Amazon States Language, "Reference Paths")."""
+    """Whether a JSONPath can match only one value (Amazon States Language, "Reference Paths")."""
     return re.fullmatch(r"\$(\.[A-Za-z_][\w-]*|\[\d+\]|\['[^']+'\])*", text) is not None
 
 
 @cache
 def intrinsic(text: str) -> tuple[str, tuple[str, ...]]:
-    """The name of the intrinsic function that is called, and every path that the call reads.
+    """The name of the called intrinsic function, and every path that the call reads.
 
     Raises:
-        Wrong: it does not parse, or an argument is missing or too many.
+        Wrong: the call does not parse, or it has too few or too many arguments.
     """
     lexer = ASLIntrinsicLexer(InputStream(text))
     parser: Any = ASLIntrinsicParser(CommonTokenStream(lexer))
@@ -63,7 +63,7 @@ def intrinsic(text: str) -> tuple[str, tuple[str, ...]]:
 
 class _Listener(ErrorListener):  # type: ignore[misc]
     def syntaxError(self, parser: Any, symbol: Any, line: int, column: int, message: str, error: Any) -> None:  # noqa: N802
-        raise Wrong(f"is no call of an intrinsic function, at its character {column + 1}: {message}")
+        raise Wrong(f"is not a call of an intrinsic function, at character {column + 1}: {message}")
 
 
 def _paths(call: Any) -> Iterator[str]:
@@ -72,9 +72,9 @@ def _paths(call: Any) -> Iterator[str]:
     least, most = ARGUMENTS[name]
     if not least <= len(texts) <= most:
         documented = least if least == most else f"{least} to {most}"
-        raise Wrong(f"States.{name} has {len(texts)} arguments, AWS documents {documented}")
+        raise Wrong(f"States.{name} has {len(texts)} arguments; AWS documents {documented}")
     if name == "Format" and texts[0].startswith("'") and texts[0].count("{}") != len(texts) - 1:
-        raise Wrong(f"{texts[0]} has {texts[0].count('{}')} places for {len(texts) - 1} values")
+        raise Wrong(f"{texts[0]} has {texts[0].count('{}')} placeholders for {len(texts) - 1} values")
     for argument, text in zip(arguments, texts, strict=True):
         if text.startswith("States."):
             yield from _paths(argument.states_func_decl())

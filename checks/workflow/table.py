@@ -1,4 +1,4 @@
-"""The table in docs/workflow.md says of each state what the definition says."""
+"""Checks that the tables in docs/workflow.md match the definition."""
 
 import re
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ class Row(NamedTuple):
 
     line: int
     cells: dict[str, str]
-    """By the table's heading."""
+    """The cells, by the heading of their column."""
 
 
 def faults(machine: Machine, text: str) -> Iterator[Fault]:
-    """Where the table and the definition differ; what the states do (column `does`) is not compared."""
+    """Differences between the table and the definition; the column `does` is not compared."""
     states = _rows(text, "state")
     rows = {name: row for row in states for name in row.cells["state"].removeprefix("· ").split(", ")}
     groups = {row.cells["errors"]: row for row in _rows(text, "errors")}
@@ -36,11 +36,13 @@ def faults(machine: Machine, text: str) -> Iterator[Fault]:
         if len(state.where) > 2:
             expected["state"] = f"· {expected['state']}"
         for column, right in expected.items():
-            if (said := row.cells.get(column)) != right:
-                wrong = f"the table's column '{column}' says: {said}"
+            if (actual := row.cells.get(column)) != right:
+                wrong = f"the table's column '{column}' says: {actual}"
                 yield Fault(FILE, row.line, state.name, wrong, f"Write {right}, or change the definition")
     for name, row in rows.items():
-        yield Fault(FILE, row.line, name, "the table has a row for it, the definition has no such state", "Remove it")
+        yield Fault(
+            FILE, row.line, name, "the table has a row for it, but the definition has no such state", "Remove it"
+        )
     for name, row in groups.items():
         if not any(name in each.cells["retried"] + each.cells["on error"] for each in states):
             yield Fault(FILE, row.line, name, "no state retries or catches these errors", "Remove the row")
@@ -59,7 +61,7 @@ def _rows(text: str, first: str) -> list[Row]:
 
 
 def _cells(machine: Machine, state: State, groups: dict[str, set[str]]) -> dict[str, str]:
-    """What the columns must say."""
+    """The expected cells, by column."""
     data = state.data
     line = machine.raw[machine.document.line(*state.where, "TimeoutSeconds") - 1]
     timeout = re.search(r'"TimeoutSeconds":\s*(?:(\d+)|\$\{(\w+)\})', line)
@@ -84,7 +86,7 @@ def _cells(machine: Machine, state: State, groups: dict[str, set[str]]) -> dict[
 
 
 def _named(errors: list[str], groups: dict[str, set[str]]) -> str:
-    """Errors by the names of their groups, and those of none by their own."""
+    """The names of the groups of the errors, and the names of errors without a group."""
     left, names = set(errors), []
     for name, group in groups.items():
         if group and group <= left:

@@ -1,11 +1,11 @@
-"""A REST API's function is told the address its caller used.
+"""A REST API's function gets the address that its caller used.
 
 AWS ("Input format of a Lambda function for proxy integration"; with a custom domain and a base path mapping):
-`{X-Forwarded-Proto}://{requestContext.domainName}{requestContext.path}` is the URL that was called; of a query
-parameter given several times, queryStringParameters holds the last value.
-Stock: no domainName, no X-Forwarded headers, the first value, and requestContext.path lacks the prefix under which
-the emulator serves the API (/_aws/execute-api/<id>), so links made from them lead nowhere.
-Here: the request's host and path are kept while it is served and put into the event, with the gateway's own headers.
+`{X-Forwarded-Proto}://{requestContext.domainName}{requestContext.path}` is the called URL; if a query parameter
+occurs several times, queryStringParameters has its last value.
+Stock: there is no domainName and no X-Forwarded header, and the first value is used. requestContext.path lacks the
+prefix under which the emulator serves the API (/_aws/execute-api/<id>), so links made from it do not work.
+Here: the patch keeps the request's host and path, and puts them into the event with the gateway's own headers.
 """
 
 from contextvars import ContextVar
@@ -18,7 +18,7 @@ _called: ContextVar[tuple[str, str]] = ContextVar("called_url", default=("", "")
 
 
 def apply() -> None:
-    """Remember what was called; complete the event made of it."""
+    """Remembers the called address and completes the event with it."""
     handle, build = gateway._handle_execute_api_request, apigateway_v1._build_lambda_event_v1
 
     async def remember_and_handle(host: str, path: str, *rest: Any, **more: Any) -> Any:
@@ -27,7 +27,7 @@ def apply() -> None:
 
     def build_event(*arguments: Any, **options: Any) -> Any:
         event, (host, path) = build(*arguments, **options), _called.get()
-        event.pop("version", None)  # that is an HTTP API's
+        event.pop("version", None)  # only events of HTTP APIs have it
         several = event["multiValueQueryStringParameters"]
         event["queryStringParameters"] = several and {name: values[-1] for name, values in several.items()}
         event["requestContext"].update(domainName=host, domainPrefix=host.partition(".")[0], path=path)

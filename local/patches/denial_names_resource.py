@@ -1,9 +1,9 @@
-"""A refused call says which resource it was refused for.
+"""An access denied error names the resource.
 
 AWS ("Troubleshoot access denied error messages"): `User: … is not authorized to perform: dynamodb:GetItem on resource:
 arn:… because no identity-based policy allows the dynamodb:GetItem action`.
-Stock: the message names the action only, so that of two buckets nobody knows which one is meant.
-Here: the resource that was asked for is named, as S3 does it, in quotes.
+Stock: the message names only the action, so you cannot tell which of two buckets it is about.
+Here: the message names the requested resource, for S3 in quotes, as S3 does.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from ministack.core import iam_actions
 
 
 def apply() -> None:
-    """Word the denials of identity-based policies that MiniStack does not word itself."""
+    """Writes the message for denials by identity-based policies that have no message of MiniStack's."""
     respond = iam_actions.access_denied_response
 
     def named(service: str, action: str, principal_arn: str, request_id: str, **details: Any) -> Any:

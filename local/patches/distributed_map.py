@@ -1,13 +1,13 @@
-"""A Distributed Map runs its items as child executions that can be limited, fail early and be read back.
+"""A Distributed Map runs its items as child executions, with limits, early failure and ResultWriter.
 
-AWS ("Using Map state in Distributed mode", "ResultWriter (Map)"): `...Path` fields are honoured; once too many items
-have failed the Map Run fails: pending children never start, running ones are stopped, the parent sees only
-`States.ExceedToleratedFailureThreshold`; a child is an execution with its own name and history; ResultWriter puts the
-children's results in S3 and the state's output is only where; a parent that ends stops its children.
-Stock: ignores these fields and ResultWriter, starts every child whatever happened; a child reads its parent's
+AWS ("Using Map state in Distributed mode", "ResultWriter (Map)"): `...Path` fields are evaluated. If too many items
+fail, the Map Run fails: pending children never start, running children are stopped, and the parent sees only
+`States.ExceedToleratedFailureThreshold`. A child is an execution with its own name and history. ResultWriter writes the
+children's results to S3, and the state's output has only their location. A parent that ends stops its children.
+Stock: ignores these fields and ResultWriter, and starts every child even after failures. A child reads its parent's
 `$$.Execution` and has no history of states.
-Here: `_run_distributed_map` is written anew (JSONPath only): children are ordinary executions of a machine that
-consists of the item processor.
+Here: `_run_distributed_map` is rewritten (JSONPath only). Children are ordinary executions of a machine that consists
+of the item processor.
 """
 
 import itertools
@@ -26,12 +26,12 @@ from . import machine_role
 STATUSES = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timedOut"}
 STATUSES["ABORTED"] = "aborted"
 _registering = threading.Lock()
-WIDEST = 64  # without MaxConcurrency AWS runs 10,000 at once
+WIDEST = 64  # without MaxConcurrency; AWS then runs 10,000 at once
 SHOWN = ("executionArn", "name", "status", "stateMachineArn", "input", "output", "error", "cause")
 
 
 def apply() -> None:
-    """Replace the Map Run; let executions begin at once, not after 150 ms, because here each child is one."""
+    """Replaces the Map Run; starts executions at once instead of after 150 ms, because each child is an execution."""
     view = sfn._map_run_view
     sfn._run_distributed_map = run_distributed_map
     sfn._map_run_view = lambda run: view({**run, "itemCounts": counts(run), "executionCounts": counts(run)})
@@ -42,7 +42,7 @@ def apply() -> None:
 def run_distributed_map(
     state: dict[str, Any], raw_input: Any, effective: Any, processor: Any, parent: dict[str, Any], ctx: Any
 ) -> tuple[Any, str | None]:
-    """Run every item and return the state's output and the next state, or raise the Map's one error."""
+    """Runs every item; returns the state's output and the next state, or raises the error of the Map."""
     machine_role.authorize("states:StartExecution", parent["stateMachineArn"], "States.Permissions")
     inputs = item_inputs(state, effective, ctx)
     run = new_map_run(state, effective, parent, ctx, total=len(inputs))
@@ -73,7 +73,7 @@ def run_distributed_map(
 
 
 def item_inputs(state: dict[str, Any], effective: Any, ctx: dict[str, Any]) -> list[Any]:
-    """The input of every child: the items, each through ItemSelector."""
+    """The input of every child: each item after ItemSelector."""
     try:
         items = sfn._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
         items = sfn._read_map_items(state["ItemReader"], effective, ctx) if "ItemReader" in state else items
@@ -89,7 +89,7 @@ def item_inputs(state: dict[str, Any], effective: Any, ctx: dict[str, Any]) -> l
 
 
 def new_map_run(state: dict[str, Any], effective: Any, parent: dict[str, Any], ctx: Any, total: int) -> dict[str, Any]:
-    """The Map Run's record; MiniStack never shows names that begin with an underscore."""
+    """The record of the Map Run; MiniStack does not show names that begin with an underscore."""
 
     def field(name: str) -> float | None:
         if path := state.get(f"{name}Path"):
@@ -108,12 +108,12 @@ def new_map_run(state: dict[str, Any], effective: Any, parent: dict[str, Any], c
 
 
 def run_children(run: dict[str, Any], inputs: list[Any], parent: dict[str, Any]) -> None:
-    """Run the children until all have ended, too many have failed, or the parent has ended."""
+    """Runs the children until all have ended, too many have failed, or the parent has ended."""
     waiting, running = iter(inputs), [parent]
     while running and parent["status"] == "RUNNING" and not too_many_failed(run):
         running = [child for child in run["_children"] if child["status"] == "RUNNING"]
         for value in itertools.islice(waiting, (run["maxConcurrency"] or WIDEST) - len(running)):
-            machine = f"{run['_stateMachineArn']}#{parent['testCase']}"  # mocked as its parent is
+            machine = f"{run['_stateMachineArn']}#{parent['testCase']}"  # mocked like its parent
             request = {"stateMachineArn": machine, "input": json.dumps(value)}
             child = sfn._executions[json.loads(sfn._start_execution(request)[2])["executionArn"]]
             child["mapRunArn"] = run["mapRunArn"]
@@ -128,26 +128,26 @@ def run_children(run: dict[str, Any], inputs: list[Any], parent: dict[str, Any])
 
 
 def too_many_failed(run: dict[str, Any]) -> bool:
-    """Whether a threshold is exceeded; without one, the first failure does."""
+    """Whether a failure threshold is exceeded; without a threshold, one failure exceeds it."""
     return bool(sum(child["status"] in ("FAILED", "TIMED_OUT") for child in run["_children"]) > run["_tolerated"])
 
 
 def counts(run: dict[str, Any]) -> dict[str, int]:
-    """The Map Run's counts as they are now (an item is an execution: there are no batches)."""
-    found = Counter({"total": run["_total"], "resultsWritten": run["_written"]})
-    found.update(STATUSES[child["status"]] for child in run["_children"])
-    found["pending" if run["status"] == "RUNNING" else "aborted"] += run["_total"] - len(run["_children"])
-    return {name: found[name] for name in ("pending", *STATUSES.values(), "total", "resultsWritten")}
+    """The current counts of the Map Run; each item is an execution because there are no batches."""
+    totals = Counter({"total": run["_total"], "resultsWritten": run["_written"]})
+    totals.update(STATUSES[child["status"]] for child in run["_children"])
+    totals["pending" if run["status"] == "RUNNING" else "aborted"] += run["_total"] - len(run["_children"])
+    return {name: totals[name] for name in ("pending", *STATUSES.values(), "total", "resultsWritten")}
 
 
 def outcome(child: dict[str, Any]) -> Any:
-    """What a child contributes to the state's result."""
+    """The part of the state's result that comes from a child."""
     succeeded = child["status"] == "SUCCEEDED"
     return json.loads(child["output"]) if succeeded else {"Error": child.get("error"), "Cause": child.get("cause")}
 
 
 def write_results(writer: dict[str, Any], effective: Any, ctx: Any, run: dict[str, Any]) -> dict[str, Any]:
-    """Write one object per final status and the manifest; return the state's result, which is only where."""
+    """Writes one object per final status and the manifest; returns the state's result, which is their location."""
     place = sfn._resolve_params_obj(writer["Parameters"], effective, ctx)
     folder = f"{place.get('Prefix', '').rstrip('/')}/{run['mapRunArn'].rsplit(':', 1)[-1]}".lstrip("/")
 

@@ -1,10 +1,10 @@
-"""The sizes S3 refuses in a multipart upload.
+"""S3 refuses parts that are too small in a multipart upload.
 
-AWS ("Amazon S3 multipart upload limits", "UploadPartCopy"): every part but the last is at least 5 MiB, else
-CompleteMultipartUpload answers EntityTooSmall and creates nothing; a range is copied only from a source larger than
-5 MiB, else InvalidRequest.
-Stock: takes any size.
-Here: both sizes are checked before MiniStack's own code runs.
+AWS ("Amazon S3 multipart upload limits", "UploadPartCopy"): every part except the last must have at least 5 MiB;
+otherwise CompleteMultipartUpload answers EntityTooSmall and creates nothing. A range can be copied only from a source
+larger than 5 MiB; otherwise the answer is InvalidRequest.
+Stock: accepts any size.
+Here: the patch checks both sizes before MiniStack's own code runs.
 """
 
 import re
@@ -17,7 +17,7 @@ SMALLEST = 5 * 1024 * 1024
 
 
 def apply() -> None:
-    """Wrap the two calls."""
+    """Wraps the two calls."""
     complete, copy = s3._complete_multipart_upload, s3._upload_part_copy
 
     def checked_complete(bucket: str, key: str, body: bytes, query: Any, headers: Any = None) -> Any:
@@ -43,7 +43,7 @@ def source_of(headers: dict[str, str]) -> Any:
 
 
 def named_parts(body: bytes, query: Any) -> list[dict[str, Any]]:
-    """The stored parts a CompleteMultipartUpload names, in their order; those it cannot find are left out."""
+    """The stored parts that a CompleteMultipartUpload names, in order, without unknown ones."""
     upload = s3._multipart_uploads.get(s3._qp(query, "uploadId")) or {"parts": {}}
     numbers = sorted(int(number) for number in re.findall(rb"<PartNumber>\s*(\d+)", body))
     return [upload["parts"][number] for number in numbers if number in upload["parts"]]

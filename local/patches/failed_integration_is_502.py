@@ -1,10 +1,10 @@
-"""A function that fails behind a REST API is a 502 that tells nothing.
+"""A failed function behind a REST API gives a 502 without details.
 
 AWS ("Output format of a Lambda function for proxy integration"): an unhandled error, a timeout or an answer without a
-statusCode is 502 `{"message": "Internal server error"}`, through the API's DEFAULT_5XX response when it has one.
-Stock: shows the exception's message to the caller, takes an answer without statusCode for a 200 and asks no gateway
-response.
-Here: the step that interprets the function's answer raises, and the integration turns that into a gateway error.
+statusCode gives 502 `{"message": "Internal server error"}`, or the API's DEFAULT_5XX gateway response if it has one.
+Stock: shows the exception's message to the caller, treats an answer without statusCode as a 200, and ignores gateway
+responses.
+Here: the code that interprets the function's answer raises, and the integration turns that into a gateway error.
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ from ministack.services import apigateway_v1
 
 
 class NoProxyResponseError(Exception):
-    """The function did not return what API Gateway can pass on."""
+    """The function's answer is not one that API Gateway can return."""
 
 
 def apply() -> None:
-    """Interpret strictly; answer like the gateway."""
+    """Interprets answers strictly, and answers errors like the gateway."""
     interpret, invoke = apigateway_v1._lambda_proxy_response, apigateway_v1._invoke_lambda_proxy_v1
     render = apigateway_v1._gateway_error_response
 

@@ -1,10 +1,12 @@
-"""A multipart upload created with ChecksumType FULL_OBJECT is checked as a whole; no MD5 is made twice.
+"""A multipart upload with ChecksumType FULL_OBJECT is checked as a whole, and no MD5 is computed twice.
 
-AWS ("Checking object integrity in Amazon S3"): with CRC32 and FULL_OBJECT the completion may carry the whole object's
-CRC-32; S3 compares it with what it assembled, answers BadDigest and creates nothing when they differ, and reports it,
-with its type, from then on. A copied part has its checksum too. S3 hashes on machines of its own.
-Stock: makes every multipart checksum COMPOSITE; hashes, on the functions' processors, what is put, copied, completed.
-Here: the assembled bytes' checksum is computed, by ISA-L; an MD5 that a stored body's ETag tells is not made again.
+AWS ("Checking object integrity in Amazon S3"): with CRC32 and FULL_OBJECT, the completion can carry the CRC-32 of the
+whole object. S3 compares it with the assembled object. If they differ, S3 answers BadDigest and creates nothing;
+otherwise it reports the checksum and its type from then on. A copied part also has a checksum. S3 computes hashes on
+machines of its own.
+Stock: makes every multipart checksum COMPOSITE, and hashes everything that is put, copied or completed on the same
+processors as the functions.
+Here: ISA-L computes the checksum of the assembled bytes; an MD5 that the ETag of a stored body gives is reused.
 """
 
 import base64
@@ -23,7 +25,7 @@ from .entity_too_small import named_parts, source_of
 
 
 def apply() -> None:
-    """Wrap the calls of a multipart upload's life, and the one that reports the checksum's type."""
+    """Wraps the calls of a multipart upload, and the call that reports the checksum's type."""
     create, copy, complete = s3._create_multipart_upload, s3._upload_part_copy, s3._complete_multipart_upload
     attributes, known = s3._get_object_attributes, dict[int, Any]()
     s3.hashlib = SimpleNamespace(**vars(hashlib) | {"md5": lambda body: known.get(id(body)) or hashlib.md5(body)})
@@ -57,7 +59,7 @@ def apply() -> None:
             if (headers or {}).get("x-amz-checksum-crc32", checksum) != checksum:
                 message = "The CRC32 you specified did not match the calculated checksum."
                 return s3._error("BadDigest", message, 400, f"/{bucket}/{key}")
-            upload["checksum_algorithm"] = None  # or MiniStack would make a composite of it
+            upload["checksum_algorithm"] = None  # otherwise MiniStack makes a composite checksum
             status, answer, body = complete(bucket, key, body, query, headers)
         upload["checksum_algorithm"] = "CRC32"
         if status == 200:
@@ -75,12 +77,12 @@ def apply() -> None:
 
 
 def digests(records: Iterable[Any]) -> dict[int, Any]:
-    """Hash objects of stored bodies, by their identity: the ETag is the MD5, but for one of several parts."""
+    """Hash objects of stored bodies, by their identity; the ETag is the MD5, except for multipart objects."""
     known = {id(each["body"]): bytes.fromhex(each["etag"].strip('"')) for each in records if "-" not in each["etag"]}
     return {body: SimpleNamespace(digest=md5.__bytes__, hexdigest=md5.hex) for body, md5 in known.items()}
 
 
 def with_elements(body: bytes, elements: dict[str, str]) -> bytes:
-    """The XML document with elements added at the end of its root."""
+    """The XML document with the elements added at the end of its root."""
     document, _, root = body.rpartition(b"</")
     return document + "".join(f"<{name}>{text}</{name}>" for name, text in elements.items()).encode() + b"</" + root

@@ -1,10 +1,10 @@
-"""An API that is made from an OpenAPI document has all that the document says.
+"""An API imported from an OpenAPI document has everything that the document defines.
 
-AWS ("OpenAPI extensions for API Gateway": x-amazon-apigateway-integration, x-amazon-apigateway-gateway-responses): an
-integration's request templates and responses, a method's responses and the API's gateway responses are imported with
-it. SAM writes the CORS preflight and every gateway response that way.
-Stock: of an operation only the integration's type, method and address are kept, of the document no gateway response.
-Here: what was left out is put in through the calls that MiniStack has for each.
+AWS ("OpenAPI extensions for API Gateway": x-amazon-apigateway-integration, x-amazon-apigateway-gateway-responses): the
+import includes an integration's request templates and responses, a method's responses, and the API's gateway responses.
+SAM writes the CORS preflight and every gateway response that way.
+Stock: imports only the type, method and address of an integration, and no gateway responses.
+Here: the patch adds the rest with MiniStack's own calls.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from ministack.services import apigateway_v1
 
 
 def apply() -> None:
-    """Complete the import of an operation and of a document."""
+    """Completes the import of an operation and of a document."""
     import_operation, import_api = apigateway_v1._import_operation, apigateway_v1._import_rest_api
 
     def import_whole_operation(api: str, resource: str, method: str, operation: dict[str, Any], *more: Any) -> None:

@@ -1,13 +1,13 @@
-"""Python functions run under AWS's own runtime client, in an environment as clean as Lambda's.
+"""Python functions run with AWS's own runtime client in a clean environment, as on Lambda.
 
-AWS ("Lambda runtime API", "Defined runtime environment variables"): awslambdaric runs the handler; an unhandled
-exception's class becomes errorType, which Step Functions matches Retry and Catch on; layers lie under /opt; the
-process sees Lambda's variables and the function's own, and _X_AMZN_TRACE_ID always.
-Stock: a script of MiniStack's, whose every error is `Runtime.HandlerError`, in the host's whole environment, without
-/opt, and 50 ms of waiting for log lines after every warm invocation.
-Here: MiniStack's worker for custom runtimes starts `LAMBDA_PYTHON -m awslambdaric`. Nothing can be mounted on /opt
-without root, so layers are unpacked elsewhere and variables that point into /opt are rewritten. A worker logs to a
-file, read when it has answered. The memory size is not enforced.
+AWS ("Lambda runtime API", "Defined runtime environment variables"): awslambdaric runs the handler. The class of an
+unhandled exception becomes errorType, which Step Functions uses for Retry and Catch. Layers are under /opt. The process
+sees Lambda's variables, the function's own variables, and always _X_AMZN_TRACE_ID.
+Stock: a script of MiniStack runs the handler with the whole environment of the host and without /opt. Every error is
+`Runtime.HandlerError`. After every warm invocation it waits 50 ms for log lines.
+Here: MiniStack's worker for custom runtimes starts `LAMBDA_PYTHON -m awslambdaric`. Mounting on /opt needs root, so
+layers are unpacked elsewhere and variables that point to /opt are rewritten. A worker logs to a file, which the patch
+reads after the answer. The memory size is not enforced.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _unpacking = threading.Lock()
 
 
 def apply() -> None:
-    """Route every function to `PythonWorker` (we have none but Python) and give every invocation a trace header."""
+    """Runs every function (all are in Python) with `PythonWorker`, and gives every invocation a trace header."""
     unpack = lambda_svc._provided_runtime_code_dir
 
     def code_with_bootstrap(code: bytes) -> str:
@@ -52,14 +52,14 @@ def apply() -> None:
 
 
 def trace_header(config: dict[str, Any], inbound: str | None = None) -> str:
-    """The X-Ray header of one invocation; without active tracing it says "not sampled" but is there, as on AWS."""
+    """The X-Ray header of one invocation; without active tracing it says "not sampled", as on AWS."""
     sampled = int((config.get("TracingConfig") or {}).get("Mode") == "Active")
     root = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
     return inbound or f"Root={root};Parent={secrets.token_hex(8)};Sampled={sampled}"
 
 
 def unpacked_layers(config: dict[str, Any]) -> str:
-    """The folder that stands for /opt: the function's layers unpacked over one another, shared by its workers."""
+    """The folder in place of /opt, with the function's layers unpacked in order; its workers share it."""
     layers = [layer for each in config.get("Layers") or [] if (layer := lambda_svc._resolve_layer_zip(each))]
     digest = hashlib.sha256(b"".join(hashlib.sha256(layer).digest() for layer in layers)).hexdigest()
     folder = Path(tempfile.gettempdir(), f"opt-{digest[:16]}")
@@ -74,7 +74,7 @@ def unpacked_layers(config: dict[str, Any]) -> str:
 
 
 def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, str]:
-    """Everything the function's process sees: Lambda's variables, then its own, then where the emulator is."""
+    """The environment of the function's process: Lambda's variables, its own, and the emulator's address."""
     logging, name, opt = config.get("LoggingConfig") or {}, config["FunctionName"], unpacked_layers(config)
     region, python = config["FunctionArn"].split(":")[3], config["Runtime"]
     variables = {"PATH": f"{opt}/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
@@ -97,19 +97,19 @@ def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, 
     variables |= {"AWS_EXECUTION_ENV": f"AWS_Lambda_{python}", **runtime.execution_credentials(config)}
     for key, value in lambda_svc._runtime_env_vars(config).items():
         variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else value
-    # botocore must not prefix the host.
+    # botocore must not add a prefix to the host.
     return variables | {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], runtime.HOST_PREFIX_ENV: "true"}
 
 
 class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]  # MiniStack has no types
-    """One execution environment of a Python function: one invocation at a time, kept warm."""
+    """An execution environment of a Python function; it handles one invocation at a time and stays warm."""
 
     config: dict[str, Any]
     _tmpdir: str | None
     _log: Any = None
 
     def invoke(self, event: Any, request_id: str, **details: Any) -> Any:
-        """Run one invocation; a failure to start is answered with the error Lambda gives it."""
+        """Runs one invocation; a failure to start gives the same error as on Lambda."""
         try:
             return super().invoke(event, request_id, **details)
         except RuntimeError as failure:
@@ -129,14 +129,14 @@ class PythonWorker(runtime.ProvidedWorker):  # type: ignore[misc]  # MiniStack h
 
     def _build_handler_class(self, generation: int, pending: "queue.Queue[Any]") -> Any:
         handler = super()._build_handler_class(generation, pending)
-        handler.disable_nagle_algorithm = True  # else headers and body wait 40 ms for each other
+        handler.disable_nagle_algorithm = True  # otherwise the body is sent 40 ms after the headers
         return handler
 
     def _drain_stderr(self) -> Any:
         return self._log.read() if self._log else ""
 
     def _drain_stderr_bounded(self, *_: Any, **__: Any) -> Any:
-        return self._drain_stderr()  # complete: a worker writes its lines before it posts its answer
+        return self._drain_stderr()  # complete, because a worker writes its log lines before it posts its answer
 
     def _discard_tmpdir(self) -> None:
         super()._discard_tmpdir()

@@ -1,11 +1,12 @@
-"""A state machine acts with its own role, and only with that.
+"""A state machine acts only with its own role.
 
 AWS ("How Step Functions generates IAM policies for integrated services"): every integration is a call signed with the
-machine's role; a refused one fails the state with the integration's service exception (`Lambda.AWSLambdaException`,
-`DynamoDB.AmazonDynamoDBException` ...), whose message names principal, action and resource.
-Stock: integrations run unchecked, so a machine with an empty role succeeds.
-Here: the running execution's role is kept in a context variable, and MiniStack's own IAM evaluation is asked before an
-integration is invoked or an ItemReader reads. Other patches ask it about what they do in a role's name.
+machine's role. A denied call fails the state with the service exception of the integration
+(`Lambda.AWSLambdaException`, `DynamoDB.AmazonDynamoDBException` ...), whose message names the principal, the action and
+the resource.
+Stock: integrations run without checks, so a machine with an empty role succeeds.
+Here: a context variable holds the role of the running execution. MiniStack's own IAM evaluation checks it before an
+integration is called or an ItemReader reads. Other patches use the same check for what they do with a role.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _role: ContextVar[tuple[str, str] | None] = ContextVar("state_machine_role", def
 
 
 def apply() -> None:
-    """Remember whose role an execution runs with and check it before every integration."""
+    """Remembers the role of an execution, and checks it before every integration."""
     run, read_object = sfn._run_execution, sfn._s3_object_text
 
     def run_with_role(arn: str) -> None:
@@ -49,8 +50,8 @@ def apply() -> None:
 
 
 def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
-    """The IAM action, the resource's ARN and the exception of a Task's integration."""
-    if ":::" not in resource:  # the function's ARN itself
+    """The IAM action, the resource's ARN and the exception for a Task's integration."""
+    if ":::" not in resource:  # the ARN of a function
         return "lambda:InvokeFunction", resource, EXCEPTIONS["lambda"]
     name = resource.partition(":::")[2]
     service, operation = name.removeprefix("aws-sdk:").split(".")[0].split(":")[:2]
@@ -75,14 +76,14 @@ def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def authorize(action: str, resource: str, exception: str) -> None:
-    """Raise the named exception inside the execution unless its role may do this."""
+    """Raises the exception in the execution unless its role allows the action on the resource."""
     current = _role.get()
     if current is not None and (refused := refusal(*current, action, resource)):
         raise sfn._ExecutionError(exception, refused)
 
 
 def refusal(role: str, session: str, action: str, resource: str) -> str | None:
-    """Why the role may not do this, or None; the words are IAM's."""
+    """The IAM message if the role does not allow the action, or None if it does."""
     account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
     caller = f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
     key = f"ASIA{hashlib.sha256(caller.encode()).hexdigest()[:16].upper()}"
@@ -92,5 +93,5 @@ def refusal(role: str, session: str, action: str, resource: str) -> str | None:
         return None
     explicit = getattr(denied, "decision", "") == "Deny"
     reason = "of an explicit deny" if explicit else f"no identity-based policy allows the {action} action"
-    said = f"User: {caller} is not authorized to perform: {action} on resource: {resource} because {reason}"
-    return f"{said} (Status Code: 403; Error Code: AccessDeniedException)"
+    message = f"User: {caller} is not authorized to perform: {action} on resource: {resource} because {reason}"
+    return f"{message} (Status Code: 403; Error Code: AccessDeniedException)"

@@ -1,9 +1,9 @@
 """`TimeoutSeconds` at the top of a state machine ends the execution.
 
 AWS ("State machine structure in Amazon States Language"): an execution that runs longer ends as TIMED_OUT with
-`States.Timeout`, its status change is announced, and no further state runs.
-Stock: the field is ignored.
-Here: a timer runs beside the execution. That nothing is recorded afterwards is the work of `state_language`.
+`States.Timeout`, an event announces its status change, and no further state runs.
+Stock: ignores the field.
+Here: a timer runs in parallel to the execution. The patch `state_language` prevents later records in the history.
 """
 
 import contextvars
@@ -15,7 +15,7 @@ from ministack.services import stepfunctions as sfn
 
 
 def apply() -> None:
-    """Give every execution of a machine with a timeout its timer."""
+    """Starts a timer for every execution of a machine with a timeout."""
     run = sfn._run_execution
 
     def run_in_time(arn: str) -> Any:
@@ -24,7 +24,7 @@ def apply() -> None:
         seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
         if seconds is None:
             return run(arn)
-        # The context names the account and region whose event bus hears of it.
+        # The context has the account and region of the event bus that gets the event.
         timer = threading.Timer(seconds, contextvars.copy_context().run, (expire, execution))
         timer.daemon = True
         timer.start()
@@ -37,7 +37,7 @@ def apply() -> None:
 
 
 def expire(execution: dict[str, Any]) -> None:
-    """End the execution as timed out unless it has ended."""
+    """Ends the execution as timed out, unless it has already ended."""
     if execution["status"] == "RUNNING":
         execution.update(status="TIMED_OUT", stopDate=sfn.now_iso(), error="States.Timeout")
         sfn._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}})

@@ -1,9 +1,9 @@
-"""A mail is sent as somebody, and IAM asks as whom.
+"""IAM checks the sender of a mail.
 
-AWS ("Actions, resources, and condition keys for Amazon SES v2"): SendEmail is allowed on the identity that sends, and
-under `ses:FromAddress`.
-Stock: asks for `*` without that key, so that a role that names either may send nothing.
-Here: the sender's address is both. Not modelled: the identity that is a domain.
+AWS ("Actions, resources, and condition keys for Amazon SES v2"): the resource of SendEmail is the sending identity, and
+the condition key `ses:FromAddress` has the sender's address.
+Stock: checks the resource `*` without that key, so a role that names an identity or the key cannot send.
+Here: the sender's address is both the identity and the key. Not modelled: identities that are domains.
 """
 
 import json
@@ -14,7 +14,7 @@ from ministack.core.responses import get_account_id
 
 
 def apply() -> None:
-    """Ask for the sender when SES v2 is to send a mail."""
+    """Checks the permission for the sender when SES v2 sends a mail."""
     stock = gateway._enforce_ses_v2
 
     def enforce(method: str, path: str, headers: Any, body: bytes, query: Any, request_id: str) -> Any:

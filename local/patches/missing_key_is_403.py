@@ -1,10 +1,10 @@
-"""Asking for a key that does not exist is 403 unless the caller may list the bucket.
+"""A read of a key that does not exist gives 403 unless the caller may list the bucket.
 
-AWS ("GetObject", "HeadObject", "GetObjectAttributes", permissions): without `s3:ListBucket` S3 does not tell whether
-the object exists and answers 403 AccessDenied; with it, 404.
-Stock: always 404, which hides a role that lacks the permission.
-Here: a 404 for a missing key becomes AccessDenied when IAM does not let the caller list the bucket. Reads MiniStack
-makes for itself carry no credentials and are left alone.
+AWS ("GetObject", "HeadObject", "GetObjectAttributes", permissions): without `s3:ListBucket` S3 does not reveal
+whether the object exists and answers 403 AccessDenied; with it, 404.
+Stock: always answers 404, which hides a missing permission.
+Here: a 404 for a missing key becomes AccessDenied if IAM does not let the caller list the bucket. The patch ignores
+MiniStack's internal reads, which have no credentials.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from ministack.services import s3
 
 
 def apply() -> None:
-    """Wrap the calls that name a key to read."""
+    """Wraps the calls that read a key."""
     for name in ("_get_object", "_head_object", "_get_object_attributes"):
         setattr(s3, name, told_only_to_listers(getattr(s3, name)))
 
 
 def told_only_to_listers(read: Any) -> Any:
-    """The call, with its "no such key" kept for callers that may list the bucket."""
+    """The call, which answers "no such key" only to callers that may list the bucket."""
 
     def wrapped(bucket: str, key: str, headers: Any = None, query: Any = None) -> Any:
         answer = read(bucket, key, headers or {}, query or {})

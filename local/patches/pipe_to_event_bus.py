@@ -1,12 +1,12 @@
-"""A pipe takes changes from a DynamoDB stream, filters and reshapes them and puts them on an event bus.
+"""A pipe reads changes from a DynamoDB stream, filters and transforms them, and puts them on an event bus.
 
 AWS ("Amazon EventBridge Pipes targets", "... filtering", "... input transformation"): FilterCriteria are event
-patterns over the stream record; a target parameter may be one JSON path into it; InputTemplate's `<$.path>` becomes
-the JSON value, or its bare text, not escaped, inside a quoted string; the pipe's role reads the stream and puts the
-events; what the target refuses is tried again.
-Stock: delivers to SNS and Step Functions only, keeps neither filters nor target parameters, checks no role.
-Here: the pipe keeps both, and a batch for a bus goes through MiniStack's own pattern matching and PutEvents. Not
-modelled: enrichment, batching, MaximumRetryAttempts. What AWS makes of a path that leads nowhere is not documented:
+patterns on the stream record. A target parameter can be one JSON path into the record. `<$.path>` in InputTemplate
+becomes the JSON value, or in a quoted string the plain text without escaping. The pipe uses its role to read the stream
+and to put the events. It retries what the target refuses.
+Stock: delivers only to SNS and Step Functions, drops filters and target parameters, and checks no role.
+Here: the pipe keeps both, and a batch for a bus uses MiniStack's own pattern matching and PutEvents. Not modelled:
+enrichment, batching, MaximumRetryAttempts. AWS does not document what happens with a path that matches nothing; here
 such a change is not announced, and the log says so.
 """
 
@@ -26,7 +26,7 @@ log = logging.getLogger("pipes")
 
 
 def apply() -> None:
-    """Keep the parameters of the pipes CloudFormation makes, deliver to event buses, and look every 100 ms."""
+    """Keeps the parameters of pipes from CloudFormation, delivers to event buses, and polls every 100 ms."""
     handlers, deliver = provisioners._RESOURCE_HANDLERS["AWS::Pipes::Pipe"], pipes._deliver_batch
 
     def keeping(provision: Any, position: int) -> Any:
@@ -50,30 +50,30 @@ def apply() -> None:
             try:
                 pipes._poll_once()
             except Exception:
-                log.exception("a pipe could not be polled")
+                log.exception("polling a pipe failed")
 
     handlers["create"], handlers["update"] = keeping(handlers["create"], 1), keeping(handlers["update"], 2)
     pipes._deliver_batch, pipes._poll_loop = deliver_batch, poll
 
 
 def passes(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Whether one of the pipe's filters lets the record through; without filters all pass."""
+    """Whether one of the pipe's filters matches the record; without filters all records pass."""
     filters = (pipe.get("SourceParameters", {}).get("FilterCriteria") or {}).get("Filters") or []
     patterns = [pattern for each in filters for pattern in eventbridge._compiled_pattern(each["Pattern"]) or []]
     return not filters or any(eventbridge._matches_detail(record, pattern) for pattern in patterns)
 
 
 def announce(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Put one record on the bus; one that lacks what the pipe reads is dropped, for trying again would not help."""
+    """Puts one record on the bus; drops a record without a path that the pipe reads, because a retry cannot help."""
     try:
         return put_event(pipe, record)
     except LookupError as missing:
-        log.error("pipe %s: %s leads nowhere in %s", pipe["Name"], missing, record)
+        log.error("pipe %s: %s matches nothing in %s", pipe["Name"], missing, record)
         return True
 
 
 def put_event(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Put one record on the bus in the pipe's name; False, with the reason logged, leaves it on the stream."""
+    """Puts one record on the bus with the pipe's role; on failure logs the reason and returns False for a retry."""
     for action, resource in (("dynamodb:GetRecords", pipe["Source"]), ("events:PutEvents", pipe["Target"])):
         if refused := machine_role.refusal(pipe["RoleArn"], pipe["Name"], action, resource):
             log.warning("pipe %s: %s", pipe["Name"], refused)
@@ -93,7 +93,7 @@ def at(path: str, record: Any) -> Any:
     """The value at a dotted path with array indices.
 
     Raises:
-        LookupError: the path leads nowhere.
+        LookupError: the path matches nothing.
     """
     for name in re.findall(r"[^.\[\]]+", path.removeprefix("$")):
         try:
@@ -104,7 +104,7 @@ def at(path: str, record: Any) -> Any:
 
 
 def render(template: str, record: dict[str, Any]) -> str:
-    """The template with every placeholder replaced: text inside a quoted string, JSON elsewhere."""
+    """The template with every placeholder replaced: by text in a quoted string, by JSON elsewhere."""
     quoted = False
 
     def replace(token: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
-"""The SAM transform sees the values of the stack's parameters.
+"""The SAM transform gets the values of the stack's parameters.
 
 AWS ("AWS::Serverless transform", "Using CloudFormation macros": `templateParameterValues`): a macro gets the values.
-Stock: it gets none, so that SAM writes a parameter's default wherever it resolves one, as in an API's authorizer.
+Stock: it does not get them, so SAM uses a parameter's default wherever it resolves one, as in an API's authorizer.
 """
 
 from contextvars import ContextVar
@@ -14,7 +14,7 @@ _values: ContextVar[dict[str, Any]] = ContextVar("parameter_values")
 
 
 def apply() -> None:
-    """Hand the values that MiniStack resolves to the transform."""
+    """Passes the values that MiniStack resolves to the transform."""
     expand, transform = engine._apply_transforms, sam.transform
 
     def expand_with_values(template: dict[str, Any], *parameters: Any) -> Any:

@@ -1,13 +1,13 @@
-"""The details of the Amazon States Language the export workflow relies on.
+"""Details of the Amazon States Language on which the export workflow relies.
 
 AWS ("Handling errors in Step Functions workflows", "Service quotas"): `States.ALL` catches neither `States.Runtime`
-nor `States.DataLimitExceeded`; a JSON path that leads nowhere is the one, a payload over 256 KiB the other; a retry's
-wait is bounded by `MaxDelaySeconds` and spread by `JitterStrategy`; an execution that has ended stays as it ended; its
-history says what each task was given ("TaskScheduledEventDetails").
-Stock: `States.ALL` catches everything; a missing path is null; there is no limit; both retry fields are ignored; a
-task that fails later turns ABORTED into FAILED, and its retries go on.
-Here: the functions that decide these are wrapped. `_add_event` is where an ended execution notices: every attempt of
-a task and every state of a machine begins by recording an event.
+nor `States.DataLimitExceeded`. A JSON path that matches nothing gives the first, a payload over 256 KiB the second.
+`MaxDelaySeconds` limits a retry's wait and `JitterStrategy` randomizes it. The status of an ended execution does not
+change. Its history has the input of each task ("TaskScheduledEventDetails").
+Stock: `States.ALL` catches everything. A missing path is null. There is no payload limit. Both retry fields are
+ignored. A task that fails later turns ABORTED into FAILED, and its retries continue.
+Here: the patch wraps the functions that decide these. `_add_event` detects that the execution has ended, because every
+attempt of a task and every state records an event first.
 """
 
 import json
@@ -21,7 +21,7 @@ PAYLOAD_LIMIT = 256 * 1024
 
 
 def apply() -> None:
-    """Replace the deciding functions."""
+    """Replaces the functions that decide these details."""
     resolve, evaluate_rule, matches = sfn._resolve_path, sfn._evaluate_rule, sfn._error_matches
     parameters, latest = sfn._apply_parameters, threading.local()
     find_retrier, add_event, fail = sfn._find_matching_retrier, sfn._add_event, sfn._fail_execution
@@ -67,13 +67,13 @@ def apply() -> None:
         if execution["status"] == "RUNNING":
             fail(execution, error, cause)
 
-    sfn._apply_parameters = lambda *given: vars(latest).update(now=parameters(*given)) or latest.now
+    sfn._apply_parameters = lambda *arguments: vars(latest).update(now=parameters(*arguments)) or latest.now
     sfn._resolve_path, sfn._evaluate_rule, sfn._error_matches = resolve_existing, evaluate, error_matches
     sfn._find_matching_retrier, sfn._add_event, sfn._fail_execution = retrier, record, fail_running
 
 
 def leads_somewhere(path: str, data: Any) -> bool:
-    """Whether the JSON path names a value (null counts); a wildcard always does, it may select nothing."""
+    """Whether the JSON path matches a value (null counts); a wildcard always counts, because it may match nothing."""
     for kind, key in sfn._parse_jsonpath_tokens(path) or []:
         if kind == "wildcard":
             return True
@@ -84,7 +84,7 @@ def leads_somewhere(path: str, data: Any) -> bool:
 
 
 def too_large(output: str | None) -> bool:
-    """Whether a serialised payload is over the quota, counted in UTF-8 as AWS does."""
+    """Whether a serialized payload exceeds the quota, in UTF-8 bytes as on AWS."""
     if output is None or len(output) <= PAYLOAD_LIMIT:
         return False
     return len(json.dumps(json.loads(output), ensure_ascii=False, separators=(",", ":")).encode()) > PAYLOAD_LIMIT

@@ -1,9 +1,9 @@
-"""Updating a function lets the invocations end that run meanwhile.
+"""An update of a function lets running invocations finish.
 
-AWS ("Lambda execution environment lifecycle", "Update function code"): an update makes new execution environments; an
-invocation that has begun ends in the one that it has, with the old code.
-Stock: an update kills them, so that a deployment fails every export that runs.
-Here: an environment that is busy during an update is set aside, and ended when its invocation has ended.
+AWS ("Lambda execution environment lifecycle", "Update function code"): an update creates new execution environments. A
+running invocation finishes in its environment with the old code.
+Stock: an update kills the environments, so a deployment fails every running export.
+Here: an environment that is busy during an update is set aside, and ends after its invocation.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ _updating = ContextVar("updating", default=False)
 
 
 def apply() -> None:
-    """Spare busy environments in updates, and only there: a timeout must end them."""
+    """Spares busy environments during updates, but not in other cases: a timeout must end them."""
     kill, release = runtime.kill_workers, runtime.release_worker
 
     def kill_unless_busy(workers: list[Any]) -> None:
-        with runtime._lock:  # under which an environment becomes free
+        with runtime._lock:  # an environment becomes free under this lock
             spared = [worker for worker in workers if _updating.get() and worker.in_use]
             for worker in spared:
                 worker.set_aside = True

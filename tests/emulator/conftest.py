@@ -1,7 +1,11 @@
 """Two AWS emulators per session: `stock` is MiniStack as published, `patched` is what the project runs on.
 
-EMULATOR_PYTHON and LAMBDA_PYTHON name the interpreters of the emulator's and the functions' environments; by default
-those under .local/ at the root of the repository.
+A test runs on `patched`, unless it is marked `differs` or `on_stock`. These two prove that a patch is still needed. The
+comment above a group of tests names its patch. tests/integration/ proves what the stack needs to work on `patched`:
+sign-in, redirects, layers, roles, the names of errors.
+
+EMULATOR_PYTHON and LAMBDA_PYTHON name the interpreters of the emulator's and the functions' environments. The defaults
+are under .local/ at the root of the repository.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import textwrap
 import time
 import uuid
 import zipfile
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +27,7 @@ import boto3
 import pytest
 import requests
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +35,45 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "000000000000", "us-east-1"
 EVERYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+
+
+def differs(*, stock: Any, patched: Any) -> pytest.MarkDecorator:
+    """Runs the test on both emulators, each with what is expected of it."""
+    return pytest.mark.parametrize(
+        ("cloud", "expected"),
+        [pytest.param("stock", stock, id="stock"), pytest.param("patched", patched, id="patched")],
+        indirect=["cloud"],
+    )
+
+
+on_stock = pytest.mark.parametrize("cloud", ["stock"], indirect=True)
+"""Runs the test on MiniStack as published."""
+
+
+@pytest.fixture
+def cloud(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(getattr(request, "param", "patched"))
+
+
+@pytest.fixture
+def api(cloud: Cloud) -> Api:
+    return deployed_api(cloud)
+
+
+@pytest.fixture(scope="session")
+def stock() -> Iterator[Cloud]:
+    yield from running("none")
+
+
+@pytest.fixture(scope="session")
+def patched() -> Iterator[Cloud]:
+    yield from running("all")
+
+
+def running(patches: str, **environment: str) -> Iterator[Cloud]:
+    cloud = Cloud(patches, **environment)
+    yield cloud
+    assert cloud.stop() == 0
 
 
 def interpreter(variable: str, folder: str) -> str:
@@ -40,27 +84,81 @@ def interpreter(variable: str, folder: str) -> str:
     return path
 
 
+def unique(kind: str) -> str:
+    """A name nothing else has."""
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def archive(files: dict[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        for name, text in files.items():
+            opened.writestr(name, text)
+    return packed.getvalue()
+
+
+def code_of(call: Callable[..., Any], *arguments: Any, **more: Any) -> str | None:
+    """The code of the error that a call is refused with; None if it is not refused."""
+    try:
+        call(*arguments, **more)
+    except ClientError as refused:
+        return str(refused.response["Error"]["Code"])
+    return None
+
+
+def task(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True, **more}
+
+
+def invoke(function: str, payload: Any = None, **more: Any) -> dict[str, Any]:
+    """A Task state that invokes a function."""
+    return task("lambda:invoke", {"FunctionName": function, "Payload": payload or {}}, **more)
+
+
+def flow(**states: dict[str, Any]) -> dict[str, Any]:
+    """The definition of a state machine that starts at the first state."""
+    return {"StartAt": next(iter(states)), "States": states}
+
+
+def catching(error: str, **more: Any) -> dict[str, Any]:
+    """The field of a state that catches an error, which leads to the state Caught."""
+    return {"Catch": [{"ErrorEquals": [error], "Next": "Caught", **more}]}
+
+
+def items_from(bucket: str, key: str = "items.json") -> dict[str, Any]:
+    """The ItemReader of a Distributed Map; the bucket is a name or a path in the input."""
+    place = {"Bucket.$" if bucket.startswith("$") else "Bucket": bucket, "Key": key}
+    return {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON"}, "Parameters": place}
+
+
+def item_processor(**states: dict[str, Any]) -> dict[str, Any]:
+    """The ItemProcessor of a Distributed Map."""
+    return {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **flow(**states)}
+
+
+PASS = {"Type": "Pass", "End": True}
+
+
 class Cloud:
-    """One running emulator, and the few things tests make in it."""
+    """One running emulator, and what tests create in it."""
 
     def __init__(self, patches: str, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        lambda_python = interpreter("LAMBDA_PYTHON", "runtime")
+        python = interpreter("LAMBDA_PYTHON", "runtime")
         show = "import sys; print('python%d.%d' % sys.version_info[:2])"
-        self.runtime = subprocess.check_output([lambda_python, "-c", show], text=True).strip()
-        command = [interpreter("EMULATOR_PYTHON", "emulator"), str(ROOT / "local" / "emulator.py")]
+        self.runtime = subprocess.check_output([python, "-c", show], text=True).strip()
+        self.command = [interpreter("EMULATOR_PYTHON", "emulator"), str(ROOT / "local" / "emulator.py")]
+        ours = {"LAMBDA_PYTHON": python, "SFN_WAIT_SCALE": "0.1", "AWS_SECRET_ACCESS_KEY": "mine"}
         self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), "--patches", patches],
-            env={
-                **os.environ,
-                "LAMBDA_PYTHON": lambda_python,
-                "SFN_WAIT_SCALE": "0.1",
-                "AWS_SECRET_ACCESS_KEY": "mine",
-                **environment,
-            },
+            [*self.command, "--port", str(self.port), "--patches", patches],
+            env={**os.environ, **ours, **environment},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -68,57 +166,56 @@ class Cloud:
         assert self.process.stdout.readline().startswith("ready"), "the emulator did not start"
 
     def stop(self) -> int:
-        """End the emulator and return its exit code."""
         self.process.terminate()
         code = self.process.wait(timeout=10)
         self.process.stdout.close()  # type: ignore[union-attr]
         return code
 
-    @cache  # noqa: B019  # a session has two clouds
+    @cache  # noqa: B019  # a session has few clouds
     def client(self, service: str, key: str = "test", secret: str = "test", token: str | None = None) -> Any:
         """A boto3 client; the administrator's by default."""
         session = boto3.Session(key, secret, token, REGION)
         config = Config(retries={"max_attempts": 0}, signature_version="s3v4" if service == "s3" else None)
         return session.client(service, endpoint_url=self.url, config=config)
 
-    def as_role(self, service: str, statements: list[dict[str, Any]]) -> Any:
-        """A client that may do only what the statements say."""
-        assumed = self.client("sts").assume_role(RoleArn=self.role(statements), RoleSessionName="test")["Credentials"]
+    def as_role(self, service: str, *statements: dict[str, Any]) -> Any:
+        """A client that may do only what the statements allow."""
+        assumed = self.client("sts").assume_role(RoleArn=self.role(*statements), RoleSessionName="test")["Credentials"]
         return self.client(service, assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
 
-    def role(self, statements: list[dict[str, Any]]) -> str:
+    def role(self, *statements: dict[str, Any]) -> str:
         """A new role with these policy statements that anybody may assume; its ARN."""
         name = unique("role")
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-        made = self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=policy([trust]))
+        made = self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
         if statements:
-            self.client("iam").put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=policy(statements))
+            self.client("iam").put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=policy(*statements))
         return str(made["Role"]["Arn"])
 
     def function(self, code: str, **options: Any) -> str:
         """A new Python function with this module text; its name."""
-        name = options.pop("FunctionName", unique("function"))
+        name = unique("function")
         self.client("lambda").create_function(
             FunctionName=name,
             Runtime=self.runtime,
             Handler="app.handler",
             Code={"ZipFile": archive({"app.py": textwrap.dedent(code)})},
-            Role=options.pop("Role", None) or self.role([]),
+            Role=self.role(),
             **options,
         )
-        return str(name)
-
-    def layer(self, files: dict[str, str]) -> str:
-        """A new layer with these files; its version's ARN."""
-        made = self.client("lambda").publish_layer_version(
-            LayerName=unique("layer"), Content={"ZipFile": archive(files)}
-        )
-        return str(made["LayerVersionArn"])
+        return name
 
     def invoke(self, name: str, event: Any = None) -> dict[str, Any]:
-        """Invoke synchronously: `error` tells whether the function failed, `answer` is what it returned."""
+        """Invokes synchronously: `error` tells whether the function failed, `answer` is what it returned."""
         answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
         return {"error": "FunctionError" in answer, "answer": json.loads(answer["Payload"].read() or "null")}
+
+    def logged(self, function: str, text: str) -> list[str]:
+        """The messages in a function's log that contain the text, as soon as there are any."""
+        logs, group = self.client("logs"), f"/aws/lambda/{function}"
+        self.until(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+        events = self.until(lambda: logs.filter_log_events(logGroupName=group, filterPattern=text)["events"])
+        return [event["message"] for event in events]
 
     def bucket(self, objects: dict[str, Any] | None = None) -> str:
         """A new bucket with these objects, each stored as JSON; its name."""
@@ -128,8 +225,10 @@ class Cloud:
             self.client("s3").put_object(Bucket=name, Key=key, Body=json.dumps(content).encode())
         return name
 
+    def keys(self, bucket: str) -> list[str]:
+        return [each["Key"] for each in self.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
+
     def table(self, **options: Any) -> dict[str, Any]:
-        """A new table with the string key `id`; its description."""
         return dict(
             self.client("dynamodb").create_table(
                 TableName=unique("table"),
@@ -140,8 +239,10 @@ class Cloud:
             )["TableDescription"]
         )
 
+    def count(self, table: str) -> int:
+        return int(self.client("dynamodb").scan(TableName=table)["Count"])
+
     def queue(self) -> str:
-        """A new queue; its URL."""
         return str(self.client("sqs").create_queue(QueueName=unique("queue"))["QueueUrl"])
 
     def messages(self, queue: str, count: int = 1) -> list[Any]:
@@ -149,12 +250,16 @@ class Cloud:
         bodies: list[Any] = []
 
         def enough() -> bool:
-            received = self.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-            bodies.extend(json.loads(message["Body"]) for message in received)
+            bodies.extend(self.received(queue))
             return len(bodies) >= count
 
         self.until(enough)
         return bodies
+
+    def received(self, queue: str, **options: Any) -> list[Any]:
+        """The JSON bodies of the messages that the queue gives now."""
+        answer = self.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10, **options)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     def heard_on(self, bus: str, pattern: dict[str, Any]) -> str:
         """The URL of a new queue that receives the bus's events that match."""
@@ -162,42 +267,57 @@ class Cloud:
         events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps(pattern))
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue.rsplit('/', 1)[-1]}"
         allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-        self.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy([allowed])})
+        self.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy(allowed)})
         events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
         return queue
 
-    def machine(self, definition: dict[str, Any], statements: list[dict[str, Any]] | None = None) -> str:
-        """A new state machine whose role has these statements (everything by default); its ARN."""
+    def stack(self, template: dict[str, Any], output: str, **parameters: str) -> str:
+        """The reference to this resource of a new stack of CloudFormation."""
+        stacks, name = self.client("cloudformation"), unique("stack")
+        body = {**template, "Outputs": {"It": {"Value": {"Ref": output}}}}
+        stacks.create_stack(
+            StackName=name,
+            TemplateBody=json.dumps(body),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_AUTO_EXPAND"],
+        )
+
+        def created() -> Any:
+            stack = stacks.describe_stacks(StackName=name)["Stacks"][0]
+            assert not stack["StackStatus"].endswith("FAILED"), stack
+            return stack["StackStatus"] == "CREATE_COMPLETE" and stack["Outputs"]
+
+        return str(self.until(created)[0]["OutputValue"])
+
+    def machine(self, definition: dict[str, Any], *statements: dict[str, Any]) -> str:
+        """A new state machine whose role has these statements; its ARN."""
         made = self.client("stepfunctions").create_state_machine(
-            name=unique("machine"),
-            definition=json.dumps(definition),
-            roleArn=self.role(EVERYTHING if statements is None else statements),
+            name=unique("machine"), definition=json.dumps(definition), roleArn=self.role(*statements)
         )
         return str(made["stateMachineArn"])
 
     def start(self, machine: str, value: Any = None) -> str:
-        """Start an execution; its ARN."""
         started = self.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(value or {}))
         return str(started["executionArn"])
 
+    def described(self, execution: str) -> dict[str, Any]:
+        return dict(self.client("stepfunctions").describe_execution(executionArn=execution))
+
     def ended(self, execution: str) -> dict[str, Any]:
         """The execution's description once it has ended, with its output decoded."""
-        describe = self.client("stepfunctions").describe_execution
-        self.until(lambda: describe(executionArn=execution)["status"] != "RUNNING")
-        described = dict(describe(executionArn=execution))
+        self.until(lambda: self.described(execution)["status"] != "RUNNING")
+        described = self.described(execution)
         return {**described, "output": json.loads(described.get("output") or "null")}
 
-    def run(self, definition: dict[str, Any], value: Any = None, statements: Any = None) -> dict[str, Any]:
-        """Run a new machine to its end."""
-        return self.ended(self.start(self.machine(definition, statements), value))
+    def run(self, definition: dict[str, Any], value: Any = None, statements: Any = EVERYTHING) -> dict[str, Any]:
+        return self.ended(self.start(self.machine(definition, *statements), value))
 
     def history(self, execution: str) -> list[dict[str, Any]]:
-        """The execution's events."""
         events = self.client("stepfunctions").get_execution_history(executionArn=execution, maxResults=1000)
         return list(events["events"])
 
-    def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
-        """Poll until the condition holds and return its value."""
+    def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
+        """Polls until the condition holds and returns its value."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, "it did not happen in time"
@@ -209,187 +329,81 @@ ANSWERS = """
     import json
 
     def handler(event, context):
-        if event["path"].endswith("/file"):
-            return {"statusCode": 302, "headers": {"Location": "https://elsewhere/file?a=b&c=d"}}
         if event["path"] == "/broken":
             raise ValueError("secret")
         if event["path"] == "/malformed":
             return {"no": "status"}
         return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
 """
+SAM = {"Transform": "AWS::Serverless-2016-10-31"}
 
 
-# As SAM writes a CORS preflight, and a gateway response.
-PREFLIGHT = {
-    "responses": {"200": {"headers": {"Access-Control-Allow-Origin": {"type": "string"}}}},
-    "x-amazon-apigateway-integration": {
-        "type": "mock",
-        "requestTemplates": {"application/json": '{"statusCode": 200}'},
-        "responses": {
-            "default": {
-                "statusCode": "200",
-                "responseParameters": {"method.response.header.Access-Control-Allow-Origin": "'https://app'"},
-                "responseTemplates": {"application/json": "{}"},
-            }
-        },
-    },
-}
-NOTHING_HERE = {
-    "statusCode": 404,
-    "responseParameters": {"gatewayresponse.header.Content-Type": "'application/problem+json'"},
-    "responseTemplates": {"application/json": '{"title": "Nothing here"}'},
-}
+def serverless_api(properties: dict[str, Any]) -> dict[str, Any]:
+    """The resources of a template that is one API."""
+    return {"Resources": {"Api": {"Type": "AWS::Serverless::Api", "Properties": properties}}}
 
 
 class Api:
-    """An API deployed by CloudFormation, with one user who can sign in."""
+    """An API that SAM makes, with one user who can sign in."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cognito = cloud.client("cognito-idp")
-        self.pool, self.client = self.user_pool()
-        function = cloud.function(ANSWERS)
-        arn = cloud.client("lambda").get_function_configuration(FunctionName=function)["FunctionArn"]
-        uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
-        proxy = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
-        call = {"x-amazon-apigateway-integration": proxy, "security": [{"Users": []}]}
-        pool_arn = f"arn:aws:cognito-idp:us-east-1:000000000000:userpool/{self.pool}"
-        scheme = {
-            "type": "apiKey",
-            "name": "Authorization",
-            "in": "header",
-            "x-amazon-apigateway-authtype": "cognito_user_pools",
-            "x-amazon-apigateway-authorizer": {"type": "cognito_user_pools", "providerARNs": [pool_arn]},
-        }
-        paths = ("/exports", "/exports/{id}", "/exports/{id}/file", "/broken", "/malformed")
+        self.pool = self.cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+        function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{cloud.function(ANSWERS)}"
+        uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}/invocations"
+        proxy = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
+        paths = ("/exports", "/exports/{id}", "/broken", "/malformed")
         body = {
-            "swagger": "2.0",
+            "openapi": "3.0.1",
             "info": {"title": "exports", "version": "1"},
-            "paths": {path: {"get": call} for path in paths} | {"/preflight": {"options": PREFLIGHT}},
-            "securityDefinitions": {"Users": scheme},
-            "x-amazon-apigateway-gateway-responses": {"MISSING_AUTHENTICATION_TOKEN": NOTHING_HERE},
+            "paths": {path: {"get": proxy} for path in paths},
         }
-        problem = '{"title": $context.error.messageString}'
-        response = {
-            "Type": "AWS::ApiGateway::GatewayResponse",
-            "Properties": {
-                "RestApiId": {"Ref": "Api"},
-                "ResponseType": "DEFAULT_5XX",
-                "ResponseTemplates": {"application/json": problem},
-                "ResponseParameters": {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://app'"},
-            },
+        pool = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.pool}"
+        auth = {"DefaultAuthorizer": "Users", "AddDefaultAuthorizerToCorsPreflight": False}
+        nothing_here = {
+            "StatusCode": 404,
+            "ResponseParameters": {"Headers": {"Content-Type": "'application/problem+json'"}},
+            "ResponseTemplates": {"application/json": '{"title": "Nothing here"}'},
         }
-        template = {
-            "Resources": {
-                "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": body}},
-                "Failure": response,
-                "Deployment": {
-                    "Type": "AWS::ApiGateway::Deployment",
-                    "DependsOn": ["Failure"],
-                    "Properties": {"RestApiId": {"Ref": "Api"}},
-                },
-                "Stage": {
-                    "Type": "AWS::ApiGateway::Stage",
-                    "Properties": {
-                        "RestApiId": {"Ref": "Api"},
-                        "DeploymentId": {"Ref": "Deployment"},
-                        "StageName": "v1",
-                    },
-                },
-            },
-            "Outputs": {"Id": {"Value": {"Ref": "Api"}}},
+        failure = {
+            "ResponseParameters": {"Headers": {"Access-Control-Allow-Origin": "'https://app'"}},
+            "ResponseTemplates": {"application/json": '{"title": $context.error.messageString}'},
         }
-        stacks = cloud.client("cloudformation")
-        stacks.create_stack(StackName=function, TemplateBody=json.dumps(template))
+        properties = {
+            "StageName": "v1",
+            "Auth": {**auth, "Authorizers": {"Users": {"UserPoolArn": pool}}},
+            "Cors": {"AllowOrigin": "'https://app'"},
+            "GatewayResponses": {"DEFAULT_5XX": failure, "MISSING_AUTHENTICATION_TOKEN": nothing_here},
+            "DefinitionBody": body,
+        }
+        self.url = f"{cloud.url}/_aws/execute-api/{cloud.stack(SAM | serverless_api(properties), 'Api')}/v1"
 
-        def outputs() -> Any:
-            stack = stacks.describe_stacks(StackName=function)["Stacks"][0]
-            assert not stack["StackStatus"].endswith("FAILED"), stack
-            return stack["StackStatus"] == "CREATE_COMPLETE" and stack["Outputs"]
-
-        self.url = f"{cloud.url}/_aws/execute-api/{cloud.until(outputs)[0]['OutputValue']}/v1"
-
-    def user_pool(self) -> tuple[str, str]:
-        """A new pool and its client."""
-        pool = self.cognito.create_user_pool(PoolName="users")["UserPool"]["Id"]
+    @cached_property
+    def client(self) -> str:
+        """The client of the user pool."""
         flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
-        client = self.cognito.create_user_pool_client(UserPoolId=pool, ClientName="app", ExplicitAuthFlows=flows)
-        return pool, client["UserPoolClient"]["ClientId"]
+        made = self.cognito.create_user_pool_client(UserPoolId=self.pool, ClientName="app", ExplicitAuthFlows=flows)
+        return str(made["UserPoolClient"]["ClientId"])
 
-    def token(self, pool: str, client: str) -> str:
-        """The ID token of a new user of the pool."""
-        user = {"UserPoolId": pool, "Username": f"jo{uuid.uuid4().hex}"}
+    @cached_property
+    def token(self) -> str:
+        """The ID token of a user of the pool."""
+        user, password = {"UserPoolId": self.pool, "Username": "jo"}, "Correct-horse-1"
         address = {"Name": "email", "Value": "jo@example.com"}
         self.cognito.admin_create_user(**user, UserAttributes=[address], MessageAction="SUPPRESS")
-        self.cognito.admin_set_user_password(**user, Password="Correct-horse-1", Permanent=True)
+        self.cognito.admin_set_user_password(**user, Password=password, Permanent=True)
         signed_in = self.cognito.admin_initiate_auth(
-            UserPoolId=pool,
-            ClientId=client,
+            UserPoolId=self.pool,
+            ClientId=self.client,
             AuthFlow="ADMIN_USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": user["Username"], "PASSWORD": "Correct-horse-1"},
+            AuthParameters={"USERNAME": "jo", "PASSWORD": password},
         )
         return str(signed_in["AuthenticationResult"]["IdToken"])
 
-    def get(self, path: str, token: str | None = "own") -> requests.Response:
-        """Call the API, as its own user by default."""
-        token = self.token(self.pool, self.client) if token == "own" else token
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    def get(self, path: str) -> requests.Response:
+        """Calls the API."""
+        headers = {"Authorization": f"Bearer {self.token}"}
         return requests.get(f"{self.url}{path}", headers=headers, allow_redirects=False, timeout=10)
 
 
-def unique(kind: str) -> str:
-    """A name nothing else has."""
-    return f"{kind}-{uuid.uuid4().hex[:12]}"
-
-
-def policy(statements: list[dict[str, Any]]) -> str:
-    """A policy document."""
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
-def archive(files: dict[str, str]) -> bytes:
-    """A zip archive."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as opened:
-        for name, text in files.items():
-            opened.writestr(name, text)
-    return packed.getvalue()
-
-
-def running(patches: str) -> Iterator[Cloud]:
-    """An emulator for the length of a fixture."""
-    cloud = Cloud(patches)
-    yield cloud
-    assert cloud.stop() == 0
-
-
-@pytest.fixture(scope="session")
-def stock() -> Iterator[Cloud]:
-    """MiniStack as published."""
-    yield from running("none")
-
-
-@pytest.fixture(scope="session")
-def patched() -> Iterator[Cloud]:
-    """MiniStack with every patch."""
-    yield from running("all")
-
-
-@pytest.fixture
-def another() -> Iterator[Cloud]:
-    """A patched emulator of this test's own, which the test may stop."""
-    cloud = Cloud("all")
-    yield cloud
-    if cloud.process.poll() is None:
-        cloud.stop()
-
-
-@pytest.fixture(scope="session")
-def stock_api(stock: Cloud) -> Api:
-    """The API on MiniStack as published."""
-    return Api(stock)
-
-
-@pytest.fixture(scope="session")
-def api(patched: Cloud) -> Api:
-    """The API on what the project runs on."""
-    return Api(patched)
+deployed_api = cache(Api)

@@ -2,141 +2,89 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Cloud
+from tests.emulator.conftest import PASS, Cloud, differs, flow, item_processor, items_from, task
 
 ACCOUNT = "us-east-1:000000000000"
+ONE = {"id": {"S": "1"}}
+DYNAMODB = "DynamoDB.AmazonDynamoDBException"
 
 
-def single(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A machine of one Task."""
-    task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True}
-    return {"StartAt": "Do", "States": {"Do": {**task, **more}}}
-
-
-def integrations(cloud: Cloud) -> dict[str, tuple[dict[str, Any], str, str, str]]:
-    """Every kind of integration: its machine, the action, resource and error."""
-    table, queue = cloud.table()["TableName"], cloud.queue()
-    function = cloud.function("handler = lambda event, context: event")
-    other = cloud.machine({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
-    key = {"TableName": table, "Key": {"id": {"S": "1"}}}
-    entry = {"Source": "test", "DetailType": "test", "Detail": {}, "EventBusName": "default"}
-    update = {"UpdateExpression": "SET done = :yes", "ExpressionAttributeValues": {":yes": {"BOOL": True}}}
-    table_arn = f"arn:aws:dynamodb:{ACCOUNT}:table/{table}"
-    queue_arn = f"arn:aws:sqs:{ACCOUNT}:{queue.rsplit('/', 1)[-1]}"
-    dynamodb = "DynamoDB.AmazonDynamoDBException"
-    condition = {"KeyConditionExpression": "id = :id", "ExpressionAttributeValues": {":id": {"S": "1"}}}
-    query = {"TableName": table, **condition}
-    put = single("dynamodb:putItem", {"TableName": table, "Item": {"id": {"S": "1"}}})
-    return {
-        "invoke": (
-            single("lambda:invoke", {"FunctionName": function, "Payload": {}}),
-            "lambda:InvokeFunction",
-            f"arn:aws:lambda:{ACCOUNT}:function:{function}",
-            "Lambda.AWSLambdaException",
-        ),
-        "put": (put, "dynamodb:PutItem", table_arn, dynamodb),
-        "get": (single("dynamodb:getItem", key), "dynamodb:GetItem", table_arn, dynamodb),
-        "update": (
-            single("dynamodb:updateItem", {**key, **update}),
-            "dynamodb:UpdateItem",
-            table_arn,
-            dynamodb,
-        ),
-        "send": (
-            single("sqs:sendMessage", {"QueueUrl": queue, "MessageBody": "x"}),
-            "sqs:SendMessage",
-            queue_arn,
-            "SQS.AmazonSQSException",
-        ),
-        "announce": (
-            single("events:putEvents", {"Entries": [entry]}),
-            "events:PutEvents",
-            f"arn:aws:events:{ACCOUNT}:event-bus/default",
-            "EventBridge.AmazonEventBridgeException",
-        ),
-        "start": (
-            single("states:startExecution", {"StateMachineArn": other, "Input": {}}),
-            "states:StartExecution",
-            other,
-            "StepFunctions.AWSStepFunctionsException",
-        ),
-        "query": (
-            single("aws-sdk:dynamodb:query", query),
-            "dynamodb:Query",
-            table_arn,
-            "DynamoDb.DynamoDbException",
-        ),
+def integration(kind: str, cloud: Cloud) -> tuple[dict[str, Any], str, str]:
+    """The parameters of a Task of this kind, the resource that it asks for, and the error if it may not."""
+    if kind == "lambda:invoke":
+        function = cloud.function("handler = lambda event, context: event")
+        arn = f"arn:aws:lambda:{ACCOUNT}:function:{function}"
+        return {"FunctionName": function, "Payload": {}}, arn, "Lambda.AWSLambdaException"
+    if kind == "sqs:sendMessage":
+        queue = cloud.queue()
+        arn = f"arn:aws:sqs:{ACCOUNT}:{queue.rsplit('/', 1)[-1]}"
+        return {"QueueUrl": queue, "MessageBody": "x"}, arn, "SQS.AmazonSQSException"
+    if kind == "events:putEvents":
+        entry = {"Source": "test", "DetailType": "test", "Detail": {}, "EventBusName": "default"}
+        arn = f"arn:aws:events:{ACCOUNT}:event-bus/default"
+        return {"Entries": [entry]}, arn, "EventBridge.AmazonEventBridgeException"
+    if kind == "states:startExecution":
+        other = cloud.machine(flow(End={"Type": "Succeed"}))
+        return {"StateMachineArn": other, "Input": {}}, other, "StepFunctions.AWSStepFunctionsException"
+    table = cloud.table()["TableName"]
+    values = {"ExpressionAttributeValues": {":id": {"S": "1"}}}
+    more: dict[str, Any] = {
+        "dynamodb:putItem": {"Item": ONE},
+        "dynamodb:getItem": {"Key": ONE},
+        "dynamodb:updateItem": {"Key": ONE, "UpdateExpression": "SET done = :id", **values},
+        "aws-sdk:dynamodb:query": {"KeyConditionExpression": "id = :id", **values},
     }
+    error = "DynamoDb.DynamoDbException" if kind.startswith("aws-sdk") else DYNAMODB
+    return {"TableName": table, **more[kind]}, f"arn:aws:dynamodb:{ACCOUNT}:table/{table}", error
 
 
-@pytest.fixture(scope="session")
-def checked(patched: Cloud) -> dict[str, Any]:
-    return integrations(patched)
-
-
-KINDS = ("invoke", "put", "get", "update", "send", "announce", "start", "query")
-
-
-def test_stock_lets_a_machine_without_permissions_write(stock: Cloud) -> None:
-    table = stock.table()["TableName"]
-    put = single("dynamodb:putItem", {"TableName": table, "Item": {"id": {"S": "1"}}})
-    assert stock.run(put, statements=[])["status"] == "SUCCEEDED"
-    assert stock.client("dynamodb").scan(TableName=table)["Count"] == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_integration_the_role_does_not_allow_fails_as_on_aws(patched: Cloud, checked: Any, kind: str) -> None:
-    definition, action, resource, error = checked[kind]
-    ended = patched.run(definition, statements=[{"Effect": "Allow", "Action": action, "Resource": f"{resource}-other"}])
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [
+        ("lambda:invoke", "lambda:InvokeFunction"),
+        ("dynamodb:putItem", "dynamodb:PutItem"),
+        ("dynamodb:getItem", "dynamodb:GetItem"),
+        ("dynamodb:updateItem", "dynamodb:UpdateItem"),
+        ("aws-sdk:dynamodb:query", "dynamodb:Query"),
+        ("sqs:sendMessage", "sqs:SendMessage"),
+        ("events:putEvents", "events:PutEvents"),
+        ("states:startExecution", "states:StartExecution"),
+    ],
+)
+def test_an_integration_succeeds_only_on_the_resource_that_the_role_allows(
+    cloud: Cloud, kind: str, action: str
+) -> None:
+    parameters, resource, error = integration(kind, cloud)
+    definition, allowed = flow(Do=task(kind, parameters)), {"Effect": "Allow", "Action": action}
+    assert cloud.run(definition, statements=[{**allowed, "Resource": resource}])["status"] == "SUCCEEDED"
+    ended = cloud.run(definition, statements=[{**allowed, "Resource": f"{resource}-other"}])
     assert (ended["status"], ended["error"]) == ("FAILED", error)
     assert f"is not authorized to perform: {action} on resource: {resource} because" in ended["cause"]
     assert ":assumed-role/role-" in ended["cause"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_integration_the_role_allows_succeeds(patched: Cloud, checked: Any, kind: str) -> None:
-    definition, action, resource, _ = checked[kind]
-    ended = patched.run(definition, statements=[{"Effect": "Allow", "Action": action, "Resource": resource}])
-    assert ended["status"] == "SUCCEEDED"
+@differs(stock=("SUCCEEDED", 1), patched=("FAILED", 0))
+def test_a_write_that_the_role_does_not_allow_leaves_nothing_behind(cloud: Cloud, expected: tuple[str, int]) -> None:
+    table = cloud.table()["TableName"]
+    ended = cloud.run(flow(Do=task("dynamodb:putItem", {"TableName": table, "Item": ONE})), statements=[])
+    assert (ended["status"], cloud.count(table)) == expected
 
 
-def test_a_refused_write_leaves_nothing_behind(patched: Cloud) -> None:
-    table = patched.table()["TableName"]
-    put = single("dynamodb:putItem", {"TableName": table, "Item": {"id": {"S": "1"}}})
-    assert patched.run(put, statements=[])["status"] == "FAILED"
-    assert patched.client("dynamodb").scan(TableName=table)["Count"] == 0
+def test_a_refused_condition_keeps_its_own_error(cloud: Cloud) -> None:
+    item = {"TableName": cloud.table()["TableName"], "Item": ONE, "ConditionExpression": "attribute_exists(id)"}
+    assert cloud.run(flow(Do=task("dynamodb:putItem", item)))["error"] == "DynamoDB.ConditionalCheckFailedException"
 
 
-def test_a_refused_condition_keeps_its_own_error(patched: Cloud) -> None:
-    item = {"TableName": patched.table()["TableName"], "Item": {"id": {"S": "1"}}}
-    put = single("dynamodb:putItem", {**item, "ConditionExpression": "attribute_exists(id)"})
-    assert patched.run(put)["error"] == "DynamoDB.ConditionalCheckFailedException"
-
-
-def test_a_map_reads_its_items_with_the_role(patched: Cloud) -> None:
-    bucket = patched.bucket({"items.json": [1]})
-    parameters = {"Bucket": bucket, "Key": "items.json"}
-    reader = {
-        "Resource": "arn:aws:states:::s3:getObject",
-        "ReaderConfig": {"InputType": "JSON"},
-        "Parameters": parameters,
-    }
-    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "End"}
-    states = {"End": {"Type": "Pass", "End": True}}
-    fan_out = {
-        "Type": "Map",
-        "ItemReader": reader,
-        "ItemProcessor": {**processor, "States": states},
-        "End": True,
-    }
-    definition = {"StartAt": "Fan", "States": {"Fan": fan_out}}
+def test_a_map_starts_its_children_and_reads_its_items_with_the_role(cloud: Cloud) -> None:
+    bucket = cloud.bucket({"items.json": [1]})
+    fan_out = {"Type": "Map", "ItemReader": items_from(bucket), "ItemProcessor": item_processor(End=PASS), "End": True}
+    definition = flow(Fan=fan_out)
     start = {"Effect": "Allow", "Action": "states:StartExecution", "Resource": "*"}
     read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/items.json"}
-    assert patched.run(definition, statements=[start, read])["output"] == [1]
-    assert patched.run(definition, statements=[start])["error"] == "States.ItemReaderFailed"
-    assert patched.run(definition, statements=[read])["error"] == "States.Permissions"
+    assert cloud.run(definition, statements=[start, read])["output"] == [1]
+    assert cloud.run(definition, statements=[start])["error"] == "States.ItemReaderFailed"
+    assert cloud.run(definition, statements=[read])["error"] == "States.Permissions"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Cloud
+from tests.emulator.conftest import Cloud, on_stock, unique
 
 FILTER = {
     "eventName": ["INSERT", "MODIFY"],
@@ -25,109 +23,72 @@ TEMPLATE = """{
 }"""
 
 
-@pytest.fixture
-def announcing(patched: Cloud) -> Any:
-    return announcer(patched)
+class Announced:
+    """A table, a bus with a queue that listens to it, and the pipe between table and bus."""
 
-
-def announcer(cloud: Cloud, allowed: str = "*") -> tuple[str, str]:
-    """A table, a bus and, made by CloudFormation, the pipe between them; the table's name and a listening queue."""
-    streaming = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    table = cloud.table(StreamSpecification=streaming)
-    bus = f"bus-{table['TableName']}"
-    arn = cloud.client("events").create_event_bus(Name=bus)["EventBusArn"]
-    queue = cloud.heard_on(bus, {"source": ["report-exports"]})
-    pipe = {
-        "RoleArn": cloud.role([{"Effect": "Allow", "Action": ["dynamodb:*", f"events:{allowed}"], "Resource": "*"}]),
-        "Source": table["LatestStreamArn"],
-        "SourceParameters": {
-            "DynamoDBStreamParameters": {"StartingPosition": "LATEST"},
-            "FilterCriteria": {"Filters": [{"Pattern": json.dumps(FILTER)}]},
-        },
-        "Target": arn,
-        "TargetParameters": {
-            "EventBridgeEventBusParameters": {
-                "Source": "report-exports",
-                "DetailType": "$.dynamodb.NewImage.announced.S",
+    def __init__(self, cloud: Cloud, allowed: str = "PutEvents") -> None:
+        self.cloud, bus = cloud, unique("bus")
+        table = cloud.table(StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+        self.table, arn = table["TableName"], cloud.client("events").create_event_bus(Name=bus)["EventBusArn"]
+        self.queue = cloud.heard_on(bus, {"source": ["report-exports"]})
+        announced = {"Source": "report-exports", "DetailType": "$.dynamodb.NewImage.announced.S"}
+        pipe = {
+            "RoleArn": cloud.role({"Effect": "Allow", "Action": ["dynamodb:*", f"events:{allowed}"], "Resource": "*"}),
+            "Source": table["LatestStreamArn"],
+            "SourceParameters": {
+                "DynamoDBStreamParameters": {"StartingPosition": "LATEST"},
+                "FilterCriteria": {"Filters": [{"Pattern": json.dumps(FILTER)}]},
             },
-            "InputTemplate": TEMPLATE,
-        },
-    }
-    template = {"Resources": {"Pipe": {"Type": "AWS::Pipes::Pipe", "Properties": pipe}}}
-    stack = cloud.client("cloudformation")
-    stack.create_stack(StackName=bus, TemplateBody=json.dumps(template))
-    cloud.until(lambda: stack.describe_stacks(StackName=bus)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE")
-    return table["TableName"], queue
+            "Target": arn,
+            "TargetParameters": {"EventBridgeEventBusParameters": announced, "InputTemplate": TEMPLATE},
+        }
+        cloud.stack({"Resources": {"Pipe": {"Type": "AWS::Pipes::Pipe", "Properties": pipe}}}, "Pipe")
+
+    def write(self, name: str, *statuses: str, without: str = "") -> None:
+        """Gives an export one status after the other."""
+        for status in statuses:
+            item = {"id": name, "status": status, "announced": f"Export {status}", "error": ""}
+            typed = {"attempt": {"N": "2"}} | {key: {"S": text} for key, text in item.items() if key != without}
+            self.cloud.client("dynamodb").put_item(TableName=self.table, Item=typed)
 
 
-def write(cloud: Cloud, table: str, name: str, status: str, without: str = "") -> None:
-    """Give an export a status."""
-    item = {
-        "id": {"S": name},
-        "status": {"S": status},
-        "attempt": {"N": "2"},
-        "announced": {"S": f"Export {status}"},
-        "error": {"S": ""},
-    }
-    item.pop(without, None)
-    cloud.client("dynamodb").put_item(TableName=table, Item=item)
-
-
-def test_stock_delivers_nothing_to_an_event_bus(stock: Cloud) -> None:
-    table, queue = announcer(stock)
-    write(stock, table, "first", "QUEUED")
-    write(stock, table, "first", "SUCCEEDED")
-    received = stock.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=2)
-    assert received.get("Messages") is None
-
-
-def test_what_passes_the_filter_is_announced_in_the_templates_shape(patched: Cloud, announcing: Any) -> None:
-    table, queue = announcing
-    for name, status in (
-        ("first", "QUEUED"),
-        ("first", "RUNNING"),
-        ("first", "SUCCEEDED"),
-        ("first", "SUCCEEDED"),
-        ("inserted as such", "FAILED"),
-        ("second", "QUEUED"),
-        ("second", "FAILED"),
-    ):
-        write(patched, table, name, status)
-    patched.client("dynamodb").delete_item(TableName=table, Key={"id": {"S": "first"}})
-    first, second = patched.messages(queue, 2)
-    assert first["source"] == "report-exports"
-    assert first["detail-type"] == "Export SUCCEEDED"
+def test_a_change_that_passes_the_filter_is_announced_in_the_templates_shape(cloud: Cloud) -> None:
+    announced = Announced(cloud)
+    announced.write("first", "QUEUED", "RUNNING", "SUCCEEDED", "SUCCEEDED")
+    announced.write("inserted as such", "FAILED")
+    announced.write("second", "QUEUED", "FAILED")
+    cloud.client("dynamodb").delete_item(TableName=announced.table, Key={"id": {"S": "first"}})
+    first, second = cloud.messages(announced.queue, 2)
+    assert (first["source"], first["detail-type"]) == ("report-exports", "Export SUCCEEDED")
     assert first["detail"] == {"export": "first", "key": "first/2", "attempt": "2", "error": ""}
-    assert second["detail-type"] == "Export FAILED"
-    assert second["detail"]["key"] == "second/2"
-    assert patched.client("sqs").receive_message(QueueUrl=queue).get("Messages") is None
+    assert (second["detail-type"], second["detail"]["key"]) == ("Export FAILED", "second/2")
+    assert cloud.received(announced.queue) == []
+
+
+@on_stock
+def test_stock_delivers_nothing_to_an_event_bus(cloud: Cloud) -> None:
+    announced = Announced(cloud)
+    announced.write("first", "QUEUED", "SUCCEEDED")
+    assert cloud.received(announced.queue, WaitTimeSeconds=2) == []
+
+
+def test_a_pipe_whose_role_may_not_put_events_holds_them_back(cloud: Cloud) -> None:
+    announced = Announced(cloud, allowed="DescribeEventBus")
+    announced.write("first", "QUEUED", "SUCCEEDED")
+    assert cloud.received(announced.queue, WaitTimeSeconds=1) == []
 
 
 @pytest.mark.parametrize("missing", ["error", "announced"])
-def test_a_change_that_lacks_what_the_pipe_reads_is_not_announced(
-    patched: Cloud, announcing: Any, missing: str
-) -> None:
-    table, queue = announcing
-    write(patched, table, "first", "QUEUED")
-    write(patched, table, "first", "SUCCEEDED", without=missing)
-    write(patched, table, "second", "QUEUED")
-    write(patched, table, "second", "SUCCEEDED")
-    (event,) = patched.messages(queue)
+def test_a_change_that_lacks_what_the_pipe_reads_is_not_announced(cloud: Cloud, missing: str) -> None:
+    announced = Announced(cloud)
+    announced.write("first", "QUEUED", "SUCCEEDED", without=missing)
+    announced.write("second", "QUEUED", "SUCCEEDED")
+    (event,) = cloud.messages(announced.queue)
     assert event["detail"]["export"] == "second"
 
 
-def test_a_pipe_whose_role_may_not_put_events_holds_them_back(patched: Cloud) -> None:
-    table, queue = announcer(patched, allowed="DescribeEventBus")
-    write(patched, table, "first", "QUEUED")
-    write(patched, table, "first", "SUCCEEDED")
-    received = patched.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)
-    assert received.get("Messages") is None
-
-
-def test_values_inside_quotes_are_not_escaped(patched: Cloud, announcing: Any) -> None:
-    table, queue = announcing
-    name = 'first", "forged": "yes'
-    write(patched, table, name, "QUEUED")
-    write(patched, table, name, "FAILED")
-    (event,) = patched.messages(queue)
+def test_values_inside_quotes_are_not_escaped(cloud: Cloud) -> None:
+    announced, name = Announced(cloud), 'first", "forged": "yes'
+    announced.write(name, "QUEUED", "FAILED")
+    (event,) = cloud.messages(announced.queue)
     assert event["detail"] == {"export": name, "key": "first", "forged": "yes/2", "attempt": "2", "error": ""}

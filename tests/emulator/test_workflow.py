@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.emulator.conftest import Cloud
+from tests.emulator.conftest import EVERYTHING, Cloud, running
 from tests.support.edges import edges_of, faults, flat, path, walked
 from tests.support.edges_walked import WALKED
 from tests.support.moto_machine import Template
@@ -88,13 +88,12 @@ def mocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """An emulator on which the workflow stands, its services mocked."""
     file: Path = tmp_path_factory.mktemp("mocks") / "mocks.json"
     file.write_text(json.dumps(mocks()))
-    cloud = Cloud("all", SFN_MOCK_CONFIG=str(file), SFN_WAIT_SCALE="0.001")
-    bucket = cloud.bucket({"parts.json": [{"part": 0, "sources": [], "rows": 0}]})
-    definition = Template().definition().replace(Template().name("ExportsBucket"), bucket)
-    role = cloud.role([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
-    cloud.client("stepfunctions").create_state_machine(name="workflow", definition=definition, roleArn=role)
-    yield cloud
-    assert cloud.stop() == 0
+    for cloud in running("all", SFN_MOCK_CONFIG=str(file), SFN_WAIT_SCALE="0.001"):
+        bucket = cloud.bucket({"parts.json": [{"part": 0, "sources": [], "rows": 0}]})
+        definition = Template().definition().replace(Template().name("ExportsBucket"), bucket)
+        role = cloud.role(*EVERYTHING)
+        cloud.client("stepfunctions").create_state_machine(name="workflow", definition=definition, roleArn=role)
+        yield cloud
 
 
 def way(cloud: Cloud, case: str) -> tuple[str, list[str]]:

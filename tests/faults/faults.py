@@ -186,7 +186,7 @@ def permanent(place: Place) -> Moments:
     return _calls(place, Refused("AccessDeniedException"), lasting=True)
 
 
-_WITHOUT_S3 = ("RequestExport", "RetryExport", "DeleteExport, it runs", "ReconcileExports, lost start")
+_WITHOUT_S3 = ("RequestExport", "RetryExport", "DeleteExport, active export", "ReconcileExports, lost start")
 
 
 def _s3(place: Place, *effects: str) -> Moments:
@@ -227,7 +227,7 @@ def _now(place: Place, *happenings: Happening) -> Moments:
 def doubled_start(place: Place) -> Moments:
     def the_same_again(stage: Stage) -> None:
         answers, stage.answers = stage.answers, []
-        if place.name == "DeleteExport, it runs":
+        if place.name == "DeleteExport, active export":
             stage.ask("DELETE", "/exports/{id}")
         else:
             place.go(stage)
@@ -257,18 +257,18 @@ def event(place: Place) -> Moments:
 
 FAULTS: dict[str, Callable[[Place], Moments]] = {
     "service throttled": throttled,
-    "service 5xx or no answer": server_error,
-    "DynamoDB fails a worker": database_within,
-    "time is up": timed_out,
-    "killed in the middle": killed,
+    "service 5xx or no response": server_error,
+    "DynamoDB error in a worker": database_within,
+    "timeout": timed_out,
+    "process killed": killed,
     "out of memory": out_of_memory,
     "permanent error": permanent,
-    "S3 slow-down": lambda place: _s3(place, "throttled"),
-    "S3 500 or no answer": lambda place: _s3(place, "broken", "silent", "lost"),
+    "S3 SlowDown": lambda place: _s3(place, "throttled"),
+    "S3 500 or no response": lambda place: _s3(place, "broken", "silent", "lost"),
     "conditional write refused": write_refused,
     "started twice": doubled_start,
-    "end event doubled, late, lost": event,
-    "cancelled now": lambda place: _now(place, cancel, cancel_only),
-    "retried now": lambda place: _now(place, retry),
-    "reconciled now": lambda place: _now(place, Stage.reconcile, lambda stage: stage.reconcile(minutes=3)),
+    "end event duplicated, late, lost": event,
+    "concurrent cancel": lambda place: _now(place, cancel, cancel_only),
+    "concurrent retry": lambda place: _now(place, retry),
+    "concurrent reconciliation": lambda place: _now(place, Stage.reconcile, lambda stage: stage.reconcile(minutes=3)),
 }

@@ -119,8 +119,8 @@ PLACES = {
         Place("AnnouncePipe", "pipe"),
         Place("RequestExport", "api", lambda _: None, _request),
         Place("RetryExport", "api", _failing("PlanParts", run=True), _retry, failed=True),
-        Place("DeleteExport, it runs", "api", go=_delete_while_it_runs),
-        Place("DeleteExport, it is over", "api", _run_to_the_end, _delete),
+        Place("DeleteExport, active export", "api", go=_delete_while_it_runs),
+        Place("DeleteExport, ended export", "api", _run_to_the_end, _delete),
         Place("ReadExports", "api", _failing("AssembleFile", run=True), _show_and_list, only_reads=True),
         Place(
             "ReconcileExports, success",

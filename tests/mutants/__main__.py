@@ -35,9 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--known", action="store_true", help="the tests' lines are those that were learnt last time")
     parser.add_argument("--only", default="", help="mutants whose path holds this text")
-    parser.add_argument(
-        "--tests", nargs="*", default=[], help="run these for every mutant"
-    )
+    parser.add_argument("--tests", nargs="*", default=[], help="run these for every mutant")
     asked = parser.parse_args()
     if not asked.tests and not (asked.known and DATA.exists()):
         _learn()

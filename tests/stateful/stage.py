@@ -129,7 +129,7 @@ class Stage(World):
     # What happened
 
     def outcome(self, reconciles: bool) -> str:
-        """Time passes; what became of the export: ``retried, FAILED RowsMissing, more letters``."""
+        """Time passes; what became of the export: ``retried, FAILED RowsMissing, extra dead letter``."""
         before = self._what_reconciling_changes()
         if self.events in ("once", "twice"):
             self._tell_of_ends(1 if self.events == "once" else 2)
@@ -143,7 +143,7 @@ class Stage(World):
         words += ["reconciled"] * (not reconciles and self._what_reconciling_changes() != before)
         words.append(self._how_it_ended())
         letters, failed = len(self.memory.letters), sum(each.endswith("/FAILED") for each in self.laws.announced)
-        words += ["more letters"] * (letters > failed) + ["no letter"] * (letters < failed)
+        words += ["extra dead letter"] * (letters > failed) + ["no dead letter"] * (letters < failed)
         self.laws.no_file_is_left()
         assert self.upload_may_stay or not self.memory.uploads
         return ", ".join(words)
@@ -165,7 +165,9 @@ class Stage(World):
             failure = record["failure"]
             assert json.loads(failure["error"])["Error"] == failure["type"]
             return f"{end} {failure['type']}"
-        return end + ", file gone" * (record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects)
+        return end + ", file deleted" * (
+            record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects
+        )
 
 
 def place_of(state: str, given: Any) -> tuple[str, int | None]:

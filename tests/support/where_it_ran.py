@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 PLACES = {
+    "tests/benchmarks": "in this process: what make bench makes, reads back and says",
     "tests/checks": "in this process: make check notices what it must",
     "tests/deploy": "sam deploy, against an AWS emulator of their own",
     "tests/emulator": "the corrections of the AWS emulator, with and without",
@@ -41,7 +42,8 @@ class WhereItRan:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The tables."""
-        terminalreporter.section("what ran where")
+        if self.count:
+            terminalreporter.section("what ran where")
         for place in sorted(self.count):
             seconds = self.seconds[place] / 1000
             where = PLACES.get(place, "")

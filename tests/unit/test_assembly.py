@@ -314,7 +314,7 @@ def test_what_went_wrong_is_told_though_the_upload_cannot_be_aborted(fake: Fake,
 def test_a_part_that_changed_since_its_receipt_stops_the_file_and_leaves_nothing(s3: Any) -> None:
     given_segments, _ = store(s3, [12 * MIB, 3])
     s3.put_object(Bucket=BUCKET, Key="part-1", Body=b"new")
-    with pytest.raises(PartChanged, match="of part-1 one was replaced or removed since its receipt was written"):
+    with pytest.raises(PartChanged, match="one of part-1 was replaced or removed after its receipt was written"):
         assembly.assemble("file", given_segments, "text/csv", "f.csv")
     assert "file" not in [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")

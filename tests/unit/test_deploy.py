@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 
 DEFAULTS = {name: str(rule["Default"]) for name, rule in template()["Parameters"].items()}
 (PARAMETERS,) = re.findall(r"^Parameters:\n(?:  .*\n|\n)*", (ROOT / "template.yaml").read_text("utf-8"), re.MULTILINE)
-OWN = {
-    "DataBucket": "lake",
-    "DataPrefix": "raw",
-    "UserPoolId": "us-east-1_a",
-    "UserPoolClientId": "abc",
-    "AlertEmail": "ops@example.com",
-}
+OWN = {"DataBucket": "lake", "DataPrefix": "raw", "UserPoolId": "us-east-1_a", "UserPoolClientId": "abc"}
+OWN |= {"AlertEmail": "ops@example.com"}
 ENTER = "\n"
+MINE_IN_CI = {"CI": "1", "STACK": "mine"}
 
 
 class Project:
@@ -149,9 +145,7 @@ def test_the_pool_of_an_older_stack_stays_as_it_is(project: Project) -> None:
 
 
 def test_what_sam_deploy_guided_saved_counts_as_answers(project: Project) -> None:
-    with (project.folder / "samconfig.toml").open(
-        "a"
-    ) as config:  # sam writes behind the last section, which is deploy's
+    with (project.folder / "samconfig.toml").open("a") as config:  # SAM writes behind the last section, deploy's
         config.write('stack_name = "theirs"\nregion = "eu-north-1"\n')
         config.write(r'parameter_overrides = "DataPrefix=\"\" MapConcurrency=\"3\""')
     assert "Stack name" not in project.deploy()
@@ -185,7 +179,7 @@ def test_another_interpreter_than_the_stacks_is_refused_until_the_runtime_is_nam
     project.deploy()
     assert project.stack == DEFAULTS | {"PythonRuntime": "python3.11"}
     monkeypatch.setattr(deploy, "RUNTIME", "python3.10")
-    with pytest.raises(Trouble, match=r"builds for python3.10; allowed is python3.11, "):
+    with pytest.raises(Trouble, match=r"builds for python3.10, but it must be one of python3.11, "):
         project.deploy()
 
 
@@ -200,14 +194,11 @@ def test_ci_asks_nothing_and_writes_no_answers(project: Project) -> None:
     ("environment", "said"),
     [
         ({"CI": "1"}, r"names no stack(.|\n)*make deploy CI=1 STACK=report-exports"),
-        ({"CI": "1", "STACK": "mine", "AWS_REGION": ""}, "Which Region"),
-        ({"PARAMETERS": "Retention=30 AlertEmail"}, r"Wrong: Retention=, AlertEmail\.\nThe parameters are MapConc"),
+        (MINE_IN_CI | {"AWS_REGION": ""}, "No Region is set"),
+        ({"PARAMETERS": "Retention=30 AlertEmail"}, r"not valid: Retention=, AlertEmail\.(.|\n)*\nThe parameters are "),
         ({"PARAMETERS": "AlertEmail='"}, "PARAMETERS cannot be read"),
-        (
-            {"CI": "1", "STACK": "mine", "PARAMETERS": "RetentionDays=0 AlertEmail=x"},
-            r"from 1 to 365\nAlertEmail='x': it",
-        ),
-        ({"CI": "1", "STACK": "mine", "PARAMETERS": "PythonRuntime=python2.7"}, "runs on python2.7, but"),
+        (MINE_IN_CI | {"PARAMETERS": "RetentionDays=0 AlertEmail=x"}, r"from 1 to 365\nAlertEmail='x': it"),
+        (MINE_IN_CI | {"PARAMETERS": "PythonRuntime=python2.7"}, "runs on python2.7, but"),
     ],
 )
 def test_what_cannot_be_deployed_is_said_before_anything_is_built(
@@ -242,11 +233,8 @@ MINE = [{"ParameterKey": "PythonRuntime", "ParameterValue": "python3.13"}]
         ({"StackStatus": "UPDATE_COMPLETE", "Parameters": MINE}, {"PythonRuntime": "python3.13"}),
         ({"StackStatus": "REVIEW_IN_PROGRESS"}, {}),  # somebody said no to the first change set
         ("Stack with id mine does not exist", {}),
-        ({"StackStatus": "CREATE_COMPLETE", "Parameters": []}, "The stack mine in eu-west-1 is none of Report Exports"),
-        (
-            "not authorized to perform: cloudformation:DescribeStacks",
-            "The stack mine in eu-west-1 cannot be read: .*not a",
-        ),
+        ({"StackStatus": "CREATE_COMPLETE", "Parameters": []}, "The stack mine in eu-west-1 is not a stack of Report"),
+        ("not authorized to perform: cloudformation", "The stack mine in eu-west-1 cannot be read: .*not a"),
     ],
 )
 def test_what_is_deployed_is_what_cloudformation_says(

@@ -254,20 +254,20 @@ def test_a_number_is_its_value_however_it_is_written(text: str) -> None:
 
 SECRET = "4111111111111111"
 WRONG: list[tuple[str, str, Any, str]] = [
-    ("number", "integer", {"S": SECRET}, "a text"),
-    ("number", "integer", {"N": SECRET + ".5"}, "a number that does not fit"),
-    ("number", "integer", {"N": SECRET + "0000"}, "a number that does not fit"),
+    ("number", "integer", {"S": SECRET}, "a string"),
+    ("number", "integer", {"N": SECRET + ".5"}, "a number that does not fit this type"),
+    ("number", "integer", {"N": SECRET + "0000"}, "a number that does not fit this type"),
     ("number", "integer", {"BOOL": True}, "a boolean"),
     ("note", "string", {"N": SECRET}, "a number"),
     ("note", "string", {"B": SECRET.encode()}, "binary"),
     ("note", "string", {"M": {"card": {"S": SECRET}}}, "a map"),
     ("note", "string", {"L": [{"S": SECRET}]}, "a list"),
-    ("note", "string", {"SS": [SECRET]}, "a set of texts"),
-    ("note", "string", {"NS": [SECRET]}, "a set of numbers"),
-    ("note", "string", {"BS": [SECRET.encode()]}, "a set of binaries"),
-    ("price", "decimal(38,2)", {"N": SECRET + ".125"}, "a number that does not fit"),
-    ("price", "decimal(4,2)", {"N": SECRET}, "a number that does not fit"),
-    ("price", "decimal(4,2)", {"N": "1E+125"}, "a number that does not fit"),
+    ("note", "string", {"SS": [SECRET]}, "a string set"),
+    ("note", "string", {"NS": [SECRET]}, "a number set"),
+    ("note", "string", {"BS": [SECRET.encode()]}, "a binary set"),
+    ("price", "decimal(38,2)", {"N": SECRET + ".125"}, "a number that does not fit this type"),
+    ("price", "decimal(4,2)", {"N": SECRET}, "a number that does not fit this type"),
+    ("price", "decimal(4,2)", {"N": "1E+125"}, "a number that does not fit this type"),
     ("paid", "boolean", {"N": "1"}, "a number"),
 ]
 
@@ -281,7 +281,7 @@ def test_a_value_of_another_type_is_named_and_not_shown(
     asked = query({"tenant": "string", name: declared})
     with pytest.raises(ColumnMismatch) as refused:
         scanned(dynamodb.plan(asked)[1], asked)
-    said = f"attribute {name} is declared {declared}; an item of table orders has {found}"
+    said = f"attribute {name} is declared {declared}, but an item of table orders has {found}"
     assert str(refused.value) == said
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
@@ -289,7 +289,9 @@ def test_a_value_of_another_type_is_named_and_not_shown(
 
 def test_a_key_of_another_type_than_declared_is_named_before_anything_is_read(tables: Tables) -> None:
     of_one_partition(tables)
-    with pytest.raises(ColumnMismatch, match="attribute number is declared string; in the key of table orders it is a"):
+    with pytest.raises(
+        ColumnMismatch, match="attribute number is declared string, but in the key of table orders it is a"
+    ):
         dynamodb.plan(query({"tenant": "string", "number": "string"}))
     assert tables.asked == []
 
@@ -322,7 +324,7 @@ def test_a_table_that_changed_since_it_was_counted_is_noticed(laid_out: Tables, 
         laid_out.put(id="o100", tenant="acme", number=100)
     else:
         laid_out.client.delete_item(TableName=TABLE, Key=key_of(laid_out, 7))
-    with pytest.raises(SourceChanged, match=r"had [0-9]+ items when it was planned; it has [0-9]+ now"):
+    with pytest.raises(SourceChanged, match=r"had [0-9]+ items when the export was planned; it has [0-9]+ now"):
         scanned(extents)
 
 
@@ -346,7 +348,7 @@ def test_a_table_that_is_not_there_is_missing(tables: Tables) -> None:
 def test_a_table_that_is_gone_since_it_was_planned_has_changed(laid_out: Tables) -> None:
     _, extents = dynamodb.plan(NUMBERS)
     laid_out.client.delete_table(TableName=TABLE)
-    with pytest.raises(SourceChanged, match="table orders is gone since it was planned"):
+    with pytest.raises(SourceChanged, match="table orders was removed after the export was planned"):
         scanned(extents)
 
 

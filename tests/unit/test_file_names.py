@@ -56,9 +56,9 @@ def test_an_ending_of_two_is_not_doubled_whatever_of_it_is_there(asked: str) -> 
 @pytest.mark.parametrize(
     ("asked", "allowed"),
     [
-        ("", "a value of type string, at least 1 characters, at most 200 characters"),
-        (5, "a value of type string, at least 1 characters, at most 200 characters"),
-        ("a" * 201, "a value of type string, at least 1 characters, at most 200 characters"),
+        ("", "a value of type string, at least 1 character, at most 200 characters"),
+        (5, "a value of type string, at least 1 character, at most 200 characters"),
+        ("a" * 201, "a value of type string, at least 1 character, at most 200 characters"),
         (". .", "a name such as orders-june"),
         (".csv", "a name such as orders-june"),
         ("京" * 66, "at most 200 bytes"),

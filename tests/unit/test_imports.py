@@ -4,34 +4,33 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from tests.unit.support import FUNCTIONS, event, folder_of, functions, template
 
-SHOW = "import sys, {module}; print('\\n'.join(name for name in sys.modules if '.' not in name))"
+WITHOUT_ENGINE = [
+    name for name, function in functions().items() if {"Ref": "EngineLayer"} not in function.get("Layers", [])
+]
+SHOW = """
+import importlib, sys
+for folder in sys.argv[1:]:
+    importlib.import_module(f"{folder}.app")
+    print(folder, *{"polars", "pyarrow", "pandas", "numpy", "isal", "sqlglot"} & set(sys.modules))
+"""
 
 
-def needs_engine(function: dict[str, Any]) -> bool:
-    return {"Ref": "EngineLayer"} in function.get("Layers", [])
-
-
-@pytest.mark.parametrize("name", [name for name, function in functions().items() if not needs_engine(function)])
-def test_a_function_without_the_engines_layer_imports_none(name: str) -> None:
-    variables = {
-        key: str(value) for key, value in template()["Globals"]["Function"]["Environment"]["Variables"].items()
-    }
-    environment = variables | event("environment")[name] | {"PYTHONPATH": str(FUNCTIONS), "AWS_REGION": "eu-west-1"}
-    loaded = subprocess.run(
-        [sys.executable, "-c", SHOW.format(module=f"{folder_of(functions()[name])}.app")],
-        env=environment,
-        capture_output=True,
+def test_a_function_without_the_engines_layer_imports_none() -> None:
+    folders = [folder_of(functions()[name]) for name in WITHOUT_ENGINE]
+    variables: dict[str, Any] = dict(template()["Globals"]["Function"]["Environment"]["Variables"])
+    for name in WITHOUT_ENGINE:
+        variables |= event("environment")[name]
+    environment = {key: str(value) for key, value in variables.items()}
+    loaded = subprocess.check_output(
+        [sys.executable, "-c", SHOW, *folders],
+        env=environment | {"PYTHONPATH": str(FUNCTIONS), "AWS_REGION": "eu-west-1"},
         text=True,
-        check=True,
         timeout=60,
-    ).stdout.split()
-    assert "shared" in loaded
-    assert not {"polars", "pyarrow", "pandas", "numpy", "isal", "sqlglot"} & set(loaded)
+    )
+    assert loaded.splitlines() == folders
 
 
 def test_only_the_functions_that_read_and_write_rows_have_the_engines_layer() -> None:
-    assert [name for name, function in functions().items() if needs_engine(function)] == ["PlanParts", "GeneratePart"]
+    assert [name for name in functions() if name not in WITHOUT_ENGINE] == ["PlanParts", "GeneratePart"]

@@ -140,7 +140,7 @@ def test_what_obstore_does_not_get_boto3_names(s3: Any, monkeypatch: pytest.Monk
     assert [row["amount"] for row in read(query())] == [5]
     listed = objects.found
     for change, meaning in (
-        (lambda key: s3.delete_object(Bucket=BUCKET, Key=key), "is gone"),
+        (lambda key: s3.delete_object(Bucket=BUCKET, Key=key), "was removed"),
         (replace, "was replaced"),
     ):
         store(s3, "year=2020/month=1//a%20b.parquet", sales(amount=[5]))
@@ -316,14 +316,14 @@ def scanned(extents: list[Extent]) -> list[pl.DataFrame]:
 def test_a_file_that_was_replaced_after_planning_is_noticed(s3: Any) -> None:
     extents = planned_file(s3)
     store(s3, "year=2020/month=1/a.parquet", sales(amount=[6]))
-    with pytest.raises(SourceChanged, match="was replaced since it was planned"):
+    with pytest.raises(SourceChanged, match="was replaced after the export was planned"):
         scanned(extents)
 
 
 def test_a_file_that_is_gone_after_planning_is_noticed(s3: Any) -> None:
     extents = planned_file(s3)
     s3.delete_object(Bucket=BUCKET, Key=extents[0]["key"])
-    with pytest.raises(SourceChanged, match="is gone since it was planned"):
+    with pytest.raises(SourceChanged, match="was removed after the export was planned"):
         scanned(extents)
 
 
@@ -384,7 +384,7 @@ def test_bounds_of_a_column_that_is_text_are_refused(s3: Any) -> None:
     definition = DEFINITION | {"source": {"type": "parquet", "dataset": "sales", "bounds": {"place": [1, 2]}}}
     definition["columns"] = [{"name": "amount", "type": "integer"}]
     by_place = {"type": "string", "filter": {"column": "place", "operator": "=="}}
-    with pytest.raises(ColumnMismatch, match="column place has bounds; the source gives string"):
+    with pytest.raises(ColumnMismatch, match="column place has bounds, which need an integer; the source gives string"):
         parquet.plan(Query.of(definition | {"parameters": {"place": by_place}}, {"place": "Rome"}, "acme"))
 
 
@@ -412,7 +412,7 @@ def test_the_exports_own_files_are_no_dataset(dataset: str, monkeypatch: pytest.
     monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
     monkeypatch.setenv("DATA_PREFIX", "")
     definition = {**DEFINITION, "source": {"type": "parquet", "dataset": dataset}}
-    with pytest.raises(InvalidDefinition, match=f"source.dataset: s3://{BUCKET}/{dataset}/ holds the exports'"):
+    with pytest.raises(InvalidDefinition, match=f"source.dataset: s3://{BUCKET}/{dataset}/ holds the files of exports"):
         parquet.plan(Query.of(definition, {}, "acme"))
 
 

@@ -9,6 +9,7 @@ import datetime
 import decimal
 import io
 import json
+import re
 import struct
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -92,14 +93,14 @@ def stored(content: bytes) -> pa.ChunkedArray:
 # What cannot be read
 
 STRANGE = {
-    "a decimal of 76 digits, where 38 can be read": lambda _: arrow(
+    "a decimal of 76 digits (at most 38 can be read)": lambda _: arrow(
         pa.array([decimal.Decimal("1.10")], pa.decimal256(76, 38))
     ),
     "a GEOGRAPHY": lambda _: of_logical_type(18, arrow(pa.array([b"wkb"]))),
     "an INTERVAL": lambda folder: duck("INTERVAL 1 DAY", folder),
     "a VARIANT": lambda folder: duck("1::VARIANT", folder),
     "a GEOMETRY": lambda _: of_logical_type(17, arrow(pa.array([b"wkb"]))),
-    "of a logical type that is not known": lambda _: of_logical_type(99, arrow(pa.array([b"x"]))),
+    "of an unknown logical type": lambda _: of_logical_type(99, arrow(pa.array([b"x"]))),
 }
 
 
@@ -109,7 +110,9 @@ def test_a_type_that_cannot_be_read_matters_only_where_the_report_needs_the_colu
 ) -> None:
     lake.put("a.parquet", STRANGE[what](tmp_path))
     assert export("csv", [column("w", "integer")]) == b"w\n0\n"
-    with pytest.raises(ColumnMismatch, match=f"column v of s3://lake/data/sales/a.parquet is {what}: leave it out"):
+    with pytest.raises(
+        ColumnMismatch, match=f"column v of s3://lake/data/sales/a.parquet is {re.escape(what)}; leave it out"
+    ):
         export("csv", [column("v", "string")])
 
 
@@ -130,7 +133,7 @@ def test_a_column_that_is_there_twice_is_named_where_it_is_needed(lake: Lake) ->
     pq.write_table(pa.table([["acme"], [1], [2], [3]], names=["tenant", "v", "w", "v"]), file)
     lake.put("a.parquet", file.getvalue())
     assert export("csv", [column("w", "integer")]) == b"w\n2\n"
-    with pytest.raises(ColumnMismatch, match=r"column v of .* is there twice"):
+    with pytest.raises(ColumnMismatch, match=r"column v of .* is duplicated"):
         export("csv", [column("v", "integer")])
 
 
@@ -223,7 +226,9 @@ DEFINITION = {
 
 def test_durations_and_dates_of_milliseconds_are_what_arrow_says(lake: Lake) -> None:
     lake.put("a.parquet", arrow(pa.array([5], pa.duration("s"))))
-    with pytest.raises(ColumnMismatch, match="column v is declared integer: an integer; the source gives Duration"):
+    with pytest.raises(
+        ColumnMismatch, match="column v is declared integer, which needs an integer; the source gives Duration"
+    ):
         export("csv", [column("v", "integer")])
     lake.put("a.parquet", arrow(pa.array([NOON], pa.date64())))
     assert lines(export("jsonl", [column("v", "timestamp")])) == ["2020-07-01T00:00:00"]
@@ -318,7 +323,7 @@ def test_text_that_is_no_json_is_refused_with_its_column_but_not_shown(text: str
     lake.put("a.parquet", arrow(pa.array(["{}", text])))
     with pytest.raises(ExpressionFailed) as refused:
         export("jsonl", [column("v", "json")])
-    assert str(refused.value) == "column v is declared json: a text in it is not JSON"
+    assert str(refused.value) == "column v is declared json, but one of its texts is not valid JSON"
 
 
 BINARY = [b"\x00\xff", b"", None, b"text"]
@@ -335,7 +340,7 @@ def test_binary_is_base64_in_text_and_binary_in_parquet(dtype: pa.DataType, lake
     assert cells(export("csv", columns)) == [text or "" for text in expected]
     assert sheet(export("xlsx", columns)) == expected
     assert stored(export("parquet", columns)).to_pylist() == values
-    with pytest.raises(ColumnMismatch, match="column v is declared string: text; the source gives Binary"):
+    with pytest.raises(ColumnMismatch, match="column v is declared string, which needs text; the source gives Binary"):
         export("csv", [column("v", "string")])
 
 
@@ -380,7 +385,7 @@ def test_what_computes_with_nothing_but_nulls_needs_their_type(lake: Lake) -> No
     lake.put("a.parquet", arrow(pa.nulls(1)))
     upper = [column("v", "string", "UPPER(v)")]
     assert lines(export("jsonl", upper, declared={"v": "string"})) == [None]
-    with pytest.raises(ColumnMismatch, match=r"declare v in source\.columns, for the data has no type for it"):
+    with pytest.raises(ColumnMismatch, match=r"declare v in source\.columns, because the data does not show its type"):
         export("jsonl", upper)
 
 

@@ -185,7 +185,7 @@ def test_parts_grow_rather_than_become_too_many() -> None:
 def test_more_parts_than_an_upload_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MAX_PARTS", 10)
     rows = 10 * planning.LARGEST * planning.MAX_ROWS + planning.MAX_ROWS * planning.LARGEST
-    with pytest.raises(TooManyParts, match="22000000 rows in 1 files or tables take 11 parts; 10 are allowed"):
+    with pytest.raises(TooManyParts, match="22000000 rows in 1 files or tables need 11 parts; at most 10 are allowed"):
         planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)
 
 

@@ -40,9 +40,15 @@ def test_only_the_columns_that_are_needed_are_asked_for() -> None:
     [
         ([column("nothing", "string")], "the source has no column nothing; it has: tenant, clock, name, price"),
         ([column("x", "string", "UPPER(nothing)")], "the source has no column nothing"),
-        ([column("clock", "string")], "column clock is declared string: text; the source gives Int64"),
-        ([column("price", "integer")], "column price is declared integer: an integer; the source gives Float64"),
-        ([column("name", "timestamp")], "column name is declared timestamp: a timestamp; the source gives String"),
+        ([column("clock", "string")], "column clock is declared string, which needs text; the source gives Int64"),
+        (
+            [column("price", "integer")],
+            "column price is declared integer, which needs an integer; the source gives Float64",
+        ),
+        (
+            [column("name", "timestamp")],
+            "column name is declared timestamp, which needs a timestamp; the source gives String",
+        ),
     ],
 )
 def test_a_definition_that_does_not_fit_its_source_is_refused_by_name(columns: list[Any], message: str) -> None:
@@ -52,7 +58,7 @@ def test_a_definition_that_does_not_fit_its_source_is_refused_by_name(columns: l
 
 def test_a_filter_that_cannot_compare_is_refused() -> None:
     filtered = {"p": {"type": "integer", "filter": {"column": "name", "operator": ">="}}}
-    with pytest.raises(ColumnMismatch, match="the filter of p does not fit what it filters"):
+    with pytest.raises(ColumnMismatch, match="the filter of p needs"):
         query([column("name", "string")], filtered, p=1).check(SCHEMA)
 
 
@@ -73,7 +79,7 @@ DAYS = pl.Schema({"tenant": pl.String, "day": pl.Date, "at": pl.Datetime("us", "
 def test_a_parameter_is_compared_with_its_own_kind_only(kind: str, filtered: str, value_as: str | None) -> None:
     rule = {"column": filtered, "operator": "=="} | ({"value_as": value_as} if value_as else {})
     value = {"date": "2026-01-01", "boolean": True, "integer": 1, "string": "x"}[kind]
-    with pytest.raises(ColumnMismatch, match="the filter of p does not fit what it filters"):
+    with pytest.raises(ColumnMismatch, match="the filter of p needs"):
         query([column("tenant", "string")], {"p": {"type": kind, "filter": rule}}, p=value).check(DAYS)
 
 
@@ -95,7 +101,7 @@ def test_a_date_is_compared_with_dates_and_timestamps(filtered: dict[str, str], 
 def test_a_timestamp_is_not_compared_with_a_day_as_if_it_were_its_midnight(operator: str) -> None:
     """At midnight "<=" would leave out the last day's rows without a word."""
     rule = {"type": "date", "filter": {"column": "at", "operator": operator}}
-    with pytest.raises(ColumnMismatch, match=f"a timestamp is not compared with a date by {operator}"):
+    with pytest.raises(ColumnMismatch, match=f"compares a timestamp with a date by {operator}; only"):
         query([column("tenant", "string")], {"p": rule}, p="2026-01-01").check(DAYS)
 
 
@@ -220,7 +226,7 @@ def test_a_list_and_a_part_of_a_text_are_compared_with_their_own_kind_only(
     kind: str, operator: str, value: Any, column: str
 ) -> None:
     filtered = {"p": {"type": kind, "filter": {"column": column, "operator": operator}}}
-    with pytest.raises(ColumnMismatch, match="the filter of p does not fit what it filters"):
+    with pytest.raises(ColumnMismatch, match=r"the filter of p (needs|compares)"):
         query([{"name": "tenant", "type": "string"}], filtered, p=value).check(DAYS)
 
 

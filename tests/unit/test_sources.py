@@ -252,7 +252,7 @@ def test_an_empty_file_is_named(files: Files) -> None:
 
 
 @pytest.mark.parametrize("when", ["planned", "read"])
-@pytest.mark.parametrize(("now", "said"), [("replaced", "was replaced"), ("removed", "is gone")])
+@pytest.mark.parametrize(("now", "said"), [("replaced", "was replaced"), ("removed", "was removed")])
 def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str, said: str) -> None:
     key = files.put("1", sales(0, 5))
     extents = files.source.plan(query(files))[1]

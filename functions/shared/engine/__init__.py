@@ -1,1 +1,1 @@
-"""Which rows an export holds, and in which parts they are made."""
+"""Selects the rows of an export and divides them into parts."""

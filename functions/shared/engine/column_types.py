@@ -1,17 +1,17 @@
-"""A source's columns as a definition declares them in ``source.columns``: their types, in a definition's words.
+"""The column types that a definition declares in ``source.columns``, and the polars types that match them.
 
-| declared | polars | fits |
+| declared | polars | matches |
 |---|---|---|
 | ``string`` | String | text, categories |
 | ``integer`` | Int64 | an integer of any size |
 | ``number`` | Float64 | a floating-point number |
-| ``decimal(12,2)`` | Decimal(12, 2) | a decimal of so many digits behind the point |
-| ``boolean``, ``date``, ``time`` | Boolean, Date, Time | the same |
+| ``decimal(12,2)`` | Decimal(12, 2) | a decimal with the same number of digits after the point |
+| ``boolean``, ``date``, ``time`` | Boolean, Date, Time | the same type |
 | ``timestamp``, ``timestamp(UTC)`` | Datetime | a timestamp of any precision, without or with this time zone |
 | ``binary`` | Binary | binary |
 | ``json`` | an empty struct | any list, struct or map |
 
-A column of nothing but nulls fits every type.
+A column that holds only nulls matches every type.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ NARROW = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
 def wide(dtype: pl.DataType) -> pl.DataType:
-    """Small integers are read as 64 bits: an expression such as ``year * 10000`` would overflow without a word."""
+    """Int64 for a small integer type, because an expression such as ``year * 10000`` would overflow silently."""
     return pl.Int64() if dtype in NARROW else dtype
 
 
 CALENDAR = (-96_464_927, 95_025_871)
-"""-262142-01-01 and 262141-12-31, in days since 1970: a year less on each side than the engine's calendar has."""
+"""-262142-01-01 and 262141-12-31, in days since 1970: polars' calendar without its first and its last year."""
 _UNITS = ["ms", "us", "ns"]
 
 
 def common(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """The type that holds every value of two columns of the same meaning, exactly; None where they have another one."""
+    """The type that holds every value of both types exactly; None if the types do not have the same meaning."""
     if one == other or other == pl.Null:
         return one
     if one == pl.Null:
@@ -64,7 +64,7 @@ def common(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
 
 
 def dtype(declared: str) -> pl.DataType:
-    """The polars type by which a declared column is checked."""
+    """The polars type of a declared column type."""
     if declared in _PLAIN:
         return _PLAIN[declared][0]
     kind, *details = re.findall(r"[^(),]+", declared)
@@ -75,84 +75,85 @@ def dtype(declared: str) -> pl.DataType:
 
 
 def schema(columns: dict[str, str]) -> pl.Schema:
-    """The schema that is declared.
+    """The declared schema.
 
     Raises:
-        InvalidDefinition: a timestamp's time zone is none.
+        InvalidDefinition: a timestamp has an unknown time zone.
     """
-    wrong = []
+    faults = []
     for name, declared in columns.items():
         try:
             pl.LazyFrame(schema={name: dtype(declared)}).select(name).collect()
         except pl.exceptions.PolarsError:
             detail, allowed = (
-                f"{declared} has no known time zone",
+                f"column {name} is declared {declared}, which has an unknown time zone",
                 "timestamp, timestamp(UTC), timestamp(Europe/Paris), …",
             )
-            wrong.append(Fault(pointer=pointer("source", "columns", name), detail=detail, allowed=allowed))
-    if wrong:
-        raise InvalidDefinition("; ".join(fault["detail"] for fault in wrong), wrong)
+            faults.append(Fault(pointer=pointer("source", "columns", name), detail=detail, allowed=allowed))
+    if faults:
+        raise InvalidDefinition("; ".join(fault["detail"] for fault in faults), faults)
     return pl.Schema({name: dtype(declared) for name, declared in columns.items()})
 
 
-def faults(columns: dict[str, str], found: pl.Schema) -> list[Fault]:
-    """Each declared column that the source does not have, or has of another type. It may have more columns."""
-    wrong = []
+def faults(columns: dict[str, str], source_schema: pl.Schema) -> list[Fault]:
+    """The declared columns that the source lacks or has with another type. The source may have more columns."""
+    mismatches = []
     for name, declared in columns.items():
         where = pointer("source", "columns", name)
-        if name not in found:
-            wrong.append(
-                Fault(pointer=where, detail=f"the source has no column {name}", allowed=f"one of {', '.join(found)}")
-            )
-        elif not _fits(declared, found[name]):
-            detail = f"column {name} is declared {declared}; the source gives {word(found[name])}"
-            wrong.append(Fault(pointer=where, detail=detail, allowed="the type that the source has"))
-    return wrong
+        if name not in source_schema:
+            allowed = f"one of {', '.join(source_schema)}"
+            mismatches.append(Fault(pointer=where, detail=f"the source has no column {name}", allowed=allowed))
+        elif not _fits(declared, source_schema[name]):
+            detail = f"column {name} is declared {declared}; the source gives {word(source_schema[name])}"
+            mismatches.append(Fault(pointer=where, detail=detail, allowed="the type that the source gives"))
+    return mismatches
 
 
-def word(found: pl.DataType) -> str:
-    """A type as a definition declares it; as polars does where a definition cannot."""
-    if isinstance(found, pl.Decimal):
-        return f"decimal({found.precision},{found.scale})"
-    if isinstance(found, pl.Datetime):
-        return f"timestamp({found.time_zone})" if found.time_zone else "timestamp"
-    return next((name for name, (_, fits) in _PLAIN.items() if fits(found)), str(found))
+def word(source_type: pl.DataType) -> str:
+    """A type as a definition declares it; polars' name for a type that a definition cannot declare."""
+    if isinstance(source_type, pl.Decimal):
+        return f"decimal({source_type.precision},{source_type.scale})"
+    if isinstance(source_type, pl.Datetime):
+        return f"timestamp({source_type.time_zone})" if source_type.time_zone else "timestamp"
+    return next((name for name, (_, fits) in _PLAIN.items() if fits(source_type)), str(source_type))
 
 
-def _fits(declared: str, found: pl.DataType) -> bool:
-    if found == pl.Null:
+def _fits(declared: str, source_type: pl.DataType) -> bool:
+    if source_type == pl.Null:
         return True
     if declared in _PLAIN:
-        return _PLAIN[declared][1](found)
+        return _PLAIN[declared][1](source_type)
     expected = dtype(declared)
     if isinstance(expected, pl.Decimal):
-        return isinstance(found, pl.Decimal) and found.scale == expected.scale
+        return isinstance(source_type, pl.Decimal) and source_type.scale == expected.scale
     return (
-        isinstance(found, pl.Datetime) and isinstance(expected, pl.Datetime) and found.time_zone == expected.time_zone
+        isinstance(source_type, pl.Datetime)
+        and isinstance(expected, pl.Datetime)
+        and source_type.time_zone == expected.time_zone
     )
 
 
 def parsed(text: str) -> pl.DataType:
-    """A type from its text, as a plan holds it: ``str`` of the type.
+    """The type whose ``str`` is ``text``, as a plan stores it.
 
     Raises:
-        ValueError: it is no such text.
+        ValueError: the text is not a polars type.
     """
     try:
-        found = _made(ast.parse(text, mode="eval").body)
-        return cast(pl.DataType, found if isinstance(found, pl.DataType) else found())
+        parsed_type = _evaluate(ast.parse(text, mode="eval").body)
+        return cast(pl.DataType, parsed_type if isinstance(parsed_type, pl.DataType) else parsed_type())
     except (SyntaxError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{text} is no type of polars") from error
+        raise ValueError(f"{text} is not a polars type") from error
 
 
-def _made(node: ast.expr) -> Any:
+def _evaluate(node: ast.expr) -> Any:
     match node:
         case ast.Name(id=name) if isinstance(kind := getattr(pl, name), type) and issubclass(kind, pl.DataType):
             return kind
         case ast.Call(func=ast.Name() as kind, args=args, keywords=keywords):
-            named = {each.arg: _made(each.value) for each in keywords if each.arg}
-            return _made(kind)(*map(_made, args), **named)
+            named = {each.arg: _evaluate(each.value) for each in keywords if each.arg}
+            return _evaluate(kind)(*map(_evaluate, args), **named)
         case ast.Dict(keys=keys, values=values):
-            return {_made(key): _made(value) for key, value in zip(keys, values, strict=True) if key}
+            return {_evaluate(key): _evaluate(value) for key, value in zip(keys, values, strict=True) if key}
         case _:
             return ast.literal_eval(node)

@@ -1,4 +1,4 @@
-"""Where the rows of each part stand in the file, known before any of them is written."""
+"""The position of each part's rows in the file, computed before any row is written."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from shared.engine.sources import Source
 from shared.files.work import Extent, Part
 
 UNPLACED = "NoCellReferences"
-"""The warning of a plan whose parts do not know where their rows stand."""
+"""Name of the warning in a plan whose parts do not know the positions of their rows."""
 
 
 def place(source: Source, query: Query, schema: pl.Schema, extents: list[Extent], parts: Sequence[Part]) -> list[Part]:
-    """The parts with the number of their first row, and where there are several also how many rows they will write.
+    """Adds the number of its first row to each part and, if there are several parts, the number of rows it will write.
 
-    They are as they were where it would take too much to count the rows that pass the filters.
+    Returns the parts unchanged if counting the rows that pass the filters would cost too much.
 
     Raises:
-        ExpressionFailed, SourceUnreadable, SourceChanged, SourceUnavailable: while the filters' columns were read.
+        ExpressionFailed, SourceUnreadable, SourceChanged, SourceUnavailable: the filters' columns cannot be read.
     """
     if len(parts) == 1:
         return [parts[0] | {"first_row": 0}]

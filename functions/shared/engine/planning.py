@@ -1,4 +1,4 @@
-"""How the rows of a report are divided into parts. Pure: extents in, parts out, the same for the same input."""
+"""Divides the rows of a report into parts. Pure and deterministic: the same extents give the same parts."""
 
 import json
 import math
@@ -11,42 +11,42 @@ from shared.files.assembly import MIN_PART
 from shared.files.work import Extent, ObjectExtent, Part
 
 MIN_ROWS = 10_000
-"""Fewer rows than this are not worth an invocation of their own."""
+"""Fewer rows than this do not justify a separate invocation."""
 MAX_ROWS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
-"""Compressed source bytes of one part. With the rows they bound its time; its memory is bounded by the scan."""
+"""Compressed source bytes of one part. Bytes and rows limit the part's time; the scan limits its memory."""
 THROUGH_BYTES = 32 * 1024 * 1024
-"""Bytes of a file that may go through the assembler; those of a larger one are to be copied by S3."""
+"""Largest file, in bytes, that the assembler downloads and uploads again. S3 should copy the parts of larger files."""
 COPIED_BYTES = MIN_PART * 5 // 4
-"""Bytes of a fragment that S3 will copy, with room for an estimate that is too high and for the slack."""
+"""Target size, in bytes, of a fragment that S3 copies, with room for the slack and for an estimate that is too high."""
 SLACK = 0.125
-"""How far a part's end may lie from where it would be even, as a share of a part, to stand between two row groups."""
+"""How far a part's end may move from its even position to fall between two row groups, as a share of a part."""
 MAX_PARTS = 5_000
-"""Each part is a part of a multipart upload, and what must stand before it another; S3 allows 10,000 of them."""
+"""Each part may need two parts of the multipart upload: its own and one for the bytes before it. S3 allows 10,000."""
 LARGEST = 4
-"""How many times larger parts become before more than MAX_PARTS are refused."""
+"""Parts may grow to this multiple of the target size to stay within MAX_PARTS."""
 MAX_ITEM_BYTES = 30_000
-"""A Map's item must stay under 32 KB; ids and names come to it."""
-_ITEM_BYTES = 22_000  # what a part aims at: it may end later by twice the slack
-_ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item around its sources; room for an extent's numbers to grow
+"""A Map item must stay under 32 KB, including ids and names."""
+_ITEM_BYTES = 22_000  # target: a part may exceed it by twice the slack
+_ITEM_FRAME, _DIGITS = 60, 20  # bytes of an item besides its sources; room for an extent's numbers to grow
 
 
 def divide(extents: Sequence[Extent], workers: int, growth: float) -> list[Part]:
     """Parts of about equal size that together hold every row of ``extents`` once, in order.
 
-    The size of a part is the largest of its shares: of the rows, of the bytes, of the length of its item. Each part but
-    one of a single row, or of an extent that is not cut, is within twice the slack of the others.
+    The size of a part is the largest of its shares of the rows, of the bytes, and of the length of its item. The sizes
+    differ by at most twice the slack, except for a part of a single row or of an extent that cannot be cut.
 
     Args:
         extents: runs of rows in the order of the file, each with ``rows`` ≥ 1.
-        workers: how many parts may run at once (MapConcurrency); small exports are divided among them.
-        growth: bytes of a fragment for each byte of its source, about: see :class:`shared.files.formats.Format`.
+        workers: how many parts may run at once (MapConcurrency). A small export is divided among them.
+        growth: approximate bytes of a fragment per byte of its source: see :class:`shared.files.formats.Format`.
 
     Returns:
-        At least one part; the only one has no sources when there are no extents.
+        At least one part. If there are no extents, one part without sources.
 
     Raises:
-        TooManyParts: more than MAX_PARTS, however large.
+        TooManyParts: even parts of LARGEST times the target size would be more than MAX_PARTS.
     """
     rows, size = (sum(extent[counted] for extent in extents) for counted in ("rows", "bytes"))
     target = max(math.ceil(rows / max(workers, 1)), MIN_ROWS)
@@ -58,14 +58,14 @@ def divide(extents: Sequence[Extent], workers: int, growth: float) -> list[Part]
         if len(drafts) <= MAX_PARTS:
             return [Part(part=number, sources=draft.sources, rows=draft.rows) for number, draft in enumerate(drafts)]
     raise TooManyParts(
-        f"{rows} rows in {len({_holder(extent) for extent in extents})} files or tables take {len(drafts)} parts; "
-        f"{MAX_PARTS} are allowed"
+        f"{rows} rows in {len({_holder(extent) for extent in extents})} files or tables need {len(drafts)} parts; "
+        f"at most {MAX_PARTS} are allowed"
     )
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What a part of size 1 holds."""
+    """The rows and bytes of a part of size 1."""
 
     rows: int
     bytes: int
@@ -76,19 +76,19 @@ class _Scale:
 
 @dataclass
 class _Draft:
-    """A part while it is filled."""
+    """A part that is being filled."""
 
     sources: list[Extent] = field(default_factory=list)
     rows: int = 0
     item_bytes: int = _ITEM_FRAME
 
     def takes(self, extent: Extent) -> bool:
-        """Whether its item has place for an extent."""
+        """Whether the part's item has room for the extent."""
         last = self.sources[-1] if self.sources else None
         return not last or self.item_bytes + _item_bytes(extent, last) <= MAX_ITEM_BYTES
 
     def add(self, extent: Extent) -> None:
-        """Adds an extent; one that continues the last of the same object makes it longer instead."""
+        """Appends an extent, or extends the last one if the new extent continues it."""
         self.rows += extent["rows"]
         last = self.sources[-1] if self.sources else None
         self.item_bytes += _item_bytes(extent, last)
@@ -102,7 +102,7 @@ class _Draft:
 
 
 def _fill(extents: Sequence[Extent], scale: _Scale) -> list[_Draft]:
-    """Parts that end as close to even shares of the whole as row groups, or else rows, allow."""
+    """Parts that end as close to even shares as row groups, or otherwise rows, allow."""
     sizes = [
         scale.size(extent, _item_bytes(extent, before))
         for extent, before in zip(extents, [None, *extents][:-1], strict=True)
@@ -123,8 +123,8 @@ def _fill(extents: Sequence[Extent], scale: _Scale) -> list[_Draft]:
                 at += 1
             room = at * share - done
             fits = at == shares or size <= room + slack
-            if not fits and not _is_cut(rest):
-                if drafts[-1].sources and room < size - room:  # the part ends nearer to its share without it
+            if not fits and not _can_cut(rest):
+                if drafts[-1].sources and room < size - room:  # without the extent, the part is closer to its share
                     drafts.append(_Draft())
                     at += 1
                 fits = True
@@ -136,18 +136,18 @@ def _fill(extents: Sequence[Extent], scale: _Scale) -> list[_Draft]:
     return drafts
 
 
-def _is_cut(extent: Extent) -> bool:
-    """Whether any run of its rows can be read on its own."""
+def _can_cut(extent: Extent) -> bool:
+    """Whether the extent can be cut: any run of its rows can be read separately."""
     return "offset" in extent
 
 
 def _holder(extent: Extent) -> str:
-    """The object or the table."""
+    """Name of the object or table that holds the extent."""
     return str(extent.get("key") or extent.get("table"))
 
 
 def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
-    """The first rows of an extent, and those that remain."""
+    """The first ``rows`` rows of an extent, and the rest."""
     if rows == extent["rows"]:
         return extent, extent
     whole = cast(ObjectExtent, extent)
@@ -158,7 +158,7 @@ def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
 
 
 def _continues(extent: Extent, last: Extent) -> bool:
-    """Whether an extent begins where another ends."""
+    """Whether ``extent`` begins where ``last`` ends."""
     here, before = cast(dict[str, Any], extent), cast(dict[str, Any], last)
     if "key" in here and "key" in before:
         return bool(here["key"] == before["key"] and before["offset"] + before["rows"] == here["offset"])
@@ -168,5 +168,5 @@ def _continues(extent: Extent, last: Extent) -> bool:
 
 
 def _item_bytes(extent: Extent, last: Extent | None) -> int:
-    """How much longer an item becomes by an extent after another."""
+    """How many bytes an item grows by when ``extent`` is added after ``last``."""
     return 0 if last and _continues(extent, last) else len(json.dumps(extent)) + _DIGITS

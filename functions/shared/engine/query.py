@@ -1,4 +1,4 @@
-"""What a report asks of its source: columns and filters as polars expressions, never as spliced text."""
+"""What a report reads from its source: columns and filters as polars expressions, never as concatenated text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], pl.Expr]] = {
 
 
 def _is_json(dtype: pl.DataType, within: bool = False) -> bool:
-    """Whether it is a list, struct or map of values that JSON has, or that the other column types show as text."""
+    """Whether the type is a list, struct or map whose values are JSON values or have a text form in other columns."""
     if isinstance(dtype, pl.List | pl.Array):
         return _is_json(cast(pl.DataType, dtype.inner), within=True)
     if isinstance(dtype, pl.Map):
@@ -43,7 +43,7 @@ def _is_json(dtype: pl.DataType, within: bool = False) -> bool:
 
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 _WITHIN_JSON = (*_TEXT, pl.Binary, pl.Boolean, pl.Date, pl.Time, pl.Datetime, pl.Null)
-# Output types of the definition's column types; a clock time may be text HH:MM, because 24:00 is one.
+# Output types of the definition's column types. A time of day may be text HH:MM, because 24:00 is a time of day.
 _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
     "string": (lambda t: t in _TEXT, "text"),
     "integer": (lambda t: t.is_integer(), "an integer"),
@@ -56,7 +56,7 @@ _TYPES: dict[str, tuple[Callable[[pl.DataType], bool], str]] = {
     "binary": (lambda t: t == pl.Binary, "binary"),
     "json": (
         lambda t: t in _TEXT or _is_json(t),
-        "a list, a struct or a map of values of the other types, or text that is JSON",
+        "a list, a struct or a map of values of the other types, or JSON text",
     ),
 }
 _NULLS: dict[str, pl.DataType] = {
@@ -71,12 +71,12 @@ _NULLS: dict[str, pl.DataType] = {
     "binary": pl.Binary(),
     "json": pl.String(),
 }
-"""Types of output columns of which nothing is known but that they are null."""
+"""Types of output columns that are known only to be null."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """``expression operator value`` of a parameter; rows for which it is null are left out, as in SQL.
+    """``expression operator value`` of a parameter. As in SQL, rows for which it is null do not pass.
 
     The operators are those of report.schema.json. The value of ``in`` is a list.
     """
@@ -93,7 +93,7 @@ class Filter:
             case "in" if isinstance(self.value[0], str):
                 return self.expression.cast(pl.String).is_in(self.value)
             case "in":
-                # Not is_in, which casts values and column to one type: of 64-bit integers that may be a float.
+                # Not is_in: it casts the values and the column to one type, for 64-bit integers possibly to a float.
                 return pl.any_horizontal([each.predicate() for each in self._alternatives()])
             case "contains":
                 return self.expression.cast(pl.String).str.contains(self.value, literal=True)
@@ -102,27 +102,27 @@ class Filter:
         return _OPERATORS[self.operator](self.expression, pl.lit(self.value))
 
     def _alternatives(self) -> list[Filter]:
-        """What ``in`` stands for: one of them must pass."""
+        """The ``==`` filters that ``in`` stands for. A row passes if it passes one of them."""
         return [replace(self, operator="==", value=value) for value in self.value]
 
     def may_match(self, low: pl.DataFrame, high: pl.DataFrame) -> pl.Series:
-        """For each row of bounds, whether some row between them may pass.
+        """For each row of bounds, whether a row of the source within these bounds may pass.
 
         Args:
-            low: lower bounds of the source's columns, one row a group, null where unknown.
-            high: upper bounds, likewise.
+            low: lower bounds of the source's columns, one row per group, null if unknown.
+            high: upper bounds, in the same form.
 
         Returns:
-            Booleans; true wherever the bounds cannot tell.
+            Booleans; true if the bounds do not decide it.
         """
         unknown = pl.repeat(True, low.height, eager=True)
         if self.operator == "in":
             return reduce(operator.or_, (each.may_match(low, high) for each in self._alternatives()))
         if self.operator == "contains" and self.expression.meta.is_column():
-            # A partition has but one value, as has a group whose bounds are one: nulls do not pass anyway.
-            is_one = _evaluate(low, self.expression) == _evaluate(high, self.expression)
+            # A partition has one value, and so has a group with equal bounds. Nulls do not pass anyway.
+            has_one_value = _evaluate(low, self.expression) == _evaluate(high, self.expression)
             contains = self.expression.str.contains(self.value, literal=True)
-            return ~is_one.fill_null(False) | _evaluate(low, contains).fill_null(True)
+            return ~has_one_value.fill_null(False) | _evaluate(low, contains).fill_null(True)
         if not self.monotonic or self.operator in ("!=", "contains", "is null"):
             return unknown
         tests = {"==": ("<=", ">="), "<": ("<", None), "<=": ("<=", None), ">": (None, ">"), ">=": (None, ">=")}
@@ -137,21 +137,22 @@ class Filter:
 
 
 def _hides_nulls(expression: pl.Expr) -> bool:
-    """Whether a null in one column may leave the value to another: then bounds of columns are none of the value."""
-    written = expression.meta.serialize(format="json")
-    return any(name in written for name in _NULL_SAFE)
+    """Whether another column may give the value if one is null. The columns' bounds then do not bound the value."""
+    serialized = expression.meta.serialize(format="json")
+    return any(name in serialized for name in _NULL_SAFE)
 
 
 _NULL_SAFE = ("Coalesce", "MaxHorizontal", "MinHorizontal", "Ternary", "IsNull", "IsNotNull", "FillNull", "Concat")
 
 
 def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
-    """The predicate for each row of bounds; null where it fails, for bounds taken together need not be a value."""
+    """The predicate for each row of bounds; null if it fails, because a row of bounds need not exist in the data."""
     try:
-        found = semantics.resolved(predicate, bounds.schema)
-        sure = found.expression if found.overflow is None else pl.when(~found.overflow).then(found.expression)
-        return bounds.select(sure.alias("")).to_series()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a bound may be beyond the calendar
+        resolved = semantics.resolved(predicate, bounds.schema)
+        value = resolved.expression
+        certain = value if resolved.overflow is None else pl.when(~resolved.overflow).then(value)
+        return bounds.select(certain.alias("")).to_series()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a bound may be outside the calendar
         if bounds.height == 1:
             return pl.Series([None], dtype=pl.Boolean)
         half = bounds.height // 2
@@ -160,32 +161,32 @@ def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
 
 @dataclass(frozen=True)
 class Query:
-    """A report's definition with a caller's parameters and tenant put in."""
+    """A report's definition, combined with a caller's parameters and tenant."""
 
     dataset: str
-    """What the source calls it: a folder, a table."""
+    """Name of the folder or table in the source."""
     tenant_column: str | None
-    """The column that is the tenant; None where an expression is."""
+    """The column that holds the tenant; None if the tenant is an expression."""
     declared: dict[str, str]
-    """The source's columns as the definition declares them, by name; none where it does not."""
+    """The source's columns that the definition declares: types by name."""
     bounds: dict[str, tuple[int, int]]
-    """Bounds of integer columns that hold for every row."""
+    """Bounds of integer columns, valid for every row."""
     filters: list[Filter]
     columns: list[tuple[str, str, pl.Expr]]
     """(name, type, expression) of each output column."""
     optional: frozenset[str] = frozenset()
-    """The source's columns that a file may lack: then they are null."""
+    """The source's columns that a file may lack. Missing columns are null."""
 
     @classmethod
     def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
         """The query of a report definition for resolved parameters.
 
         Args:
-            definition: as report.schema.json has it, of :func:`shared.engine.expressions.checked`.
+            definition: in the form of report.schema.json, from :func:`shared.engine.expressions.checked`.
         """
-        whose = definition["tenant"]
-        column = whose if isinstance(whose, str) else None
-        expression = pl.col(column) if column else pl.sql_expr(whose["expression"])
+        tenant_rule = definition["tenant"]
+        column = tenant_rule if isinstance(tenant_rule, str) else None
+        expression = pl.col(column) if column else pl.sql_expr(tenant_rule["expression"])
         filters = [Filter("tenant", expression, "==", tenant, monotonic=bool(column))]
         for name, parameter in definition.get("parameters", {}).items():
             if name in parameters:
@@ -202,8 +203,8 @@ class Query:
         source = definition["source"]
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
         declared = source.get("columns", {})
-        where = source.get("dataset") or source["table"]
-        return cls(where, column, declared, bounds, filters, columns, frozenset(optional))
+        dataset = source.get("dataset") or source["table"]
+        return cls(dataset, column, declared, bounds, filters, columns, frozenset(optional))
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:
@@ -211,91 +212,92 @@ class Query:
         return cls.of(plan["definition"], plan["parameters"], plan["tenant"])
 
     def needs(self) -> list[str]:
-        """Names of the source's columns that are read, in a fixed order."""
+        """Names of the source's columns that the query reads, sorted."""
         expressions = [*(rule.expression for rule in self.filters), *(expression for _, _, expression in self.columns)]
         return sorted({name for expression in expressions for name in expression.meta.root_names()})
 
     def rules(self, schema: Mapping[str, pl.DataType]) -> list[Filter]:
-        """The filters as they compare with a source of this schema.
+        """The filters for a source with this schema.
 
-        A tenant is text. A column of integers is compared with the integer that the tenant's text is, if it is one.
+        A tenant is text. If the tenant column holds integers, the filter compares it with the tenant as an integer.
         """
         column = self.tenant_column
         if column is None or column not in schema or not schema[column].is_integer():
             return self.filters
         tenant, *others = self.filters
-        return [replace(tenant, value=int(tenant.value) if _INTEGER.fullmatch(tenant.value) else _NOBODY), *others]
+        return [replace(tenant, value=int(tenant.value) if _INTEGER.fullmatch(tenant.value) else _NO_TENANT), *others]
 
     def nothing(self, schema: dict[str, str]) -> pl.DataFrame:
-        """No rows of the source.
+        """A source frame without rows.
 
         Args:
-            schema: types of the source's columns, as a plan holds them.
+            schema: types of the source's columns, as a plan stores them.
         """
         return pl.DataFrame(
             schema={name: column_types.wide(column_types.parsed(schema[name])) for name in self.needs()}
         )
 
     def check(self, schema: pl.Schema) -> None:
-        """Whether the query fits the source's schema.
+        """Checks that the query fits the source's schema.
 
         Raises:
-            ColumnMismatch: a column is not in the source, has another type than declared, or a filter cannot compare.
+            ColumnMismatch: the source lacks a column or has it with another type, or a filter cannot compare.
         """
-        found = column_types.faults(self.declared, schema)
-        if not found and (missing := [name for name in self.needs() if name not in schema]):
+        faults = column_types.faults(self.declared, schema)
+        if not faults and (missing := [name for name in self.needs() if name not in schema]):
             raise ColumnMismatch(f"the source has no column {', '.join(missing)}; it has: {', '.join(schema)}")
-        if found := found or self.misfits(schema):
-            raise ColumnMismatch("; ".join(fault["detail"] for fault in found), found)
+        if faults := faults or self.misfits(schema):
+            raise ColumnMismatch("; ".join(fault["detail"] for fault in faults), faults)
 
     def misfits(self, schema: pl.Schema) -> list[Fault]:
-        """Whatever in the definition does not fit a schema, each with its place.
+        """Everything in the definition that does not fit the schema.
 
-        What computes with a column of unknown fields (an empty struct) is left to the data.
+        Expressions of a column with unknown fields (an empty struct) are not checked: only the data shows the fields.
         """
         empty = pl.LazyFrame(schema=schema)
         opaque = {name for name, dtype in schema.items() if dtype == pl.Struct([])}
-        found = [
+        faults = [
             Fault(
                 pointer=pointer("source", "bounds", name),
-                detail=f"column {name} has bounds; the source gives {column_types.word(schema[name])}",
+                detail=f"column {name} has bounds, which need an integer; "
+                f"the source gives {column_types.word(schema[name])}",
                 allowed="integer columns",
             )
             for name in self.bounds
             if name in schema and not schema[name].is_integer()
         ]
         tenant, *others = self.rules(schema)
-        for where, expression, judge in [
-            ("/tenant", tenant.expression, partial(_compares, tenant)),
+        for where, expression, check in [
+            ("/tenant", tenant.expression, partial(_filter_fault, tenant)),
             *(
-                (pointer("parameters", rule.parameter, "filter"), rule.expression, partial(_compares, rule))
+                (pointer("parameters", rule.parameter, "filter"), rule.expression, partial(_filter_fault, rule))
                 for rule in others
             ),
             *(
-                (pointer("columns", index), expression, partial(_gives, name, declared))
+                (pointer("columns", index), expression, partial(_column_fault, name, declared))
                 for index, (name, declared, expression) in enumerate(self.columns)
             ),
         ]:
             roots = expression.meta.root_names()
             if missing := sorted({name for name in roots if name not in schema}):
                 detail, allowed = f"the source has no column {', '.join(missing)}", f"one of {', '.join(schema)}"
-                found.append(Fault(pointer=where, detail=detail, allowed=allowed))
+                faults.append(Fault(pointer=where, detail=detail, allowed=allowed))
             elif expression.meta.is_column() or opaque.isdisjoint(roots):
-                wrong, allowed = judge(empty, expression)
-                if wrong:
-                    found.append(Fault(pointer=where, detail=wrong, allowed=allowed))
-        return found
+                detail, allowed = check(empty, expression)
+                if detail:
+                    faults.append(Fault(pointer=where, detail=detail, allowed=allowed))
+        return faults
 
     def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The output rows of source rows, in their order.
+        """The output rows for source rows, in the same order.
 
         Raises:
             ExpressionFailed: an expression fails on a value.
-            ValueOutOfRange: a date, time or timestamp of the source is none that could be written exactly.
+            ValueOutOfRange: a date, time or timestamp of the source cannot be written exactly.
         """
         filters, columns = self._resolved(rows.schema)
         output = [each.expression.alias(name) for name, each in columns]
-        # Not select: of constants alone it would give one row.
+        # Not select: for constants alone, it returns one row.
         shown = self._passing(
             rows, filters, columns, lambda kept: kept.with_columns(output).select([name for name, _ in columns])
         )
@@ -306,16 +308,16 @@ class Query:
         return shown.cast({name: _NULLS[kind] for name, kind, _ in self.columns if shown.schema[name] == pl.Null})
 
     def count(self, rows: pl.DataFrame) -> int:
-        """How many source rows pass every filter, which is how many :meth:`apply` gives.
+        """How many source rows pass every filter: the number of rows that :meth:`apply` returns.
 
         Raises:
-            ExpressionFailed, ValueOutOfRange: of a filter's columns.
+            ExpressionFailed, ValueOutOfRange: for a filter or its columns.
         """
         filters, _ = self._resolved(rows.schema)
         return int(self._passing(rows, filters, [], lambda kept: kept.select(pl.len())).item())
 
     def of_filters(self) -> Query:
-        """The query without its columns: it needs only what it filters by."""
+        """The query without its output columns: it needs only the columns of its filters."""
         return replace(self, columns=[])
 
     def _passing(
@@ -325,12 +327,12 @@ class Query:
         columns: list[tuple[str, Resolved]],
         ask: Callable[[pl.LazyFrame], pl.LazyFrame],
     ) -> pl.DataFrame:
-        """What is asked of the source rows that pass every filter."""
+        """The result of ``ask`` for the source rows that pass every filter."""
         if len({tuple(column.chunk_lengths()) for column in rows}) > 1:
-            # polars would leave empty chunks when it filters, and some of its functions fail on those (polars 2.1).
+            # Otherwise the polars filter leaves empty chunks, and some polars functions fail on those (polars 2.1).
             rows = rows.rechunk()
         try:
-            # First of all the tenant's rows: no expression ever sees, nor any error ever shows, another's.
+            # The tenant's filter comes first: no expression sees, and no error shows, another tenant's rows.
             own = rows.filter(filters[0][1].expression)
         except _FAILURES as error:
             raise _failed(filters[0][0], first_line(error)) from error
@@ -338,26 +340,26 @@ class Query:
         try:
             kept = own.lazy().filter(reduce(operator.and_, (each.expression for _, each in filters)))
             known = semantics.extremes(own, (each for _, each in [*filters, *columns]))
-            wrapped = semantics.overflowing(filters, known, lambda: own)
-            wrapped = wrapped or semantics.overflowing(columns, known, kept.collect)
-            if not wrapped:
+            overflowing = semantics.overflowing(filters, known, lambda: own)
+            overflowing = overflowing or semantics.overflowing(columns, known, kept.collect)
+            if not overflowing:
                 return ask(kept).collect()
         except _FAILURES as error:
             raise _failed(self._failing(own), first_line(error)) from error
-        raise _failed(wrapped, "a value overflows its type")
+        raise _failed(overflowing, "a value overflows its type")
 
     def _resolved(self, schema: pl.Schema) -> tuple[list[tuple[str, Resolved]], list[tuple[str, Resolved]]]:
-        """The filters, by parameter, and the columns, by name, for a schema."""
+        """The filters (by parameter) and the columns (by name), resolved for a schema."""
         filters = [(rule.parameter, rule.predicate()) for rule in self.rules(schema)]
         columns = [(name, expression) for name, _, expression in self.columns]
-        found: list[list[tuple[str, Resolved]]] = [[], []]
-        for list_, named in zip(found, (filters, columns), strict=True):
+        resolved: list[list[tuple[str, Resolved]]] = [[], []]
+        for list_, named in zip(resolved, (filters, columns), strict=True):
             for name, expression in named:
                 try:
                     list_.append((name, semantics.resolved(expression, schema)))
-                except pl.exceptions.PolarsError as error:  # of a column whose fields only the data tells
+                except pl.exceptions.PolarsError as error:  # a column whose fields only the data shows
                     raise _failed(name, first_line(error)) from error
-        return found[0], found[1]
+        return resolved[0], resolved[1]
 
     def _failing(self, own: pl.DataFrame) -> str:
         """Name of the first parameter or column whose expression fails on these rows."""
@@ -371,20 +373,20 @@ class Query:
 
 
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-"""What the engine raises for a value: it panics of dates beyond its calendar."""
+"""What polars raises for a value. It panics for dates outside its calendar."""
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,19}")
-_NOBODY = 2**127 - 1
-"""What a column of integers is compared with for a tenant whose text is no integer."""
+_NO_TENANT = 2**127 - 1
+"""The value for a tenant column of integers if the tenant's text is not an integer. It matches no row."""
 
 
 def _require_in_range(rows: pl.DataFrame) -> None:
-    """That the calendar has every day and moment of these rows, and the engine has read each as it is.
+    """Checks that the calendar holds every date and timestamp of these rows, and that polars has read each exactly.
 
-    The infinity of PostgreSQL and DuckDB is a day beyond every calendar. A timestamp stored as INT96 that nanoseconds
-    of 64 bits cannot hold is read as the greatest of them, before 1677 too (tests/unit/test_value_range.py).
+    PostgreSQL and DuckDB write infinity as a day outside the calendar. polars reads an INT96 timestamp that does not
+    fit in 64-bit nanoseconds as the greatest value, even one before 1677 (tests/unit/test_value_range.py).
 
     Raises:
-        ValueOutOfRange: naming the column.
+        ValueOutOfRange: names the column.
     """
     for name in rows.columns:
         for moments in _moments(rows[name]):
@@ -396,19 +398,19 @@ def _require_in_range(rows: pl.DataFrame) -> None:
             if unit == "ns":
                 if low == _LEAST_NANOSECOND or high == _GREATEST_NANOSECOND:
                     raise ValueOutOfRange(
-                        f"column {name} holds a timestamp outside of 1677-09-21 to 2262-04-11, "
-                        "the range of nanoseconds; write the column as TIMESTAMP in microseconds, as Spark does with "
-                        "spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS"
+                        f"column {name} holds a timestamp outside 1677-09-21 to 2262-04-11, "
+                        "the range of nanoseconds; write the column as TIMESTAMP in microseconds (in Spark: "
+                        "spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS)"
                     )
             elif low < _FIRST_DAY * _A_DAY[unit] or high >= (_LAST_DAY + 1) * _A_DAY[unit]:
                 raise ValueOutOfRange(
-                    f"column {name} holds {'a date' if unit == 'd' else 'a timestamp'} beyond the calendar, such as "
-                    "infinity; years from -262142 to 262141 are allowed. Write null, or 9999-12-31, instead"
+                    f"column {name} holds {'a date' if unit == 'd' else 'a timestamp'} outside the calendar, such as "
+                    "infinity; years from -262142 to 262141 are allowed; write null or 9999-12-31 instead"
                 )
 
 
 def _moments(column: pl.Series) -> Iterator[pl.Series]:
-    """The dates and timestamps of a column, wherever they stand in it."""
+    """The dates and timestamps of a column, including those in lists, structs and maps."""
     if column.dtype in (pl.Date, pl.Datetime):
         yield column
     elif "Date" in str(column.dtype):
@@ -427,44 +429,47 @@ _FIRST_DAY, _LAST_DAY = column_types.CALENDAR
 _A_DAY = {"d": 1, "ms": 86_400_000, "us": 86_400_000_000}
 
 
-def _gives(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -> tuple[str, str]:
-    """What is wrong with a report's column, nothing when it is well, and what is allowed."""
+def _column_fault(name: str, declared: str, empty: pl.LazyFrame, expression: pl.Expr) -> tuple[str, str]:
+    """The fault of a report's column and what is allowed; empty if there is no fault."""
     fits, meaning = _TYPES[declared]
     try:
         resolved = semantics.resolved(expression, empty.collect_schema()).expression
-        found = empty.select(resolved.alias(name)).collect().schema[name]
+        source_type = empty.select(resolved.alias(name)).collect().schema[name]
     except pl.exceptions.PolarsError as error:
         nulls = [each for each in expression.meta.root_names() if empty.collect_schema()[each] == pl.Null]
-        hint = f"; declare {', '.join(nulls)} in source.columns, for the data has no type for it" if nulls else ""
-        return f"column {name}: {first_line(error)}{hint}", "an expression of the types that the source has"
-    if found == pl.Null or fits(found):
+        hint = f"; declare {', '.join(nulls)} in source.columns, because the data does not show its type"
+        detail = f"column {name}: {first_line(error)}{hint if nulls else ''}"
+        return detail, "an expression that fits the source's types"
+    if source_type == pl.Null or fits(source_type):
         return "", ""
-    return f"column {name} is declared {declared}: {meaning}; the source gives {found}", "the type that it gives"
+    detail = f"column {name} is declared {declared}, which needs {meaning}; the source gives {source_type}"
+    return detail, "the type that the source gives"
 
 
-def _compares(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
-    """What is wrong with a filter, nothing when it is well, and what is allowed."""
-    wrong = f"the filter of {rule.parameter} does not fit what it filters"
+def _filter_fault(rule: Filter, empty: pl.LazyFrame, _: pl.Expr) -> tuple[str, str]:
+    """The fault of a filter and what is allowed; empty if there is no fault."""
+    subject = f"the filter of {rule.parameter}"
     value = rule.value[0] if rule.operator == "in" else rule.value
     fits, meaning = _ANY if rule.operator == "is null" else _COMPARED[type(value)]
     try:
         schema = empty.collect_schema()
-        found = empty.select(semantics.resolved(rule.expression, schema).expression.alias("")).collect_schema()[""]
-        if found != pl.Null and not fits(found):
-            return f"{wrong}: {meaning} is compared with {found}", meaning
-        if isinstance(value, datetime.date) and found == pl.Datetime and rule.operator not in (">=", "<"):
-            # A date is its midnight there: "<=" would leave out all but the first moment of the last day.
+        resolved = semantics.resolved(rule.expression, schema).expression
+        source_type = empty.select(resolved.alias("")).collect_schema()[""]
+        if source_type != pl.Null and not fits(source_type):
+            return f"{subject} needs {meaning}; the source gives {source_type}", meaning
+        if isinstance(value, datetime.date) and source_type == pl.Datetime and rule.operator not in (">=", "<"):
+            # As a timestamp, a date is its midnight: "<=" would exclude the last day except for its first moment.
             return (
-                f"{wrong}: a timestamp is not compared with a date by {rule.operator}",
-                "CAST(… AS DATE), or >= and <",
+                f"{subject} compares a timestamp with a date by {rule.operator}; only >= and < are allowed",
+                ">= or <, or CAST(… AS DATE)",
             )
         empty.filter(semantics.resolved(rule.predicate(), schema).expression).collect()
     except pl.exceptions.PolarsError as error:
-        return f"{wrong}: {first_line(error)}", meaning
+        return f"{subject} does not fit the source: {first_line(error)}", meaning
     return "", ""
 
 
-# What a parameter's value may be compared with. polars would compare more: a date with an integer, as days since 1970.
+# The types that a parameter's value may be compared with. polars allows more: a date with an integer (days since 1970).
 _COMPARED: dict[type, tuple[Callable[[pl.DataType], bool], str]] = {
     str: (_TYPES["string"][0], "text"),
     bool: (_TYPES["boolean"][0], "a boolean"),
@@ -476,7 +481,7 @@ _ANY: tuple[Callable[[pl.DataType], bool], str] = (lambda _: True, "a value of a
 
 
 _LARGEST_INTEGER = 2**63
-"""polars refuses integers that are much larger. JSON does not tell 1e30 from an integer of as many digits."""
+"""polars refuses integers that are much larger. JSON does not distinguish 1e30 from an integer with as many digits."""
 
 
 def _value(parameter: dict[str, Any], value: Any) -> Any:
@@ -490,24 +495,24 @@ def _value(parameter: dict[str, Any], value: Any) -> Any:
     return int(day.strftime("%Y%m%d")) if parameter["filter"].get("value_as") == "yyyymmdd" else day
 
 
-def _failed(name: str, why: str) -> ExpressionFailed:
-    return ExpressionFailed(f"the expression of {name} fails on the data: {why}")
+def _failed(name: str, reason: str) -> ExpressionFailed:
+    return ExpressionFailed(f"the expression of {name} fails on the data: {reason}")
 
 
 def _require_json(texts: pl.Series) -> None:
-    """Whether each text is JSON (RFC 8259).
+    """Checks that each text is JSON (RFC 8259).
 
     Raises:
-        ExpressionFailed: one is not.
+        ExpressionFailed: a text is not JSON.
     """
     text = texts.cast(pl.String)
-    # The engine is quick, but takes null for no value, and knows no numbers beyond those of a double.
+    # polars checks fast, but it rejects null and numbers that a double cannot hold. Python checks those texts again.
     doubtful = text.filter(text.is_not_null() & text.to_frame("").select(_PARSED).to_series().is_null())
     for each in doubtful:
         try:
             json.loads(each, parse_int=str, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            detail = f"column {texts.name} is declared json: a text in it is not JSON"
+            detail = f"column {texts.name} is declared json, but one of its texts is not valid JSON"
             raise ExpressionFailed(detail) from None  # the cause would show the text
 
 
@@ -515,13 +520,13 @@ _PARSED = pl.col("").str.json_path_match("$")
 
 
 def _refuse(constant: str) -> None:
-    """NaN and Infinity, which Python would read."""
+    """Refuses NaN and Infinity, which Python's parser accepts."""
     raise ValueError(constant)
 
 
 def first_line(error: BaseException) -> str:
-    """What polars says, without the values that it quotes: they are rows, which no log or record may hold."""
+    """The first line of polars' message without the values it quotes: no log or record may hold data of rows."""
     line = str(error).strip().partition("\n")[0]
     if line.startswith("cannot advance"):
-        return "an interval leads beyond the calendar"
+        return "adding an interval gives a date outside the calendar"
     return line.split(" values:")[0].split(": [")[0]

@@ -1,11 +1,11 @@
-"""What an expression means for the types of its columns: what SQL says, also where polars differs in silence.
+"""Gives an expression the meaning that SQL defines, also where polars silently differs.
 
-polars wraps integers that overflow. It computes ``MONTH(day) * 100`` in 8 bits. It rounds halves in three ways. It
-takes dates for numbers. All of this depends on the types of the operands. So :func:`resolved` walks the tree that
-polars serializes, finds the type of each node, and replaces some nodes. docs/expressions.md says what holds.
+polars wraps integers that overflow, computes ``MONTH(day) * 100`` in 8 bits, rounds halves in three ways, and accepts
+dates as numbers. All of this depends on the types of the operands. :func:`resolved` therefore walks the tree that
+polars serializes, finds the type of each node, and replaces some nodes. docs/expressions.md describes the rules.
 
-Overflow is detected apart from the value. The extremes of a batch's columns mostly exclude it (interval arithmetic).
-Only where they do not, each row is computed with more bits. The value itself is computed in the same way either way.
+Overflow is detected separately from the value. The extremes of a batch's columns usually exclude it (interval
+arithmetic). If they do not, each row is computed with more bits. The value is computed in the same way in both cases.
 """
 
 from __future__ import annotations
@@ -46,33 +46,33 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 _E = {"Literal": {"Dyn": {"Float": math.e}}}
 _DIVISIONS = ("IntDiv", "Rem")
 _COMPARISONS = {"Eq", "NotEq", "Lt", "LtEq", "Gt", "GtEq", "EqValidity", "NotEqValidity"}
-_WAY = (
-    "DATE_PART('epoch', …) gives seconds, DATE_PART('day', …) and the like a part, "
-    "a difference of two dates is its days already"
+_ADVICE = (
+    "use DATE_PART('epoch', …) for seconds or DATE_PART('day', …) for a part; "
+    "the difference of two dates is already a number of days"
 )
 _DEEP = pl.exceptions.ComputeError(
     "it is nested too deeply: about 40 functions or products within one another are allowed"
 )
 _NEARLY = 1 - 2.0**-40
-"""Of a limit that floats compute, so that none is passed unseen."""
+"""Factor for a limit that is compared in floats, so that rounding hides no overflow."""
 
 
 class Resolved(NamedTuple):
-    """An expression for the types of its columns."""
+    """An expression, resolved for the types of its columns."""
 
     expression: pl.Expr
     overflow: pl.Expr | None
-    """True for each row whose value overflows, or is computed from one that does. None: no row's can."""
+    """True for each row whose value overflows, or is computed from one that does. None if no row can overflow."""
     integers: tuple[str, ...]
-    """Integer columns whose extremes decide whether any row may overflow."""
+    """Integer columns whose extremes decide whether a row may overflow."""
     may_overflow: Callable[[Extremes], bool]
 
 
 def resolved(expression: pl.Expr, schema: pl.Schema) -> Resolved:
-    """The expression as it is computed from columns of these types.
+    """The expression for columns of these types.
 
     Raises:
-        polars.exceptions.PolarsError: it does not fit the types, or takes a date for a number.
+        polars.exceptions.PolarsError: the expression does not fit the types, or uses a date as a number.
     """
     if expression.meta.is_column():
         return Resolved(expression, None, (), lambda _: False)
@@ -90,14 +90,15 @@ def _resolved(serialized: bytes, types: tuple[tuple[str, pl.DataType], ...]) -> 
     except RecursionError as error:
         raise _DEEP from error
     except pl.exceptions.PolarsError:
-        pl.LazyFrame(schema=dict(types)).select(expression.alias("")).collect_schema()  # may say it with names
+        # If this raises too, its message names the columns.
+        pl.LazyFrame(schema=dict(types)).select(expression.alias("")).collect_schema()
         raise
     integers = tuple(name for name, dtype in types if dtype.is_integer())
     return Resolved(after, node.overflow, integers if node.overflow is not None else (), node.risk)
 
 
 def extremes(frame: pl.DataFrame, expressions: Iterable[Resolved]) -> Extremes:
-    """The least and the greatest value of each column by which an expression may overflow."""
+    """The least and the greatest value of each column that can make an expression overflow."""
     names = list(dict.fromkeys(name for each in expressions for name in each.integers))
     if not names:
         return {}
@@ -106,33 +107,33 @@ def extremes(frame: pl.DataFrame, expressions: Iterable[Resolved]) -> Extremes:
 
 
 def overflowing(expressions: Iterable[tuple[str, Resolved]], known: Extremes, rows: Callable[[], pl.DataFrame]) -> str:
-    """Name of the first expression that overflows on a row; nothing where none does.
+    """Name of the first expression that overflows on a row; empty if none does.
 
     Args:
-        known: of a frame that has these rows.
-        rows: is called only where the extremes do not exclude an overflow.
+        known: extremes of a frame that contains these rows.
+        rows: called only if the extremes do not exclude an overflow.
     """
     risky = {name: each.overflow for name, each in expressions if each.may_overflow(known)}
     guards = {name: guard.any() for name, guard in risky.items() if guard is not None}
     if not guards:
         return ""
-    found = rows().select(guard.alias(name) for name, guard in guards.items())
-    return next((name for name in guards if found[name].any()), "")
+    overflows = rows().select(guard.alias(name) for name, guard in guards.items())
+    return next((name for name in guards if overflows[name].any()), "")
 
 
 class _Node(NamedTuple):
-    """A part of an expression."""
+    """A node of an expression's tree."""
 
     json: Any
     dtype: pl.DataType
     overflow: pl.Expr | None = None
     span: Callable[[Extremes], Span] = lambda _: (0, 0)
-    """Of an integer."""
+    """Range of an integer's values."""
     risk: Callable[[Extremes], bool] = lambda _: False
 
     @property
     def literal(self) -> int | None:
-        """The value of an integer that stands in the text; its type is that of what it meets."""
+        """The value of an integer literal, which takes the type of the other operand."""
         match self.json:
             case {"Literal": {"Dyn": {"Int": value}}}:
                 return cast(int, value)
@@ -178,21 +179,21 @@ class _Resolver:
 
 
 def _node(shell: Callable[..., Any], inner: list[_Node], overflow: pl.Expr | None = None, **more: Any) -> _Node:
-    """A part of these operands. Its type is asked of polars, of columns in their place: the tree stays flat."""
+    """A node with these operands. polars computes its type with columns instead of operands, so the tree stays flat."""
     places = [each.json if "Literal" in each.json else {"Column": str(at)} for at, each in enumerate(inner)]
     types = tuple((str(at), each.dtype) for at, each in enumerate(inner))
     dtype = more.get("dtype") or _type(json.dumps(shell(*places)), types)
     span = more.get("span") or (lambda _: _range(dtype))
-    found = _any(overflow, *(each.overflow for each in inner))
+    any_overflow = _any(overflow, *(each.overflow for each in inner))
     risk = more.get("risk") or (lambda extremes: any(each.risk(extremes) for each in inner))
-    node = _Node(shell(*(each.json for each in inner)), dtype, found, span, risk)
+    node = _Node(shell(*(each.json for each in inner)), dtype, any_overflow, span, risk)
     integers = [each.literal is None for each in inner if each.dtype.is_integer()]
-    is_constant = bool(integers) and not any(integers)  # polars would give it the type of what it meets
+    is_constant = bool(integers) and not any(integers)  # polars would give it the type of the other operand
     return _wide(node) if dtype in column_types.NARROW or (dtype.is_integer() and is_constant) else node
 
 
 def _native(expression: pl.Expr, dtype: pl.DataType, inner: list[_Node]) -> _Node:
-    """A part that is written here."""
+    """A node whose tree is ``expression``."""
     tree = json.loads(expression.meta.serialize(format="json"))
     return _node(lambda *_: tree, inner, dtype=dtype)
 
@@ -208,7 +209,7 @@ def _type(shell: str, types: tuple[tuple[str, pl.DataType], ...]) -> pl.DataType
 
 
 def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
-    """An operator with two operands."""
+    """The node of an operator with two operands."""
     left, right = inner
     is_date = [each.dtype == pl.Date for each in inner]
     if op == "Minus" and all(is_date):
@@ -231,7 +232,7 @@ def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
         node = _node(shell, inner)
         if right.overflow is None:
             return node
-        decided = _expr(left.json).eq_missing(op == "Or")  # the right has no say there
+        decided = _expr(left.json).eq_missing(op == "Or")  # the left operand alone decides these rows
         return node._replace(overflow=_any(left.overflow, right.overflow & ~decided))
     if op not in ("Plus", "Minus", "Mul", *_DIVISIONS):
         return _node(shell, inner)
@@ -240,7 +241,7 @@ def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
         value = _OPERATORS[op](*values)
         if _fits((value, value), _RANGES["Int128"]):
             return _Node({"Literal": {"Dyn": {"Int": value}}}, pl.Int64(), span=lambda _: (value, value))
-    if None not in values:  # polars would divide in 32 bits
+    if None not in values:  # otherwise polars divides in 32 bits
         inner = [_wide(left), right]
     node = _node(shell, inner)
     if node.dtype.is_temporal() and op in _OPERATORS:
@@ -264,7 +265,7 @@ def _computed(op: str, inner: list[_Node], shell: Callable[..., Any]) -> _Node:
 
 
 def _called(function: Any, inner: list[_Node]) -> _Node:
-    """A function's value."""
+    """The node of a function call."""
 
     def shell(*inputs: Any) -> Any:
         return {"Function": {"input": [*inputs], "function": function}}
@@ -279,7 +280,7 @@ def _called(function: Any, inner: list[_Node]) -> _Node:
         case "Ceil" | "Floor":
             return _scaled(_node(shell, inner), 0)
         case {"StringExpr": {"Strptime": [{"Literal": "Date"} as dtype, {"format": None} as options]}}:
-            # polars would guess the format, by the first text of the batch.
+            # Without a format, polars guesses it from the first text of the batch.
             function = {"StringExpr": {"Strptime": [dtype, options | {"format": "%Y-%m-%d"}]}}
         case {"TemporalExpr": "OffsetBy"} if first:
             text = inner[1].json["Literal"]["Scalar"]["String"]
@@ -302,14 +303,14 @@ def _called(function: Any, inner: list[_Node]) -> _Node:
         case "Log" if first and inner[1].json != _E:
             value, base = (_expr(each.json).cast(pl.Float64) for each in inner)
             power = _expr(shell(*(each.json for each in inner)))
-            whole = power.round()  # polars gives LOG10(1000) as 2.9999999999999996
+            whole = power.round()  # in polars, LOG10(1000) is 2.9999999999999996
             return _native(pl.when(base.pow(whole) == value).then(whole).otherwise(power), pl.Float64(), inner)
         case {"Sql": "ToFloat"} if first and first.dtype.is_integer():
             return first
     node = _node(shell, inner)
-    if function in ({"Pow": "Sqrt"}, {"Pow": "Cbrt"}):  # polars says the operand's type
+    if function in ({"Pow": "Sqrt"}, {"Pow": "Cbrt"}):  # polars reports the operand's type
         if first and first.dtype.is_temporal():
-            raise _refused("a date or a time is taken for a number")
+            raise _refused("a date or a time is used as a number")
         return node._replace(dtype=node.dtype if node.dtype.is_float() else pl.Float64())
     return node
 
@@ -323,12 +324,14 @@ def _cast(inner: _Node, dtype: Any, options: str) -> _Node:
     if to.is_numeric() != inner.dtype.is_numeric() and to.is_temporal() != inner.dtype.is_temporal():
         if to.is_temporal() and inner.dtype.is_numeric():
             raise _refused(
-                "a number is cast to a date or a time", "STRPTIME(CAST(… AS VARCHAR), '%Y%m%d') reads 20130131"
+                "a number is cast to a date or a time", "use STRPTIME(CAST(… AS VARCHAR), '%Y%m%d') to read 20130131"
             )
         if inner.dtype.is_temporal() and to.is_numeric():
             raise _refused(f"{_word(inner.dtype)} is cast to a number")
     if inner.dtype == pl.String and to == pl.Datetime:
-        raise _refused("text is cast to a timestamp", "TIMESTAMP(…), or STRPTIME(…, '%d.%m.%Y %H:%M') says its format")
+        raise _refused(
+            "text is cast to a timestamp", "use TIMESTAMP(…), or STRPTIME(…, '%d.%m.%Y %H:%M') to give the format"
+        )
     if inner.dtype == pl.String and to == pl.Date:
         return _native(_expr(inner.json).str.to_date("%Y-%m-%d", strict=options == "Strict"), to, [inner])
     if to.is_integer():
@@ -371,18 +374,18 @@ def _chosen(predicate: _Node, truthy: _Node, falsy: _Node) -> _Node:
     return node._replace(overflow=_any(predicate.overflow, chosen))
 
 
-def _or(found: pl.Expr | None, otherwise: pl.Expr) -> pl.Expr:
-    return otherwise if found is None else found
+def _or(overflow: pl.Expr | None, otherwise: pl.Expr) -> pl.Expr:
+    return otherwise if overflow is None else overflow
 
 
 def _first_overflow(inner: list[_Node]) -> pl.Expr | None:
-    """Of the values up to the first that is not null."""
-    found, is_open = None, pl.lit(True)
+    """Whether one of the values up to the first that is not null overflows."""
+    overflow, all_null = None, pl.lit(True)
     for each in inner:
         if each.overflow is not None:
-            found = _any(found, each.overflow & is_open)
-        is_open = is_open & _expr(each.json).is_null()
-    return found
+            overflow = _any(overflow, each.overflow & all_null)
+        all_null = all_null & _expr(each.json).is_null()
+    return overflow
 
 
 def _absolute(shell: Callable[..., Any], inner: _Node) -> _Node:
@@ -434,13 +437,13 @@ def _temporal_overflow(op: str, inner: list[_Node], dtype: pl.DataType) -> pl.Ex
     unit = dtype.time_unit
 
     def ticks(each: _Node) -> pl.Expr | None:
-        found = _expr(each.json)
+        value = _expr(each.json)
         if each.dtype.is_integer():
-            return found.cast(pl.Int128)
+            return value.cast(pl.Int128)
         if isinstance(each.dtype, pl.Duration):
-            return found.cast(pl.Duration(unit)).cast(pl.Int64).cast(pl.Int128)
+            return value.cast(pl.Duration(unit)).cast(pl.Int64).cast(pl.Int128)
         if each.dtype.is_temporal():
-            return found.cast(pl.Datetime(unit, getattr(each.dtype, "time_zone", None))).cast(pl.Int64).cast(pl.Int128)
+            return value.cast(pl.Datetime(unit, getattr(each.dtype, "time_zone", None))).cast(pl.Int64).cast(pl.Int128)
         return None
 
     left, right = (ticks(each) for each in inner)
@@ -450,29 +453,32 @@ def _temporal_overflow(op: str, inner: list[_Node], dtype: pl.DataType) -> pl.Ex
 
 
 def _position(text: _Node, part: _Node) -> _Node:
-    """STRPOS: in characters. polars counts bytes, takes the part for a pattern, and gives 0 for null."""
+    """STRPOS in characters. polars counts bytes, reads the part as a pattern, and returns 0 for null."""
     whole, sought = _expr(text.json), _expr(part.json)
     at = whole.str.find(sought, literal=True)
     before = whole.str.splitn(sought, 2).struct.field("field_0").str.len_chars().cast(pl.Int64)
-    found = pl.when(at == 0).then(pl.lit(1, pl.Int64)).otherwise(before + 1)
+    position = pl.when(at == 0).then(pl.lit(1, pl.Int64)).otherwise(before + 1)
     value = pl.when(whole.is_not_null() & sought.is_not_null()).then(
-        pl.when(at.is_null()).then(pl.lit(0, pl.Int64)).otherwise(found)
+        pl.when(at.is_null()).then(pl.lit(0, pl.Int64)).otherwise(position)
     )
     return _native(value, pl.Int64(), [text, part])
 
 
 def _seconds(of: _Node) -> _Node:
-    """DATE_PART('epoch', …). polars goes by nanoseconds: null beyond 2262, wrong before 1970."""
+    """DATE_PART('epoch', …). polars computes it in nanoseconds: null after 2262, wrong before 1970."""
     zone = getattr(of.dtype, "time_zone", None)
     ticks = pl.Duration("us") if of.dtype == pl.Duration else pl.Datetime("us", zone)
     if not of.dtype.is_temporal() or of.dtype == pl.Time:
-        raise _refused(f"{_word(of.dtype)} has no epoch", "a date, a timestamp, or a difference of timestamps")
+        raise _refused(
+            f"DATE_PART('epoch', …) of {_word(of.dtype)} is not possible",
+            "a date, a timestamp, or a difference of timestamps is allowed",
+        )
     value = _expr(of.json).cast(ticks).cast(pl.Int64) / pl.lit(1e6)
     return _native(value, pl.Float64(), [of])
 
 
 def _scaled(node: _Node, digits: int) -> _Node:
-    """A decimal with the digits behind the point that are left of it."""
+    """The decimal with a scale of ``digits``, if its scale is larger."""
     if isinstance(node.dtype, pl.Decimal) and node.dtype.scale > digits:
         to = pl.Decimal(node.dtype.precision, digits)
         tree = _to_cast(node.json, {"Decimal": [node.dtype.precision, digits]})
@@ -493,7 +499,7 @@ def _to_cast(tree: Any, dtype: Any) -> Any:
 
 
 def _days(tree: Any) -> Any:
-    """A date as days since 1970, and a number of days: one that no date can be fails as it is cast to 32 bits."""
+    """A date as days since 1970, or a number of days. A number that no date has fails in the cast to 32 bits."""
     return _to_cast(_to_cast(tree, "Int32"), "Int64")
 
 
@@ -502,29 +508,29 @@ def _midnight(node: _Node) -> _Node:
 
 
 def _require_alike(inner: list[_Node]) -> None:
-    """Refuses a date beside a number: polars would take it for days since 1970."""
+    """Refuses to mix dates and numbers: polars would read the date as days since 1970."""
     kinds = {each.dtype.is_temporal() for each in inner if each.dtype.is_temporal() or each.dtype.is_numeric()}
     if len(kinds) > 1:
-        detail = "a date or a time stands beside a number"
-        raise _refused(detail, "DATE '2013-01-31' is a date, and a difference of two dates is a number of days")
+        detail = "a date or a time is mixed with a number"
+        raise _refused(detail, "write a date as DATE '2013-01-31'; the difference of two dates is a number of days")
 
 
 def _word(dtype: pl.DataType) -> str:
     return "a difference of timestamps" if dtype == pl.Duration else f"a {column_types.word(dtype)}"
 
 
-def _refused(detail: str, way: str = _WAY) -> pl.exceptions.InvalidOperationError:
-    return pl.exceptions.InvalidOperationError(f"{detail}; {way}")
+def _refused(detail: str, advice: str = _ADVICE) -> pl.exceptions.InvalidOperationError:
+    return pl.exceptions.InvalidOperationError(f"{detail}; {advice}")
 
 
 def _true(condition: Any) -> pl.Expr:
-    """False where it is null."""
+    """The condition, with false instead of null."""
     return cast(pl.Expr, condition.fill_null(False))
 
 
-def _any(*found: pl.Expr | None) -> pl.Expr | None:
-    there = [each for each in found if each is not None]
-    return reduce(operator.or_, there) if there else None
+def _any(*conditions: pl.Expr | None) -> pl.Expr | None:
+    present = [each for each in conditions if each is not None]
+    return reduce(operator.or_, present) if present else None
 
 
 def _range(dtype: pl.DataType) -> Span:
@@ -555,7 +561,7 @@ def _spans(op: str, left: Span, right: Span) -> Span:
 
 
 def _expr(tree: Any) -> pl.Expr:
-    """The expression of a tree. A chain of operators is put together here: polars reads no deep JSON."""
+    """The expression of a tree. A chain of operators is combined here, because polars cannot read deep JSON."""
     match tree:
         case {"BinaryExpr": {"left": left, "op": op, "right": right}} if op in _OPERATORS:
             return cast(pl.Expr, _OPERATORS[op](_expr(left), _expr(right)))

@@ -1,8 +1,8 @@
-"""SQL of one expression: parsed into a tree, checked against a list of what is allowed, written again from the tree.
+"""Parses one SQL expression into a tree, checks the tree against an allow list, and writes SQL from the tree.
 
-polars gets the text that is written from the tree. A text that sqlglot and polars parse differently is refused, so what
-is checked is what runs. The import of sqlglot takes about as long as that of polars:
-:mod:`shared.engine.expressions` imports this module only when a report has an expression.
+polars runs the SQL that is written from the tree. An expression that sqlglot and polars parse differently is refused,
+so the checked expression is the one that runs. Importing sqlglot takes about as long as importing polars:
+:mod:`shared.engine.expressions` imports this module only if a report has an expression.
 """
 
 import string
@@ -23,18 +23,18 @@ FUNCTIONS = frozenset(
     COALESCE GREATEST IF IFNULL LEAST NULLIF
     ARRAY_CONTAINS ARRAY_GET ARRAY_LENGTH
     DATE DATE_PART DAY HOUR MINUTE MONTH QUARTER SECOND STRFTIME STRPTIME TIMESTAMP WEEK YEAR
-    """.split()  # noqa: SIM905 - eighty lines of one word each say no more
+    """.split()  # noqa: SIM905 - a list would need eighty lines
 )
-"""Functions of polars SQL ("SQL Interface", polars documentation) whose value depends on nothing but its arguments."""
+"""Functions of polars SQL ("SQL Interface", polars documentation) whose value depends only on their arguments."""
 
 
 class _TypedText(exp.Expression):
-    """``DATE '2013-01-31'``, of which sqlglot makes a cast; polars reads a cast of a text otherwise."""
+    """``DATE '2013-01-31'``. sqlglot turns it into a cast, but polars reads a cast of a text differently."""
 
     arg_types: ClassVar[dict[str, bool]] = {"to": True, "this": True}
 
 
-# Each operation that is allowed, and how it is written. An operand that is an operation is put in parentheses.
+# The allowed operations and their SQL. An operand that is an operation gets parentheses.
 _OPERATIONS: dict[type[exp.Expr], str] = {
     exp.Add: "{this} + {expression}",
     exp.Sub: "{this} - {expression}",
@@ -64,7 +64,7 @@ _OPERATIONS: dict[type[exp.Expr], str] = {
     exp.ILike: "{this} {not}ILIKE {expression}",
     exp.Bracket: "{this}[{expressions}]",
 }
-# Left operands of these need no parentheses: a long chain of them would nest deeper than polars parses.
+# The left operands of these get no parentheses: a long chain would nest deeper than polars can parse.
 _CHAINS: list[set[type[exp.Expr]]] = [
     {exp.Add, exp.Sub},
     {exp.Mul, exp.Div, exp.IntDiv, exp.Mod},
@@ -72,7 +72,7 @@ _CHAINS: list[set[type[exp.Expr]]] = [
     {exp.And},
     {exp.Or},
 ]
-# Whatever else is allowed.
+# Everything else that is allowed.
 _OTHERS: dict[type[exp.Expr], str] = {
     exp.Paren: "({this})",
     exp.Anonymous: "{this}({expressions})",
@@ -95,15 +95,15 @@ _OTHERS: dict[type[exp.Expr], str] = {
 }
 _FORMS = _OPERATIONS | _OTHERS
 _MARKS = {"is_string", "negate", "quoted", "safe", "typed"}
-"""Arguments of a node that its own text shows, or that say how other databases compute it."""
+"""Arguments of a node that its own SQL shows, or that describe how other databases compute it."""
 _ALLOWED = (
     "columns, text, numbers, dates, + - * / // % || & | [ ], comparisons, AND, OR, NOT, BETWEEN, IN, IS, LIKE, ILIKE, "
-    "CASE, CAST, TRY_CAST, EXTRACT, and functions of the row"
+    "CASE, CAST, TRY_CAST, EXTRACT, and functions of one row"
 )
 
 
 class _Dialect(Dialect):
-    """SQL in which a function is a name with arguments: sqlglot translates none of them."""
+    """SQL in which a function is only a name with arguments, so that sqlglot translates no function."""
 
     class Tokenizer(tokens.Tokenizer):
         KEYWORDS: ClassVar[Any] = {**tokens.Tokenizer.KEYWORDS, "//": TokenType.DIV, "DIV": TokenType.VAR}
@@ -119,68 +119,72 @@ class _Dialect(Dialect):
         )
 
 
-class Wrong(NamedTuple):
-    """What is wrong with an expression, and what is allowed."""
+class SqlFault(NamedTuple):
+    """A fault of an expression, and what is allowed instead."""
 
     detail: str
     allowed: str
 
 
-def checked(text: str) -> tuple[str, list[Wrong]]:
-    """The expression as polars is to run it, and everything that is wrong with it.
+def checked(text: str) -> tuple[str, list[SqlFault]]:
+    """The SQL that polars runs for the expression, and the expression's faults.
 
-    A part of an export sees its own rows, in batches, and is made again after a failure with the same bytes. So an
-    expression may not use other rows (``SUM``, ``OVER``), a query (``SELECT``) or the clock (``NOW``).
+    A worker sees the rows of one part, in batches, and a retry must give the same bytes. An expression therefore must
+    not use other rows (``SUM``, ``OVER``), a query (``SELECT``) or the clock (``NOW``).
     """
     try:
         trees = _Dialect().parse_into(exp.Condition, text)
         if len(trees) != 1 or not trees[0]:
-            return "", [Wrong(f"{_short(text)!r} is not one expression", "one SQL expression")]
+            return "", [SqlFault(f"{_short(text)!r} is not one expression", "one SQL expression")]
         writer = _Writer()
         written = writer.write(trees[0])
     except (SqlglotError, RecursionError) as error:
-        return "", [_no_expression(text, error)]
-    if writer.wrong:
-        return "", writer.wrong
+        return "", [_not_an_expression(text, error)]
+    if writer.faults:
+        return "", writer.faults
     try:
         if not pl.sql_expr(text).meta.eq(pl.sql_expr(written)):
             detail = f"polars does not read {_short(text)!r} as {_short(written)}"
-            return "", [Wrong(detail, "parentheses around what belongs together")]
+            return "", [SqlFault(detail, "parentheses that show which operands belong together")]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        return "", [_no_expression(text, error)]
+        return "", [_not_an_expression(text, error)]
     return _Writer(as_meant=True).write(trees[0]), []
 
 
 def columns(written: str) -> list[str]:
-    """The columns that an expression, as :func:`checked` returns it, is computed from."""
+    """The columns that an expression uses.
+
+    Args:
+        written: the SQL that :func:`checked` returns.
+    """
     return pl.sql_expr(written).meta.root_names()
 
 
-def _no_expression(text: str, error: BaseException) -> Wrong:
+def _not_an_expression(text: str, error: BaseException) -> SqlFault:
     if isinstance(error, ParseError) and error.errors:
-        why = f"it cannot be read at {error.errors[0]['highlight']!r}"
+        reason = f"syntax error at {error.errors[0]['highlight']!r}"
     else:
-        why = str(error).strip().splitlines()[0]
-    return Wrong(f"{_short(text)!r} is not an expression: {_short(why)}", "an expression of polars SQL")
+        reason = str(error).strip().splitlines()[0]
+    return SqlFault(f"{_short(text)!r} is not an expression: {_short(reason)}", "an expression of polars SQL")
 
 
 class _Writer:
-    """Writes what is allowed and notes what is not.
+    """Writes allowed SQL and collects the faults.
 
     Args:
-        as_meant: for polars to compute what SQL means, where it reads a text in another way.
+        as_meant: replaces SQL that polars computes differently by SQL that gives the standard's result.
     """
 
     def __init__(self, as_meant: bool = False) -> None:
-        self.wrong: list[Wrong] = []
+        self.faults: list[SqlFault] = []
         self._as_meant = as_meant
 
     def write(self, node: exp.Expr, negated: bool = False) -> str:
-        """Its SQL; nothing where it is not allowed."""
+        """The SQL of a node; empty if the node is not allowed."""
         form = _FORMS.get(type(node), "")
         names = [name for _, name, _, _ in string.Formatter().parse(form) if name]
         if not form or {name for name, value in node.args.items() if value} - {*names} - _MARKS:
-            return self._refuse(f"{_short(node.sql(comments=False))} is not a value of the row alone", _ALLOWED)
+            return self._refuse(f"{_short(node.sql(comments=False))} is not allowed in an expression", _ALLOWED)
         match node:
             case exp.Literal():
                 return _quoted(node.name, "'") if node.is_string else node.name
@@ -195,11 +199,11 @@ class _Writer:
                 return "INTERVAL " + _quoted(f"{node.name} {node.text('unit')}", "'")
             case exp.Column():
                 if len(node.parts) == 1 and not _is_column(node.this):
-                    return self._refuse(f"{node.name} is a word of SQL, not a column", f'"{node.name}" for the column')
+                    return self._refuse(f"{node.name} is an SQL keyword", f'"{node.name}" if you mean the column')
                 return ".".join(self.write(part) for part in node.parts)
             case exp.Anonymous():
                 if (name := node.name.upper()) not in FUNCTIONS:
-                    return self._refuse(f"{name} is not a function of the row alone", ", ".join(sorted(FUNCTIONS)))
+                    return self._refuse(f"{name} is not an allowed function", ", ".join(sorted(FUNCTIONS)))
                 return self._call(name, node.expressions)
             case exp.Is(expression=exp.Boolean()) if self._as_meant:
                 form = _FORMS[exp.NullSafeNEQ if negated else exp.NullSafeEQ]
@@ -213,9 +217,9 @@ class _Writer:
             match name, arguments:
                 case "LOG", [base, value]:  # polars takes the base second
                     arguments = [value, base]
-                case "LEFT" | "RIGHT", [text, exp.Literal(name="0")]:  # polars gives "" also for null
+                case "LEFT" | "RIGHT", [text, exp.Literal(name="0")]:  # polars returns "" for null too
                     return f"SUBSTR({self.write(text)}, 1, 0)"
-                case "REPLACE", [text, exp.Literal(name=""), _]:  # polars replaces what stands between the characters
+                case "REPLACE", [text, exp.Literal(name=""), _]:  # polars would insert between the characters
                     return f"CAST({self.write(text)} AS VARCHAR)"
         return f"{name}({self._list(arguments)})"
 
@@ -235,7 +239,7 @@ class _Writer:
         return separator.join(self.write(node) for node in nodes)
 
     def _refuse(self, detail: str, allowed: str) -> str:
-        self.wrong.append(Wrong(detail, allowed))
+        self.faults.append(SqlFault(detail, allowed))
         return ""
 
 
@@ -244,7 +248,7 @@ def _quoted(text: str, mark: str) -> str:
 
 
 def _is_column(name: exp.Identifier) -> bool:
-    """Whether polars takes a name for a column: it takes LOCALTIME for the time."""
+    """Whether polars reads a name as a column. It reads LOCALTIME as the current time."""
     try:
         return name.quoted or pl.sql_expr(name.name).meta.is_column()
     except pl.exceptions.PolarsError:

@@ -1,1 +1,1 @@
-"""The bytes: work files, receipts, formats, and the one file that is made of them."""
+"""The files of an export: work files, receipts, formats, and the final file."""

@@ -1,8 +1,8 @@
-"""One file out of parts, put together by S3 itself.
+"""Assembles one file from parts inside S3.
 
-The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload without sending them
-through here; only what cannot stand alone, because a part of an upload is at least 5 MiB, is downloaded and joined.
-Limits: "Amazon S3 multipart upload limits" and "UploadPartCopy" of the Amazon S3 documentation.
+The file is a sequence of :data:`Segment`. S3 copies ranges of parts into a multipart upload. A part of an upload has at
+least 5 MiB, so the assembler downloads and joins smaller segments. Limits: "Amazon S3 multipart upload limits" and
+"UploadPartCopy" of the Amazon S3 documentation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopyPartResultTypeDef, UploadPartOutputTypeDef
 
 MIN_PART = 5 * 1024**2
-"""Least size of every part of an upload but the last, in bytes; also what a source of a range copy must exceed."""
+"""Minimum size in bytes of every part of an upload except the last. The source of a range copy must be larger."""
 MAX_PART = 5 * 1024**3
 MAX_PARTS = 10_000
 _THREADS = 8
@@ -43,21 +43,21 @@ class Copy:
 
 @dataclass(frozen=True)
 class Upload:
-    """A part of the upload that is joined here from small pieces."""
+    """A part of the upload that is joined from small pieces and sent to S3."""
 
     pieces: tuple[Segment, ...]
 
 
 def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
-    """The parts of a multipart upload whose bytes are those of the segments, in order, within S3's limits.
+    """The parts of a multipart upload that together hold the bytes of the segments, in order, within S3's limits.
 
     Raises:
-        TooManyParts: more than 10,000.
+        TooManyParts: the file needs more than 10,000 parts.
     """
     parts: list[Copy | Upload] = []
     pending: list[Segment] = []
 
-    def waiting() -> int:
+    def pending_bytes() -> int:
         return sum(piece.size for piece in pending)
 
     def flush() -> None:
@@ -68,8 +68,8 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
     for segment in segments:
         if not segment.size:
             continue
-        # A waiting remainder is filled up to the least size from the head of what follows.
-        head = max(0, MIN_PART - waiting()) if pending else 0
+        # The beginning of the next segment fills the pending pieces up to the minimum size.
+        head = max(0, MIN_PART - pending_bytes()) if pending else 0
         if isinstance(segment, Range) and segment.object_size > MIN_PART and segment.size - head >= MIN_PART:
             if head:
                 pending.append(segment.slice(0, head))
@@ -77,29 +77,29 @@ def plan_upload(segments: Iterable[Segment]) -> list[Copy | Upload]:
             parts.extend(Copy(piece) for piece in _split(segment.slice(head, segment.size - head)))
         else:
             pending.append(segment)
-            if waiting() >= MIN_PART:
+            if pending_bytes() >= MIN_PART:
                 flush()
     flush()
-    if not parts:  # an upload has one part at least, and its last may be empty
+    if not parts:  # an upload needs at least one part, and its last part may be empty
         parts.append(Upload(()))
     if len(parts) > MAX_PARTS:
-        raise TooManyParts(f"the file takes {len(parts)} parts; S3 allows {MAX_PARTS}")
+        raise TooManyParts(f"the file needs {len(parts)} parts; S3 allows {MAX_PARTS}")
     return parts
 
 
 def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name: str) -> None:
-    """Creates the object from the segments; S3 refuses it when its CRC-32 is not that of the segments.
+    """Creates the object from the segments. S3 refuses it if its CRC-32 differs from that of the segments.
 
     Args:
         key: key in the exports bucket.
-        file_name: what a browser saves it as: see :mod:`shared.files.names`.
+        file_name: the name under which a browser saves the file: see :mod:`shared.files.names`.
 
     Raises:
         TooManyParts: see :func:`plan_upload`.
-        PartChanged: a part is not the one of its receipt any more.
-        botocore.exceptions.ClientError: S3 refused the file, as ``BadDigest`` when its checksum is another.
+        PartChanged: a part was replaced or removed after its receipt was written.
+        botocore.exceptions.ClientError: S3 refused the file, for example with ``BadDigest`` for a wrong checksum.
 
-    Whatever is raised, nothing is left behind.
+    If it fails, it aborts the upload.
     """
     parts = plan_upload(segments)
     size, crc32 = measure(segments)
@@ -114,24 +114,24 @@ def assemble(key: str, segments: Sequence[Segment], content_type: str, file_name
     )["UploadId"]
     try:
         with ThreadPoolExecutor(_READS) as reads, ThreadPoolExecutor(_THREADS) as pool:
-            done = list(pool.map(lambda numbered: _send(key, upload, reads, *numbered), enumerate(parts, start=1)))
+            sent = list(pool.map(lambda numbered: _send(key, upload, reads, *numbered), enumerate(parts, start=1)))
         s3.complete_multipart_upload(
             Bucket=bucket(),
             Key=key,
             UploadId=upload,
-            MultipartUpload={"Parts": done},
+            MultipartUpload={"Parts": sent},
             ChecksumCRC32=base64.b64encode(crc32.to_bytes(4, "big")).decode(),
             ChecksumType="FULL_OBJECT",
             MpuObjectSize=size,
         )
     except BaseException:
-        with contextlib.suppress(*aws.FAILS):  # what went wrong matters more; the bucket's lifecycle rule clears up
+        with contextlib.suppress(*aws.FAILS):  # the original error matters more; the bucket's lifecycle rule cleans up
             s3.abort_multipart_upload(Bucket=bucket(), Key=key, UploadId=upload)
         raise
 
 
 def _split(whole: Range) -> list[Range]:
-    """A range in the fewest pieces that S3 copies at once, of about equal size."""
+    """A range as the fewest pieces that S3 can copy, of about equal size."""
     count = -(-whole.size // MAX_PART)
     bounds = [whole.size * step // count for step in range(count + 1)]
     return [whole.slice(low, high - low) for low, high in pairwise(bounds)]
@@ -144,7 +144,7 @@ def _send(key: str, upload: str, reads: ThreadPoolExecutor, number: int, part: C
         if is_missing(error) or is_replaced(error):
             sources = [part.source] if isinstance(part, Copy) else part.pieces
             keys = ", ".join(source.key for source in sources if isinstance(source, Range))
-            raise PartChanged(f"of {keys} one was replaced or removed since its receipt was written") from error
+            raise PartChanged(f"one of {keys} was replaced or removed after its receipt was written") from error
         raise
 
 
@@ -166,7 +166,7 @@ def _send_part(
 
 
 def _completed(number: int, stored: CopyPartResultTypeDef | UploadPartOutputTypeDef) -> CompletedPartTypeDef:
-    """What S3 said of a stored part, its checksum included: S3 compares it again when the upload is completed."""
+    """S3's response for a stored part, with its checksum, which S3 compares again when the upload is completed."""
     checksum: CompletedPartTypeDef = {"ChecksumCRC32": stored["ChecksumCRC32"]} if stored.get("ChecksumCRC32") else {}
     return checksum | {"PartNumber": number, "ETag": stored["ETag"]}
 

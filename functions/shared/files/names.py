@@ -1,7 +1,7 @@
-"""What a file is called when it is downloaded: the name that a request chose, or one of report and date.
+"""The name of a downloaded file: the name in the request, or a default of report and date.
 
-A name must be a file's name on every system that may save it ("Naming Files, Paths, and Namespaces" of Microsoft, the
-portable file names of POSIX), and stand in a ``Content-Disposition`` (RFC 6266, RFC 8187). It is no part of the bytes.
+A name must be valid on every system that may save it ("Naming Files, Paths, and Namespaces" of Microsoft, the portable
+file names of POSIX) and in a ``Content-Disposition`` header (RFC 6266, RFC 8187). The file's bytes do not depend on it.
 """
 
 from __future__ import annotations
@@ -14,66 +14,66 @@ from urllib.parse import quote
 from shared.lambda_.faults import Fault
 
 MOST_BYTES = 200
-"""Of a name, in UTF-8. File systems take 255; programs that download put some of their own to it."""
-# What Windows or a path forbids, controls, and what turns the direction of text so that a name looks like another.
+"""Maximum length of a name, in UTF-8. File systems allow 255 bytes, and download programs add some of their own."""
+# Forbidden by Windows or in a path, control characters, and characters that change the direction of text.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
 _END = 20
-"""Characters at the end of a name that hold its ending, whatever the format."""
+"""Characters at the end of a name that contain its extension in every format."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\xb9\xb2\xb3])", re.IGNORECASE)
-# RFC 8187, attr-char: what stands as it is in an extended value.
+# RFC 8187, attr-char: characters that are not encoded in an extended value.
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
 
 def default(report: str, created: datetime.datetime, export_id: str, extension: str) -> str:
-    """The name where a request chooses none. It tells neither tenant nor user: files are passed on."""
+    """The default name. It shows neither tenant nor user, because users pass files on."""
     return f"{report}-{created:%Y%m%d}-{export_id[-8:]}.{extension}"
 
 
-def chosen(asked: str, extension: str) -> str:
-    """The name of a file for which a request asked for this name, which has no :func:`faults`."""
-    return f"{_stem(asked, extension)}.{extension}"
+def chosen(requested: str, extension: str) -> str:
+    """The file name for a requested name that has no :func:`faults`."""
+    return f"{_stem(requested, extension)}.{extension}"
 
 
-def faults(asked: str | None, extension: str) -> list[Fault]:
-    """Why a name cannot be a file's, though it be cleaned; the pointer starts at the options' own root."""
-    if asked is None:
+def faults(requested: str | None, extension: str) -> list[Fault]:
+    """The faults of a requested name that remain after cleaning it. Pointers start at the options' root."""
+    if requested is None:
         return []
-    if not _stem(asked, extension):
-        detail = "leaves no name without dots, spaces and the format's ending"
+    if not _stem(requested, extension):
+        detail = "is empty without dots, spaces and the format's extension"
         return [Fault(pointer="/file_name", detail=detail, allowed="a name such as orders-june")]
-    if (size := len(chosen(asked, extension).encode())) > MOST_BYTES:
-        detail = f"gives a name of {size} bytes in UTF-8, its ending .{extension} included"
+    if (size := len(chosen(requested, extension).encode())) > MOST_BYTES:
+        detail = f"has {size} bytes in UTF-8, including the extension .{extension}"
         return [Fault(pointer="/file_name", detail=detail, allowed=f"at most {MOST_BYTES} bytes")]
     return []
 
 
 def plain(name: str) -> str:
-    """The name in ASCII, for keys of objects and for programs that know no other; at most :data:`MOST_BYTES` long."""
+    """The name in ASCII, for object keys and for programs that support only ASCII; at most :data:`MOST_BYTES` long."""
     letters = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
-    # Of the rest % is taken for an escape by some (RFC 6266, appendix D).
+    # % is replaced too, because some programs read it as an escape (RFC 6266, appendix D).
     text = _allowed(re.sub("[^ -~]|%", "_", _FORBIDDEN.sub("_", letters)).lstrip(". "))
-    # One character may become eighteen: the middle goes, the ending stays.
+    # One character may become eighteen. A long name loses its middle and keeps its extension.
     return text if len(text) <= MOST_BYTES else text[: MOST_BYTES - _END] + text[-_END:]
 
 
 def content_disposition(name: str) -> str:
-    """The header that has a browser save a file by this name (RFC 6266, section 5)."""
+    """The header that makes a browser save a file under this name (RFC 6266, section 5)."""
     header = f'attachment; filename="{plain(name)}"'
     if plain(name) == name:
         return header
     return f"{header}; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
 
 
-def _stem(asked: str, extension: str) -> str:
-    """The name without the ending: the file gets it again, and it is not there twice."""
-    stem = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", asked)).strip()
-    endings, before = [f".{each}" for each in (extension, *extension.split("."))], ""
-    while stem != before:
-        before = stem
+def _stem(requested: str, extension: str) -> str:
+    """The name without its extension, which the file gets again."""
+    stem = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", requested)).strip()
+    endings, previous = [f".{each}" for each in (extension, *extension.split("."))], ""
+    while stem != previous:
+        previous = stem
         for ending in endings:
             if stem.lower().endswith(ending):
                 stem = stem[: -len(ending)]
-        # Windows drops dots and spaces at the end; a dot at the start hides a file.
+        # Windows removes dots and spaces at the end; a dot at the start hides a file.
         stem = re.sub(r"^[.\s]+|[.\s]+$", "", stem)
     return _allowed(stem)
 

@@ -1,4 +1,4 @@
-"""The file of an attempt: its key, what the receipts prove of it, and what the record says of it."""
+"""The file of an attempt: its key, what the receipts prove about it, and what the record stores about it."""
 
 import base64
 import datetime
@@ -23,20 +23,20 @@ _THREADS = 16
 
 
 class Result(TypedDict):
-    """What a SUCCEEDED record says of its file; numbers as text, as RecordSucceeded writes them."""
+    """What a SUCCEEDED record stores about its file. Numbers are text, as RecordSucceeded writes them."""
 
     key: str
     rows: str
     bytes: str
     crc32: str
-    warning: str  # what the file lacks, "" where nothing
+    warning: str  # name of the warning, "" if none
     parts_total: str
     expires_at: str
     delete_after: str
 
 
-class Found(NamedTuple):
-    """A file that is there, and the name of the plan that it was made by."""
+class ExistingFile(NamedTuple):
+    """A file that exists, and the name of the plan that made it."""
 
     plan: str
     result: Result
@@ -54,51 +54,52 @@ def folder(record: Record) -> str:
 
 
 def files(record: Record, attempts: range) -> Iterator[str]:
-    """Keys of the files of these attempts at an export, found page by page.
+    """Keys of the files of these attempts at an export, listed page by page.
 
-    What lies beside them, such as the folder's own marker that a console leaves, counts as a file of every attempt.
+    Any other object in the folder, such as a folder marker that a console creates, counts as a file of every attempt.
     """
     prefix = folder(record)
-    for found in work.keys(prefix):
-        attempt = found.removeprefix(prefix).split("/")[0]
+    for file_key in work.keys(prefix):
+        attempt = file_key.removeprefix(prefix).split("/")[0]
         if not attempt.isdecimal() or int(attempt) in attempts:
-            yield found
+            yield file_key
 
 
 def receipts(files: Work, plan: Plan) -> list[Receipt]:
     """The receipt of every part, in order.
 
     Raises:
-        RowsMissing: a part has none, or the rows read are not those planned. A short file is never made.
+        RowsMissing: a part has no receipt, or the rows read are not the rows planned. An incomplete file is never made.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(files.read_receipt, range(plan["parts_total"])))
-    there = [receipt for receipt in found if receipt is not None]
-    if missing := [part for part, receipt in enumerate(found) if receipt is None]:
-        raise RowsMissing(f"{len(missing)} of {plan['parts_total']} parts have no receipt, first part {missing[0]}")
-    if (rows := sum(receipt["rows_read"] for receipt in there)) != plan["rows"]:
+        results = list(pool.map(files.read_receipt, range(plan["parts_total"])))
+    existing = [receipt for receipt in results if receipt is not None]
+    if missing := [part for part, receipt in enumerate(results) if receipt is None]:
+        total = plan["parts_total"]
+        raise RowsMissing(f"{len(missing)} of {total} parts have no receipt; the first of them is part {missing[0]}")
+    if (rows := sum(receipt["rows_read"] for receipt in existing)) != plan["rows"]:
         raise RowsMissing(f"the parts read {rows} rows; {plan['rows']} were planned")
-    return there
+    return existing
 
 
 def make(record: Record, plan: Plan) -> Result:
-    """Puts the parts of a plan together into the file of a record's attempt.
+    """Assembles the file of a record's attempt from the parts of a plan.
 
     Raises:
         RowsMissing: see :func:`receipts`.
     """
-    # From before the upload began: S3 counts the days of its lifecycle from there.
-    begun, file_format = clock.now(), FORMATS[plan["format"]]
+    # The time before the upload began: S3 counts the days of its lifecycle rule from there.
+    started, file_format = clock.now(), FORMATS[plan["format"]]
     proven, segments = _layout(record, plan)
     assembly.assemble(key(record), segments, file_format.served_as(plan["options"]), record["file_name"])
-    return _describe(record, plan, proven, segments, begun)
+    return _describe(record, plan, proven, segments, started)
 
 
-def find(record: Record) -> Found | None:
-    """What the receipts prove of a file that is there already; None when it is not there, or is not that file.
+def find(record: Record) -> ExistingFile | None:
+    """The result of a file that already exists, proven by the receipts; None if it does not exist or is another file.
 
     Raises:
-        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: S3 did not say, so nothing is known yet.
+        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: S3 did not answer, so the result is unknown.
     """
     plan = work.current_plan(record["export_id"])
     if plan is None or plan["engine"] != work.ENGINE_VERSION:
@@ -107,20 +108,20 @@ def find(record: Record) -> Found | None:
         proven, segments = _layout(record, plan)
     except (ClientError, BotoCoreError):
         raise
-    except Exception:  # whatever is wrong with the plan or the receipts will be wrong next time too
-        logger.warning("the file is not proven", exc_info=True)
+    except Exception:  # a retry would find the same fault in the plan or the receipts
+        logger.warning("the receipts do not prove the file", exc_info=True)
         return None
     try:
-        there = aws.s3().head_object(Bucket=work.bucket(), Key=key(record), ChecksumMode="ENABLED")
+        head = aws.s3().head_object(Bucket=work.bucket(), Key=key(record), ChecksumMode="ENABLED")
     except ClientError as error:
         if work.is_missing(error):
             return None
         raise
     size, crc32 = measure(segments)
     checksum = base64.b64encode(crc32.to_bytes(4, "big")).decode()
-    if (there["ContentLength"], there.get("ChecksumCRC32")) != (size, checksum):
+    if (head["ContentLength"], head.get("ChecksumCRC32")) != (size, checksum):
         return None
-    return Found(plan["plan"], _describe(record, plan, proven, segments, there["LastModified"]))
+    return ExistingFile(plan["plan"], _describe(record, plan, proven, segments, head["LastModified"]))
 
 
 def _layout(record: Record, plan: Plan) -> tuple[list[Receipt], Sequence[Segment]]:
@@ -130,10 +131,10 @@ def _layout(record: Record, plan: Plan) -> tuple[list[Receipt], Sequence[Segment
 
 
 def _describe(
-    record: Record, plan: Plan, proven: Sequence[Receipt], segments: Sequence[Segment], begun: datetime.datetime
+    record: Record, plan: Plan, proven: Sequence[Receipt], segments: Sequence[Segment], started: datetime.datetime
 ) -> Result:
     size, crc32 = measure(segments)
-    expires = begun + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
+    expires = started + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"]))
     return {
         "key": key(record),
         "rows": str(sum(receipt["rows_written"] for receipt in proven)),

@@ -1,4 +1,4 @@
-"""A file as a sequence of segments: bytes that stand in it as they are, and ranges of parts."""
+"""A file as a sequence of segments: literal bytes and ranges of parts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.files.work import Receipt, Work
 
 @dataclass(frozen=True)
 class Literal:
-    """Bytes that stand in the file as they are."""
+    """Literal bytes of the file."""
 
     data: bytes
 
     @property
     def size(self) -> int:
-        """Bytes of the segment."""
+        """Size of the segment in bytes."""
         return len(self.data)
 
     @property
@@ -29,7 +29,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Range:
-    """``size`` bytes from ``start`` of an object of ``object_size`` bytes; ``crc32`` is of a whole object's range."""
+    """``size`` bytes from ``start`` of an object of ``object_size`` bytes. A :meth:`slice` has no ``crc32``."""
 
     key: str
     etag: str
@@ -50,7 +50,7 @@ class Range:
 
     @property
     def header(self) -> str:
-        """As an HTTP byte range."""
+        """The range as an HTTP byte range."""
         return f"bytes={self.start}-{self.start + self.size - 1}"
 
 
@@ -58,12 +58,12 @@ Segment = Literal | Range
 
 
 def measure(segments: Iterable[Segment]) -> tuple[int, int]:
-    """Bytes and CRC-32 of the segments put together."""
+    """Size in bytes and CRC-32 of the joined segments."""
     return joined_crc32((segment.size, segment.crc32) for segment in segments)
 
 
 def joined_crc32(pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Size and CRC-32 of pieces of known (size, CRC-32), one after the other."""
+    """Size and CRC-32 of joined pieces with known (size, CRC-32)."""
     size = crc32 = 0
     for piece_size, piece_crc32 in pieces:
         crc32 = combine_crc32(crc32, piece_crc32, piece_size)
@@ -72,9 +72,9 @@ def joined_crc32(pieces: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 def combine_crc32(first: int, second: int, second_size: int) -> int:
-    """CRC-32 of A+B from those of A and B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
+    """CRC-32 of A+B from the CRC-32 of A, that of B and B's size in bytes, in O(log size): zlib's ``crc32_combine``.
 
-    Appending ``second_size`` zero bytes to A multiplies its CRC by x^(8·size) modulo the polynomial; B is then added.
+    Appending ``second_size`` zero bytes to A multiplies its CRC by x^(8·size) modulo the polynomial. Then B is added.
     """
     shift = 1 << 31  # x^0, bits reflected
     power = 3  # x^(2^3) is one byte

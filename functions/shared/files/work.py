@@ -1,12 +1,12 @@
 """The work files of an export in the bucket: its plan, its parts, their receipts.
 
-    work/<export>/<plan>/plan.json             what is made: see :class:`Plan`
+    work/<export>/<plan>/plan.json             the plan: see :class:`Plan`
     work/<export>/<plan>/parts.json            array of :class:`Part`, the Map's items
     work/<export>/<plan>/parts/<number>        the bytes of one part
     work/<export>/<plan>/receipts/<number>.json  proof of one part: see :class:`Receipt`
-    work/<export>/<plan>/map-results/          what the Map's ResultWriter writes; nobody reads it
+    work/<export>/<plan>/map-results/          output of the Map's ResultWriter, which is not read
 
-A plan's name is a hash of all that decides its bytes, so two plans never share a key.
+A plan's name is a hash of everything that its file's bytes depend on, so two plans never share a key.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ENGINE_VERSION = "5"
-"""Part of every plan's name: raise it when the same plan would give other bytes."""
+"""Part of every plan's name. Increase it when the same plan would give different bytes."""
 _BATCH = 250
-"""Objects that are removed at once. S3 takes 1,000, but may then answer later than a prompt client waits."""
+"""Objects per DeleteObjects request. S3 allows 1,000, but may then take longer than the prompt client's timeout."""
 
 
 class SortKey(TypedDict):
-    """The sort key of an item: the attribute, S or N, and its value as DynamoDB writes it."""
+    """The sort key of an item: the attribute's name, its type (S or N), and its value as DynamoDB writes it."""
 
     name: str
     type: str
@@ -44,9 +44,9 @@ class SortKey(TypedDict):
 
 
 class Extent(TypedDict):
-    """A run of ``rows`` rows of a source. ``bytes`` is what must be read for them; with rows it makes a part's size.
+    """A run of ``rows`` rows of a source, for which ``bytes`` bytes must be read. Both determine a part's size.
 
-    Each kind has its own pin, by which the rows are found again, and a change of them is noticed.
+    Each kind of extent has its own pin, which identifies the rows and detects changes.
     """
 
     rows: int
@@ -54,9 +54,9 @@ class Extent(TypedDict):
 
 
 class ObjectExtent(Extent):
-    """Rows of one object from row ``offset`` on, pinned by its ETag. It may be cut anywhere.
+    """Rows of one object from row ``offset`` on, pinned by the object's ETag. The extent can be cut at any row.
 
-    ``partitions`` are its partition columns where a table's log has them, and not the names of its folders.
+    ``partitions`` are its partition columns if a table's log holds them, and not the names of its folders.
     """
 
     key: str
@@ -66,11 +66,11 @@ class ObjectExtent(Extent):
 
 
 class TableExtent(Extent):
-    """Items of a DynamoDB table, which has no versions: pinned by their count at a time. It is not cut."""
+    """Items of a DynamoDB table, which has no versions: pinned by their count at a time. The extent cannot be cut."""
 
     table: str
     counted_at: str
-    """RFC 3339: two plans never share a part, though their counts be the same."""
+    """RFC 3339. It ensures that two plans never share a part, even with equal counts."""
 
 
 class SegmentExtent(TableExtent):
@@ -81,17 +81,18 @@ class SegmentExtent(TableExtent):
 
 
 class RangeExtent(TableExtent):
-    """Items of one partition, from a sort key, exclusive, to another, inclusive; None is the partition's own end."""
+    """Items of one partition, from one sort key (exclusive) to another (inclusive). None is the partition's own end."""
 
     after: SortKey | None
     until: SortKey | None
 
 
 class Part(TypedDict):
-    """One item of parts.json: what one GeneratePart makes.
+    """One item of parts.json: the part that one GeneratePart invocation makes.
 
-    Where a format's fragments say where their rows stand, and it is known: ``first_row`` is the number of the part's
-    first row in the file, from 0, without headers; ``rows_passing`` is how many rows it writes, where it is not alone.
+    Present if the format's fragments contain row positions and these are known: ``first_row`` is the number of the
+    part's first row in the file, from 0, without headers; ``rows_passing`` is the number of rows that the part writes,
+    if there are several parts.
     """
 
     part: int
@@ -102,9 +103,9 @@ class Part(TypedDict):
 
 
 class Plan(TypedDict):
-    """plan.json. ``schema`` maps the source's columns to their polars types; ``rows`` are those to be read.
+    """plan.json. ``schema`` maps the source's columns to their polars types. ``rows`` is the number of rows to read.
 
-    ``rows_passing`` are those that will be written, where its parts say them. ``warning`` names what it will lack.
+    ``rows_passing`` is the number of rows to write, if the parts contain it. ``warning`` is the name of a warning.
     """
 
     plan: str
@@ -123,11 +124,11 @@ class Plan(TypedDict):
 
 
 class Receipt(TypedDict):
-    """receipts/<number>.json: written after the part, so that who reads it may rely on the part.
+    """receipts/<number>.json. It is written after the part, so a receipt proves that its part exists.
 
-    ``fragment`` is what the format must know of the part's bytes to lay them out, as its writer's ``close`` said it.
-    ``bytes_read`` are the bytes of the source that were fetched. ``peak_memory_bytes`` is the most that the worker's
-    process has held since it started: an earlier part may have been larger.
+    ``fragment`` is what the format's layout needs to know about the part's bytes: the result of the writer's ``close``.
+    ``bytes_read`` are the bytes fetched from the source. ``peak_memory_bytes`` is the peak memory of the worker's
+    process since it started, which an earlier part may have caused.
     """
 
     part: int
@@ -150,7 +151,7 @@ class Work:
 
     @property
     def folder(self) -> str:
-        """Prefix of every key of this plan."""
+        """Prefix of all keys of this plan."""
         return f"{folder(self.export_id)}{self.plan}/"
 
     @property
@@ -160,7 +161,7 @@ class Work:
 
     @property
     def results_prefix(self) -> str:
-        """Where the Map's ResultWriter writes what its children returned."""
+        """Prefix under which the Map's ResultWriter writes the results of its child executions."""
         return f"{self.folder}map-results"
 
     def part_key(self, part: int) -> str:
@@ -168,23 +169,25 @@ class Work:
         return f"{self.folder}parts/{part:06d}"
 
     def write_plan(self, plan: Plan, parts: list[Part]) -> None:
-        """Writes parts.json, then plan.json; the same plan gives the same objects."""
+        """Writes parts.json, then plan.json. The same plan gives the same objects."""
         _put_json(self.parts_key, parts)
         _put_json(f"{self.folder}plan.json", plan)
 
     def read_plan(self) -> Plan:
-        """plan.json, for those that carry it out.
+        """plan.json, for the functions that execute the plan.
 
         Raises:
-            PartChanged: it was removed since, as DELETE does when it meets a retry.
-            EngineChanged: another version was deployed since it was planned.
+            PartChanged: the plan was removed, for example by a DELETE during a retry.
+            EngineChanged: another engine version was deployed after planning.
         """
         key = f"{self.folder}plan.json"
-        plan: Plan | None = _there(lambda: _get_json(key))
+        plan: Plan | None = _if_exists(lambda: _get_json(key))
         if plan is None:
-            raise PartChanged(f"{key} was removed since it was written")
+            raise PartChanged(f"{key} was removed after it was written")
         if plan["engine"] != ENGINE_VERSION:
-            raise EngineChanged(f"the plan is of engine {plan['engine']}; {ENGINE_VERSION} is deployed since")
+            raise EngineChanged(
+                f"engine {plan['engine']} made the plan, but engine {ENGINE_VERSION} was deployed in the meantime"
+            )
         return plan
 
     def write_receipt(self, receipt: Receipt) -> None:
@@ -192,8 +195,8 @@ class Work:
         _put_json(self._receipt_key(receipt["part"]), receipt)
 
     def read_receipt(self, part: int) -> Receipt | None:
-        """A part's receipt, None when there is none."""
-        return _there(lambda: _get_json(self._receipt_key(part)))
+        """A part's receipt; None if it has none."""
+        return _if_exists(lambda: _get_json(self._receipt_key(part)))
 
     def count_receipts(self) -> int:
         """How many parts have a receipt."""
@@ -214,20 +217,20 @@ def folder(export_id: str) -> str:
 
 
 def keys(prefix: str) -> Iterator[str]:
-    """Keys in the exports bucket, read page by page."""
+    """Keys in the exports bucket with this prefix, listed page by page."""
     for page in aws.prompt_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix):
         for item in page.get("Contents", []):
             yield item["Key"]
 
 
 def remove(keys: Iterable[str]) -> int:
-    """Removes objects from the exports bucket, many at a call ("DeleteObjects"); one that is gone is no matter.
+    """Removes objects from the exports bucket, many per request ("DeleteObjects"). Missing objects are ignored.
 
     Returns:
-        How many.
+        The number of keys.
 
     Raises:
-        botocore.exceptions.ClientError: S3 kept one of them.
+        botocore.exceptions.ClientError: S3 did not remove one of the objects.
     """
     rest, removed = iter(keys), 0
     while batch := list(islice(rest, _BATCH)):
@@ -242,37 +245,37 @@ def remove(keys: Iterable[str]) -> int:
 
 
 def current_plan(export_id: str) -> Plan | None:
-    """The plan an export works on: the one whose plan.json was written last; None before there is one."""
+    """The current plan of an export: the one whose plan.json was written last; None if there is no plan yet."""
     s3 = aws.prompt_s3()
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
     plans = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
     written: list[tuple[datetime.datetime, str]] = []
     for key in (f"{prefix}plan.json" for prefix in plans):
-        if found := _there(lambda key=key: s3.head_object(Bucket=bucket(), Key=key)):  # type: ignore[misc]
-            written.append((found["LastModified"], key))  # PlanParts writes plan.json last
-    return _there(lambda: _get_json(max(written)[1], s3)) if written else None
+        if head := _if_exists(lambda key=key: s3.head_object(Bucket=bucket(), Key=key)):  # type: ignore[misc]
+            written.append((head["LastModified"], key))  # PlanParts writes plan.json last
+    return _if_exists(lambda: _get_json(max(written)[1], s3)) if written else None
 
 
 def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
-    """16 hexadecimal digits that stand for a plan's content and parts, pinned sources included."""
+    """16 hexadecimal digits: a hash of a plan's content and its parts, including the pinned sources."""
     canonical = json.dumps([content, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether S3 says that an object is not there. A 403 is not this: it is a missing permission."""
+    """Whether the error says that an object does not exist. A 403 does not: it means a missing permission."""
     return error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}
 
 
 def is_replaced(error: ClientError) -> bool:
-    """Whether S3 says that an object is not of the ETag that was asked for."""
+    """Whether the error says that an object does not have the requested ETag."""
     return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}
 
 
-def _there(ask: Callable[[], T]) -> T | None:
-    """What S3 answers; None when the object is not there, or not any more."""
+def _if_exists(request: Callable[[], T]) -> T | None:
+    """The result of a request to S3; None if the object does not exist."""
     try:
-        return ask()
+        return request()
     except ClientError as error:
         if is_missing(error):
             return None

@@ -1,1 +1,1 @@
-"""The one reader and writer of Parquet footers, and of the Thrift in them."""
+"""The only package that reads and writes Parquet footers and their Thrift encoding."""

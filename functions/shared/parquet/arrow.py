@@ -1,8 +1,8 @@
-"""The Arrow schema that Arrow's writers keep in a Parquet file, as far as it says what the Parquet schema does not.
+"""Reads the facts that the Parquet schema lacks from the Arrow schema that Arrow's writers store in a Parquet file.
 
-It is under the key ``ARROW:schema``: a Schema message of Arrow's IPC format ("Encapsulated message format"; Schema.fbs
-and Message.fbs of github.com/apache/arrow) in base64. The message is a FlatBuffer ("FlatBuffer Internals",
-flatbuffers.dev): a table begins with the distance to its vtable, which holds where in the table each field is.
+The key ``ARROW:schema`` holds a Schema message of Arrow's IPC format in base64 ("Encapsulated message format";
+Schema.fbs and Message.fbs of github.com/apache/arrow). The message is a FlatBuffer ("FlatBuffer Internals",
+flatbuffers.dev): a table begins with the distance to its vtable, which holds the position of each field in the table.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _CONTINUES = b"\xff\xff\xff\xff"
-# Fields of Message; Schema; Field; Timestamp and Duration and Date.
+# Fields of Message and Schema; of Field; of Timestamp, Duration and Date.
 _HEADER, _FIELDS = 2, 1
 _NAME, _KIND, _TYPE, _CHILDREN = 0, 2, 3, 5
 _UNIT, _ZONE = 0, 1
 DATE, TIMESTAMP, DURATION = 8, 10, 18
-"""Those of the types (union Type) of which it says more."""
+"""The types (union Type) with more details than the Parquet schema has."""
 _DEFAULT_UNIT = {DATE: 1, DURATION: 1}
 
 
 class Type(NamedTuple):
     """The type of a leaf.
 
-    ``kind`` is its number in Schema.fbs. ``unit`` is that of a date (0 days, 1 milliseconds), or of a duration or a
+    ``kind`` is its number in Schema.fbs. ``unit`` is the unit of a date (0 days, 1 milliseconds), or of a duration or a
     timestamp (0 seconds, 1 milliseconds, 2 microseconds, 3 nanoseconds). ``zone`` is a timestamp's time zone.
     """
 
@@ -35,13 +35,13 @@ class Type(NamedTuple):
 
 
 def leaves(stored: bytes) -> dict[str, list[Type]]:
-    """The types of each column's leaves, depth first, by the column's name.
+    """The types of each column's leaves, depth first, by column name.
 
     Args:
         stored: the value of ``ARROW:schema``.
 
     Raises:
-        ValueError, struct.error, UnicodeDecodeError: it is no Arrow schema.
+        ValueError, struct.error, UnicodeDecodeError: the value is not an Arrow schema.
     """
     message = base64.b64decode(stored)
     at = 8 if message.startswith(_CONTINUES) else 4
@@ -96,16 +96,16 @@ class _Table:
         return [self._to(at + 4 + 4 * index) for index in range(self._number("<I", at))]
 
     def _place(self, field: int) -> int:
-        """Where a field is; 0 where the table does not have it."""
+        """Position of a field; 0 if the table does not have it."""
         at = 4 + 2 * field
         within = self._number("<H", self._vtable + at) if at < self._size else 0
         return self._at + within if within else 0
 
     def _to(self, at: int) -> _Table:
-        """The table to which an offset leads."""
+        """The table that an offset points to."""
         return _Table(self._data, at + self._number("<I", at))
 
     def _number(self, form: str, at: int) -> int:
         if at < 0:
-            raise ValueError("an offset leads out of the message")
+            raise ValueError("an offset points outside the message")
         return int(struct.unpack_from(form, self._data, at)[0])

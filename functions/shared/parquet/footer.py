@@ -1,8 +1,8 @@
-"""The footer and the page headers of a Parquet file: where its row groups, columns and pages are, and their bounds.
+"""Reads the footer and the page headers of a Parquet file: positions of row groups, columns and pages, and bounds.
 
-Written to parquet.thrift of the Apache Parquet format (github.com/apache/parquet-format) and the Thrift compact
-protocol (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md). polars reads footers too, but does not
-show row groups, statistics or pages.
+Follows parquet.thrift of the Apache Parquet format (github.com/apache/parquet-format) and the Thrift compact protocol
+(github.com/apache/thrift, doc/specs/thrift-compact-protocol.md). polars reads footers too, but does not show row
+groups, statistics or pages.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from shared.parquet.thrift import BINARY, I32, I64, LIST, STRUCT, Encoded, Reade
 
 MAGIC = b"PAR1"
 TAIL = len(MAGIC) + 4
-"""Bytes after the footer: its length (little endian) and the magic."""
+"""Bytes after the footer: its length (little endian) and the magic number."""
 _ENCRYPTED = b"PARE"
 _REPEATED = 2
 # LogicalType and ConvertedType of parquet.thrift.
 STRING, ENUM, DECIMAL, UNKNOWN, JSON, UUID, FLOAT16 = 1, 4, 5, 11, 12, 14, 15
 _LOGICAL = {STRING, 2, 3, ENUM, DECIMAL, 6, 7, 8, 10, UNKNOWN, JSON, 13, UUID, FLOAT16}
-"""Those that can be read."""
-_STRANGE = {16: "a VARIANT", 17: "a GEOMETRY", 18: "a GEOGRAPHY"}
+"""The logical types that can be read."""
+_UNSUPPORTED = {16: "a VARIANT", 17: "a GEOMETRY", 18: "a GEOGRAPHY"}
 _UTF8, _ENUM, _DATE, _TIME_MILLIS, _TIME_MICROS, _JSON, _INTERVAL = 0, 4, 6, 7, 8, 19, 21
 _TIME, _TIMESTAMP = 7, 8
 _UNITS = {_DATE: "d", _TIME_MILLIS: "ms", _TIME_MICROS: "us", 9: "ms", 10: "us"}
-"""Of dates, times and timestamps, by ConvertedType."""
+"""Units of dates, times and timestamps, by ConvertedType."""
 _MAX_DIGITS = 38
 _SCHEMA, _KEY_VALUES = 2, 5
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
@@ -40,11 +40,11 @@ _DAMAGE = (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError, 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One leaf column of one row group.
+    """A leaf column in a row group.
 
-    ``path`` are the names down to the leaf, ``metadata`` is its ColumnMetaData. It lies from byte ``start`` to ``end``
-    of the file. ``bounds`` are its lower and upper bound as stored (PLAIN), None where absent. ``offset_index`` is
-    where its OffsetIndex lies, if it has one.
+    ``path`` holds the names down to the leaf, and ``metadata`` is its ColumnMetaData. The chunk lies at bytes ``start``
+    to ``end`` of the file. ``bounds`` are its lower and upper bound as stored (PLAIN), None if absent.
+    ``offset_index`` is the position of its OffsetIndex, if it has one.
     """
 
     path: tuple[str, ...]
@@ -56,7 +56,7 @@ class Chunk:
 
     @property
     def column(self) -> str:
-        """Name of the column that the leaf belongs to."""
+        """Name of the leaf's column."""
         return self.path[0]
 
     @property
@@ -66,13 +66,13 @@ class Chunk:
 
     @property
     def uncompressed_bytes(self) -> int:
-        """Size before compression; still encoded."""
+        """Size before compression, but encoded."""
         return int(self.metadata[6])
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: its rows and its leaf columns, in the order of the schema."""
+    """A row group: its number of rows and its leaf columns, in the order of the schema."""
 
     rows: int
     chunks: list[Chunk]
@@ -80,10 +80,10 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the schema, with all that is in it.
+    """A column of the schema, with its nested elements.
 
-    ``elements`` are its SchemaElements, depth first. ``raw`` are their bytes, with JSON and ENUM written as the text
-    that they are, and times of day as integers. ``unsupported`` says what the column is, where it can not be read.
+    ``elements`` are its SchemaElements, depth first. ``raw`` holds their bytes, with JSON and ENUM replaced by text and
+    times of day by integers. ``unsupported`` describes the type of a column that cannot be read; otherwise it is empty.
     """
 
     elements: tuple[dict[int, Any], ...]
@@ -92,7 +92,7 @@ class Column:
 
     @property
     def is_flat(self) -> bool:
-        """Whether each row has exactly one value, null or not: it is neither a list nor a struct."""
+        """Whether each row has exactly one value, which may be null: the column is neither a list nor a struct."""
         return len(self.elements) == 1 and not is_group(self.elements[0]) and self.elements[0].get(3) != _REPEATED
 
     @property
@@ -103,7 +103,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Footer:
-    """FileMetaData: its row groups in the order of the file; ``schema`` and ``key_values`` as they stand."""
+    """FileMetaData: the row groups in the order of the file, and the bytes of ``schema`` and ``key_values``."""
 
     row_groups: list[RowGroup]
     schema: bytes
@@ -111,16 +111,16 @@ class Footer:
 
     @property
     def columns(self) -> dict[str, Column]:
-        """The columns by name, in their order."""
+        """The columns by name, in the order of the file."""
         return _columns(self.schema)
 
     def arrow_types(self, column: str) -> list[arrow.Type] | None:
-        """What the Arrow schema, which pyarrow and others store as well, says of a column's leaves, if it is there."""
+        """The types of a column's leaves in the Arrow schema, which pyarrow and others also store; None if absent."""
         return _arrow_types(self.key_values).get(column)
 
 
 class Page(NamedTuple):
-    """A page within a column chunk: bytes ``start`` to ``end``, header included; a dictionary has no rows."""
+    """A page of a column chunk: bytes ``start`` to ``end``, including its header. A dictionary page has no rows."""
 
     start: int
     end: int
@@ -128,7 +128,7 @@ class Page(NamedTuple):
 
 
 class Pages(NamedTuple):
-    """Pages of one column chunk, as :class:`Excerpt` takes them; data begins ``data`` bytes after the first."""
+    """Pages of one column chunk for :class:`Excerpt`. The data pages begin ``data`` bytes after the first page."""
 
     buffers: list[bytes]
     values: int
@@ -139,14 +139,14 @@ def footer_length(tail: bytes) -> int:
     """Bytes of the footer, from the last :data:`TAIL` bytes of a file.
 
     Raises:
-        ValueError: these are not the last bytes of a Parquet file, or it is encrypted.
+        ValueError: these are not the last bytes of a Parquet file, or the file is encrypted.
     """
     if tail[-4:] == _ENCRYPTED:
         raise ValueError("its footer is encrypted; only files without encryption can be read")
     if len(tail) < TAIL:
-        raise ValueError(f"it has no more than {len(tail)} bytes")
+        raise ValueError(f"it has only {len(tail)} bytes")
     if tail[-4:] != MAGIC:
-        raise ValueError(f"it does not end with {MAGIC.decode()}")  # what it ends with may be of a row
+        raise ValueError(f"it does not end with {MAGIC.decode()}")  # do not show the last bytes: they may be of a row
     return int(struct.unpack("<I", tail[-8:-4])[0])
 
 
@@ -154,7 +154,7 @@ def read(footer: bytes) -> Footer:
     """A footer (FileMetaData) from its bytes.
 
     Raises:
-        ValueError: the bytes are not a footer, or a column is encrypted, in another file, or of no known type.
+        ValueError: the bytes are not a footer, or a column is encrypted or in another file.
     """
     reader, groups, raw = Reader(footer), list[RowGroup](), {_SCHEMA: b"", _KEY_VALUES: b""}
     try:
@@ -173,45 +173,45 @@ def read(footer: bytes) -> Footer:
 
 
 Read = Callable[[int, int], bytes]
-"""Bytes of a file from one position to another; fewer at its end."""
+"""Returns the bytes of a file between two positions; fewer at the end of the file."""
 
 
 def pages(read: Read, chunk: Chunk, is_flat: bool) -> list[Page] | None:
     """The pages of a column chunk, from their headers.
 
     Args:
-        read: the file.
+        read: reads the file.
         is_flat: whether each row of the column has exactly one value.
 
     Returns:
-        None where the rows of a page are not known without decoding it: lists in pages of version 1.
+        None if only decoding shows the rows of a page: for lists in pages of version 1.
 
     Raises:
-        ValueError: there are no pages there.
+        ValueError: the chunk does not consist of pages.
     """
-    found, at = [], chunk.start
+    pages, at = [], chunk.start
     try:
         while at < chunk.end:
             header, length = _page_header(read, at, chunk.end)
             kind, end = header[1], at + length + header[3]
             if header[3] < 0 or end > chunk.end:
-                raise IndexError("a page lies beyond its column chunk")
+                raise IndexError("a page lies outside its column chunk")
             if kind == _DATA_PAGE_V2:
-                found.append(Page(at, end, _number(header[8][3])))
+                pages.append(Page(at, end, _number(header[8][3])))
             elif kind == _DATA_PAGE and is_flat:
-                found.append(Page(at, end, _number(header[5][1])))
+                pages.append(Page(at, end, _number(header[5][1])))
             elif kind == _DATA_PAGE:
                 return None
             elif kind == _DICTIONARY_PAGE:
-                found.append(Page(at, end, 0))
+                pages.append(Page(at, end, 0))
             at = end
     except _DAMAGE as error:
         raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
-    return found
+    return pages
 
 
 def indexed_pages(read: Read, chunk: Chunk, rows: int) -> list[Page] | None:
-    """The pages of a column chunk of ``rows`` rows, without looking at them; None where there is no OffsetIndex.
+    """The pages of a column chunk of ``rows`` rows, from its OffsetIndex; None if it has none.
 
     Raises:
         ValueError: the index is damaged.
@@ -220,26 +220,26 @@ def indexed_pages(read: Read, chunk: Chunk, rows: int) -> list[Page] | None:
     if index is None:
         return None
     try:
-        places = Reader(read(*index)).struct()[1]
-        firsts = [place[3] for place in places] + [rows]
-        found = [
-            Page(_number(place[1]), place[1] + _number(place[2]), _number(after - first))
-            for place, (first, after) in zip(places, pairwise(firsts), strict=True)
+        locations = Reader(read(*index)).struct()[1]
+        firsts = [location[3] for location in locations] + [rows]
+        pages = [
+            Page(_number(location[1]), location[1] + _number(location[2]), _number(after - first))
+            for location, (first, after) in zip(locations, pairwise(firsts), strict=True)
         ]
-        if found and found[0].start > chunk.start:
-            found.insert(0, Page(chunk.start, found[0].start, 0))
-        if not found or any(page.rows < 0 or not chunk.start <= page.start <= page.end <= chunk.end for page in found):
-            raise IndexError("a page lies beyond its column chunk")
+        if pages and pages[0].start > chunk.start:
+            pages.insert(0, Page(chunk.start, pages[0].start, 0))
+        if not pages or any(page.rows < 0 or not chunk.start <= page.start <= page.end <= chunk.end for page in pages):
+            raise IndexError("a page lies outside its column chunk")
     except _DAMAGE as error:
         raise ValueError(f"an offset index is damaged ({type(error).__name__}: {error})") from error
-    return found
+    return pages
 
 
 def values(read: Read, page: Page) -> int:
-    """How many values a data page holds, which for lists are more than its rows.
+    """How many values a data page holds. For lists, these are more than its rows.
 
     Raises:
-        ValueError: there is no data page there.
+        ValueError: the bytes are not a data page.
     """
     try:
         header, _ = _page_header(read, page.start, page.end)
@@ -249,13 +249,13 @@ def values(read: Read, page: Page) -> int:
 
 
 def require_intact(pages: bytes, column: str) -> None:
-    """That pages which have a checksum (``crc`` of PageHeader) have its bytes; many writers leave it out.
+    """Checks the checksums of pages (``crc`` of PageHeader). Many writers leave it out.
 
     Args:
-        pages: whole ones, with their headers.
+        pages: whole pages, with their headers.
 
     Raises:
-        ValueError: one has not, or there is no page there.
+        ValueError: a checksum does not match, or the bytes are not pages.
     """
     at, view = 0, memoryview(pages)
     try:
@@ -263,13 +263,13 @@ def require_intact(pages: bytes, column: str) -> None:
             header, length = _page_header(lambda low, high: pages[low:high], at, len(pages))
             begin, at = at + length, at + length + _number(header[3])
             if 4 in header and zlib.crc32(view[begin:at]) != header[4] & 0xFFFFFFFF:
-                raise ValueError(f"a page of column {column} does not have the bytes of its checksum")
+                raise ValueError(f"a page of column {column} does not match its checksum")
     except _DAMAGE as error:
         raise ValueError(f"a page header is damaged ({type(error).__name__}: {error})") from error
 
 
 def _page_header(read: Read, at: int, end: int) -> tuple[dict[int, Any], int]:
-    """A PageHeader and its length: mostly some dozens of bytes, but statistics within it may be long."""
+    """A PageHeader and its length: usually some dozens of bytes, but its statistics may be long."""
     size = 256
     while True:
         reader = Reader(read(at, min(at + size, end)))
@@ -282,10 +282,10 @@ def _page_header(read: Read, at: int, end: int) -> tuple[dict[int, Any], int]:
 
 
 class Excerpt:
-    """A small Parquet file with some columns of some rows of a large one.
+    """A small Parquet file with some columns and rows of a large file.
 
-    It has nothing of the large one's footer that says no more than how to read these columns: no other column, no order
-    of rows, no Arrow schema. So what a reader does not know there does not matter.
+    Its footer holds only what is needed to read these columns: no other column, no sort order, no Arrow schema. Other
+    parts of the large file's footer may therefore be unknown to the reader.
     """
 
     def __init__(self, footer: Footer, columns: Collection[str]) -> None:
@@ -298,14 +298,14 @@ class Excerpt:
         """Adds a row group of ``rows`` rows.
 
         Args:
-            columns: the pages of each chunk of the columns, by the chunk's position in the row group.
+            columns: the pages of each chunk of the excerpt's columns, by the chunk's position in the row group.
         """
         chunks = [Encoded(self._chunk(group.chunks[position], columns[position])) for position in sorted(columns)]
         self._rows += rows
         self._groups.append(thrift.write({1: (LIST, (STRUCT, chunks)), 2: (I64, 0), 3: (I64, rows)}).data)
 
     def file(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         root = thrift.write({4: (BINARY, b"schema"), 5: (I32, len(self._columns))}).data
         elements = 1 + sum(len(column.elements) for column in self._columns)
         schema = thrift.list_header(STRUCT, elements) + root + b"".join(column.raw for column in self._columns)
@@ -314,22 +314,22 @@ class Excerpt:
         footer = thrift.write(fields).data
         return b"".join([*self._body, footer, struct.pack("<I", len(footer)), MAGIC])
 
-    def _chunk(self, chunk: Chunk, given: Pages) -> bytes:
-        """A ColumnChunk for pages that stand in this file."""
-        start, size, known = self._at, sum(map(len, given.buffers)), chunk.metadata
-        self._body += given.buffers
+    def _chunk(self, chunk: Chunk, pages: Pages) -> bytes:
+        """A ColumnChunk for pages in this file."""
+        start, size, original = self._at, sum(map(len, pages.buffers)), chunk.metadata
+        self._body += pages.buffers
         self._at += size
         metadata = {
-            1: (I32, known[1]),
-            2: (LIST, (I32, known[2])),
-            3: (LIST, (BINARY, known[3])),
-            4: (I32, known[4]),
-            5: (I64, given.values),
-            6: (I64, known[6]),
+            1: (I32, original[1]),
+            2: (LIST, (I32, original[2])),
+            3: (LIST, (BINARY, original[3])),
+            4: (I32, original[4]),
+            5: (I64, pages.values),
+            6: (I64, original[6]),
             7: (I64, size),
-            9: (I64, start + given.data),
+            9: (I64, start + pages.data),
         }
-        if given.data:
+        if pages.data:
             metadata[11] = (I64, start)
         return thrift.write({2: (I64, 0), 3: (STRUCT, metadata)}).data
 
@@ -352,7 +352,7 @@ def _chunk(reader: Reader) -> Chunk:
     if 8 in column or 9 in column:
         raise ValueError("it has encrypted columns; only files without encryption can be read")
     if 1 in column:
-        raise ValueError("it has columns in other files; only files that hold all their columns can be read")
+        raise ValueError("some of its columns are in other files; only files with all their columns can be read")
     metadata = column[3]
     for field in (1, 4, 5, 6, 7):
         _number(metadata[field])
@@ -376,33 +376,33 @@ def _stored(value: Any) -> bytes | None:
 
 
 def _number(value: Any) -> int:
-    """A number of a footer: none of those that are read here is ever negative."""
+    """A number of a footer. The numbers read here are never negative."""
     if type(value) is not int or value < 0:
-        raise TypeError(f"a number is expected, not a {type(value).__name__} or less than 0")
+        raise TypeError(f"expected a number of at least 0, not a negative number or a {type(value).__name__}")
     return value
 
 
 def is_group(element: dict[int, Any]) -> bool:
-    """Whether a SchemaElement holds others, not values."""
+    """Whether a SchemaElement holds other elements and not values."""
     return bool(element.get(5))
 
 
 @lru_cache(maxsize=64)
 def _columns(schema: bytes) -> dict[str, Column]:
-    """The columns of a schema by name. The files of a dataset mostly share one."""
+    """The columns of a schema by name. Cached, because most files of a dataset share a schema."""
     reader = Reader(schema)
     elements, raws = list[dict[int, Any]](), list[bytes]()
     for _ in reader.elements():
         begin = reader.at
         elements.append(reader.struct())
-        raws.append(_plainer(elements[-1]) or reader.taken(begin))
+        raws.append(_simplified(elements[-1]) or reader.taken(begin))
     columns: dict[str, Column] = {}
     at = 1
     while at < len(elements):
         end, name = _after(elements, at), elements[at][4].decode()
-        held = tuple(elements[at:end])
-        unsupported = "there twice" if name in columns else next(filter(None, map(_unsupported, held)), "")
-        columns[name] = Column(held, b"".join(raws[at:end]), unsupported)
+        nested = tuple(elements[at:end])
+        unsupported = "duplicated" if name in columns else next(filter(None, map(_unsupported, nested)), "")
+        columns[name] = Column(nested, b"".join(raws[at:end]), unsupported)
         at = end
     return columns
 
@@ -413,15 +413,15 @@ def is_time(element: dict[int, Any]) -> bool:
 
 
 def unit_of(element: dict[int, Any]) -> str:
-    """What a date, a time or a timestamp counts: ``d``, ``ms``, ``us`` or ``ns``; nothing for others."""
+    """The unit of a date, a time or a timestamp: ``d``, ``ms``, ``us`` or ``ns``; empty for other types."""
     logical = element.get(10, {})
-    if counted := logical.get(_TIME) or logical.get(_TIMESTAMP):
-        return {1: "ms", 2: "us", 3: "ns"}.get(next(iter(counted[2]), 0), "")
+    if details := logical.get(_TIME) or logical.get(_TIMESTAMP):
+        return {1: "ms", 2: "us", 3: "ns"}.get(next(iter(details[2]), 0), "")
     return _UNITS.get(element.get(6, -1), "")
 
 
-def _plainer(element: dict[int, Any]) -> bytes:
-    """A text by another name as a text, a time of day as the integer that it is stored as; nothing for all else."""
+def _simplified(element: dict[int, Any]) -> bytes:
+    """The element of an ENUM or JSON as text, and of a time of day as its stored integer; empty for other elements."""
     if is_group(element):
         return b""
     is_text = element.get(6) in (_ENUM, _JSON) or {ENUM, JSON} & set(element.get(10, {}))
@@ -433,22 +433,22 @@ def _plainer(element: dict[int, Any]) -> bytes:
 
 
 def _unsupported(element: dict[int, Any]) -> str:
-    """What an element is, where it can not be read."""
+    """A description of an element that cannot be read; empty for an element that can."""
     logical = element.get(10)
     if logical is not None and not (logical and set(logical) <= _LOGICAL):
-        return next((_STRANGE[kind] for kind in logical if kind in _STRANGE), "of a logical type that is not known")
+        return next((_UNSUPPORTED[kind] for kind in logical if kind in _UNSUPPORTED), "of an unknown logical type")
     if element.get(6) == _INTERVAL:
         return "an INTERVAL"
     if element.get(8, 0) > _MAX_DIGITS:
-        return f"a decimal of {element[8]} digits, where {_MAX_DIGITS} can be read"
+        return f"a decimal of {element[8]} digits (at most {_MAX_DIGITS} can be read)"
     return ""
 
 
 def _after(schema: list[dict[int, Any]], at: int) -> int:
-    """Position after an element and all that is in it."""
-    open_ones = 1
-    while open_ones:
-        open_ones += schema[at].get(5, 0) - 1
+    """Position after an element and its nested elements."""
+    remaining = 1
+    while remaining:
+        remaining += schema[at].get(5, 0) - 1
         at += 1
     return at
 

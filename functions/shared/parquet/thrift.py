@@ -1,10 +1,11 @@
 """The Thrift compact protocol (github.com/apache/thrift, doc/specs/thrift-compact-protocol.md), as Parquet uses it.
 
-A struct is written from a dict by field id of ``(kind, value)``; a list is ``(kind of its items, items)``; a double is
-eight bytes. :meth:`Reader.typed` reads a struct in this form; :meth:`Reader.struct` reads values alone, and is faster.
+A struct is written from a dict that maps field ids to ``(kind, value)``; a list is ``(kind of its items, items)``; a
+double is eight bytes. :meth:`Reader.typed` reads a struct in this form; :meth:`Reader.struct` reads only the values and
+is faster.
 
-An :class:`Offset` in place of an integer is left out of the bytes, and can be put in later: so that who puts it in
-needs to know nothing of the rest.
+An :class:`Offset` in place of an integer is left out of the bytes and inserted later. The code that inserts it does not
+need to know the rest of the struct.
 """
 
 from __future__ import annotations
@@ -24,50 +25,50 @@ Struct = dict[int, tuple[int, Any]]
 
 @dataclass(frozen=True)
 class Offset:
-    """A position in a file that is not known yet: this far from where the writer's bytes will begin."""
+    """A position in a file that is not known yet, relative to the beginning of the writer's bytes."""
 
     value: int
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A value as its bytes."""
+    """A value that is already encoded."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Template:
-    """Bytes that lack some integers: each is ``(where in data it belongs, offset)``."""
+    """Bytes without some integers. ``offsets`` holds ``(position in data, offset)`` for each of them."""
 
     data: bytes
     offsets: Sequence[tuple[int, int]]
 
     def fill(self, base: int) -> bytes:
-        """The bytes with every offset counted from ``base``."""
+        """The bytes with all integers inserted: each offset plus ``base``."""
         pieces, at = [], 0
-        for where, offset in self.offsets:
-            pieces += [self.data[at:where], integer(base + offset)]
-            at = where
+        for position, offset in self.offsets:
+            pieces += [self.data[at:position], integer(base + offset)]
+            at = position
         return b"".join([*pieces, self.data[at:]])
 
 
 def integer(value: int) -> bytes:
-    """An i16, i32 or i64: zigzag, then seven bits a byte."""
+    """An i16, i32 or i64: zigzag encoding, then seven bits per byte."""
     return _varint(value << 1 ^ value >> 63)
 
 
 def list_header(kind: int, size: int) -> bytes:
-    """What stands before the items of a list."""
+    """The header of a list."""
     return bytes([size << 4 | kind]) if size < _LONG else bytes([_LONG << 4 | kind]) + _varint(size)
 
 
 def read(data: bytes) -> Struct:
-    """The struct that the bytes begin with.
+    """The struct at the beginning of the bytes.
 
     Raises:
-        IndexError: the bytes end within it.
-        ValueError: it holds a value of an unknown kind.
+        IndexError: the bytes end within the struct.
+        ValueError: the struct holds a value of an unknown kind.
     """
     return Reader(data).typed()
 
@@ -76,8 +77,8 @@ def write(fields: Struct, after: int = 0, stop: bool = True) -> Template:
     """A struct as bytes.
 
     Args:
-        after: id of the field that the reader has read before these.
-        stop: whether the struct ends here.
+        after: id of the field that precedes these fields in the struct.
+        stop: whether the struct ends after these fields.
     """
     writer = _Writer()
     writer.fields(fields, after)
@@ -85,7 +86,7 @@ def write(fields: Struct, after: int = 0, stop: bool = True) -> Template:
 
 
 class Reader:
-    """Reads values one after the other, from where ``at`` stands.
+    """Reads values one after the other, beginning at position ``at``.
 
     Raises:
         IndexError: the bytes end within a value.
@@ -96,7 +97,7 @@ class Reader:
         self._data, self.at = data, 0
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Id and type of each field of a struct; who asks reads its value before the next."""
+        """Id and kind of each field of a struct. The caller must read the value before the next field."""
         field = 0
         while (header := self._byte()) != _STOP:
             delta, kind = header >> 4, header & 15
@@ -105,15 +106,15 @@ class Reader:
 
     def struct(self) -> dict[int, Any]:
         """A struct as a dict by field id."""
-        # Written out, not by fields() and value(): planning reads some hundreds of values of each of many files.
-        found: dict[int, Any] = {}
+        # Does not call fields() and value(), for speed: planning reads some hundreds of values of each of many files.
+        values: dict[int, Any] = {}
         field, data, at = 0, self._data, self.at
         while True:
             header = data[at]
             at += 1
             if header == _STOP:
                 self.at = at
-                return found
+                return values
             kind = header & 15
             if header > 15:
                 field += header >> 4
@@ -130,24 +131,24 @@ class Reader:
                         at += 1
                         value |= (byte & 0x7F) << shift
                         shift += 7
-                found[field] = (value >> 1) ^ -(value & 1)
+                values[field] = (value >> 1) ^ -(value & 1)
             elif kind > FALSE:
                 self.at = at
-                found[field], at = self.value(kind), self.at
+                values[field], at = self.value(kind), self.at
             else:
-                found[field] = kind == TRUE
+                values[field] = kind == TRUE
 
     def field(self, kind: int) -> Any:
-        """A field's value, which for a boolean is in its type."""
+        """A field's value. A boolean's value is in its kind."""
         return kind == TRUE if kind in (TRUE, FALSE) else self.value(kind)
 
     def elements(self) -> range:
-        """One number for each element of a list, which who asks reads."""
+        """One number per element of a list. The caller must read each element."""
         header = self._byte()
         return range(header >> 4 if header >> 4 != 15 else self._unsigned())
 
     def value(self, kind: int) -> Any:
-        """A value that is no field: a struct as :meth:`struct` gives it, a list as a list."""
+        """A value outside a field: a struct as :meth:`struct` returns it, a list as a list."""
         if kind in (I32, I64, I16):
             return self._signed()
         if kind == BINARY:
@@ -158,7 +159,7 @@ class Reader:
             header = self._byte()
             size = header >> 4 if header >> 4 != 15 else self._unsigned()
             return [self.value(header & 15) for _ in range(size)]
-        if kind in (TRUE, FALSE):  # within a list they take a byte each
+        if kind in (TRUE, FALSE):  # in a list, each takes a byte
             return self._byte() == TRUE
         if kind == BYTE:
             return struct.unpack("b", self._take(1))[0]
@@ -167,7 +168,7 @@ class Reader:
         raise ValueError(f"a value is of unknown kind {kind}")
 
     def typed(self) -> Struct:
-        """A struct that can be written again: its values keep their kinds."""
+        """A struct that can be written again: values with their kinds."""
         return {
             field: (TRUE, kind == TRUE) if kind in _BOOLEANS else (kind, self._typed(kind))
             for field, kind in self.fields()
@@ -185,7 +186,7 @@ class Reader:
         return self.value(kind)
 
     def taken(self, begin: int) -> bytes:
-        """What was read since."""
+        """The bytes read since position ``begin``."""
         return self._data[begin : self.at]
 
     def _byte(self) -> int:
@@ -194,7 +195,7 @@ class Reader:
 
     def _take(self, size: int) -> bytes:
         if self.at + size > len(self._data):
-            raise IndexError(f"{size} bytes at {self.at} lie beyond the end")
+            raise IndexError(f"{size} bytes at position {self.at} lie beyond the end")
         self.at += size
         return self._data[self.at - size : self.at]
 

@@ -48,7 +48,7 @@ def query(kind: str) -> Query:
 def test_lists_structs_and_maps_are_json_and_nothing_else(dtype: Any) -> None:
     schema = pl.Schema({"tenant": pl.String, "a": dtype})
     query("json").check(schema)
-    with pytest.raises(ColumnMismatch, match="column a is declared string: text; the source gives"):
+    with pytest.raises(ColumnMismatch, match="column a is declared string, which needs text; the source gives"):
         query("string").check(schema)
 
 
@@ -56,8 +56,8 @@ def test_lists_structs_and_maps_are_json_and_nothing_else(dtype: Any) -> None:
 def test_what_is_no_list_struct_or_map_or_holds_what_has_no_text_is_refused(dtype: Any) -> None:
     with pytest.raises(ColumnMismatch) as refused:
         query("json").check(pl.Schema({"tenant": pl.String, "a": dtype}))
-    allowed = "a list, a struct or a map of values of the other types, or text that is JSON"
-    assert str(refused.value) == f"column a is declared json: {allowed}; the source gives {dtype}"
+    allowed = "a list, a struct or a map of values of the other types, or JSON text"
+    assert str(refused.value) == f"column a is declared json, which needs {allowed}; the source gives {dtype}"
 
 
 def test_floats_of_16_bits_keep_their_values_in_every_format() -> None:
@@ -103,5 +103,7 @@ def test_a_definition_may_declare_json() -> None:
 
 def test_a_title_that_is_there_twice_is_refused_because_a_file_may_call_its_columns_by_it() -> None:
     columns = ({"name": name, "title": "Delay", "type": "integer"} for name in ("arr_delay", "dep_delay"))
-    with pytest.raises(reports.InvalidDefinition, match=r"/columns/1/title: 'Delay' is there twice, allowed: a title"):
+    with pytest.raises(
+        reports.InvalidDefinition, match=r"/columns/1/title: duplicate title 'Delay', allowed: a unique title"
+    ):
         reports.parse("flights", definition(*columns))

@@ -181,7 +181,7 @@ def test_parts_that_read_nothing_stand_among_parts_that_did() -> None:
 
 def test_parts_of_different_columns_make_no_file() -> None:
     parts = [[pl.DataFrame({"a": [1]})], [pl.DataFrame({"a": [1.5]})]]
-    with pytest.raises(SourceSchemaMismatch, match="part 1 has other columns than part 0"):
+    with pytest.raises(SourceSchemaMismatch, match="the columns of part 1 differ from those of part 0"):
         make("parquet", parts, {"a": "number"})
 
 

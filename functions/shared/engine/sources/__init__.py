@@ -1,4 +1,4 @@
-"""Where a report's rows come from. A source is one module with ``plan`` and ``scan``; a definition names it by type."""
+"""The sources of a report's rows. A source is a module with the functions of :class:`Source`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shared.files.work import Extent, Part
 
 
 class Source(Protocol):
-    """What a source module offers."""
+    """The functions of a source module."""
 
     def plan(self, query: Query) -> tuple[pl.Schema, list[Extent]]:
-        """The source's schema and the runs of rows that may hold rows of the query, each pinned in its source's way.
+        """The source's schema, and the runs of rows that may hold rows of the query, each pinned.
 
-        What cannot hold such rows is not opened. Where nothing can, the schema is that of the source all the same: a
-        file without rows has it.
+        Files that cannot hold such rows are not opened. If no file can, the schema is still the source's schema, so
+        that an export without rows has its columns.
 
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceUnavailable, SourceSchemaMismatch, RowGroupTooLarge,
@@ -30,11 +30,11 @@ class Source(Protocol):
     def scan(
         self, query: Query, schema: dict[str, str], extents: list[Extent], fetched: Counter[str] | None = None
     ) -> Generator[pl.DataFrame, None, None]:
-        """Every row of the extents, in order, unfiltered, with the columns that the query needs; in bounded batches.
+        """Every row of the extents, in order and unfiltered, with the query's columns, in batches of limited size.
 
         Args:
-            schema: polars types by column, as text, as the plan holds them.
-            fetched: ``bytes`` grows by what is fetched from the source, footers and gaps included.
+            schema: polars types as text, by column, as the plan stores them.
+            fetched: ``bytes`` grows by the bytes fetched from the source, including footers and gaps.
 
         Raises:
             SourceUnreadable, SourceChanged, SourceUnavailable, ColumnMismatch.
@@ -43,11 +43,11 @@ class Source(Protocol):
     def passing(
         self, query: Query, schema: dict[str, str], extents: list[Extent], parts: Sequence[Part]
     ) -> list[int] | None:
-        """How many rows of each part pass the filters; None where it would take too much to know.
+        """How many rows of each part pass the filters; None if counting them would cost too much.
 
         Args:
-            query: of filters alone: see :meth:`.Query.of_filters`.
-            extents: what the parts were divided from.
+            query: a query with filters only: see :meth:`.Query.of_filters`.
+            extents: the extents that were divided into the parts.
 
         Raises:
             ExpressionFailed, SourceUnreadable, SourceChanged, SourceUnavailable.
@@ -55,4 +55,4 @@ class Source(Protocol):
 
 
 SOURCES: dict[str, Source] = {"dynamodb": dynamodb, "parquet": parquet}
-"""The sources by the ``type`` that a definition gives."""
+"""The sources by their ``type`` in a definition."""

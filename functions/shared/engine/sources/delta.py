@@ -1,7 +1,7 @@
-"""A Delta table as of the last version in its log: "Delta Transaction Log Protocol" (github.com/delta-io/delta).
+"""Reads the last version of a Delta table from its log: "Delta Transaction Log Protocol" (github.com/delta-io/delta).
 
-Only reader version 1 is read. Later ones change what the files mean: deletion vectors hide rows of them, column mapping
-renames their columns.
+Only reader version 1 is supported. Later versions change the meaning of the files: deletion vectors hide their rows,
+and column mapping renames their columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from shared.engine.sources import objects, partitions
-from shared.engine.sources.objects import Found
+from shared.engine.sources.objects import ListedObject
 from shared.errors import SourceChanged, SourceUnreadable, TableUnsupported
 
 LOG = "_delta_log/"
@@ -32,15 +32,15 @@ _TYPES = {
     "date": pl.Date(),
     "timestamp": pl.Datetime("us", "UTC"),
 }
-_WAY_OUT = (
-    "only reader version 1 is read. Write the current rows into a folder of Parquet files and name that folder in "
-    "source.dataset, or turn the feature off (ALTER TABLE … DROP FEATURE)"
+_REMEDY = (
+    "only reader version 1 is supported. Write the current rows into a folder of Parquet files and name that folder in "
+    "source.dataset, or remove the feature (ALTER TABLE … DROP FEATURE)"
 )
 
 
 @dataclass
 class Snapshot:
-    """A version of a table: its files by their path within the table's folder, with their partition columns."""
+    """A version of a table: its files, by their path within the table's folder, with their partition columns."""
 
     version: int
     files: dict[str, partitions.Values]
@@ -49,68 +49,68 @@ class Snapshot:
 
 @dataclass
 class _State:
-    """What the actions so far leave."""
+    """The table's state after the actions read so far."""
 
     protocol: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
     added: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read(folder: str, listed: Mapping[str, Found]) -> Snapshot:
+def read(folder: str, listed: Mapping[str, ListedObject]) -> Snapshot:
     """The last version of a table.
 
     Args:
         folder: prefix of the table's keys.
-        listed: its objects, by their path within the folder.
+        listed: the table's objects, by their path within the folder.
 
     Raises:
-        TableUnsupported: it takes a reader that this is not, or refers to files outside of its folder.
-        SourceUnreadable: its log is damaged or has a gap.
-        SourceChanged: it names a file that is not there.
+        TableUnsupported: the table needs a newer reader, or refers to files outside its folder.
+        SourceUnreadable: the table's log is damaged or has a gap.
+        SourceChanged: the table's log names a file that does not exist.
     """
-    commits = {int(found[1]): listed[path] for path in listed if (found := _COMMIT.fullmatch(path))}
+    commits = {int(match[1]): listed[path] for path in listed if (match := _COMMIT.fullmatch(path))}
     base, checkpoint = _checkpoint(listed)
     version, state = max([*commits, base]), _State()
     where = f"the Delta table {objects.address(folder)}"
     needed = range(base + 1, version + 1)
     if missing := [each for each in needed if each not in commits] or [0] * (version < 0):
-        raise SourceUnreadable(f"{where}: its log lacks version {missing[0]}, and no later checkpoint holds it")
+        raise SourceUnreadable(f"{where}: its log lacks version {missing[0]}, and no later checkpoint replaces it")
     for source in [*checkpoint, *(commits[each] for each in needed)]:
         try:
             for action in _rows(source) if source.key.endswith(".parquet") else _lines(source):
                 _apply(state, action, where)
         except _DAMAGE as error:
-            raise SourceUnreadable(f"{objects.address(source.key)} is no log of a Delta table") from error
+            raise SourceUnreadable(f"{objects.address(source.key)} is not a readable log of a Delta table") from error
     if state.protocol is None or state.metadata is None:
-        raise SourceUnreadable(f"{where}: its log names no protocol or no schema")
+        raise SourceUnreadable(f"{where}: its log has no protocol or no schema")
     try:
         table = _snapshot(version, state, where)
     except _DAMAGE as error:
         raise SourceUnreadable(f"{where}: its log is damaged") from error
     for path in table.files:
         if path not in listed:
-            said = f"{where}: version {version} names {path}, which is not there"
-            raise SourceChanged(f"{said}; if a retry finds it missing too, repair the table (FSCK REPAIR TABLE)")
+            detail = f"{where}: version {version} names {path}, which does not exist"
+            raise SourceChanged(f"{detail}; retry the export, and if it fails again, run FSCK REPAIR TABLE")
     return table
 
 
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError)
 
 
-def _checkpoint(listed: Mapping[str, Found]) -> tuple[int, list[Found]]:
-    """The last checkpoint of which every piece is there, and its version; -1 where there is none."""
-    pieces: dict[tuple[int, int], dict[int, Found]] = {}
-    for path, found in listed.items():
+def _checkpoint(listed: Mapping[str, ListedObject]) -> tuple[int, list[ListedObject]]:
+    """The version and the pieces of the last complete checkpoint; -1 and no pieces if there is none."""
+    pieces: dict[tuple[int, int], dict[int, ListedObject]] = {}
+    for path, listed_object in listed.items():
         if match := _CHECKPOINT.fullmatch(path):
-            version, piece, of = (int(number or 1) for number in match.groups())
-            pieces.setdefault((version, of), {})[piece] = found
-    whole = {version: held for (version, of), held in pieces.items() if len(held) == of}
-    last = max(whole, default=-1)
-    return last, [whole[last][piece] for piece in sorted(whole[last])] if whole else []
+            version, piece, count = (int(number or 1) for number in match.groups())
+            pieces.setdefault((version, count), {})[piece] = listed_object
+    complete = {version: some for (version, count), some in pieces.items() if len(some) == count}
+    last = max(complete, default=-1)
+    return last, [complete[last][piece] for piece in sorted(complete[last])] if complete else []
 
 
 def _apply(state: _State, action: Mapping[str, Any], where: str) -> None:
-    """Takes one action of the log ("Actions"). A row of a checkpoint has all kinds of them, all but one null."""
+    """Applies one action of the log ("Actions"). A row of a checkpoint has all kinds of actions, all but one null."""
     if (protocol := action.get("protocol")) and protocol.get("minReaderVersion") is not None:
         state.protocol = protocol
     if (metadata := action.get("metaData")) and metadata.get("schemaString") is not None:
@@ -122,40 +122,40 @@ def _apply(state: _State, action: Mapping[str, Any], where: str) -> None:
 
 
 def _snapshot(version: int, state: _State, where: str) -> Snapshot:
-    """What stands at the end of the log.
+    """The table's version at the end of the log.
 
     Raises:
-        TableUnsupported: it takes a reader that this is not.
+        TableUnsupported: the table needs a newer reader.
     """
     assert state.protocol is not None
     assert state.metadata is not None
     features = state.protocol.get("readerFeatures") or []
     if state.protocol["minReaderVersion"] != 1 or features:
         named = f" ({', '.join(features)})" if features else ""
-        raise TableUnsupported(f"{where} takes reader version {state.protocol['minReaderVersion']}{named}; {_WAY_OUT}")
+        raise TableUnsupported(f"{where} needs reader version {state.protocol['minReaderVersion']}{named}; {_REMEDY}")
     if _pairs(state.metadata.get("configuration")).get("delta.columnMapping.mode", "none") != "none":
-        raise TableUnsupported(f"{where} has column mapping; {_WAY_OUT}")
+        raise TableUnsupported(f"{where} uses column mapping; {_REMEDY}")
     if any(added.get("deletionVector") for added in state.added.values()):
-        raise TableUnsupported(f"{where} has deletion vectors; {_WAY_OUT}")
+        raise TableUnsupported(f"{where} has deletion vectors; {_REMEDY}")
     types = dict(_types(state.metadata["partitionColumns"], json.loads(state.metadata["schemaString"])["fields"]))
     files = {}
     for path, added in state.added.items():
         values = _pairs(added["partitionValues"])
-        # An empty text is null: "Partition Value Serialization".
+        # Empty text means null: "Partition Value Serialization".
         files[path] = {name: values.get(name) or None for name in types}
     return Snapshot(version, files, types)
 
 
 def _path(action: Mapping[str, Any], where: str) -> str:
-    """A file's path within the table's folder: the log holds it as a URI (RFC 2396)."""
+    """A file's path within the table's folder. The log stores it as a URI (RFC 2396)."""
     path: str = action["path"]
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|/", path):
-        raise TableUnsupported(f"{where} refers to files of another folder, as a shallow clone does; {_WAY_OUT}")
+        raise TableUnsupported(f"{where} refers to files of another folder, as a shallow clone does; {_REMEDY}")
     return urllib.parse.unquote(path)
 
 
 def _types(columns: Iterable[str], fields: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, pl.DataType]]:
-    """Types of the partition columns; text where a file's name could not hold the type either."""
+    """Types of the partition columns. A type that ``_TYPES`` lacks becomes text."""
     kinds = {each["name"]: each["type"] for each in fields}
     for name in columns:
         kind = kinds[name]
@@ -164,22 +164,22 @@ def _types(columns: Iterable[str], fields: Iterable[Mapping[str, Any]]) -> Itera
 
 
 def _pairs(mapping: Any) -> dict[str, Any]:
-    """A map: an object in JSON, a list of keys and values in Parquet."""
+    """A map as a dict. In JSON it is an object, in Parquet a list of keys and values."""
     if isinstance(mapping, list):
         return {each["key"]: each["value"] for each in mapping}
     return dict(mapping or {})
 
 
-def _lines(commit: Found) -> Iterator[Mapping[str, Any]]:
+def _lines(commit: ListedObject) -> Iterator[Mapping[str, Any]]:
     return (json.loads(line) for line in _content(commit).splitlines() if line.strip())
 
 
-def _rows(checkpoint: Found) -> Iterator[Mapping[str, Any]]:
+def _rows(checkpoint: ListedObject) -> Iterator[Mapping[str, Any]]:
     file = io.BytesIO(_content(checkpoint))
     columns = [name for name in _ACTIONS if name in pl.read_parquet_schema(file)]
     file.seek(0)
     return pl.read_parquet(file, columns=columns).iter_rows(named=True)
 
 
-def _content(found: Found) -> bytes:
-    return b"".join(objects.blocks(found.key, found.etag, 0, found.size)) if found.size else b""
+def _content(listed: ListedObject) -> bytes:
+    return b"".join(objects.blocks(listed.key, listed.etag, 0, listed.size)) if listed.size else b""

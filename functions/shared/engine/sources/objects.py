@@ -1,4 +1,4 @@
-"""The objects of the data bucket that a source reads, each of exactly the version that was listed."""
+"""Reads objects of the data bucket, each in exactly the version that was listed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Found:
-    """An object as it was listed; ``size`` in bytes."""
+class ListedObject:
+    """An object as S3 listed it. ``size`` is in bytes."""
 
     key: str
     etag: str
@@ -33,37 +33,37 @@ class Found:
 
 @dataclass(frozen=True)
 class Answer:
-    """Bytes ``start`` to the end of an object of ``size`` bytes."""
+    """The bytes of an object from ``start`` to its end; the object has ``size`` bytes."""
 
     data: bytes
     start: int
     size: int
 
 
-def found(dataset: str) -> Iterator[Found]:
+def found(dataset: str) -> Iterator[ListedObject]:
     """The objects under ``<DataPrefix>/<dataset>/``, in the order of their keys.
 
     Raises:
-        InvalidDefinition: it is where the exports bucket's own files lie, which expire.
+        InvalidDefinition: the dataset is a folder of the exports bucket's own files, which expire.
     """
     of_exports = _bucket() == os.environ.get("EXPORTS_BUCKET")
     if of_exports and folder(dataset).split("/")[0] in ("work", "exports"):
         where = address(folder(dataset))
-        raise InvalidDefinition(f"source.dataset: {where} holds the exports' own files, which expire")
+        raise InvalidDefinition(f"source.dataset: {where} holds the files of exports, which expire; use another folder")
     pages = aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=folder(dataset))
     for page in pages:
         for item in page.get("Contents", []):
-            yield Found(item["Key"], item["ETag"], item["Size"])
+            yield ListedObject(item["Key"], item["ETag"], item["Size"])
 
 
 def first_keys(prefix: str) -> list[str]:
-    """Some keys of the data bucket that begin so: those of one answer."""
+    """The first keys of the data bucket with this prefix: those of one response."""
     page: Any = next(iter(aws.s3().get_paginator("list_objects_v2").paginate(Bucket=_bucket(), Prefix=prefix)), {})
     return [item["Key"] for item in page.get("Contents", [])]
 
 
 def tail(key: str, etag: str, size: int) -> Answer:
-    """The last bytes of an object: ``size``, or all of them where it is shorter.
+    """The last ``size`` bytes of an object, or all of its bytes if it is shorter.
 
     Raises:
         See :func:`blocks`.
@@ -75,9 +75,9 @@ def tail(key: str, etag: str, size: int) -> Answer:
 
 
 async def quick_tail(key: str, etag: str, size: int) -> Answer:
-    """As :func:`tail`, for many objects at once: obstore takes a third of boto3's time for each.
+    """Like :func:`tail`, for many objects at once: obstore takes a third of boto3's time for each.
 
-    What obstore does not get is asked of boto3, which says what is wrong.
+    If obstore fails, boto3 sends the request again and reports the error.
     """
     import obstore
     from obstore.exceptions import BaseError
@@ -85,52 +85,52 @@ async def quick_tail(key: str, etag: str, size: int) -> Answer:
     try:
         answer = await obstore.get_async(store(), key, options={"range": {"suffix": size}, "if_match": etag})
         data = bytes(await answer.bytes_async())
-    except (BaseError, ValueError):  # a path that it does not take is a ValueError
+    except (BaseError, ValueError):  # obstore raises ValueError for a path that it does not accept
         return await asyncio.to_thread(tail, key, etag, size)
     return Answer(data, answer.range[0], answer.meta["size"])
 
 
 @cache
 def store() -> S3Store:
-    """The data bucket, as obstore takes it: at the address and with the credentials of boto3."""
+    """The data bucket for obstore, with boto3's endpoint and credentials."""
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
-    known = aws.s3().meta
+    client = aws.s3().meta
     return S3Store(
         _bucket(),
-        endpoint=known.endpoint_url,
-        region=known.region_name,
+        endpoint=client.endpoint_url,
+        region=client.region_name,
         credential_provider=Boto3CredentialProvider(),
-        client_options={"allow_http": known.endpoint_url.startswith("http:"), "timeout": _LONGEST},
-        retry_config={"max_retries": 3, "retry_timeout": _LONGEST},
+        client_options={"allow_http": client.endpoint_url.startswith("http:"), "timeout": _TIMEOUT},
+        retry_config={"max_retries": 3, "retry_timeout": _TIMEOUT},
     )
 
 
-_LONGEST = datetime.timedelta(seconds=20)
+_TIMEOUT = datetime.timedelta(seconds=20)
 
 
 def blocks(key: str, etag: str, start: int, end: int) -> Iterator[bytes]:
-    """Bytes ``start`` to ``end`` of an object, some at a time.
+    """Bytes ``start`` to ``end`` of an object, in blocks.
 
     Raises:
-        SourceChanged: it was replaced or removed since it was listed.
-        SourceUnreadable: it has no such bytes.
-        SourceUnavailable: S3 does not hand it out.
-        ServiceUnavailable: the answer broke off.
-        botocore.exceptions.ClientError: S3 throttles or is out of order.
+        SourceChanged: the object was replaced or removed since it was listed.
+        SourceUnreadable: the object does not have these bytes.
+        SourceUnavailable: S3 refuses to return the object.
+        ServiceUnavailable: the response was incomplete.
+        botocore.exceptions.ClientError: S3 throttles or fails.
     """
     return _get(key, etag, f"bytes={start}-{end - 1}")[1]
 
 
 def folder(dataset: str) -> str:
-    """Prefix of the keys of a dataset."""
+    """Key prefix of a dataset."""
     prefix = os.environ["DATA_PREFIX"].strip("/")
     return f"{prefix}/{dataset}/" if prefix else f"{dataset}/"
 
 
 def address(key: str) -> str:
-    """An object as a person names it."""
+    """The S3 URI of an object, for messages."""
     return f"s3://{_bucket()}/{key}"
 
 
@@ -138,25 +138,25 @@ def _get(key: str, etag: str, byte_range: str) -> tuple[dict[str, str], Iterator
     try:
         answer = aws.s3().get_object(Bucket=_bucket(), Key=key, Range=byte_range, IfMatch=etag)
     except ClientError as error:
-        raise _meaning(key, error) from error
+        raise _translated(key, error) from error
     length, body = answer["ContentLength"], answer["Body"]
 
     def read() -> Iterator[bytes]:
         try:
             yield from iter(lambda: body.read(_BLOCK), b"")
         except IncompleteReadError as error:
-            raise ServiceUnavailable(f"{address(key)}: the answer broke off, of {length} bytes") from error
+            raise ServiceUnavailable(f"{address(key)}: S3 did not send all {length} bytes of its response") from error
 
     return answer["ResponseMetadata"]["HTTPHeaders"], read()
 
 
-def _meaning(key: str, error: ClientError) -> Exception:
+def _translated(key: str, error: ClientError) -> Exception:
     if is_replaced(error):
-        return SourceChanged(f"{address(key)} was replaced since it was planned")
+        return SourceChanged(f"{address(key)} was replaced after the export was planned")
     if is_missing(error):
-        return SourceChanged(f"{address(key)} is gone since it was planned")
+        return SourceChanged(f"{address(key)} was removed after the export was planned")
     if error.response["Error"]["Code"] in {"InvalidRange", "416"}:
-        return SourceUnreadable(f"{address(key)} is not readable: it is empty or cut")
+        return SourceUnreadable(f"{address(key)} is not readable: it is empty or truncated")
     if aws.is_transient(error):
         return error
     return SourceUnavailable(f"{address(key)}: {error.response['Error'].get('Message') or error}")

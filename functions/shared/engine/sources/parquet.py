@@ -1,7 +1,7 @@
 """Source ``parquet``: Hive-partitioned Parquet files under ``<DataPrefix>/<dataset>/`` of the data bucket.
 
-Which objects are its files says :mod:`.dataset`. Partition columns (``year=2013/month=1/``) have the type that the
-definition declares, or else a table's log; where neither does, they are integers or text (:func:`.partitions.types`).
+:mod:`.dataset` selects the files among the objects. Partition columns (``year=2013/month=1/``) have the type that the
+definition declares, or else the type in a table's log, or else they are integers or text (:func:`.partitions.types`).
 The tenant is always text.
 """
 
@@ -28,19 +28,19 @@ from shared.parquet.footer import Footer, RowGroup
 __all__ = ["passing", "plan", "scan"]
 
 MAX_GROUP_BYTES = 2 * 1024**3
-"""Compressed bytes of a row group's needed columns. A worker's disk holds four: a part may cut the first and the last
-of a file, and those of the next file are fetched meanwhile."""
+"""Compressed bytes of a row group's needed columns. A worker's disk holds four row groups: a part may cut the first and
+the last row group of a file while those of the next file are fetched."""
 _LEAST_GUESS = 4096
 _AT_ONCE = 64
-"""Footers that are waited for at the same time: S3 takes some tens of milliseconds for each."""
-# CompressionCodec of parquet.thrift, but LZO.
+"""Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
+# CompressionCodec of parquet.thrift, without LZO.
 _CODECS = {0: "none", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 5: "LZ4", 6: "ZSTD", 7: "LZ4_RAW"}
-_WRITTEN = "2013-01-31 for a date, 2013-01-31 12:00:00 for a timestamp, true or false, a decimal point in numbers"
+_VALUE_FORMS = "2013-01-31 for a date, 2013-01-31 12:00:00 for a timestamp, true or false, a decimal point in numbers"
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A file (no rows) or row group: the bounds of its values as far as they are known, and what reading it takes."""
+    """A file (without rows) or a row group: its size, and the known bounds of its values."""
 
     file: File
     rows: int = 0
@@ -50,23 +50,23 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Planned:
-    """What is kept of a footer."""
+    """The data of a footer that planning needs."""
 
     schema: pl.Schema
     groups: list[_Group]
 
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
-    """The schema and the rows to read (:class:`.Source`): lists files, then reads footers of those that may match."""
+    """The schema and the extents (:class:`.Source`). Lists the files and reads the footers of those that may match."""
     every, logged = dataset.files(query.dataset)
     files = _own(query, every)
     types = _partition_types(query, every, files, logged)
     files.sort(key=lambda file: (partitions.order(file.values, types), file.key))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
-    # Where no file can hold a row, the last one says which columns a file without rows has.
+    # If no file can hold a row, the last file gives the columns of the export.
     read = candidates or files[-1:] or every[-1:]
     planned = asyncio.run(_Footers(query).read(read))
-    schema = pl.Schema(_together(query, read, planned) | types)
+    schema = pl.Schema(_common_schema(query, read, planned) | types)
     query.check(schema)
     if not candidates:
         return schema, []
@@ -75,22 +75,25 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
 
 
 def _own(query: Query, files: list[File]) -> list[File]:
-    """The files that may hold the tenant's rows: no error names another tenant's, or a value of its folders.
+    """The files that may hold the tenant's rows, so that no error names another tenant's file or folder.
 
     Raises:
-        SourceSchemaMismatch: they are not all partitioned by the same columns.
+        SourceSchemaMismatch: the files are not all partitioned by the same columns.
     """
     name, tenant = query.tenant_column, query.filters[0].value
     own = [file for file in files if name is None or file.values.get(name, tenant) == tenant]
     for file in own:
         if file.values.keys() != own[0].values.keys():
             names, expected = (", ".join(sorted(each.values)) or "nothing" for each in (file, own[0]))
-            raise SourceSchemaMismatch(f"{file.address} is partitioned by {names}, {own[0].address} by {expected}")
+            raise SourceSchemaMismatch(
+                f"{file.address} is partitioned by {names}, but {own[0].address} by {expected}; "
+                "all files of a dataset need the same partition columns"
+            )
     return own
 
 
 class _Footers:
-    """Reads the footers of a dataset's files and keeps of each what planning needs; files mostly share a schema."""
+    """Reads the footers of a dataset's files and keeps what planning needs. Most files share a schema."""
 
     def __init__(self, query: Query) -> None:
         self._needs = frozenset(query.needs())
@@ -100,14 +103,14 @@ class _Footers:
         self._schemas: dict[tuple[bytes, str], pl.Schema] = {}
 
     async def read(self, files: list[File]) -> list[_Planned]:
-        """What is kept of each file."""
+        """The planning data of each file."""
         limit = asyncio.Semaphore(_AT_ONCE)
-        first = await quick_footer(files[0].key, files[0].found.etag, FOOTER_GUESS)
-        guess = min(max(2 * len(first), _LEAST_GUESS), FOOTER_GUESS)  # the files of a dataset are much alike
+        first = await quick_footer(files[0].key, files[0].listed.etag, FOOTER_GUESS)
+        guess = min(max(2 * len(first), _LEAST_GUESS), FOOTER_GUESS)  # the files of a dataset are usually similar
 
         async def read(file: File) -> _Planned:
             async with limit:
-                content = await quick_footer(file.key, file.found.etag, guess)
+                content = await quick_footer(file.key, file.listed.etag, guess)
             return self._of(file, content)
 
         return [self._of(files[0], first), *await asyncio.gather(*map(read, files[1:]))]
@@ -116,29 +119,29 @@ class _Footers:
         try:
             footer = parquet_footer.read(content)
             schema = self._schema(file, footer)
-            end = file.found.size - len(content)
+            end = file.listed.size - len(content)
             groups = [self._group(file, footer, schema, group, end) for group in footer.row_groups if group.rows]
         except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise unreadable(file.key, error) from error
         return _Planned(schema, groups)
 
     def _schema(self, file: File, footer: Footer) -> pl.Schema:
-        """The columns with their types, as far as the query or its definition speaks of them."""
-        # Not the key-value metadata themselves: pandas writes the rows of each file into them.
-        known = footer.schema, str([footer.arrow_types(name) for name in self._typed])
-        if known not in self._schemas:
+        """The file's columns, with the types of those that the query or its definition uses."""
+        # The key does not contain the key-value metadata: pandas writes each file's row count into it.
+        cache_key = footer.schema, str([footer.arrow_types(name) for name in self._typed])
+        if cache_key not in self._schemas:
             names = [name for name in self._typed if name not in file.values]
             for name in names:
-                if name in footer.columns and (odd := footer.columns[name].unsupported):
+                if name in footer.columns and (fault := footer.columns[name].unsupported):
                     raise ColumnMismatch(
-                        f"column {name} of {file.address} is {odd}: leave it out of the report, or write it as text "
-                        "or as another type of docs/formats.md"
+                        f"column {name} of {file.address} is {fault}; leave it out of the report, or write it as text "
+                        "or as a type that docs/formats.md lists"
                     )
             types = parquet_types.columns(footer, names, self._declared)
-            self._schemas[known] = pl.Schema(
+            self._schemas[cache_key] = pl.Schema(
                 {name: types[name].dtype if name in types else pl.Unknown() for name in footer.columns}
             )
-        return self._schemas[known]
+        return self._schemas[cache_key]
 
     def _group(self, file: File, footer: Footer, schema: pl.Schema, group: RowGroup, end: int) -> _Group:
         size, bounds = 0, dict[str, Bounds]()
@@ -147,15 +150,15 @@ class _Footers:
                 require_within(chunk, end)
                 if chunk.metadata[4] not in _CODECS:
                     codec, allowed = chunk.metadata[4], ", ".join(_CODECS.values())
-                    raise ValueError(f"column {chunk.column} is compressed by codec {codec}; allowed are: {allowed}")
+                    raise ValueError(f"column {chunk.column} is compressed with codec {codec}; allowed: {allowed}")
                 parquet_types.require_decodable(footer, chunk)
                 size += chunk.bytes
                 if chunk.column in self._filtered and len(chunk.path) == 1:
                     bounds[chunk.column] = parquet_types.bounds(footer, chunk, schema[chunk.column])
         if size > MAX_GROUP_BYTES:
             raise RowGroupTooLarge(
-                f"{file.address} has a row group of {group.rows} rows whose columns for this report are {size} bytes; "
-                f"{MAX_GROUP_BYTES} are allowed"
+                f"{file.address} has a row group of {group.rows} rows whose columns for this report have {size} bytes; "
+                f"at most {MAX_GROUP_BYTES} bytes are allowed"
             )
         return _Group(file, group.rows, size, bounds)
 
@@ -164,42 +167,45 @@ def _filtered(query: Query) -> list[str]:
     return sorted({name for rule in query.filters for name in rule.expression.meta.root_names()})
 
 
-def _together(query: Query, files: list[File], planned: list[_Planned]) -> pl.Schema:
-    """The columns of the first file that has rows, those that the query needs with a type that every such file's fits.
+def _common_schema(query: Query, files: list[File], planned: list[_Planned]) -> pl.Schema:
+    """The columns of the first file with rows. Needed columns get a type that holds the values of every file with rows.
 
     Raises:
-        SourceSchemaMismatch: a needed column has no such type, or a file lacks one that is not optional.
+        SourceSchemaMismatch: a needed column has no such type, or a file lacks a column that is not optional.
     """
-    held = [(file, each) for file, each in zip(files, planned, strict=True) if each.groups] or [(files[0], planned[0])]
-    first = held[0][0]
-    together = {name: column_types.wide(dtype) for name, dtype in held[0][1].schema.items()}
+    pairs = zip(files, planned, strict=True)
+    with_rows = [(file, each) for file, each in pairs if each.groups] or [(files[0], planned[0])]
+    first = with_rows[0][0]
+    common_schema = {name: column_types.wide(dtype) for name, dtype in with_rows[0][1].schema.items()}
     needs = [name for name in query.needs() if name not in first.values]
     for name in query.optional:
-        together.setdefault(name, pl.Null())
-    examples = {id(each.schema): (file, each.schema) for file, each in reversed(held)}  # files mostly share a schema
+        common_schema.setdefault(name, pl.Null())
+    examples = {id(each.schema): (file, each.schema) for file, each in reversed(with_rows)}  # most share a schema
     for file, schema in examples.values():
         for name in needs:
-            known, found = together.get(name), schema.get(name, pl.Null() if name in query.optional else None)
-            common = column_types.common(known, column_types.wide(found)) if known and found else None
+            known_type = common_schema.get(name)
+            file_type = schema.get(name, pl.Null() if name in query.optional else None)
+            common = column_types.common(known_type, column_types.wide(file_type)) if known_type and file_type else None
             if common:
-                together[name] = common
-            elif known or found:
+                common_schema[name] = common
+            elif known_type or file_type:
                 raise SourceSchemaMismatch(
-                    f"column {name} is {found or 'missing'} in {file.address}, {known or 'missing'} in {first.address}"
+                    f"column {name} is {file_type or 'missing'} in {file.address}, "
+                    f"{known_type or 'missing'} in {first.address}"
                 )
     for name, declared in query.declared.items():
-        if together.get(name) == pl.Null and declared != "json":
-            together[name] = column_types.dtype(declared)
-    return pl.Schema(together)
+        if common_schema.get(name) == pl.Null and declared != "json":
+            common_schema[name] = column_types.dtype(declared)
+    return pl.Schema(common_schema)
 
 
 def _partition_types(
     query: Query, every: list[File], files: list[File], logged: dict[str, pl.DataType]
 ) -> dict[str, pl.DataType]:
-    """The types of the partition columns: those of all tenants' files, so that each tenant's are the same.
+    """The types of the partition columns, from the files of all tenants, so that every tenant gets the same types.
 
     Raises:
-        ColumnMismatch: a folder's name is no value of the type that is declared.
+        ColumnMismatch: a folder's value does not have the declared type.
     """
     declared = column_types.schema(query.declared) | dict.fromkeys(query.bounds, pl.Int64())
     known = logged | dict(declared) | ({query.tenant_column: pl.String()} if query.tenant_column else {})
@@ -209,16 +215,16 @@ def _partition_types(
             try:
                 partitions.value(file.values[name], types[name])
             except ValueError as error:
-                allowed = f"{-(2**63)} to {2**63 - 1}" if types[name].is_integer() else _WRITTEN
+                allowed = f"{-(2**63)} to {2**63 - 1}" if types[name].is_integer() else _VALUE_FORMS
                 raise ColumnMismatch(
-                    f"column {name} is declared {column_types.word(types[name])}; "
+                    f"column {name} is declared {column_types.word(types[name])}, but "
                     f"{file.address} has {name}={file.values[name]}; allowed: {allowed}"
                 ) from error
     return types
 
 
 def _prune_files(query: Query, files: list[File], types: dict[str, pl.DataType]) -> list[bool]:
-    """By what is known without reading a file: partitions and declared bounds."""
+    """Which files may hold rows that pass, from partitions and declared bounds, without reading a file."""
     known = types | {name: pl.Int64() for name in query.bounds}
     decidable = [rule for rule in query.filters if set(rule.expression.meta.root_names()) <= set(known)]
     return _prune(replace(query, filters=decidable), pl.Schema(known), [_Group(file) for file in files])
@@ -237,7 +243,7 @@ def _prune(query: Query, schema: pl.Schema, groups: list[_Group]) -> list[bool]:
 
 
 def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Group], side: int) -> pl.Series:
-    """Lower (side 0) or upper (side 1) bounds of one column: its partition, else its statistics, else as declared."""
+    """Lower (side 0) or upper (side 1) bounds of a column: from its partition, its statistics, or its declaration."""
     if groups and name in groups[0].file.values:
         return pl.Series(name, [partitions.value(group.file.values[name], dtype) for group in groups], dtype=dtype)
     declared = query.bounds[name][side] if name in query.bounds else None
@@ -246,7 +252,7 @@ def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Gro
     if dtype == pl.String:
         return pl.Series(name, values, dtype=pl.String)
     if isinstance(dtype, pl.Datetime):
-        # The column's unit may be coarser than a file's: the bounds stay bounds.
+        # The column's unit may be coarser than a file's, so bounds are rounded outwards.
         unit = parquet_types.NANOSECONDS[dtype.time_unit]
         values = [
             None if bound is None else int(bound) // unit if side == 0 else -(-int(bound) // unit) for bound in values
@@ -263,6 +269,7 @@ def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:
         offset = offset if group.file is file else 0
         file = group.file
         if kept:
-            extent = ObjectExtent(key=file.key, etag=file.found.etag, offset=offset, rows=group.rows, bytes=group.bytes)
+            etag = file.listed.etag
+            extent = ObjectExtent(key=file.key, etag=etag, offset=offset, rows=group.rows, bytes=group.bytes)
             yield extent | {"partitions": file.values} if file.is_logged else extent
         offset += group.rows

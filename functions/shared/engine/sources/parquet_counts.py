@@ -1,4 +1,4 @@
-"""How many rows of Parquet files pass the filters of a query: by their folders, or by the filters' columns alone."""
+"""Counts the rows of Parquet files that pass a query's filters, from their folders or from the filters' columns."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from shared.files.work import Extent, ObjectExtent, Part
 from shared.parquet import footer as parquet_footer
 
 MAX_FILES = 500
-"""Files that are read for it, each with a request or two."""
+"""Maximum number of files read to count, each with one or two requests."""
 MAX_BYTES = 256 * 1024 * 1024
-"""Bytes that are fetched for it, gaps between column chunks included: some seconds, and half of PlanParts' disk."""
+"""Maximum bytes fetched to count, including gaps between column chunks: a few seconds, and half of PlanParts' disk."""
 _AT_ONCE = 64
 
 
 def passing(query: Query, schema: dict[str, str], extents: list[Extent], parts: Sequence[Part]) -> list[int] | None:
-    """The rows of each part that pass (:class:`.Source`)."""
-    needs, found = query.needs(), cast(list[ObjectExtent], extents)
-    values = {extent["key"]: partitions_of(query, extent) for extent in found}
+    """How many rows of each part pass the filters (:class:`.Source`)."""
+    needs, runs = query.needs(), cast(list[ObjectExtent], extents)
+    values = {extent["key"]: partitions_of(query, extent) for extent in runs}
     if all(name in each for each in values.values() for name in needs):
         passes = _folders(query, schema, needs, values)
         sources = (cast(list[ObjectExtent], part["sources"]) for part in parts)
         return [sum(each["rows"] for each in some if passes[each["key"]]) for some in sources]
-    if len(values) > MAX_FILES or asyncio.run(_size(found, needs)) > MAX_BYTES:
+    if len(values) > MAX_FILES or asyncio.run(_size(runs, needs)) > MAX_BYTES:
         return None
     with contextlib.closing(scan(query, schema, extents)) as frames:
         return _counted(query, frames, [part["rows"] for part in parts])
@@ -49,7 +49,7 @@ def passing(query: Query, schema: dict[str, str], extents: list[Extent], parts: 
 def _folders(
     query: Query, schema: dict[str, str], needs: list[str], values: dict[str, partitions.Values]
 ) -> dict[str, bool]:
-    """Whether the rows of a file pass, all alike, by the file's key."""
+    """Whether the rows of a file pass, by its key. Partition columns decide, so all rows of a file are alike."""
     known: dict[tuple[str | None, ...], bool] = {}
     for each in values.values():
         folder = tuple(each[name] for name in needs)
@@ -60,7 +60,7 @@ def _folders(
 
 
 async def _size(extents: list[ObjectExtent], needs: list[str]) -> int:
-    """Bytes that are fetched to read these columns."""
+    """Bytes that must be fetched to read these columns."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def size(file: list[ObjectExtent]) -> int:
@@ -80,7 +80,7 @@ async def _size(extents: list[ObjectExtent], needs: list[str]) -> int:
 
 
 def _counted(query: Query, frames: Iterable[pl.DataFrame], heights: list[int]) -> list[int]:
-    """How many rows pass, of as many rows at a time as the heights say."""
+    """How many rows pass in each of the consecutive runs of ``heights`` rows."""
     counts, at, left = [0] * len(heights), 0, heights[0]
     for rows in frames:
         while rows.height:

@@ -1,10 +1,10 @@
-"""The rows of Parquet files: fetched by column chunk, or by page, onto the local disk; decoded a batch at a time.
+"""Reads the rows of Parquet files: fetches column chunks or pages to the local disk and decodes them in batches.
 
-polars reads all of a column chunk for any of its rows. So it is given a small file made of the pages that the batch
-needs (:class:`shared.parquet.footer.Excerpt`): memory follows the batch, whatever the size of a row group.
+polars reads a whole column chunk for any of its rows. It therefore gets a small file of the pages that a batch needs
+(:class:`shared.parquet.footer.Excerpt`), so that memory depends on the batch and not on the size of a row group.
 
-Where a part cuts a row group, its pages are found by the file's OffsetIndex. Without one every part of the row group
-fetches its column chunks whole, which costs time but no memory: benchmarks/scan.py.
+If a part cuts a row group, the file's OffsetIndex gives the pages. Without an index, every part of the row group
+fetches whole column chunks, which costs time but no memory: benchmarks/scan.py.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Chunk, Excerpt, Footer, Page, Pages, RowGroup
 
 BATCH_ROWS = 131_072
-"""Rows that a scan holds in memory at once, at most."""
+"""Maximum number of rows that a scan holds in memory at once."""
 BATCH_BYTES = 64 * 1024 * 1024
-"""Bytes of encoded values that a scan holds in memory at once, unless a single page or row is larger."""
+"""Maximum bytes of encoded values that a scan holds in memory at once, unless a single page or row is larger."""
 _AHEAD_FILES, _AHEAD_BYTES = 8, 64 * 1024 * 1024
 _GAP = 256 * 1024
-"""Bytes that are fetched though nobody needs them, rather than asking once more."""
+"""Maximum unneeded bytes between two ranges that one request fetches instead of a second request."""
 _REQUEST = 8 * 1024 * 1024
 _REQUESTS = 16
 
@@ -70,16 +70,16 @@ def scan(
 
 
 def unreadable(key: str, error: BaseException) -> SourceUnreadable:
-    """What is said of a file that is not what it should be; never a value of it."""
+    """The exception for a file that cannot be read. Its message never shows a value of the file."""
     message = first_line(error) or type(error).__name__
     return SourceUnreadable(f"{objects.address(key)} is not readable Parquet: {message}")
 
 
 def read_footer(key: str, etag: str) -> tuple[objects.Answer, bytes, int]:
-    """The last bytes of a file, its footer, and how many bytes were fetched for them.
+    """The last bytes of a file, its footer, and the number of bytes fetched.
 
     Raises:
-        SourceUnreadable, and what :func:`shared.engine.sources.objects.blocks` raises.
+        SourceUnreadable, and the exceptions of :func:`shared.engine.sources.objects.blocks`.
     """
     answer = objects.tail(key, etag, FOOTER_GUESS)
     fetched, needed = len(answer.data), _needed(key, answer)
@@ -90,7 +90,7 @@ def read_footer(key: str, etag: str) -> tuple[objects.Answer, bytes, int]:
 
 
 async def quick_footer(key: str, etag: str, guess: int) -> bytes:
-    """As :func:`read_footer`, for many files at once: only the footer, which mostly has no more bytes than guessed."""
+    """Like :func:`read_footer`, for many files at once. Returns the footer, which usually fits in ``guess`` bytes."""
     answer = await objects.quick_tail(key, etag, guess)
     needed = _needed(key, answer)
     if needed > len(answer.data):
@@ -110,7 +110,7 @@ def _needed(key: str, answer: objects.Answer) -> int:
 
 
 FOOTER_GUESS = 64 * 1024
-"""Bytes from the end of a file in which its footer mostly is; many a small file is in them whole."""
+"""Bytes from the end of a file. They usually contain the footer, and often a whole small file."""
 
 
 @dataclass(frozen=True)
@@ -123,37 +123,37 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        """Whether they are all of its rows."""
+        """Whether the run holds all rows of the row group."""
         return self.high - self.low == self.group.rows
 
 
 class _Local:
-    """What was fetched of a file for some runs of its rows; ``values`` are its columns as the query has them."""
+    """The fetched data of a file for some runs of its rows. ``values`` are the query's expressions of its columns."""
 
     def __init__(self, footer: Footer, values: dict[str, pl.Expr], runs: list[Run], copy: _Copy, fetched: int) -> None:
         self._footer, self._runs, self._read = footer, runs, copy.read
         self.values, self.copy, self.fetched = values, copy, fetched
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """The rows of the runs, in order; a row for each even where no column is asked for."""
+        """The rows of the runs, in order. Without columns, empty rows of the same number."""
         columns = list(self.values)
         if not columns:
             for run in self._runs:
                 for low in range(run.low, run.high, BATCH_ROWS):
                     yield pl.DataFrame({"": [None] * min(BATCH_ROWS, run.high - low)})
             return
-        together: list[Run] = []
+        pending: list[Run] = []
         for run in self._runs:
             step = _batch_rows(run.group, columns)
             is_large = _is_read_by_page(run, columns)
-            if is_large or sum(each.group.rows for each in together) + run.group.rows > step:
-                yield from self._flush(together, columns)
-                together = []
+            if is_large or sum(each.group.rows for each in pending) + run.group.rows > step:
+                yield from self._flush(pending, columns)
+                pending = []
             if is_large:
                 yield from self._large(run, columns, step)
             else:
-                together.append(run)
-        yield from self._flush(together, columns)
+                pending.append(run)
+        yield from self._flush(pending, columns)
 
     def _flush(self, runs: list[Run], columns: list[str]) -> Iterator[pl.DataFrame]:
         """The rows of whole row groups."""
@@ -164,7 +164,7 @@ class _Local:
             yield _decode(excerpt, self.values, 0, sum(run.group.rows for run in runs))
 
     def _large(self, run: Run, columns: list[str], step: int) -> Iterator[pl.DataFrame]:
-        """A row group in batches. Pages of its columns begin at different rows, so each column is a file of its own."""
+        """A row group in batches. Pages of its columns begin at different rows, so each column gets its own file."""
         pages = {name: self._pages(run, name) for name in columns}
         for low in range(run.low, run.high, step):
             high = min(low + step, run.high)
@@ -179,18 +179,18 @@ class _Local:
             position = next(at for at, chunk in enumerate(run.group.chunks) if chunk.column == name)
             data = [page for page in chosen if page.rows]
             dictionary = [self._intact(page.start, page.end, name) for page in chosen if not page.rows]
-            given = Pages(
+            excerpt_pages = Pages(
                 [*dictionary, *(self._intact(page.start, page.end, name) for page in data)],
                 sum(parquet_footer.values(self._read, page) for page in data),
                 sum(map(len, dictionary)),
             )
-            excerpt.add(run.group, sum(page.rows for page in data), {position: given})
+            excerpt.add(run.group, sum(page.rows for page in data), {position: excerpt_pages})
         return _decode(excerpt, {name: self.values[name]}, low - first, high - low)
 
     def _pages(self, run: Run, name: str) -> list[Page] | None:
-        """The pages of a column; None where it cannot be read by page: structs, and lists that do not say their rows.
+        """The pages of a column. None for structs and for lists whose pages do not tell their rows.
 
-        Of those each batch reads the whole chunk.
+        For those, each batch reads the whole chunk.
         """
         chunks = [chunk for chunk in run.group.chunks if chunk.column == name]
         if len(chunks) > 1:
@@ -198,7 +198,7 @@ class _Local:
         pages = parquet_footer.indexed_pages(self._read, chunks[0], run.group.rows)
         pages = pages or parquet_footer.pages(self._read, chunks[0], self._footer.columns[name].is_flat)
         if pages is not None and sum(page.rows for page in pages) != run.group.rows:
-            raise ValueError(f"the pages of column {name} do not hold the rows of their row group")
+            raise ValueError(f"the pages of column {name} do not hold as many rows as their row group")
         return pages
 
     def _whole(self, group: RowGroup, columns: list[str]) -> dict[int, Pages]:
@@ -211,14 +211,14 @@ class _Local:
         }
 
     def _intact(self, start: int, end: int, column: str) -> bytes:
-        """Pages that were fetched, none of them damaged as far as its checksum tells."""
+        """Fetched pages whose checksums, if present, are correct."""
         pages = self._read(start, end)
         parquet_footer.require_intact(pages, column)
         return pages
 
 
 def overlapping(pages: list[Page], low: int, high: int) -> tuple[int, list[Page]]:
-    """The pages that hold rows ``low`` to ``high``, dictionaries with them, and the number of their first row."""
+    """The pages that hold rows ``low`` to ``high``, including dictionaries, after the number of their first row."""
     ends = accumulate(page.rows for page in pages)
     chosen = [
         (page, end)
@@ -232,26 +232,27 @@ def overlapping(pages: list[Page], low: int, high: int) -> tuple[int, list[Page]
 def _decode(excerpt: Excerpt, values: dict[str, pl.Expr], offset: int, rows: int) -> pl.DataFrame:
     lazy = pl.scan_parquet(excerpt.file(), hive_partitioning=False, glob=False).slice(offset, rows)
     try:
-        found = lazy.select(values.values()).collect()
+        frame = lazy.select(values.values()).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         name = _failing(lazy, values)
         if "`time` failed" in str(error):
             raise ValueOutOfRange(
-                f"column {name} holds a time of day that is negative or not before 24:00:00; write an integer or text"
+                f"column {name} holds a time of day outside 00:00:00 to 23:59:59.999999999; "
+                "write the column as integers or text"
             ) from error
         if "`datetime[ns]` failed" in str(error):
             raise ValueOutOfRange(
-                f"column {name} holds a timestamp that nanoseconds, in which other files of the dataset count, cannot "
-                "hold; write the files in the same unit"
+                f"column {name} holds a timestamp that does not fit in nanoseconds, the unit of other files of the "
+                "dataset; write all files in the same unit"
             ) from error
         raise ValueError(f"column {name}: {first_line(error)}") from error
-    if found.height != rows:
-        raise ValueError(f"it holds {found.height} rows where its footer says {rows}")
-    return found
+    if frame.height != rows:
+        raise ValueError(f"it holds {frame.height} rows, but its footer says {rows}")
+    return frame
 
 
 def _failing(lazy: pl.LazyFrame, values: dict[str, pl.Expr]) -> str:
-    """Name of the first column that can not be read."""
+    """Name of the first column that cannot be read."""
     for name, value in values.items():
         try:
             lazy.select(value).collect()
@@ -263,13 +264,13 @@ def _failing(lazy: pl.LazyFrame, values: dict[str, pl.Expr]) -> str:
 def _values(
     footer: Footer, columns: list[str], declared: dict[str, str], planned: dict[str, pl.DataType]
 ) -> dict[str, pl.Expr]:
-    """Each column as the query has it, of the type that was planned."""
-    found = {}
+    """The query's expression of each column, with the planned type."""
+    values = {}
     for name, column in parquet_types.columns(footer, columns, declared).items():
-        wanted = column_types.wide(planned.get(name, column.dtype))
-        value = column.value if column.dtype == wanted else column.value.cast(wanted)
-        found[name] = value.alias(name)
-    return found
+        dtype = column_types.wide(planned.get(name, column.dtype))
+        value = column.value if column.dtype == dtype else column.value.cast(dtype)
+        values[name] = value.alias(name)
+    return values
 
 
 def _is_read_by_page(run: Run, columns: list[str]) -> bool:
@@ -283,7 +284,7 @@ def _batch_rows(group: RowGroup, columns: list[str]) -> int:
 
 @contextlib.contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that end with the scan, and begin nothing more once it was given up."""
+    """Threads that end with the scan. If the scan is abandoned, they start no further work."""
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool
@@ -294,7 +295,7 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 def _ahead(
     pool: ThreadPoolExecutor, files: list[list[ObjectExtent]], fetch: Callable[[list[ObjectExtent]], _Local]
 ) -> Iterator[tuple[list[ObjectExtent], _Local]]:
-    """Each file's extents with what was fetched of it; those that follow are fetched meanwhile."""
+    """Each file's extents with its fetched data. The next files are fetched at the same time."""
     waiting: deque[tuple[list[ObjectExtent], Future[_Local]]] = deque()
     for file in files:
         waiting.append((file, pool.submit(fetch, file)))
@@ -311,7 +312,7 @@ def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
 
 
 def partitions_of(query: Query, extent: ObjectExtent) -> partitions.Values:
-    """The partition columns of an extent's file: as the plan has them from a table's log, else of its folders."""
+    """The partition columns of an extent's file: from the plan (a table's log) or otherwise from its folders."""
     if "partitions" in extent:
         return extent["partitions"]
     return partitions.of(extent["key"].removeprefix(objects.folder(query.dataset)))
@@ -324,11 +325,11 @@ def _fetch(
     pool: ThreadPoolExecutor,
     copies: contextlib.ExitStack,
 ) -> _Local:
-    """What a file's extents need of its column chunks: all, or their pages where a row group is cut that has an index.
+    """Fetches the column chunks that a file's extents need, or only their pages for a cut row group with an index.
 
     Args:
         planned: types of the columns, as far as they are known.
-        copies: closes what was fetched, whatever happens.
+        copies: closes the fetched copy at the end, in every case.
     """
     key = file[0]["key"]
     values = partitions_of(query, file[0])
@@ -339,7 +340,7 @@ def _fetch(
     try:
         footer = parquet_footer.read(footer_bytes)
         runs = [run for extent in file for run in runs_of(footer, extent)]
-        indexed, wanted = [], []
+        indexed, ranges = [], []
         for run in runs:
             leaves = Counter(chunk.column for chunk in run.group.chunks)
             columns = [name for name in columns if name in leaves or name not in query.optional]
@@ -352,30 +353,32 @@ def _fetch(
                     if has_index and _is_read_by_page(run, columns):
                         indexed.append((run, chunk))
                     if run.is_whole or not has_index:
-                        wanted.append((chunk.start, chunk.end))
+                        ranges.append((chunk.start, chunk.end))
         fetched += copy.fetch([chunk.offset_index for _, chunk in indexed if chunk.offset_index])
         for run, chunk in (each for each in indexed if not each[0].is_whole):
             pages = parquet_footer.indexed_pages(copy.read, chunk, run.group.rows) or []
-            wanted += [(page.start, page.end) for page in overlapping(pages, run.low, run.high)[1]]
-        fetched += copy.fetch(wanted)
-        computed = _values(footer, columns, query.declared, planned)
+            ranges += [(page.start, page.end) for page in overlapping(pages, run.low, run.high)[1]]
+        fetched += copy.fetch(ranges)
+        column_values = _values(footer, columns, query.declared, planned)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise unreadable(key, error) from error
-    return _Local(footer, computed, runs, copy, fetched)
+    return _Local(footer, column_values, runs, copy, fetched)
 
 
 def require_within(chunk: Chunk, end: int) -> None:
-    """Whether a column chunk and its index lie within their file, before the footer and what follows it.
+    """Checks that a column chunk and its index lie in their file before the footer.
 
     Args:
         end: bytes of the file without the footer.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the chunk or its index lies outside.
     """
     for low, high in ((chunk.start, chunk.end), chunk.offset_index or (1, 1)):
         if not 0 < low <= high <= end - parquet_footer.TAIL:
-            raise ValueError(f"column {chunk.column} lies from byte {low} to {high}, outside of the data: it was cut")
+            raise ValueError(
+                f"column {chunk.column} lies at bytes {low} to {high}, outside the file's data; the file is truncated"
+            )
 
 
 def runs_of(footer: Footer, extent: ObjectExtent) -> Iterator[Run]:
@@ -389,9 +392,9 @@ def runs_of(footer: Footer, extent: ObjectExtent) -> Iterator[Run]:
 
 
 class _Copy:
-    """A file with holes: what was fetched of a source object, each byte at its own place.
+    """A sparse file with the fetched bytes of a source object, each at its original position.
 
-    An object that its first answer holds whole stays in memory.
+    If the first response holds the whole object, the object stays in memory.
     """
 
     def __init__(self, extent: ObjectExtent, answer: objects.Answer, pool: ThreadPoolExecutor) -> None:
@@ -399,19 +402,19 @@ class _Copy:
         self._file = tempfile.TemporaryFile() if answer.start else None  # noqa: SIM115 - see close
 
     def close(self) -> None:
-        """Frees the disk."""
+        """Frees the disk space."""
         if self._file:
             self._file.close()
 
     def read(self, start: int, end: int) -> bytes:
-        """Bytes that were fetched."""
+        """Fetched bytes ``start`` to ``end``."""
         begin = self._answer.start
         if start >= begin or self._file is None:
             return self._answer.data[start - begin : end - begin]
         return os.pread(self._file.fileno(), end - start, start)
 
     def fetch(self, ranges: list[tuple[int, int]]) -> int:
-        """Fetches ranges, those that lie close together at once; how many bytes came."""
+        """Fetches ranges, close ones in one request, and returns the number of bytes."""
         requests = [
             (low, min(low + _REQUEST, end))
             for start, end in merged([each for each in ranges if each[0] < self._answer.start])
@@ -429,12 +432,15 @@ class _Copy:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise RowGroupTooLarge(f"{objects.address(self._key)}: its row groups do not fit on the disk") from error
+            raise RowGroupTooLarge(
+                f"{objects.address(self._key)}: its row groups do not fit on the worker's disk; "
+                "write smaller row groups"
+            ) from error
         return at - start
 
 
 def merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The ranges in order, those joined that overlap or have but a small gap between them."""
+    """The ranges in order. Ranges that overlap or have only a small gap between them are joined."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted(ranges):
         if joined and start - joined[-1][1] <= _GAP:

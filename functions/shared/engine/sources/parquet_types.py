@@ -1,13 +1,14 @@
-"""The types that columns of a Parquet file have in a query.
+"""The types that the columns of a Parquet file have in a query.
 
-They are those of the Parquet schema, as polars reads them, with these exceptions:
+They are the types of the Parquet schema, as polars reads them, with these exceptions:
 
 - UUID is text, in lower case with hyphens; ``FLOAT16`` is a float of 32 bits;
-- a column of nothing but nulls by its type (``UNKNOWN``) has none: planning gives it that of other files, or the one
-  that the definition declares;
-- a decimal has the digits that the definition declares, or more, so that files of few and of many digits fit together;
-- of the Arrow schema that Arrow's writers store as well, time zones, durations and ``date64`` are honoured. A zone that
-  is not in the IANA time zone database, such as ``+05:30``, becomes UTC: the instants stay.
+- a column whose type allows only nulls (``UNKNOWN``) has no type: planning gives it the type of other files, or the
+  declared type;
+- a decimal has at least the digits that the definition declares, so that files with few and with many digits fit
+  together;
+- time zones, durations and ``date64`` come from the Arrow schema that Arrow's writers also store. A zone that is not in
+  the IANA time zone database, such as ``+05:30``, becomes UTC: the instants do not change.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "d": 86_400 * 10**9}
 Bounds = tuple[int | str | None, int | str | None]
 """Lower and upper bound of a column: integers, days, nanoseconds since 1970, or text."""
 _UNITS = ("ms", "ms", "us", "ns")
-"""Of Arrow's time units, seconds first; polars has no seconds."""
+"""The polars units of Arrow's time units, seconds first. polars has no seconds."""
 _HYPHENS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 
 
 class Column(NamedTuple):
-    """A column in a query: its type, and how it is computed of what polars reads."""
+    """A column in a query: its type, and its expression of the column that polars reads."""
 
     dtype: pl.DataType
     value: pl.Expr
 
 
 def columns(footer: Footer, names: list[str], declared: dict[str, str]) -> dict[str, Column]:
-    """The columns of these names, as far as the file has them.
+    """The columns with these names that the file has.
 
     Raises:
-        ValueError, polars.exceptions.PolarsError, polars.exceptions.PanicException: polars does not know one.
+        ValueError, polars.exceptions.PolarsError, polars.exceptions.PanicException: polars does not know a type.
     """
     known = [name for name in footer.columns if name in names]
     stored = _stored(footer, known)
@@ -53,7 +54,7 @@ def columns(footer: Footer, names: list[str], declared: dict[str, str]) -> dict[
 
 
 def _stored(footer: Footer, names: list[str]) -> dict[str, pl.DataType]:
-    """As polars reads them, of a file without a row."""
+    """The types that polars reads, from an excerpt without rows."""
     return _schema(Excerpt(footer, names).file()) if names else {}
 
 
@@ -69,16 +70,16 @@ def _column(footer: Footer, name: str, stored: pl.DataType, declared: str) -> Co
     types = footer.arrow_types(name) or []
     if len(types) != len(elements):
         types = [arrow.Type(0)] * len(elements)
-    found = _read(pl.col(name), stored, iter(list(zip(elements, types, strict=True))))
-    if isinstance(found.dtype, pl.Decimal) and declared.startswith("decimal"):
+    column = _read(pl.col(name), stored, iter(list(zip(elements, types, strict=True))))
+    if isinstance(column.dtype, pl.Decimal) and declared.startswith("decimal"):
         expected = cast(pl.Decimal, column_types.dtype(declared))
-        if expected.scale == found.dtype.scale and expected.precision > found.dtype.precision:
-            found = Column(expected, found.value.cast(expected))
-    return found
+        if expected.scale == column.dtype.scale and expected.precision > column.dtype.precision:
+            column = Column(expected, column.value.cast(expected))
+    return column
 
 
 def _read(cell: pl.Expr, stored: pl.DataType, leaves: Iterator[tuple[dict[int, Any], arrow.Type]]) -> Column:
-    """A value, which may be a list, a struct or a map of values; its leaves come one after the other."""
+    """A value, which may be a list, struct or map. ``leaves`` are in the order of the schema."""
     if isinstance(stored, pl.List):
         inner = _read(pl.element(), cast(pl.DataType, stored.inner), leaves)
         if inner.dtype == stored.inner:
@@ -92,8 +93,8 @@ def _read(cell: pl.Expr, stored: pl.DataType, leaves: Iterator[tuple[dict[int, A
         dtype = pl.Struct({name: field.dtype for name, field in fields.items()})
         if dtype == stored:
             return Column(stored, cell)
-        made = pl.struct(field.value.alias(name) for name, field in fields.items())
-        return Column(dtype, pl.when(cell.is_not_null()).then(made))
+        value = pl.struct(field.value.alias(name) for name, field in fields.items())
+        return Column(dtype, pl.when(cell.is_not_null()).then(value))
     if isinstance(stored, pl.Map):
         pair = pl.Struct({"key": stored.key, "value": stored.value})
         pairs = _read(cell.cast(pl.List(pair)), pl.List(pair), leaves)
@@ -108,7 +109,7 @@ def _read(cell: pl.Expr, stored: pl.DataType, leaves: Iterator[tuple[dict[int, A
 def _leaf(cell: pl.Expr, stored: pl.DataType, element: dict[int, Any], type_: arrow.Type) -> Column:
     logical, dtype = element.get(10, {}), stored
     if is_time(element):
-        # Of what is no time of day polars would make a null; this cast fails.
+        # polars would turn a value that is not a time of day into null. This cast fails instead.
         unit = NANOSECONDS[unit_of(element)]
         return Column(pl.Time(), (cell.cast(pl.Int64).clip(-1, NANOSECONDS["d"] // unit) * unit).cast(pl.Time))
     if UUID in logical:
@@ -137,10 +138,10 @@ def _is_zone(name: str) -> bool:
 
 
 def bounds(footer: Footer, chunk: Chunk, dtype: pl.DataType) -> Bounds:
-    """The bounds of a flat column's chunk, as its file means them.
+    """The bounds of a flat column's chunk, from its statistics.
 
-    They are None where their order is not used. Statistics of floats leave NaN out, which polars orders above every
-    number; INT96 timestamps have no order. Those of a UUID are of its text, which has the same order.
+    They are None if their order is not used: statistics of floats exclude NaN, which polars orders above every number,
+    and INT96 timestamps have no order. The bounds of a UUID are those of its text, which has the same order.
 
     Args:
         dtype: the column's type in the query.
@@ -155,7 +156,7 @@ def _bound(stored: bytes, element: dict[int, Any], dtype: pl.DataType) -> int | 
     if dtype == pl.String:
         try:
             return str(uuid.UUID(bytes=stored)) if UUID in logical else stored.decode()
-        except ValueError:  # a bound may be cut within a character
+        except ValueError:  # a bound may be truncated within a character
             return None
     if physical not in (_INT32, _INT64) or dtype in (pl.UInt64, pl.UInt128, pl.Int128):
         return None
@@ -167,15 +168,15 @@ def _bound(stored: bytes, element: dict[int, Any], dtype: pl.DataType) -> int | 
 
 
 def require_decodable(footer: Footer, chunk: Chunk) -> None:
-    """Whether polars can decode the pages of a chunk.
+    """Checks that polars can decode the pages of a chunk.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: polars cannot decode them.
     """
     if chunk.metadata[1] == _FIXED_LENGTH and _SPLIT in chunk.metadata[2]:
         leaves = footer.columns[chunk.column].leaves
         if not all(FLOAT16 in leaf.get(10, {}) for leaf in leaves if leaf.get(1) == _FIXED_LENGTH):
             raise ValueError(
-                f"column {chunk.column} is encoded as BYTE_STREAM_SPLIT, which can be read of floats and of integers; "
-                "allowed are the other encodings"
+                f"column {chunk.column} is encoded as BYTE_STREAM_SPLIT, which is supported only for floats and "
+                "integers; write the column with another encoding"
             )

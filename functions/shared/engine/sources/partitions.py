@@ -1,6 +1,6 @@
-"""Partition columns: values that a table keeps for a whole file, as text.
+"""Partition columns: values that a table stores once for a whole file, as text.
 
-Hive writes them in the names of folders (``year=2013/month=1/``), Delta in its log.
+Hive writes them into the names of folders (``year=2013/month=1/``), Delta into its log.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import polars as pl
 
 Values = dict[str, str | None]
-"""Partition columns of a file, as text."""
+"""A file's partition columns: text by name."""
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def of(path: str) -> Values:
-    """The partition columns in the folders of a path within its dataset."""
+    """The partition columns from the folders of a path within its dataset."""
     values: Values = {}
     for folder in path.split("/")[:-1]:
         name, separator, value = folder.partition("=")
@@ -32,25 +32,25 @@ def of(path: str) -> Values:
 
 
 def types(files: Iterable[Values], known: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """The type of each partition column: the known one; else Int64 where every value is a plain integer, else String.
+    """The type of each partition column: the known type, or Int64 if every value is a plain integer, or String.
 
-    A plain integer has 64 bits and is written as a program would: ``02139`` is a postal code, not a number.
+    A plain integer fits in 64 bits and has no leading zeros: ``02139`` is a postal code, not a number.
     """
-    seen: dict[str, set[str | None]] = {}
+    texts_by_name: dict[str, set[str | None]] = {}
     for values in files:
         for name, value in values.items():
-            seen.setdefault(name, set()).add(value)
+            texts_by_name.setdefault(name, set()).add(value)
     return {
         name: known.get(name) or (pl.Int64() if all(map(_is_plain_integer, texts - {None})) else pl.String())
-        for name, texts in seen.items()
+        for name, texts in texts_by_name.items()
     }
 
 
 def value(text: str | None, dtype: pl.DataType) -> Any:
-    """A partition's value of a type.
+    """A partition value, converted from text to a type.
 
     Raises:
-        ValueError: the text is no value of it.
+        ValueError: the text is not a value of the type.
     """
     if text is None:
         return None
@@ -61,10 +61,10 @@ def value(text: str | None, dtype: pl.DataType) -> Any:
 
 
 def order(values: Values, known: dict[str, pl.DataType]) -> list[tuple[bool, Any]]:
-    """What files are sorted by: month 2 before month 10, nulls last.
+    """The sort key of a file: month 2 before month 10, nulls last.
 
     Args:
-        known: the types of all partition columns, in the order in which they matter.
+        known: the types of all partition columns, the most significant column first.
     """
     typed = (value(values[name], dtype) for name, dtype in known.items())
     return [(each is None, 0 if each is None else each) for each in typed]
@@ -114,9 +114,9 @@ def _date(text: str, _: pl.DataType) -> datetime.date:
 
 
 def _timestamp(text: str, dtype: pl.DataType) -> datetime.datetime:
-    """A text without an offset is of the column's time zone, which Spark and Delta write as UTC."""
+    """The timestamp of a text. For a column with a time zone, text without an offset is UTC, as in Spark and Delta."""
     assert isinstance(dtype, pl.Datetime)
-    if re.search(r"\.\d{6}\d*[1-9]", text):  # Python would cut it to microseconds
+    if re.search(r"\.\d{6}\d*[1-9]", text):  # Python would truncate it to microseconds
         raise ValueError(text)
     moment = datetime.datetime.fromisoformat(text)
     if dtype.time_zone is None:

@@ -1,9 +1,9 @@
-"""The formats of the file. A format is one module with a :class:`Format` in it.
+"""The file formats. Each format is a module with a :class:`Format`.
 
-Workers write fragments that do not depend on their place, but that the first begins with what the file begins with. The
-assembler has them put together in the order of the parts, with what belongs between and after them. API functions and
-AssembleFile read names, options and layouts only: this package imports no engine at its top. What each format
-guarantees stands in docs/formats.md.
+Workers write fragments. A fragment does not depend on its position, except that the first one begins with the file's
+head. The assembler joins the fragments in the order of the parts and adds the bytes between and after them. API
+functions and AssembleFile only need names, options and layouts, so the top level of this package does not import
+polars. docs/formats.md describes what each format guarantees.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from shared.lambda_.faults import Fault
 _CSV, _JSONL = Csv(), Jsonl()
 _ALL: tuple[Format, ...] = (_CSV, Gzip(_CSV), _JSONL, Gzip(_JSONL), Parquet(), Xlsx())
 FORMATS = {each.name: each for each in _ALL}
-"""The formats by the name that a request gives."""
+"""The formats by their name in a request."""
 
 
-def resolve_options(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """What of a request's options the file's bytes depend on, with the format's defaults filled in."""
-    return options.resolve(FORMATS[name].options_schema, options.of_file(given))
+def resolve_options(name: str, requested: dict[str, Any]) -> dict[str, Any]:
+    """The options of a request that the file's bytes depend on, with the format's defaults."""
+    return options.resolve(FORMATS[name].options_schema, options.of_file(requested))
 
 
-def option_faults(name: str, given: object) -> list[Fault]:
-    """Every fault of a request's options; pointers start at the options' own root."""
+def option_faults(name: str, requested: object) -> list[Fault]:
+    """All faults of a request's options. Pointers start at the options' root."""
     schema = FORMATS[name].options_schema
-    if found := contract.faults(options.requestable(schema), given):
-        return found
-    asked: Any = given
+    if faults := contract.faults(options.requestable(schema), requested):
+        return faults
+    checked: Any = requested
     return [
-        *options.zone_faults(schema, asked),
-        *options.dialect_faults(schema, asked),
-        *names.faults(asked.get("file_name"), FORMATS[name].extension),
+        *options.zone_faults(schema, checked),
+        *options.dialect_faults(schema, checked),
+        *names.faults(checked.get("file_name"), FORMATS[name].extension),
     ]

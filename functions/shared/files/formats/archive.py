@@ -1,7 +1,7 @@
-"""A zip archive (APPNOTE.TXT 6.3.10) as segments: what is known is written, what lies in parts is referred to.
+"""A zip archive (APPNOTE.TXT 6.3.10) as segments: literal bytes and references to parts.
 
-Sizes and checksum of an entry stand before it, or after it where its beginning is written before they are known.
-No time is in it.
+The sizes and checksum of an entry precede its content. They follow it if its beginning is written before they are
+known. The archive contains no modification times.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shared.files.segments import Literal, Segment
 
 _STORED, _DEFLATED = 0, 8
 _UTF8, _FOLLOWS = 0x0800, 0x0008  # general purpose bits 11 and 3
-_FIRST_DAY = 0x0021  # 1980-01-01, the earliest date there is
+_FIRST_DAY = 0x0021  # 1980-01-01, the earliest date that zip can store
 _VERSION, _VERSION_64 = 20, 45
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in an entry: its segments, and the size and CRC-32 of what they decompress to."""
+    """The content of an entry: its segments, and the size and CRC-32 of the decompressed bytes."""
 
     segments: tuple[Segment, ...]
     size: int
@@ -31,12 +31,12 @@ class Content:
 
     @classmethod
     def stored(cls, data: bytes) -> Content:
-        """Bytes as they are."""
+        """Content without compression."""
         return cls((Literal(data),), len(data), zlib.crc32(data), _STORED)
 
     @property
     def packed_size(self) -> int:
-        """Bytes in the archive."""
+        """Size in the archive, in bytes."""
         return sum(segment.size for segment in self.segments)
 
 
@@ -52,8 +52,8 @@ class Archive:
         """Appends an entry (4.3.7).
 
         Args:
-            follows: whether sizes and checksum stand after the content (4.3.9): the header is then the same for every
-                content, unless that is of 4 GiB or more, which says so in the header.
+            follows: whether sizes and checksum follow the content (4.3.9). The header is then the same for every
+                content of less than 4 GiB. For larger content, the header holds the sizes.
         """
         name, sizes = path.encode(), (content.size, content.packed_size)
         offset = self._size
@@ -81,7 +81,7 @@ class Archive:
         self._directory.append(_directory_entry(name, content, offset, flags))
 
     def close(self) -> list[Segment]:
-        """Appends the directory (4.3.12 to 4.3.16); all segments."""
+        """Appends the directory (4.3.12 to 4.3.16) and returns all segments."""
         start, entries = self._size, len(self._directory)
         directory = b"".join(self._directory)
         tail = directory

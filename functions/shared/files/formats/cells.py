@@ -1,9 +1,9 @@
-"""Values as text, by expressions of the engine. Only workers import this module.
+"""Converts values to text with polars expressions. Only workers import this module.
 
-Dates are ISO 8601 (``2013-01-31``), times of day ``05:17:00``, timestamps RFC 3339 (section 5.6). JSON is RFC 8259,
-with what its numbers cannot hold, or readers would not keep, as text (RFC 7493, section 2.2; "JSON Mapping" of
-Protocol Buffers): decimals with all their digits, ``NaN``, ``Infinity``, ``-Infinity``. Binary is base64 (RFC 4648,
-section 4). A map is an object, whose keys are text, whatever they are in the source (also as in that mapping).
+Dates are ISO 8601 (``2013-01-31``), times of day ``05:17:00``, timestamps RFC 3339 (section 5.6). JSON is RFC 8259.
+Numbers that JSON cannot hold or that readers would change are text (RFC 7493, section 2.2; "JSON Mapping" of Protocol
+Buffers): decimals with all their digits, ``NaN``, ``Infinity``, ``-Infinity``. Binary is base64 (RFC 4648, section 4).
+A map is an object whose keys are text, whatever their type in the source (also as in that mapping).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _WRAP = '{"x":'
 
 
 def timestamp(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
-    """RFC 3339 text of a timestamp in a zone; one without a zone stays without, as it is.
+    """RFC 3339 text of a timestamp in a zone. A timestamp without a zone gets no offset.
 
-    An offset is of whole minutes: where the zone's was not (before standard time), the nearest one and the time of day
-    that belongs to it (RFC 3339, section 5.8), so that the instant is kept. An instant whose year would not be of the
-    years 1 to 9999 in the zone is given in UTC.
+    Offsets have whole minutes. If the zone's offset did not (before standard time), the text has the nearest offset and
+    its time of day (RFC 3339, section 5.8), so that the instant does not change. An instant whose year in the zone is
+    outside 1 to 9999 is written in UTC.
     """
     stamped = cast(pl.Datetime, dtype)
     if stamped.time_zone is None:
@@ -32,26 +32,26 @@ def timestamp(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
     utc = cell.dt.convert_time_zone("UTC")
     if zone == "UTC":
         return utc.dt.strftime(f"{_STAMP}Z")
-    there = cell.dt.convert_time_zone(zone)
-    seconds = (there.dt.base_utc_offset() + there.dt.dst_offset()).dt.total_seconds()
+    zoned = cell.dt.convert_time_zone(zone)
+    seconds = (zoned.dt.base_utc_offset() + zoned.dt.dst_offset()).dt.total_seconds()
     minutes = (seconds.abs() + _MINUTE // 2) // _MINUTE * seconds.sign()
     local = utc.dt.replace_time_zone(None) + pl.duration(minutes=minutes, time_unit=stamped.time_unit)
-    shown = local.dt.strftime(_STAMP) + there.dt.strftime("%:z")
-    return pl.when(local.dt.year().is_between(1, 9999)).then(shown).otherwise(utc.dt.strftime(f"{_STAMP}Z"))
+    text = local.dt.strftime(_STAMP) + zoned.dt.strftime("%:z")
+    return pl.when(local.dt.year().is_between(1, 9999)).then(text).otherwise(utc.dt.strftime(f"{_STAMP}Z"))
 
 
 def clock(cell: pl.Expr) -> pl.Expr:
-    """Text of a time of day."""
+    """A time of day as text."""
     return cell.dt.strftime(_CLOCK)
 
 
 def binary(cell: pl.Expr) -> pl.Expr:
-    """Text of binary."""
+    """Binary as text."""
     return cell.bin.encode("base64")
 
 
 def plain(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
-    """The value with the timestamps, times and binaries in it as text, wherever they stand but in a map."""
+    """The value with its timestamps, times and binaries as text, also in lists and structs, but not in maps."""
     if not _holds(dtype, pl.Datetime, pl.Time, pl.Binary):
         return cell
     if isinstance(dtype, pl.Array):
@@ -67,7 +67,7 @@ def plain(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
 
 
 def json_text(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
-    """The value as compact JSON; a null is ``null``."""
+    """The value as compact JSON. A null is ``null``."""
     if isinstance(dtype, pl.Array):
         return json_text(cell.arr.to_list(), pl.List(dtype.inner), zone)
     if isinstance(dtype, pl.List):
@@ -92,7 +92,7 @@ def json_text(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
 
 
 def json_object(values: dict[str, pl.Expr]) -> pl.Expr:
-    """A JSON object of values that are JSON."""
+    """A JSON object of values that are already JSON."""
     pieces: list[pl.Expr] = []
     for name, value in values.items():
         pieces += [pl.lit(f"{',' if pieces else '{'}{json.dumps(name, ensure_ascii=False)}:"), value]
@@ -100,7 +100,7 @@ def json_object(values: dict[str, pl.Expr]) -> pl.Expr:
 
 
 def needs_care(rows: pl.DataFrame) -> bool:
-    """Whether the engine's own JSON may not do: for a map, a float that is not finite, or one in a list or struct."""
+    """Whether polars' own JSON may be wrong: for maps, non-finite floats, and floats in lists or structs."""
     nested = any(dtype.is_nested() and _holds(dtype, *_FLOATS, pl.Map) for dtype in rows.dtypes)
     floats = [name for name, dtype in rows.schema.items() if dtype.is_float()]
     return nested or any(not rows[name].is_finite().all() for name in floats)
@@ -110,13 +110,13 @@ _FLOATS = (pl.Float16, pl.Float32, pl.Float64)
 
 
 def _key(cell: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
-    """A map's key as the text that JSON demands."""
+    """A map's key as text, as JSON requires."""
     text = json_text(cell, dtype, zone)
     return pl.when(text.str.starts_with('"')).then(text).otherwise(pl.concat_str(pl.lit('"'), text, pl.lit('"')))
 
 
 def _leaf(cell: pl.Expr) -> pl.Expr:
-    """JSON of a value that is neither list nor struct: it is put into an object, whose braces and key are cut off."""
+    """JSON of a value that is neither a list nor a struct: encoded in an object, whose key and braces are removed."""
     return pl.struct(cell.alias("x")).struct.json_encode().str.slice(len(_WRAP)).str.head(-1)
 
 
@@ -125,7 +125,7 @@ def _or_null(cell: pl.Expr, text: pl.Expr) -> pl.Expr:
 
 
 def _holds(dtype: pl.DataType, *kinds: type[pl.DataType]) -> bool:
-    """Whether the type is one of these, or has one within it."""
+    """Whether the type is or contains one of these kinds."""
     if isinstance(dtype, pl.Map):
         return pl.Map in kinds or _holds(_of(dtype.key), *kinds) or _holds(_of(dtype.value), *kinds)
     if isinstance(dtype, pl.List | pl.Array):
@@ -136,5 +136,5 @@ def _holds(dtype: pl.DataType, *kinds: type[pl.DataType]) -> bool:
 
 
 def _of(dtype: object) -> pl.DataType:
-    """A type within a type, which polars declares as type or class."""
+    """An inner type, which polars declares as an instance or a class."""
     return cast(pl.DataType, dtype)

@@ -1,7 +1,7 @@
-"""Formats ``csv`` and, within gzip, ``csv.gz``: RFC 4180, by default in UTF-8 with a line feed after every line.
+"""Format ``csv`` and, compressed, ``csv.gz``: RFC 4180, by default in UTF-8 with a line feed after every line.
 
-A null is an empty field, an empty text is ``""``; where a line has but one field, readers skip an empty one, so that a
-null is ``""`` there too. Text that a spreadsheet would run as a formula gets an apostrophe before it.
+A null is an empty field; an empty text is ``""``. Readers skip empty lines, so in a file of one column a null is also
+``""``. Text that a spreadsheet would run as a formula gets a leading apostrophe.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from shared.files.work import Plan
 
 _MARK = "\ufeff"
-# OWASP, "CSV Injection", and of its Testing Guide WSTG-INPV-21, which adds the full-width signs: what makes a
-# spreadsheet take a text for a formula.
+# The first characters that make a spreadsheet read a text as a formula: OWASP, "CSV Injection", and its Testing Guide,
+# WSTG-INPV-21, which adds the full-width signs.
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _SYLK = "ID"
 _CODECS = {"utf-8": "utf-8", "utf-16le": "utf-16-le", "windows-1252": "cp1252"}
 _CODED_ROWS = 8192
-"""Rows that are encoded at once: they are held as text meanwhile."""
+"""Rows that are encoded at once. Their text is in memory."""
 
 
 class Csv(TextFormat):
@@ -51,48 +51,48 @@ class Csv(TextFormat):
     )
 
     @override
-    def served_as(self, asked: dict[str, Any]) -> str:
-        encoding = asked.get("encoding", "utf-8")
-        # RFC 2781, 3.3: text labelled UTF-16LE has no mark.
-        marked = encoding == "utf-16le" and asked.get("bom")
+    def served_as(self, settings: dict[str, Any]) -> str:
+        encoding = settings.get("encoding", "utf-8")
+        # RFC 2781, 3.3: text labelled UTF-16LE has no byte order mark.
+        marked = encoding == "utf-16le" and settings.get("bom")
         return f"text/csv; charset={'utf-16' if marked else encoding}"
 
     @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Lines:
-        asked = options.resolve(self.options_schema, plan["options"])
+        settings = options.resolve(self.options_schema, plan["options"])
         if first:
-            into.write(self._head(plan, asked))
-        return _Lines(asked, into)
+            into.write(self._head(plan, settings))
+        return _Lines(settings, into)
 
-    def _head(self, plan: Plan, asked: dict[str, Any]) -> bytes:
-        """What stands before the first row.
+    def _head(self, plan: Plan, settings: dict[str, Any]) -> bytes:
+        """The bytes before the first row.
 
         Raises:
-            TextNotEncodable: the encoding has not all characters of the titles.
+            TextNotEncodable: the encoding lacks a character of a title.
         """
-        codec, mark = _CODECS[asked["encoding"]], _MARK if asked["bom"] else ""
-        if asked["header_style"] == "none":
+        codec, mark = _CODECS[settings["encoding"]], _MARK if settings["bom"] else ""
+        if settings["header_style"] == "none":
             return mark.encode(codec)
-        names = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
-        if asked["spreadsheet_safe"]:
+        names = [column[settings["header_style"]] for column in plan["definition"]["columns"]]
+        if settings["spreadsheet_safe"]:
             names = [f"'{name}" if re.match(_FORMULA, name) else name for name in names]
         head = io.StringIO()
-        ending = _LINE_ENDINGS[asked["line_ending"]]
-        # Python before 3.13 quotes a return only where it is a part of the line's ending.
-        csv.writer(head, delimiter=asked["delimiter"], lineterminator="\r\n").writerow(names)
+        ending = _LINE_ENDINGS[settings["line_ending"]]
+        # Before Python 3.13, csv quotes a carriage return only if it is part of the line ending.
+        csv.writer(head, delimiter=settings["delimiter"], lineterminator="\r\n").writerow(names)
         line = head.getvalue().removesuffix("\r\n") + ending
         for number, name in enumerate(names):
             if not _fits(name, codec):
                 where = f"the title of column {plan['definition']['columns'][number]['name']}"
-                raise _not_encodable(where, asked["encoding"])
-        return (mark + _not_sylk(line, asked["delimiter"], ending)).encode(codec)
+                raise _not_encodable(where, settings["encoding"])
+        return (mark + _not_sylk(line, settings["delimiter"], ending)).encode(codec)
 
 
 _LINE_ENDINGS = {"lf": "\n", "crlf": "\r\n"}
 
 
 def _not_sylk(line: str, delimiter: str, ending: str) -> str:
-    """A file's first line with quotes around a field that begins with ``ID``, for which Excel takes it for SYLK."""
+    """A file's first line, with its first field quoted if it begins with ``ID``: Excel would read the file as SYLK."""
     if not line.startswith(_SYLK):
         return line
     field = line.removesuffix(ending).partition(delimiter)[0]
@@ -108,17 +108,17 @@ def _fits(text: str, codec: str) -> bool:
 
 
 def _not_encodable(where: str, encoding: str) -> TextNotEncodable:
-    return TextNotEncodable(f"{where} has a character that {encoding} does not have")
+    return TextNotEncodable(f"{where} has a character that {encoding} cannot encode")
 
 
 class _Lines:
-    """Rows as lines, as they come."""
+    """Writes rows as lines."""
 
-    def __init__(self, asked: dict[str, Any], into: IO[bytes]) -> None:
-        self._asked, self._into = asked, into
-        self._encoding, self._ending = asked["encoding"], _LINE_ENDINGS[asked["line_ending"]]
-        # A part does not know whether rows stand before its own, so each minds its first row.
-        self._may_be_sylk = asked["header_style"] == "none"
+    def __init__(self, settings: dict[str, Any], into: IO[bytes]) -> None:
+        self._settings, self._into = settings, into
+        self._encoding, self._ending = settings["encoding"], _LINE_ENDINGS[settings["line_ending"]]
+        # A part does not know whether rows precede its own, so each part checks its first row.
+        self._may_be_sylk = settings["header_style"] == "none"
         self._written = 0
 
     def write(self, rows: pl.DataFrame) -> None:
@@ -127,7 +127,7 @@ class _Lines:
             self._may_be_sylk = False
             line = io.BytesIO()
             self._lines(cells[:1], line)
-            safe = _not_sylk(line.getvalue().decode(), self._asked["delimiter"], self._ending)
+            safe = _not_sylk(line.getvalue().decode(), self._settings["delimiter"], self._ending)
             self._into.write(self._encoded(safe, cells[:1]))
             cells = cells[1:]
         if self._encoding == "utf-8":
@@ -145,26 +145,26 @@ class _Lines:
         cells.write_csv(
             into,
             include_header=False,
-            separator=self._asked["delimiter"],
+            separator=self._settings["delimiter"],
             line_terminator=self._ending,
-            decimal_comma=self._asked["decimal_comma"],
+            decimal_comma=self._settings["decimal_comma"],
             null_value='""' if cells.width == 1 else "",
         )
 
     def _encoded(self, text: str, cells: pl.DataFrame) -> bytes:
-        """The lines of these cells in the encoding that was asked for.
+        """The lines of these cells in the requested encoding.
 
         Raises:
-            TextNotEncodable: naming the column, and the row within the part.
+            TextNotEncodable: names the column, and the row within the part.
         """
         try:
-            found = text.encode(_CODECS[self._encoding])
+            encoded = text.encode(_CODECS[self._encoding])
         except UnicodeEncodeError:
-            found = None  # the error holds the rows
-        if found is None:
+            encoded = None  # do not chain the error: it holds the rows
+        if encoded is None:
             raise self._refusal(cells)
         self._written += cells.height
-        return found
+        return encoded
 
     def _refusal(self, cells: pl.DataFrame) -> TextNotEncodable:
         import polars as pl
@@ -184,7 +184,7 @@ class _Lines:
 
         from shared.files.formats import cells
 
-        cell, zone = pl.col(name), self._asked["timezone"]
+        cell, zone = pl.col(name), self._settings["timezone"]
         if dtype.is_nested():
             return pl.when(cell.is_not_null()).then(cells.json_text(cell, dtype, zone))
         if dtype == pl.Datetime:
@@ -195,6 +195,6 @@ class _Lines:
             cell = cells.binary(cell)
         if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Binary):
             cell = cell.cast(pl.String)
-            if self._asked["spreadsheet_safe"]:
+            if self._settings["spreadsheet_safe"]:
                 return pl.when(cell.str.contains(_FORMULA)).then(pl.lit("'") + cell).otherwise(cell)
         return cell

@@ -1,4 +1,4 @@
-"""What a format offers, and what its writer does."""
+"""The interfaces of a format and of its writer."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """Makes the fragment of one part."""
+    """Writes the fragment of one part."""
 
     def write(self, rows: pl.DataFrame) -> None:
-        """Appends rows, none of them perhaps. Columns are those of the definition, in its order, named by its names.
+        """Appends rows; there may be none. Columns have the names and the order of the definition.
 
-        Called at least once: a part without rows has its columns too.
+        Called at least once, because a part without rows also has columns.
         """
 
     def close(self) -> dict[str, Any]:
-        """Writes what is left, and says what :meth:`Format.layout` must know of the fragment: JSON, a few kilobytes.
+        """Writes the rest and returns what :meth:`Format.layout` needs to know: JSON of a few kilobytes.
 
-        It becomes the receipt's ``fragment``.
+        The result becomes the receipt's ``fragment``.
         """
 
 
 class Format(Protocol):
-    """What a format offers."""
+    """A file format."""
 
     name: str
-    """What a request gives as ``format``."""
+    """Value of ``format`` in a request."""
     extension: str
-    """What the file's name ends in, without the dot."""
+    """The file's extension, without the dot."""
     content_type: str
-    """The file's ``Content-Type`` by default. There is no ``Content-Encoding``: what is saved is the file itself."""
+    """The default ``Content-Type`` of the file. There is no ``Content-Encoding``, so browsers save the file itself."""
     growth: float
-    """Bytes of a fragment for each byte of Parquet that it is made of, rather too few than too many.
+    """Bytes of a fragment per byte of its Parquet source. If in doubt, use a lower value.
 
-    By it parts are planned that are large enough to be copied by S3. A DynamoDB table is counted in bytes of raw items,
-    a Scan's in those of all tenants, which make less of a fragment: parts may then be too small for S3 to copy, and go
-    through AssembleFile, which is right but slower.
+    Planning uses it to make parts that are large enough for S3 to copy. For a DynamoDB table, source bytes are bytes of
+    raw items (for a Scan, of all tenants), which give smaller fragments. Parts may then be too small for S3 to copy, so
+    AssembleFile downloads them, which is correct but slower.
     """
     has_places: bool = False
-    """Whether fragments say where their rows stand: planning then counts the rows that come before each part."""
+    """Whether fragments contain the positions of their rows. Planning then counts the rows before each part."""
     options_schema: dict[str, Any]
-    """JSON Schema of ``options`` in a request, closed, each option with its default."""
+    """JSON Schema of ``options`` in a request: closed, with a default for each option."""
 
-    def served_as(self, asked: dict[str, Any]) -> str:
+    def served_as(self, settings: dict[str, Any]) -> str:
         """The ``Content-Type`` of a file with these options."""
         return self.content_type
 
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> Writer:
-        """Begins the fragment of a part. Only workers call it: it may import the engine.
+        """Begins the fragment of a part. Only workers call this method: it may import polars.
 
         Args:
-            first: whether it is the first part, whose fragment begins as the file does: then S3 can copy it whole,
-                where a head would have to be joined with 5 MiB of it.
-            first_row: number of the part's first row in the file, from 0, without headers; None where it is not known.
+            first: whether this is the first part. Its fragment begins with the file's head, so that S3 can copy it
+                whole. A separate head would have to be joined with 5 MiB of the fragment.
+            first_row: number of the part's first row in the file, from 0, without headers; None if unknown.
         """
 
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        """The file as a sequence of bytes and of parts. Needs no engine.
+        """The file as a sequence of literal bytes and parts. Does not need polars.
 
         Args:
-            receipts: of every part, in order; a part may hold no bytes.
+            receipts: the receipt of every part, in order. A part may have no bytes.
         """
 
 
 class TextFormat(Format, Protocol):
-    """A format whose file is its fragments, one after the other."""
+    """A format whose file is the sequence of its fragments."""
 
     @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:

@@ -1,8 +1,8 @@
-"""Formats ``csv.gz`` and ``jsonl.gz``: a text format in **one** gzip member (RFC 1952); browsers stop after the first.
+"""Formats ``csv.gz`` and ``jsonl.gz``: a text format in **one** gzip member (RFC 1952). Browsers read only the first.
 
-A fragment is a piece of raw deflate (:mod:`.deflate`): pieces can follow each other. The first begins with the member's
-header; the assembler adds an empty last block, and the CRC-32 and length of the text, computed from those of the
-fragments. No time and no name is in it: the same text gives the same bytes.
+A fragment is a piece of raw deflate (:mod:`.deflate`), and pieces can be joined. The first fragment begins with the
+member's header. The assembler adds an empty last block, and the CRC-32 and length of the text, computed from those of
+the fragments. The member has no time and no name, so the same text gives the same bytes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from shared.files.work import Plan, Receipt, Work
 
 _BLOCK = 1024 * 1024
-_SMALLER = 0.3  # orders take 38 % of their csv and 22 % of their jsonl, flights 28 % and 16 %
-# RFC 1952, 2.3: magic, deflate, no flags, no time, no hint of the level, no operating system.
+_COMPRESSION = 0.3  # orders compress to 38 % of their csv and 22 % of their jsonl, flights to 28 % and 16 %
+# RFC 1952, 2.3: magic number, deflate, no flags, no time, no compression level, unknown operating system.
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _MODULUS = 2**32
 
 
 class Gzip(Format):
-    """A text format, compressed. Options are those of the text."""
+    """A compressed text format. Its options are those of the text format."""
 
     content_type = "application/gzip"  # RFC 6713
 
@@ -40,7 +40,7 @@ class Gzip(Format):
         self._text = text
         self.name = f"{text.name}.gz"
         self.extension = f"{text.extension}.gz"
-        self.growth = text.growth * _SMALLER
+        self.growth = text.growth * _COMPRESSION
         self.options_schema = text.options_schema
 
     @override
@@ -59,7 +59,7 @@ class Gzip(Format):
 
 
 class _Compressed:
-    """The writer of the text, on top of the compressor."""
+    """Writes the text into the compressor."""
 
     def __init__(self, text: Writer, deflated: _Deflated) -> None:
         self._text, self._deflated = text, deflated
@@ -74,36 +74,36 @@ class _Compressed:
 
 
 class _Deflated:
-    """Takes what is written to a file, and compresses it."""
+    """A file object that compresses the bytes written to it."""
 
     def __init__(self, into: IO[bytes]) -> None:
         from isal import isal_zlib
 
         self.size, self.crc32 = 0, 0
-        self._into, self._waiting = into, bytearray()
+        self._into, self._buffer = into, bytearray()
         self._zlib = isal_zlib
         self._compressor = isal_zlib.compressobj(deflate.LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
 
     def write(self, data: bytes) -> int:
-        """Takes bytes in; they are compressed in blocks of one size, however they come."""
+        """Compresses bytes in blocks of a fixed size, whatever the size of each write."""
         rest = memoryview(data)
-        if self._waiting:
-            lacking = _BLOCK - len(self._waiting)
-            self._waiting += rest[:lacking]
-            rest = rest[lacking:]
-            if len(self._waiting) == _BLOCK:
-                self._compress(self._waiting)
-                self._waiting.clear()
+        if self._buffer:
+            missing = _BLOCK - len(self._buffer)
+            self._buffer += rest[:missing]
+            rest = rest[missing:]
+            if len(self._buffer) == _BLOCK:
+                self._compress(self._buffer)
+                self._buffer.clear()
         while len(rest) >= _BLOCK:
             self._compress(rest[:_BLOCK])
             rest = rest[_BLOCK:]
-        self._waiting += rest
+        self._buffer += rest
         return len(data)
 
     def finish(self) -> None:
-        """Compresses the rest, up to a whole byte; where there was nothing, nothing is written."""
-        self._compress(self._waiting)
-        self._waiting.clear()
+        """Compresses the rest, up to a whole byte. Writes nothing if there was no text."""
+        self._compress(self._buffer)
+        self._buffer.clear()
         if self.size:
             self._into.write(self._compressor.flush(self._zlib.Z_FULL_FLUSH))
 

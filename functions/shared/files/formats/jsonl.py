@@ -1,7 +1,7 @@
-"""Formats ``jsonl`` and, within gzip, ``jsonl.gz``: JSON Lines, one object (RFC 8259) a line, in UTF-8 without a mark.
+"""Format ``jsonl`` and, compressed, ``jsonl.gz``: JSON Lines, one object (RFC 8259) per line, UTF-8 without a BOM.
 
-Every object has every column, in order; a null is ``null``. What becomes text, and how, says :mod:`.cells`. JSON that
-is text in the source stays as it is, but for its line breaks: JSON has those between its values alone.
+Every object has every column, in order; a null is ``null``. :mod:`.cells` defines which values become text, and how.
+JSON text from the source is copied, but its line breaks become spaces: in JSON, they occur only between values.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ class Jsonl(TextFormat):
 
     name = "jsonl"
     extension = "jsonl"
-    content_type = "application/jsonl"  # "JSON Lines", MIME type; not registered
+    content_type = "application/jsonl"  # see "JSON Lines", MIME type; it is not registered
     growth = 5
     options_schema = options.closed(header_style=options.header_style("name", "title"), timezone=options.TIMEZONE)
 
     @override
     def writer(self, plan: Plan, into: IO[bytes], *, first: bool, first_row: int | None = None) -> _Objects:
-        asked = options.resolve(self.options_schema, plan["options"])
-        return _Objects(plan["definition"]["columns"], asked, into)
+        settings = options.resolve(self.options_schema, plan["options"])
+        return _Objects(plan["definition"]["columns"], settings, into)
 
 
 class _Objects:
-    """Rows as objects, as they come."""
+    """Writes rows as objects."""
 
-    def __init__(self, columns: list[dict[str, Any]], asked: dict[str, Any], into: IO[bytes]) -> None:
-        self._keys = {column["name"]: column[asked["header_style"]] for column in columns}
-        self._json = {column[asked["header_style"]] for column in columns if column["type"] == "json"}
-        self._zone, self._into = asked["timezone"], into
+    def __init__(self, columns: list[dict[str, Any]], settings: dict[str, Any], into: IO[bytes]) -> None:
+        self._keys = {column["name"]: column[settings["header_style"]] for column in columns}
+        self._json = {column[settings["header_style"]] for column in columns if column["type"] == "json"}
+        self._zone, self._into = settings["timezone"], into
 
     def write(self, rows: pl.DataFrame) -> None:
         import polars as pl
@@ -48,11 +48,11 @@ class _Objects:
         from shared.files.formats import cells
 
         rows = rows.rename(self._keys)
-        written = {name for name in self._json if not rows.schema[name].is_nested()}
-        if written or cells.needs_care(rows):
+        json_texts = {name for name in self._json if not rows.schema[name].is_nested()}
+        if json_texts or cells.needs_care(rows):
             values = {
                 name: pl.col(name).cast(pl.String).str.replace_all(r"[\r\n]", " ").fill_null("null")
-                if name in written
+                if name in json_texts
                 else cells.json_text(pl.col(name), dtype, self._zone)
                 for name, dtype in rows.schema.items()
             }

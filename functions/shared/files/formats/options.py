@@ -1,4 +1,4 @@
-"""The options that several formats have. A format offers those that mean something in it, and refuses all others."""
+"""The options that several formats share. A format offers the options that apply to it and refuses all others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shared.lambda_.faults import Fault, pointer
 
 SPREADSHEET_SAFE = {
     "title": "Safe to open in a spreadsheet",
-    "description": "An apostrophe before text that starts with = + - @, these in full width, tab, return or line feed, "
-    "in the header too; number columns stay.",
+    "description": "Adds an apostrophe before text that starts with = + - @ (also in full width), tab, carriage return "
+    "or line feed, in the header too. Number columns do not change.",
     "type": "boolean",
     "default": True,
 }
@@ -24,116 +24,117 @@ BOM = {
 }
 DELIMITER = {
     "title": "Delimiter",
-    "description": "What separates the fields of a line. It changes nothing in numbers: see decimal_comma.",
+    "description": "Separates the fields of a line. It does not change numbers: see decimal_comma.",
     "enum": [",", ";", "\t", "|"],
     "default": ",",
 }
 DECIMAL_COMMA = {
     "title": "Decimal comma",
-    "description": "Numbers have a comma for their decimal point, but within JSON. Needs a delimiter that is no comma.",
+    "description": "Writes numbers with a decimal comma, except in JSON. Requires a delimiter other than the comma.",
     "type": "boolean",
     "default": False,
 }
 LINE_ENDING = {
     "title": "Line ending",
-    "description": "What ends a line: a line feed, or return and line feed as RFC 4180 has it. Text keeps its own.",
+    "description": "Ends each line with a line feed (lf), or with carriage return and line feed as in RFC 4180 (crlf). "
+    "Line breaks in text do not change.",
     "enum": ["lf", "crlf"],
     "default": "lf",
 }
 ENCODING = {
     "title": "Encoding",
-    "description": "How text becomes bytes. windows-1252 has few characters: one that it lacks fails the export.",
+    "description": "Character encoding of the file. An export fails if a text has a character that windows-1252 lacks.",
     "enum": ["utf-8", "utf-16le", "windows-1252"],
     "default": "utf-8",
 }
 TIMEZONE = {
     "title": "Time zone",
-    "description": "Name in the IANA time zone database, such as Europe/Berlin. Timestamps of a known zone are shown "
-    "in it, with their offset; timestamps without a zone stay as they are.",
+    "description": "Name in the IANA time zone database, such as Europe/Berlin. Timestamps with a time zone are "
+    "converted to it and shown with their offset. Timestamps without a time zone do not change.",
     "type": "string",
     "maxLength": 64,
     "default": "UTC",
 }
 NOTIFY = {
-    "title": "Mail me",
-    "description": "A mail to the caller's verified address when the file is ready, or when it could not be made.",
+    "title": "Notify me by email",
+    "description": "Sends an email to your verified address when the file is ready or the export has failed.",
     "type": "boolean",
     "default": False,
 }
 FILE_NAME = {
     "title": "File name",
-    "description": "What the file is called when it is downloaded; by default after report and date. Characters that a "
-    "file name cannot have become _, and the format's ending is put to it. The export's file_name is the outcome.",
+    "description": "Name of the downloaded file. The default consists of the report and the date. Characters that file "
+    "names cannot contain become _, and the format's extension is added. The export's file_name shows the result.",
     "type": "string",
     "minLength": 1,
     "maxLength": 200,
 }
 _OF_EVERY_FORMAT = {"file_name": FILE_NAME, "notify": NOTIFY}
-"""No byte of a file depends on them."""
+"""Options that do not change the bytes of a file."""
 _STYLES = {
-    "title": "The columns' titles, as people read them",
-    "name": "the columns' names, as programs read them",
+    "title": "the columns' titles, for people",
+    "name": "the columns' names, for programs",
     "none": "no header",
 }
-# In the database's list of names and in no clock: it stands for a machine whose zone was not set yet.
+# The database lists it, but it is not a real time zone: it means that the machine's zone is not configured.
 _NO_ZONE = "Factory"
 
 
 def header_style(*styles: str) -> dict[str, Any]:
-    """How columns are called in the file; the first style is the default."""
+    """The option for the column headers in the file. The first style is the default."""
     described = "; ".join(f"{style}: {_STYLES[style]}" for style in styles)
     return {"title": "Column headers", "description": f"{described}.", "enum": list(styles), "default": styles[0]}
 
 
 def closed(**offered: dict[str, Any]) -> dict[str, Any]:
-    """The schema of exactly these options."""
+    """A schema that allows exactly these options."""
     return {"type": "object", "additionalProperties": False, "properties": offered}
 
 
 def requestable(schema: dict[str, Any], *, notify: bool = True) -> dict[str, Any]:
-    """A format's options as a request may give them: with those of every format.
+    """A format's options in a request, including the options of every format.
 
     Args:
-        notify: whether a mail can be asked for.
+        notify: whether a request may ask for an email.
     """
     more = {name: rule for name, rule in _OF_EVERY_FORMAT.items() if notify or name != "notify"}
     return schema | {"properties": schema["properties"] | more}
 
 
-def of_file(given: dict[str, Any]) -> dict[str, Any]:
-    """What of a request's options the bytes of the file depend on."""
-    return {name: value for name, value in given.items() if name not in _OF_EVERY_FORMAT}
+def of_file(requested: dict[str, Any]) -> dict[str, Any]:
+    """The options of a request that the file's bytes depend on."""
+    return {name: value for name, value in requested.items() if name not in _OF_EVERY_FORMAT}
 
 
-def resolve(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The options with defaults filled in: a record may be older than an option."""
-    return {option: rule["default"] for option, rule in schema["properties"].items()} | given
+def resolve(schema: dict[str, Any], requested: dict[str, Any]) -> dict[str, Any]:
+    """The options with defaults for those that are missing: a record may be older than an option."""
+    return {option: rule["default"] for option, rule in schema["properties"].items()} | requested
 
 
-def zone_faults(schema: dict[str, Any], given: Any) -> list[Fault]:
-    """What JSON Schema cannot say: whether there is such a time zone."""
-    if "timezone" not in schema["properties"] or (name := resolve(schema, given)["timezone"]) in zones():
+def zone_faults(schema: dict[str, Any], requested: Any) -> list[Fault]:
+    """The fault of an unknown time zone, which JSON Schema cannot check."""
+    if "timezone" not in schema["properties"] or (name := resolve(schema, requested)["timezone"]) in zones():
         return []
-    allowed = "a name of the IANA time zone database, such as Europe/Berlin, America/New_York or UTC"
-    detail = f"{json.dumps(name, ensure_ascii=False)} is no time zone"
+    allowed = "a name in the IANA time zone database, such as Europe/Berlin, America/New_York or UTC"
+    detail = f"{json.dumps(name, ensure_ascii=False)} is not a known time zone"
     return [Fault(pointer=pointer("timezone"), detail=detail, allowed=allowed)]
 
 
-def dialect_faults(schema: dict[str, Any], given: Any) -> list[Fault]:
-    """What JSON Schema cannot say: options of a dialect of csv that contradict each other."""
+def dialect_faults(schema: dict[str, Any], requested: Any) -> list[Fault]:
+    """The faults of csv options that contradict each other, which JSON Schema cannot check."""
     if "encoding" not in schema["properties"]:
         return []
-    asked, found = resolve(schema, given), []
-    if asked["decimal_comma"] and asked["delimiter"] == ",":
-        detail = "is true, and the delimiter is a comma too"
-        found.append(Fault(pointer="/decimal_comma", detail=detail, allowed='false, or the delimiter ";", tab or "|"'))
-    if asked["bom"] and asked["encoding"] == "windows-1252":
-        detail = "is true, and windows-1252 has no byte order mark"
-        found.append(Fault(pointer="/bom", detail=detail, allowed="false, or the encoding utf-8 or utf-16le"))
-    return found
+    settings, faults = resolve(schema, requested), []
+    if settings["decimal_comma"] and settings["delimiter"] == ",":
+        detail = "is true, but the delimiter is also a comma"
+        faults.append(Fault(pointer="/decimal_comma", detail=detail, allowed='false, or the delimiter ";", tab or "|"'))
+    if settings["bom"] and settings["encoding"] == "windows-1252":
+        detail = "is true, but windows-1252 has no byte order mark"
+        faults.append(Fault(pointer="/bom", detail=detail, allowed="false, or the encoding utf-8 or utf-16le"))
+    return faults
 
 
 @cache
 def zones() -> frozenset[str]:
-    """Names of the time zones: those of the pinned package tzdata, whatever the host has."""
+    """Names of the time zones in the pinned package tzdata, independent of the host."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split()) - {_NO_ZONE}

@@ -1,13 +1,14 @@
-"""Rows as cells of a spreadsheet, by expressions of the engine. Only workers import this module.
+"""Converts rows to spreadsheet cells with polars expressions. Only workers import this module.
 
-ECMA-376, part 1, section 18.3.1: ``row`` and ``c``, with references where the numbers of the rows are known; texts are
-inline (``inlineStr``), so none is ever a formula. The engine's writer of CSV puts the cells together: what separates
-them is a character that each ends in, and what it writes for a null is an empty cell. What a value becomes depends on
-that value alone, however the rows are divided:
+ECMA-376, part 1, section 18.3.1: ``row`` and ``c``, with references if the row numbers are known. Texts are inline
+(``inlineStr``), so a text is never a formula. polars' CSV writer joins the cells: the separator is a character that
+each cell ends with, and the text for a null is an empty cell. Each cell depends only on its value, however the rows are
+divided:
 
-- a number that Excel would change becomes text: of more than 15 digits, or beyond what it can hold;
+- a number that Excel would change becomes text: more than 15 digits, or outside its range;
 - a day before 1900-03-01, which Excel counts wrongly, becomes ISO 8601 text;
-- a timestamp is shown in the zone; it and a time of day are cut to the millisecond, which is shown where it is not 0.
+- a timestamp is converted to the zone; timestamps and times of day are truncated to milliseconds, which are shown only
+  if they are not 0.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from shared.files.formats.workbook import (
 )
 
 MAX_TEXT = 32_767
-"""UTF-16 code units that a cell holds ("Excel specifications and limits")."""
+"""Maximum UTF-16 code units in a cell ("Excel specifications and limits")."""
 _DIGITS = 15
 _LARGEST, _SMALLEST = 9.99999999999999e307, 2.2250738585072014e-308
 _EPOCH, _FIRST, _LAST = 25_569, 61, 2_958_465
-"""1970-01-01, 1900-03-01 and 9999-12-31 as Excel counts days."""
+"""1970-01-01, 1900-03-01 and 9999-12-31 as day numbers of Excel."""
 _DAY_MS, _SECOND_MS = 86_400_000, 1_000
 _SPECIAL = ["&", "<", ">", *workbook.FORBIDDEN]
 _WRITTEN = ["&amp;", "&lt;", "&gt;", *workbook.WRITTEN]
@@ -43,7 +44,7 @@ _WHITE = r"^\s|\s$|[\t\n]|  "
 _CARE = rf"[\x00-\x1f&<>\x{{fffe}}\x{{ffff}}]|_x|{_WHITE}"
 _CARE_BYTES = bytes([*range(32), *b"&<>"])
 _BETWEEN = "\x7f"
-# Cells without what stands before and after them: see _Shape.
+# The parts of a cell, without the shape's text before and after it: see _Shape.
 _TEXT, _KEPT, _TEXT_END = ' t="inlineStr"><is><t>', ' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c"
 _WRAPPED = f' s="{WRAPPED}"{_KEPT}'
 _NUMBER_END = "</v></c"
@@ -51,18 +52,18 @@ _BOOLEANS = (' t="b"><v>0</v></c', ' t="b"><v>1</v></c')
 _FEW, _SAMPLE = 8_192, 4_096
 _WIDTH_ROWS, _NESTED_WIDTH = 1_024, 40
 _AT_ONCE = 1_024**2
-"""Bytes that are written at once, about: of larger buffers the engine takes new memory, which costs a tenth of the
-time."""
+"""Approximate bytes per write. For larger buffers polars allocates new memory, which costs a tenth of the time."""
 _CARE_ROWS = 4_096
 _TOGETHER = 64
-"""Values in one field, about: the more the quicker, but a sheet may have thousands of columns."""
+"""Approximate number of values in one field. More is faster, but a sheet may have thousands of columns."""
 
 
 class _Shape(NamedTuple):
-    """What the engine's writer puts between the cells of a row, and what is of each cell besides its own.
+    """The text that polars' CSV writer puts between the cells of a row, and the text before and after each cell.
 
-    Without references a row is ``<row>`` and cells, each ``<c`` and its own, with ``>`` between them. With them a quote
-    separates references and what stands between them: ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``, ``B5``, ``/``.
+    Without references, a row is ``<row>`` and its cells; each begins with ``<c``, with ``>`` between them. With
+    references, a quote separates references and the text between them:
+    ``5"><c r="A5``, `` s="1"><v>3</v></c><c r=``, ``B5``, ``/``.
     """
 
     separator: str
@@ -77,23 +78,23 @@ _REFERENCED = _Shape('"', '<row r="', "></row>", "", "><c r=")
 
 
 class Rows:
-    """Makes the rows of one part; it remembers the texts that come again and again."""
+    """Makes the rows of one part, and caches the cells of repeated texts."""
 
     def __init__(self, zone: str, styles: dict[str, int] | None = None, *, referenced: bool = False) -> None:
         self._zone, self._styles, self._shape = zone, styles or {}, _REFERENCED if referenced else _PLAIN
-        self._into = io.BytesIO(self._shape.row.encode())  # written again and again: new memory costs time
+        self._into = io.BytesIO(self._shape.row.encode())  # reused, because new memory costs time
         self._columns: list[_Column] = []
         self._row_bytes = 512
 
     def xml(
         self, rows: pl.DataFrame, heights: Sequence[int], numbers: pl.Series | None = None
     ) -> Iterator[tuple[int, memoryview]]:
-        """The rows as ``<row>…</row>``, one after the other, as many of them at a time as the heights say.
+        """The rows as ``<row>…</row>``, in blocks of ``heights`` rows.
 
-        Each time how many they are, and their bytes, to be released before the next.
+        Yields the number of rows and their bytes. The caller must release the bytes before the next block.
 
         Args:
-            numbers: of the rows in their sheet, where cells have references.
+            numbers: numbers of the rows in their sheet, if cells have references.
 
         Raises:
             TextTooLong: a text does not fit in a cell.
@@ -113,7 +114,7 @@ class Rows:
                     quote_style="never",
                     line_terminator=shape.row_end + shape.row,
                 )
-            start, end = start + height, self._into.tell() - len(shape.row)  # no row begins after the last
+            start, end = start + height, self._into.tell() - len(shape.row)  # without the beginning of another row
             self._row_bytes = max(1, end // height)
             yield height, self._into.getbuffer()[:end]
 
@@ -121,7 +122,7 @@ class Rows:
         return fields.iter_slices(max(1, _AT_ONCE // self._row_bytes))
 
     def widths(self, rows: pl.DataFrame) -> list[int]:
-        """Characters of the longest value of each column, among the first rows."""
+        """The length in characters of the longest value of each column in the first rows."""
         return [_width(column) for column in rows.head(_WIDTH_ROWS)]
 
     def _column(self, number: int, name: str, width: int) -> _Column:
@@ -129,21 +130,21 @@ class Rows:
         return _Column(self._zone, self._styles.get(name), self._shape.before, after)
 
     def _fields(self, rows: pl.DataFrame, numbers: pl.Series | None) -> Iterator[pl.Expr]:
-        """What the engine's writer puts together: where cells have references, as many as may be in one field.
+        """The fields that polars' CSV writer joins. If cells have references, several cells share a field.
 
-        A cell that may be empty is a field of its own, for the writer to fill in.
+        A cell that may be empty is a separate field, because the writer fills in nulls.
         """
-        made = [(column, each.cells(column)) for column, each in zip(rows, self._columns, strict=True)]
+        columns = [(column, each.cells(column)) for column, each in zip(rows, self._columns, strict=True)]
         if numbers is None:
-            yield from (cell.together().alias(column.name) for column, cell in made)
+            yield from (cell.together().alias(column.name) for column, cell in columns)
             return
         number, last, run = pl.lit(numbers.cast(pl.String)), rows.width - 1, _Cells("", ())
-        for at, (column, cell) in enumerate(made):
+        for at, (column, cell) in enumerate(columns):
             name = workbook.column_name(at)
             run = run.then(_Cells(f"{name}{{}}", (number,)) if at else _Cells(f'{{}}"><c r="{name}{{}}', (number,) * 2))
             if column.null_count():
                 yield run.together().alias(f"before {at}")
-                # After the last cell no reference follows, so what the writer fills in does not fit there.
+                # No reference follows the last cell, so the writer's text for a null does not fit there.
                 yield (cell.together().fill_null("/") if at == last else cell.together()).alias(f"{at}")
                 run = _Cells("", ())
             else:
@@ -154,27 +155,28 @@ class Rows:
 
 
 class _Cells(NamedTuple):
-    """The cells of some rows: a text, and what stands for each ``{}`` in it. Null where a value is."""
+    """The cells of some rows: a text, and the value for each ``{}`` in it. A cell is null if a value is."""
 
     text: str
     values: tuple[pl.Expr, ...]
 
     def then(self, others: _Cells) -> _Cells:
-        """These and others, with the character between them that separates references."""
+        """These cells followed by others, with the separator of references between them."""
         between = _REFERENCED.separator if self.text else ""
         return _Cells(f"{self.text}{between}{others.text}", self.values + others.values)
 
     def together(self) -> pl.Expr:
-        """As one expression."""
+        """The cells as one expression."""
         return self.values[0] if self.text == "{}" else pl.format(self.text, *self.values)
 
 
 class _Column:
-    """Makes the cells of a column, each without the character that separates it from the next.
+    """Makes the cells of a column, without the separator between them.
 
     Args:
-        style: of numbers, where the report asks for one.
-        before: what every cell begins with, and ``after`` what it ends with.
+        style: style of numbers, if the report defines one.
+        before: text at the beginning of every cell.
+        after: text at the end of every cell.
     """
 
     def __init__(self, zone: str, style: int | None, before: str, after: str) -> None:
@@ -221,7 +223,7 @@ class _Column:
         return self._cell(_TEXT, pl.lit(column), _TEXT_END)
 
     def _texts(self, column: pl.Series) -> pl.Series:
-        """The cells of any texts."""
+        """The cells of texts."""
         _require_short(column)
         text = pl.col(column.name)
         simple = column.to_frame().select(self._cell(_TEXT, text, _TEXT_END).together()).to_series()
@@ -283,13 +285,13 @@ class _Column:
         return self._either(fits, number, cells.timestamp(cell, column.dtype, self._zone))
 
     def _moments(self, millis: pl.Series, epoch: int, style: int, exact: int) -> _Cells:
-        """Milliseconds since a day, in a style that shows them where they are not whole seconds."""
+        """Milliseconds since a day, in a style that shows milliseconds if they are not whole seconds."""
         styles = pl.Series([str(style), str(exact)]).gather((millis % _SECOND_MS != 0).cast(pl.UInt32))
         text = f'{self._before} s="{{}}"><v>{{}}{_NUMBER_END}{self._after}'
         return _Cells(text, (pl.lit(styles), pl.lit(millis / _DAY_MS + epoch)))
 
     def _looked_up(self, column: pl.Series, low: int, high: int, style: int | None) -> _Cells | None:
-        """The cells of integers of a narrow range, each cell made once; None where the range is not narrow."""
+        """The cells of integers in a narrow range, each made once; None if the range is not narrow."""
         if high - low >= column.len() // 4:
             return None
         start, end = self._before + _number_start(style), _NUMBER_END + self._after
@@ -297,7 +299,7 @@ class _Column:
         return _Cells("{}", (pl.lit(table.gather(column.cast(pl.Int64) - low)),))
 
     def _either(self, fits: pl.Expr, number: _Cells, text: pl.Expr) -> _Cells:
-        """Each value as a number where it fits, as text where it does not."""
+        """Each value as a number if it fits, otherwise as text."""
         otherwise = self._cell(_TEXT, text, _TEXT_END).together()
         return _Cells("{}", (pl.when(fits).then(number.together()).otherwise(otherwise),))
 
@@ -309,7 +311,7 @@ class _Column:
 
 
 class _Few:
-    """The cells of a column of few values, each made once."""
+    """The cells of a column with few different values, each made once."""
 
     def __init__(self, column: pl.Series) -> None:
         sample = column.head(_SAMPLE)
@@ -318,7 +320,7 @@ class _Few:
         self.cells = pl.Series(dtype=pl.String)
 
     def codes(self, column: pl.Series, make: Callable[[pl.Series], pl.Series]) -> pl.Series | None:
-        """For each row the number of its cell, null for null; None where the values are many."""
+        """The number of each row's cell, null for null; None if there are many different values."""
         if not self._are_few:
             return None
         codes = column.cast(pl.Enum(self._values), strict=False)
@@ -338,7 +340,7 @@ def _number_start(style: int | None) -> str:
 
 
 def _may_need_care(column: pl.Series) -> bool:
-    """Whether a text may have what XML or a spreadsheet reads otherwise. Quick, for texts of numbers and letters."""
+    """Whether a text may contain characters special to XML or spreadsheets. Fast for texts of numbers and letters."""
     return any(_some_need_care(column.slice(start, _CARE_ROWS)) for start in range(0, column.len(), _CARE_ROWS))
 
 
@@ -350,7 +352,7 @@ def _some_need_care(column: pl.Series) -> bool:
 
 
 def _bounds(column: pl.Series) -> tuple[Any, Any]:
-    """Least and largest value; 0 where there is none."""
+    """Smallest and largest value; (0, -1) if there are no values."""
     low, high = column.min(), column.max()
     return (0, -1) if low is None else (low, high)
 
@@ -358,11 +360,12 @@ def _bounds(column: pl.Series) -> tuple[Any, Any]:
 def _require_short(column: pl.Series) -> None:
     if (column.str.len_bytes().max() or 0) <= MAX_TEXT:  # type: ignore[operator]
         return
-    beyond = column.str.count_matches("[\U00010000-\U0010ffff]")  # characters of two code units
-    longest: Any = (column.str.len_chars() + beyond).max()
+    surrogates = column.str.count_matches("[\U00010000-\U0010ffff]")  # characters with two code units
+    longest: Any = (column.str.len_chars() + surrogates).max()
     if longest > MAX_TEXT:
-        said = f"a text of column {column.name} has {longest} characters"
-        raise TextTooLong(f"{said}; a cell of a spreadsheet holds {MAX_TEXT}")
+        raise TextTooLong(
+            f"a text of column {column.name} has {longest} characters; a spreadsheet cell holds at most {MAX_TEXT}"
+        )
 
 
 def _width(column: pl.Series) -> int:

@@ -1,4 +1,4 @@
-"""What a spreadsheet file holds besides its rows: ECMA-376, parts 1 (SpreadsheetML) and 2 (packages)."""
+"""The content of a spreadsheet file besides its rows: ECMA-376, parts 1 (SpreadsheetML) and 2 (packages)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 GENERAL, DATE, TIMESTAMP, TIME, HEADER, TIMESTAMP_MS, TIME_MS, WRAPPED, _DECIMAL = range(9)
-"""Numbers of the cell styles; one for each scale of a decimal follows, then those that the report's columns ask for."""
+"""Numbers of the cell styles. The styles of decimals follow, one for each scale, then those of the report's columns."""
 _SCALES = 16
 _OWN = _DECIMAL + _SCALES
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -16,16 +16,16 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_FIRST_OWN_FORMAT = 164  # smaller numbers are those that every spreadsheet program knows (part 1, 18.8.30)
+_FIRST_OWN_FORMAT = 164  # smaller numbers are built in (part 1, 18.8.30)
 _FORMATS = {
     DATE: "yyyy-mm-dd",
     TIMESTAMP: "yyyy-mm-dd hh:mm:ss",
     TIME: "hh:mm:ss",
-    # A spreadsheet rounds what it does not show: the last moment of a day would be the first of the next.
+    # A spreadsheet rounds digits that it does not show: the last moment of a day would become the first of the next.
     TIMESTAMP_MS: "yyyy-mm-dd hh:mm:ss.000",
     TIME_MS: "hh:mm:ss.000",
 }
-# Digits of a currency after the point, where they are not two: its minor unit in ISO 4217.
+# Currencies whose minor unit in ISO 4217 does not have two digits, by its number of digits.
 _MINOR_UNITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
@@ -33,30 +33,32 @@ _MINOR_UNITS = {
 }
 _MAX_NAME = 31
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("\\/?*[]:", " "))
-# What XML 1.0 forbids (2.2), and the return that readers make a line feed (2.11); ECMA-376 writes them so (22.9.2.19).
+# Characters that XML 1.0 forbids (2.2), and the return that readers turn into a line feed (2.11). Their form in
+# ECMA-376 (22.9.2.19) follows.
 FORBIDDEN = [chr(code) for code in range(32) if code not in (9, 10)] + ["\ufffe", "\uffff"]
 WRITTEN = [f"_x{ord(each):04X}_" for each in FORBIDDEN]
 LOOKS_WRITTEN = "_(x[0-9A-Fa-f]{4})"
-"""Its underscore is written ``_x005F_``, whether or not one follows: that may begin another."""
+"""Text that looks like such a form. Its underscore is always written as ``_x005F_``, because an underscore after the
+text may begin another form."""
 
 
 def decimal_style(scale: int) -> int:
-    """The style of decimals with so many digits after the point: thousands apart, all digits shown."""
+    """The style of decimals with this scale: thousands separators, all digits shown."""
     return _DECIMAL + scale if scale < _SCALES else GENERAL
 
 
-def asked_styles(columns: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """The styles of the columns whose ``format`` a report gives, by name: the same wherever they are made."""
-    codes = _asked_codes(columns)
+def own_styles(columns: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """The styles of the columns with a ``format`` in the report, by name. Every worker computes the same styles."""
+    codes = _own_codes(columns)
     return {each["name"]: _OWN + codes.index(_code(each["format"])) for each in columns if "format" in each}
 
 
 def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
-    """A sheet up to its rows: the first row, in bold, stays in sight.
+    """The beginning of a sheet, with its header row in bold and frozen.
 
     Args:
-        titles: of the columns.
-        widths: of the columns, in characters.
+        titles: titles of the columns.
+        widths: widths of the columns, in characters.
     """
     columns = "".join(
         f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
@@ -75,37 +77,38 @@ def sheet_start(titles: Sequence[str], widths: Sequence[int]) -> bytes:
 
 
 def _text(text: str) -> str:
-    """A text as it stands in a cell."""
+    """A text, escaped for a cell."""
     written = re.sub(LOOKS_WRITTEN, r"_x005F_\1", text)
     return escape(written).translate({ord(each): code for each, code in zip(FORBIDDEN, WRITTEN, strict=True)})
 
 
 def column_name(number: int) -> str:
-    """What a column is called by its number from 0 on: A to Z, AA, and so on."""
+    """The name of a column with a number from 0: A to Z, AA, and so on."""
     before, last = divmod(number, 26)
     return (column_name(before - 1) if before else "") + chr(ord("A") + last)
 
 
 def sheet_end(columns: int, rows: int) -> bytes:
-    """A sheet from its rows on: its columns can be filtered.
+    """The end of a sheet after its rows, with filters for its columns.
 
     Args:
-        rows: of the sheet, its header among them.
+        rows: number of the sheet's rows, including its header.
     """
     return f'</sheetData><autoFilter ref="A1:{column_name(columns - 1)}{rows}"/></worksheet>'.encode()
 
 
 def sheet_path(number: int) -> str:
-    """Where sheet 1, 2, … stands in the file."""
+    """Path of sheet 1, 2, … in the archive."""
     return f"xl/worksheets/sheet{number}.xml"
 
 
 def others(title: str, columns: Sequence[dict[str, Any]], heights: Sequence[int]) -> dict[str, bytes]:
-    """Everything but the sheets, by path.
+    """All files of the archive except the sheets, by path.
 
     Args:
-        title: of the report; ``columns`` are its too.
-        heights: rows of each sheet, its header among them.
+        title: title of the report.
+        columns: columns of the report.
+        heights: number of rows of each sheet, including its header.
     """
     sheets = len(heights)
     numbers = range(1, sheets + 1)
@@ -120,7 +123,7 @@ def others(title: str, columns: Sequence[dict[str, Any]], heights: Sequence[int]
         f'<sheet name={quoteattr(sheet_name(title, each, sheets))} sheetId="{each}" r:id="rId{each}"/>'
         for each in numbers
     )
-    # Excel makes this name for whoever filters, and LibreOffice shows no filter without it.
+    # Excel creates this name for filters, and LibreOffice shows no filter without it.
     filters = "".join(
         f'<definedName name="_xlnm._FilterDatabase" localSheetId="{each - 1}" hidden="1">'
         + escape(f"{quoted(sheet_name(title, each, sheets))}!$A$1:${column_name(len(columns) - 1)}${height}")
@@ -140,33 +143,33 @@ def others(title: str, columns: Sequence[dict[str, Any]], heights: Sequence[int]
 
 
 def sheet_name(title: str, number: int, sheets: int) -> str:
-    r"""A name that Excel takes: at most 31 characters, without ``\\ / ? * [ ] :``, no apostrophe at an end."""
+    r"""A name that Excel accepts: at most 31 characters, without ``\\ / ? * [ ] :``, no apostrophe at either end."""
     suffix = f" {number}" if sheets > 1 else ""
     printable = "".join(each if each.isprintable() else " " for each in title.translate(_NOT_IN_NAMES))
     name = printable.strip(" '")
     while _units(name) + len(suffix) > _MAX_NAME:
         name = name[:-1].rstrip(" '")
-    return (name if name and name.lower() != "history" else "Data") + suffix  # "History" is Excel's own
+    return (name if name and name.lower() != "history" else "Data") + suffix  # Excel reserves "History"
 
 
 def quoted(name: str) -> str:
-    """The name of a sheet as it stands in a reference."""
+    """The name of a sheet, quoted for a reference."""
     return "'" + name.replace("'", "''") + "'"
 
 
-def _asked_codes(columns: Sequence[dict[str, Any]]) -> list[str]:
+def _own_codes(columns: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(_code(each["format"]) for each in columns if "format" in each))
 
 
-def _code(asked: str) -> str:
-    """The format code (part 1, 18.8.31) of what a column's ``format`` says."""
-    if asked == "percent":
+def _code(column_format: str) -> str:
+    """The format code (part 1, 18.8.31) of a column's ``format``."""
+    if column_format == "percent":
         return "0.00%"
-    if asked.startswith("currency "):
-        currency = asked.removeprefix("currency ")
+    if column_format.startswith("currency "):
+        currency = column_format.removeprefix("currency ")
         digits = next((digits for digits, currencies in _MINOR_UNITS.items() if currency in currencies.split()), 2)
         return f"[${currency}]\\ #,##0" + "." * bool(digits) + "0" * digits
-    return asked
+    return column_format
 
 
 def _units(text: str) -> int:
@@ -183,7 +186,7 @@ def _relationships(targets: list[tuple[str, str]]) -> str:
 
 def _styles(columns: Sequence[dict[str, Any]]) -> str:
     formats = _FORMATS | {_DECIMAL + scale: "#,##0" + "." * bool(scale) + "0" * scale for scale in range(_SCALES)}
-    formats |= {_OWN + number: code for number, code in enumerate(_asked_codes(columns))}
+    formats |= {_OWN + number: code for number, code in enumerate(_own_codes(columns))}
     own = {style: _FIRST_OWN_FORMAT + number for number, style in enumerate(formats)}
     declared = "".join(
         f'<numFmt numFmtId="{own[style]}" formatCode="{escape(code)}"/>' for style, code in formats.items()

@@ -1,10 +1,10 @@
-"""Format ``xlsx``: a spreadsheet (ECMA-376), made by many and put together without reading the rows again.
+"""Format ``xlsx``: a spreadsheet (ECMA-376), made by many workers and assembled without reading the rows again.
 
-A fragment is a sequence of blocks: some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A sheet is one
-entry of the archive: its start, blocks, its end. Where a part knows the number of its first row, rows and cells have
-references, and blocks end where sheets do; else a new sheet begins before a block that would not fit.
-Where it is known how many rows there are, the first fragment begins with all that stands before the first row; where
-not, or where the file turns out to begin otherwise, the assembler writes that.
+A fragment is a sequence of blocks. A block is some thousand rows of a sheet's XML, compressed (:mod:`.deflate`). A
+sheet is one entry of the archive: its start, its blocks, its end. If a part knows the number of its first row, rows and
+cells have references, and blocks end where sheets end. Otherwise, a new sheet begins before a block that does not fit.
+If the number of rows is known, the first fragment begins with all bytes before the first row. Otherwise, or if the file
+must begin differently, the assembler writes these bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from shared.files.work import Plan, Receipt, Work
 
 MAX_ROWS = 1_048_576
-"""Rows of a sheet, the header's among them ("Excel specifications and limits")."""
+"""Maximum number of rows of a sheet, including the header ("Excel specifications and limits")."""
 _BLOCK_ROWS = 16_384
 _AT_ONCE = 64
-"""Columns times blocks that become cells at once: each call of the engine costs, and the cells are held in memory."""
+"""Columns times blocks that are converted at once. Each call of polars has a cost, and the cells are in memory."""
 _NARROWEST, _WIDEST, _ROOM = 8, 60, 2
 
 
@@ -51,11 +51,11 @@ class Xlsx(Format):
 
     @override
     def layout(self, plan: Plan, work: Work, receipts: Sequence[Receipt]) -> list[Segment]:
-        seen = [receipt["fragment"]["widths"] for receipt in receipts if receipt["fragment"]["widths"]]
-        start = _sheet_start(plan, self._options(plan), seen[0] if seen else [])
+        widths = [receipt["fragment"]["widths"] for receipt in receipts if receipt["fragment"]["widths"]]
+        start = _sheet_start(plan, self._options(plan), widths[0] if widths else [])
         sheets = _sheets(work, receipts)
         heights = [1 + sum(block.rows for block in blocks) for blocks in sheets]
-        archive = _begun(plan, heights)
+        archive = _new_archive(plan, heights)
         for number, (blocks, height) in enumerate(zip(sheets, heights, strict=True), start=1):
             end = workbook.sheet_end(len(plan["definition"]["columns"]), height)
             archive.add(workbook.sheet_path(number), _sheet(start, blocks, end), follows=number == 1)
@@ -66,7 +66,7 @@ class Xlsx(Format):
 
 
 class _Block(NamedTuple):
-    """Rows of a sheet: ``size`` and ``crc32`` of their XML, and where they lie."""
+    """Rows of a sheet: ``size`` and ``crc32`` of their XML, and the range of its compressed bytes."""
 
     rows: int
     size: int
@@ -75,7 +75,7 @@ class _Block(NamedTuple):
 
 
 def _sheets(work: Work, receipts: Sequence[Receipt]) -> list[list[_Block]]:
-    """The blocks of each sheet; at least one sheet, which may have none."""
+    """The blocks of each sheet. There is at least one sheet, which may have no blocks."""
     sheets: list[list[_Block]] = [[]]
     rows = 1
     for block in (block for receipt in receipts for block in _blocks(work, receipt)):
@@ -109,37 +109,37 @@ def _sheet(start: bytes, blocks: list[_Block], end: bytes) -> Content:
 
 
 def _together(blocks: list[_Block]) -> Range:
-    """Blocks that lie one after the other, as one range."""
+    """Consecutive blocks as one range."""
     size, crc32 = joined_crc32([(block.packed.size, block.packed.crc32) for block in blocks])
     return replace(blocks[0].packed, size=size, crc32=crc32)
 
 
-def _begun(plan: Plan, heights: list[int]) -> Archive:
-    """The file up to its sheets, which have so many rows, their headers' among them."""
+def _new_archive(plan: Plan, heights: list[int]) -> Archive:
+    """The file before its sheets. ``heights`` are the numbers of their rows, including headers."""
     archive, definition = Archive(), plan["definition"]
     for path, data in workbook.others(definition["title"], definition["columns"], heights).items():
         archive.add(path, Content.stored(data))
     return archive
 
 
-def _sheet_start(plan: Plan, asked: dict[str, Any], widths: list[int]) -> bytes:
-    """A sheet up to its rows; the widths are of the first rows that there are."""
-    titles = [column[asked["header_style"]] for column in plan["definition"]["columns"]]
+def _sheet_start(plan: Plan, settings: dict[str, Any], widths: list[int]) -> bytes:
+    """The beginning of a sheet, before its rows. ``widths`` are those of the first part with rows."""
+    titles = [column[settings["header_style"]] for column in plan["definition"]["columns"]]
     longest = [max(each) for each in zip(map(len, titles), widths or [0] * len(titles), strict=True)]
     return workbook.sheet_start(titles, [min(max(length + _ROOM, _NARROWEST), _WIDEST) for length in longest])
 
 
-def _head(plan: Plan, asked: dict[str, Any], widths: list[int], rows: int) -> bytes:
-    """A file of so many rows up to its first row."""
+def _head(plan: Plan, settings: dict[str, Any], widths: list[int], rows: int) -> bytes:
+    """The bytes before the first row of a file with ``rows`` rows."""
     full, rest = divmod(rows, _room())
-    archive = _begun(plan, [MAX_ROWS] * full + [1 + rest] * (rest > 0 or not full))
-    archive.add(workbook.sheet_path(1), _sheet(_sheet_start(plan, asked, widths), [], b""), follows=True)
-    *known, _, _ = archive.segments  # without the end of the sheet, and what is known then
+    archive = _new_archive(plan, [MAX_ROWS] * full + [1 + rest] * (rest > 0 or not full))
+    archive.add(workbook.sheet_path(1), _sheet(_sheet_start(plan, settings, widths), [], b""), follows=True)
+    *known, _, _ = archive.segments  # without the sheet's end and its descriptor
     return _joined(known)
 
 
 def _copied_head(work: Work, receipts: Sequence[Receipt], segments: list[Segment]) -> list[Segment]:
-    """The segments, their head taken from the first part where it is there."""
+    """The segments, with the head taken from the first part if that part has the same head."""
     head = list(takewhile(lambda segment: isinstance(segment, Literal), segments))
     data = _joined(head)
     if not receipts or receipts[0]["fragment"]["head"] != {"bytes": len(data), "crc32": zlib.crc32(data)}:
@@ -157,15 +157,17 @@ def _joined(literals: list[Segment]) -> bytes:
 
 
 class _Blocks:
-    """Rows as blocks, all of the same number of rows but the last, and the last of a sheet where that is known."""
+    """Writes rows as blocks with equal numbers of rows, except the last block and, if known, a sheet's last block."""
 
-    def __init__(self, plan: Plan, asked: dict[str, Any], into: IO[bytes], first: bool, first_row: int | None) -> None:
+    def __init__(
+        self, plan: Plan, settings: dict[str, Any], into: IO[bytes], first: bool, first_row: int | None
+    ) -> None:
         from shared.files.formats.sheet import Rows
 
-        self._plan, self._asked, self._into, self._row = plan, asked, into, first_row
+        self._plan, self._settings, self._into, self._row = plan, settings, into, first_row
         self._total = plan.get("rows_passing") if first else None
-        styles = workbook.asked_styles(plan["definition"]["columns"])
-        self._rows = Rows(asked["timezone"], styles, referenced=first_row is not None)
+        styles = workbook.own_styles(plan["definition"]["columns"])
+        self._rows = Rows(settings["timezone"], styles, referenced=first_row is not None)
         self._waiting: list[pl.DataFrame] = []
         self._blocks: list[tuple[int, ...]] = []
         self._widths: list[int] = []
@@ -196,7 +198,7 @@ class _Blocks:
         self._waiting = [waiting]
 
     def _heights(self, rows: int, is_last: bool) -> list[int]:
-        """How many rows each block has, of so many; what is left waits for more rows."""
+        """The number of rows of each block for these rows. Remaining rows wait for more rows."""
         heights, row = [], self._row
         while rows:
             full = _BLOCK_ROWS if row is None else min(_BLOCK_ROWS, _room() - row % _room())
@@ -220,7 +222,7 @@ class _Blocks:
             self._into.write(packed)
 
     def _numbers(self, rows: int) -> pl.Series | None:
-        """The numbers of the next rows in their sheets."""
+        """The row numbers of the next rows in their sheets."""
         import polars as pl
 
         if self._row is None:
@@ -229,14 +231,14 @@ class _Blocks:
         return pl.int_range(first, self._row, eager=True) % _room() + 2
 
     def _begin(self) -> None:
-        """Writes what comes before the rows, where it is known."""
+        """Writes the bytes before the rows, if they are known."""
         if self._total is None:
             return
-        head = _head(self._plan, self._asked, self._widths, self._total)
+        head = _head(self._plan, self._settings, self._widths, self._total)
         self._head = {"bytes": len(head), "crc32": zlib.crc32(head)}
         self._into.write(head)
 
 
 def _room() -> int:
-    """Rows of a sheet besides its header."""
+    """Maximum number of rows of a sheet without its header."""
     return MAX_ROWS - 1
