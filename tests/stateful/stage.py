@@ -129,7 +129,7 @@ class Stage(World):
     # What happened
 
     def outcome(self, reconciles: bool) -> str:
-        """Time passes; what became of the export: ``retried, FAILED RowsMissing, more letters``."""
+        """Time passes; what became of the export: ``retried, FAILED RowsMissing, extra dead letter``."""
         before = self._what_reconciling_changes()
         if self.events in ("once", "twice"):
             self._tell_of_ends(1 if self.events == "once" else 2)
@@ -165,8 +165,9 @@ class Stage(World):
             failure = record["failure"]
             assert json.loads(failure["error"])["Error"] == failure["type"]
             return f"{end} {failure['type']}"
-        is_deleted = record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects
-        return end + ", file deleted" * is_deleted
+        return end + ", file deleted" * (
+            record["status"] == "SUCCEEDED" and record["file_key"] not in self.memory.objects
+        )
 
 
 def place_of(state: str, given: Any) -> tuple[str, int | None]:
