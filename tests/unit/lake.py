@@ -18,6 +18,8 @@ from botocore.response import StreamingBody
 from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.lambda_ import aws
+from shared.parquet import footer as parquet_footer
+from shared.parquet import thrift
 
 BUCKET = "lake"
 
@@ -105,6 +107,21 @@ def file(group: int | None = None, options: dict[str, Any] | None = None, **colu
     into = io.BytesIO()
     pq.write_table(pa.table(tenants | columns), into, row_group_size=group, **(options or {}))
     return into.getvalue()
+
+
+def footer_of(content: bytes) -> bytes:
+    """The footer of a file."""
+    size = parquet_footer.footer_length(content[-8:])
+    return content[-8 - size : -8]
+
+
+def with_footer(content: bytes, change: Callable[[thrift.Struct], object]) -> bytes:
+    """The file with another footer."""
+    old = footer_of(content)
+    fields = thrift.read(old)
+    change(fields)
+    new = thrift.write(fields).data
+    return content[: -8 - len(old)] + new + len(new).to_bytes(4, "little") + b"PAR1"
 
 
 def report(*columns: str, parameters: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:

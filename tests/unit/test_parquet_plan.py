@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from shared.engine.sources import parquet, parquet_rows, parquet_types
 from shared.errors import RowGroupTooLarge, SourceUnreadable
 from shared.parquet import footer as parquet_footer
 from shared.parquet import thrift
-from tests.unit.lake import Lake, file, parameter, query, report, shown
+from tests.unit.lake import Lake, file, footer_of, parameter, query, report, shown, with_footer
 
 LEAST = parameter("integer", ">=", "n")
 
@@ -20,19 +19,6 @@ LEAST = parameter("integer", ">=", "n")
 def content(numbers: range, group: int = 10_000, **more: Any) -> bytes:
     """Rows of the tenant, 8 bytes of a column each, in row groups."""
     return file(group, {"compression": "none", "use_dictionary": ["tenant"]}, n=list(numbers), **more)
-
-
-def footer_of(whole: bytes) -> bytes:
-    size = parquet_footer.footer_length(whole[-8:])
-    return whole[-8 - size : -8]
-
-
-def with_footer(whole: bytes, change: Callable[[thrift.Struct], object]) -> bytes:
-    """The file with another footer."""
-    fields = thrift.read(footer_of(whole))
-    change(fields)
-    footer = thrift.write(fields).data
-    return whole[: -len(footer_of(whole)) - 8] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
 
 def test_planning_reads_footers_and_nothing_else(lake: Lake) -> None:
