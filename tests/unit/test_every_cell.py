@@ -9,7 +9,9 @@ import decimal
 import io
 import json
 import math
+import tempfile
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
@@ -22,9 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.engine.sources import parquet_rows
-from shared.lambda_ import aws
 from tests.unit.exports import column, export
-from tests.unit.lake import BUCKET, Lake
+from tests.unit.lake import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,21 +143,11 @@ def by_polars(table: pa.Table, group: int) -> bytes:
     return file.getvalue()
 
 
-FOLDER: list[str] = []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    FOLDER[:] = [str(tmp_path_factory.mktemp("cells"))]
-
-
 def by_duckdb(table: pa.Table, _: int) -> bytes:
-    path = f"{FOLDER[0]}/cells.parquet"
-    with duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.register("cells", table)
-        connection.execute(f"COPY cells TO '{path}' (FORMAT parquet)")
-    with open(path, "rb") as file:
-        return file.read()
+        connection.execute(f"COPY cells TO '{folder}/cells.parquet' (FORMAT parquet)")
+        return Path(folder, "cells.parquet").read_bytes()
 
 
 WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
@@ -255,7 +246,7 @@ def alike(found: Any, expected: Any) -> bool:
     return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
 
 
-@settings(max_examples=settings.default.max_examples // 5)  # type: ignore[union-attr]
+@settings(max_examples=max(8, settings.default.max_examples // 5))  # type: ignore[union-attr]
 @given(data=st.data(), group=st.integers(1, 5), batch=st.integers(1, 6), parts=st.integers(1, 4))
 @pytest.mark.parametrize("writer", WRITERS)
 def test_every_cell_of_every_format_is_the_value_that_was_written(
@@ -264,16 +255,13 @@ def test_every_cell_of_every_format_is_the_value_that_was_written(
     columns, rows = data.draw(tables(writer))
     mine = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     cut = data.draw(st.integers(0, len(rows)))
-    lake, kept = Lake(), [row for row, own in zip(rows, mine, strict=True) if own]
-    for file, run in (("a.parquet", slice(cut)), ("b.parquet", slice(cut, None))):
-        tenants = pa.array(["acme" if own else "other" for own in mine[run]], pa.string())
-        values = {name: pa.array([row[name] for row in rows[run]], kind.arrow) for name, kind in columns.items()}
-        lake.put(file, WRITERS[writer](pa.table({"tenant": tenants} | values), group))
+    kept = [row for row, own in zip(rows, mine, strict=True) if own]
     asked = [column(name, kind.report) for name, kind in columns.items()]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("DATA_BUCKET", BUCKET)
-        patched.setenv("DATA_PREFIX", "data")
-        patched.setattr(aws, "s3", lambda: lake)
+    with in_memory() as lake, pytest.MonkeyPatch.context() as patched:
+        for file, run in (("a.parquet", slice(cut)), ("b.parquet", slice(cut, None))):
+            tenants = pa.array(["acme" if own else "other" for own in mine[run]], pa.string())
+            values = {name: pa.array([row[name] for row in rows[run]], kind.arrow) for name, kind in columns.items()}
+            lake.put(file, WRITERS[writer](pa.table({"tenant": tenants} | values), group))
         patched.setattr(parquet_rows, "BATCH_ROWS", batch)
         files = {
             name: export(name, asked, parts, options={"spreadsheet_safe": False} if name == "csv" else {})
