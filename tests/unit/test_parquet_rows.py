@@ -262,13 +262,12 @@ def test_damage_is_found_or_harmless_and_never_another_error(writer: str, batch:
         assert sum(frame.height for frame in parquet.scan(query(*everything(1).columns), {}, asked)) <= 50
 
 
-@pytest.mark.parametrize("cut", [slice(4, 200), slice(4, 4000), slice(2000, 2001)])
-def test_a_file_that_lost_bytes_within_is_named(lake: Lake, cut: slice) -> None:
-    content = bytearray(by_polars(everything(3000), 3000, MIB))
-    del content[cut]
-    key = lake.put("cut.parquet", bytes(content))
-    with pytest.raises(SourceUnreadable, match=r"s3://lake/data/sales/cut\.parquet is not readable Parquet"):
-        scan(query(*everything(1).columns), [extent(lake, key, 0, 3000)])
+def test_a_file_that_lost_bytes_within_is_named(lake: Lake) -> None:
+    whole = by_polars(everything(3000), 3000, MIB)
+    for start, end in ((4, 200), (4, 4000), (2000, 2001)):
+        key = lake.put("cut.parquet", whole[:start] + whole[end:])
+        with pytest.raises(SourceUnreadable, match=r"s3://lake/data/sales/cut\.parquet is not readable Parquet"):
+            scan(query(*everything(1).columns), [extent(lake, key, 0, 3000)])
 
 
 def test_an_error_says_nothing_of_the_rows(lake: Lake) -> None:

@@ -167,6 +167,8 @@ def test_an_overflow_of_a_row_that_is_exported_names_the_column_or_the_parameter
     assert str(of_column.value) == "the expression of x fails on the data: a value overflows its type"
     with pytest.raises(ExpressionFailed, match="the expression of p1 fails on the data: a value overflows its type"):
         query("integer", "v", "v", "v * 4").apply(frame)
+    with pytest.raises(ExpressionFailed, match="a value overflows its type"):
+        computed("ABS(v)", rows(v=[LEAST, 0]))
     others = frame.with_columns(tenant=pl.Series(["acme", "other", "acme"]))
     assert query("integer", "v * 4", "v").apply(others)["x"].to_list() == [4]
 
