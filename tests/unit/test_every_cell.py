@@ -160,33 +160,40 @@ WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
 # What each format must hold
 
 
-def as_stored(dtype: pa.DataType, value: Any) -> Any:
-    """As a Parquet reader has it."""
+def leaves(dtype: pa.DataType, value: Any, leaf: Callable[[Any], Any], of_pairs: Callable[[Any], Any]) -> Any:
+    """A value, each leaf of its lists, structs and maps as ``leaf`` has it, and its maps as ``of_pairs`` has them."""
+
+    def inner(of: pa.DataType, each: Any) -> Any:
+        return leaves(of, each, leaf, of_pairs)
+
     if value is None:
         return None
     if pa.types.is_list(dtype):
-        return [as_stored(dtype.value_type, each) for each in value]
+        return [inner(dtype.value_type, each) for each in value]
     if pa.types.is_struct(dtype):
-        return {name: as_stored(dtype.field(name).type, each) for name, each in value.items()}
+        return {name: inner(dtype.field(name).type, each) for name, each in value.items()}
     if pa.types.is_map(dtype):
-        return [(as_stored(dtype.key_type, key), as_stored(dtype.item_type, each)) for key, each in value]
-    return str(value) if isinstance(value, uuid.UUID) else value
+        return of_pairs([(inner(dtype.key_type, key), inner(dtype.item_type, each)) for key, each in value])
+    return leaf(value)
+
+
+def as_stored(dtype: pa.DataType, value: Any) -> Any:
+    """As a Parquet reader has it."""
+    return leaves(dtype, value, lambda leaf: str(leaf) if isinstance(leaf, uuid.UUID) else leaf, list)
 
 
 def as_json(dtype: pa.DataType, value: Any) -> Any:
     """As a reader of JSON has it."""
-    if value is None:
-        return None
-    if pa.types.is_list(dtype):
-        return [as_json(dtype.value_type, each) for each in value]
-    if pa.types.is_struct(dtype):
-        return {name: as_json(dtype.field(name).type, each) for name, each in value.items()}
-    if pa.types.is_map(dtype):
-        pairs = ((as_json(dtype.key_type, key), as_json(dtype.item_type, each)) for key, each in value)
+
+    def leaf(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+        return value if isinstance(value, bool | int | float) else as_text(value)
+
+    def of_pairs(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
         return {key if isinstance(key, str) else json.dumps(key): each for key, each in pairs}
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
-    return value if isinstance(value, bool | int | float) else as_text(value)
+
+    return leaves(dtype, value, leaf, of_pairs)
 
 
 def as_text(value: Any) -> str:
@@ -232,14 +239,10 @@ def as_cell(kind: Kind, value: Any) -> Any:
 
 def alike(found: Any, expected: Any) -> bool:
     """Equality, where NaN is itself, and a text that holds a float is that float."""
-    if isinstance(expected, dict):
-        return (
-            isinstance(found, dict)
-            and found.keys() == expected.keys()
-            and all(alike(found[k], expected[k]) for k in found)
-        )
-    if isinstance(expected, list | tuple):
-        return isinstance(found, list | tuple) and len(found) == len(expected) and all(map(alike, found, expected))
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return found.keys() == expected.keys() and all(alike(found[key], expected[key]) for key in found)
+    if isinstance(expected, list | tuple) and isinstance(found, list | tuple):
+        return len(found) == len(expected) and all(map(alike, found, expected))
     if isinstance(expected, float) and isinstance(found, int | float):
         both = math.isnan(found) and math.isnan(expected)
         return both or (found == expected and math.copysign(1, found) == math.copysign(1, expected))
@@ -276,16 +279,15 @@ def test_every_cell_of_every_format_is_the_value_that_was_written(
     for at, (name, kind) in enumerate(columns.items()):
         found = stored[name].to_pylist()
         for number, value in enumerate(row[name] for row in kept):
-            expected, text = as_json(kind.arrow, value), texts[number][name]
-            assert alike(lines[number][name], expected), (kind, lines[number][name], expected)
-            assert alike(found[number], as_stored(kind.arrow, value)), (kind, found[number], value)
-            cell = cells[number][at] if cells else None
+            text, cell = texts[number][name], cells[number][at] if cells else None
+            expected = as_json(kind.arrow, value)
+            compared = [(lines[number][name], expected), (found[number], as_stored(kind.arrow, value))]
             if pa.types.is_nested(kind.arrow):
-                assert alike(json.loads(text) if text else None, expected), (kind, text, expected)
-                assert alike(json.loads(cell) if cell else None, expected), (kind, cell, expected)
+                compared += [(json.loads(each) if each else None, expected) for each in (text, cell)]
             elif isinstance(value, float):
-                assert alike(float(text), value), (kind, text, value)
-                assert alike(float(cell), value), (kind, cell, value)
+                compared += [(float(text), value), (float(cell), value)]
             else:
-                assert text == as_text(value), (kind, text, value)
-                assert alike(cell, as_cell(kind, value)) or (value in ("", b"") and not cell), (kind, cell, value)
+                compared += [(text, as_text(value))]
+                compared += [(cell, as_cell(kind, value))] if cell or value not in ("", b"") else []
+            for shown, wanted in compared:
+                assert alike(shown, wanted), (kind, shown, wanted)
