@@ -26,9 +26,8 @@ def put(lake: Lake, path: str, rows: pl.DataFrame, group: int = 3) -> None:
     lake.put(path, into.getvalue())
 
 
-def sales(tenants: list[str], first: int = 0) -> pl.DataFrame:
-    count = len(tenants)
-    return pl.DataFrame({"tenant": tenants, "amount": range(first, first + count), "weight": [7] * count, "name": "x"})
+def sales(tenants: list[str]) -> pl.DataFrame:
+    return pl.DataFrame({"tenant": tenants, "amount": range(len(tenants))}).with_columns(weight=7, name=pl.lit("x"))
 
 
 def placed(asked: Query, workers: int = 3) -> list[Part]:

@@ -24,7 +24,7 @@ MOMENTS = st.datetimes(datetime.datetime(1969, 12, 30), datetime.datetime(1970, 
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 )
 TEXTS = st.sampled_from(["", "a", "ab", "b", "Zürich", "z" * 70, "\U0010ffff" * 20])
-ORDERED, FROM_UNTIL = ("==", "!=", "<", "<=", ">", ">="), ("<", ">=")
+ORDERED, FROM_UNTIL = ("==", "!=", "<", "<=", ">", ">=", "in", "is null"), ("<", ">=", "is null")
 
 
 class Kind(NamedTuple):
@@ -57,8 +57,8 @@ KINDS = {
     **{str(each): integer(each) for each in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
     **{str(each): integer(each) for each in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
     **{str(each): floating(each) for each in (pa.float32(), pa.float64())},
-    "text": Kind(pa.string(), TEXTS, "string", TEXTS),
-    "category": Kind(pa.dictionary(pa.int32(), pa.string()), TEXTS, "string", TEXTS),
+    "text": Kind(pa.string(), TEXTS, "string", TEXTS, (*ORDERED, "contains")),
+    "category": Kind(pa.dictionary(pa.int32(), pa.string()), TEXTS, "string", TEXTS, (*ORDERED, "contains")),
     "date32": Kind(pa.date32(), DAYS, "date", DAYS.map(str)),
     "date64": Kind(pa.date64(), DAYS, "date", DAYS.map(str), FROM_UNTIL),
     **{f"timestamp in {unit}": timestamps(unit) for unit in ("s", "ms", "us", "ns")},
@@ -93,7 +93,7 @@ WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
 }
 
 
-@settings(max_examples=max(4, settings.default.max_examples // 8))  # type: ignore[union-attr]
+@settings(max_examples=max(6, settings.default.max_examples // 8))  # type: ignore[union-attr]
 @given(writer=st.sampled_from([*WRITERS]), group=st.integers(1, 3), data=st.data())
 @pytest.mark.parametrize("name", KINDS)
 def test_pruning_never_loses_a_row(name: str, writer: str, group: int, data: st.DataObject) -> None:
@@ -101,10 +101,11 @@ def test_pruning_never_loses_a_row(name: str, writer: str, group: int, data: st.
     values = data.draw(st.lists(st.none() | kind.values, min_size=1, max_size=8), label="values")
     operator = data.draw(st.sampled_from(kind.operators), label="operator")
     columns = {"v": pa.array(values, kind.type), "n": pa.array(range(len(values))), "tenant": ["acme"] * len(values)}
-    filtered = parameter(kind.parameter, operator)
+    filtered = parameter("boolean" if operator == "is null" else kind.parameter, operator)
+    given = {"in": st.lists(kind.given, min_size=1, max_size=3), "is null": st.booleans()}.get(operator, kind.given)
     with in_memory() as lake:
         lake.put("a.parquet", WRITERS[writer](pa.table(columns), group))
-        asked = query("n", parameters=filtered, p=data.draw(kind.given, label="given"))
+        asked = query("n", parameters=filtered, p=data.draw(given, label="given"))
         _, every = parquet.plan(query("n", parameters=filtered))
         assert sum(extent["rows"] for extent in every) == len(values)
         assert shown(asked) == shown(asked, every)
