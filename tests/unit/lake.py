@@ -146,7 +146,7 @@ def query(*columns: str, tenant: str = "tenant", parameters: dict[str, Any] | No
     return Query.of(report(*columns, parameters=parameters) | {"tenant": tenant}, values, "acme")
 
 
-def extent(lake: Lake, key: str, offset: int, rows: int) -> dict[str, Any]:
+def extent(lake: Lake, key: str, offset: int, rows: int) -> Any:
     """Some rows of an object as it is now."""
     return {"key": key, "etag": lake._etag(key), "offset": offset, "rows": rows, "bytes": len(lake.objects[key])}
 
