@@ -1,4 +1,4 @@
-# Developing Report Exports. `make demo` and `make test` do all their own set-up; they need Python 3.11 or later.
+# Development of Report Exports. `make demo` and `make test` install what they need. They require Python 3.11 or later.
 
 PYTHON ?= python3
 PORT ?= 4566
@@ -6,20 +6,20 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; v = sys.version_info; print("%d.%
 READY := .venv/ready-$(VERSION) .local/emulator/ready-$(VERSION) .local/runtime/ready-$(VERSION)
 IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 
-# Nothing of the caller's own Python set-up may leak into ours.
+# The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check check-reports docs up down invoke deploy lock clean python port
 
-help:  ## what there is
+help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: .venv/ready-$(VERSION)  ## only what bin/exports-admin needs; every other command does its own set-up
+setup: .venv/ready-$(VERSION)  ## install what bin/exports-admin needs; every other command installs what it needs
 
-demo: port $(READY)  ## an airline's flights through the whole architecture, on the AWS emulator
+demo: port $(READY)  ## export an airline's flights with the complete architecture, on the AWS emulator
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
-test: port $(READY) .local/spreadsheet-readers/ready  ## every test: units, the workflow in process, the deployed stack on the AWS emulator
+test: port $(READY) .local/spreadsheet-readers/ready  ## run every test: units, the workflow in process, the deployed stack on the AWS emulator
 	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/deploy --ignore=tests/emulator)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
@@ -33,11 +33,11 @@ test-deploy: port $(READY)  ## sam deploy and make deploy, when they or the temp
 mutants: $(READY)  ## plant small faults, one at a time: which tests notice each; a trial: make mutants ARGS="--only planning"
 	@.venv/bin/python -m tests.mutants $(ARGS)
 
-test-stack: $(READY)  ## the integration tests against a deployed stack, as in: make test-stack STACK=report-exports
-	@test -n "$(STACK)" || { echo "Say which stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
+test-stack: $(READY)  ## run the integration tests against a deployed stack, for example: make test-stack STACK=report-exports
+	@test -n "$(STACK)" || { echo "Name a stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
 	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
 
-test-sam-local: port $(READY)  ## every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
+test-sam-local: port $(READY)  ## run every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
 	@.venv/bin/python -m tests.sam_local.engine || { echo "make test-sam-local was skipped."; exit 0; }; \
 	way=$$(.venv/bin/python -m tests.sam_local.host) && \
 	$(IN_VENV) .venv/bin/sam build --cached --cache-dir .local/sam-local/cache --build-dir .local/sam-local/build \
@@ -45,41 +45,44 @@ test-sam-local: port $(READY)  ## every event in real containers: sam local invo
 	SAM_LOCAL="$$way" .venv/bin/python -m local run --port "$(PORT)" -- \
 		.venv/bin/python -m pytest -n 2 --dist loadgroup tests/sam_local $(ARGS)
 
-faults: .venv/ready-$(VERSION)  ## the fault matrix of docs/operations.md: whatever breaks, what happens is what stands there
+faults: .venv/ready-$(VERSION)  ## test the fault matrix of docs/operations.md: inject each fault and check the documented result
 	@FAULTS=all .venv/bin/python -m pytest -n 2 tests/faults $(ARGS)
 
-bench: $(READY) .local/bench/ready-$(VERSION)  ## measure every claim and write docs/performance.md; a trial: make bench ROWS=20000 ARGS=csv
+bench: $(READY) .local/bench/ready-$(VERSION)  ## measure every performance claim and write docs/performance.md; for a trial run: make bench ROWS=20000 ARGS=csv
 	@.local/bench/bin/python -m benchmarks $(if $(ROWS),--rows "$(ROWS)") $(ARGS)
 
-check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## lint, format, types, reports, workflow, template
+check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check lint, format, types, reports, workflow, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/python -m checks
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
-docs: .venv/ready-$(VERSION)  ## make functions/list_reports/openapi.json and docs/problems.md of the code anew
+check-reports: .venv/ready-$(VERSION)  ## check only the reports, in seconds
+	@.venv/bin/python -m checks reports
+
+docs: .venv/ready-$(VERSION)  ## generate functions/list_reports/openapi.json and docs/problems.md from the code
 	@.venv/bin/python -m generated
 
-up: port $(READY)  ## start the AWS emulator with the stack on it, and leave it running
+up: port $(READY)  ## start the AWS emulator, deploy the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"
 
-down: $(READY)  ## stop it
+down: $(READY)  ## stop the AWS emulator
 	@.venv/bin/python -m local down
 
-invoke: $(READY)  ## sam local invoke, as in: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json
-	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "Say which: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json" >&2; exit 2; }
-	@test -f "$(EVENT)" || { echo "There is no $(EVENT); the events are under events/<function>/." >&2; exit 2; }
+invoke: $(READY)  ## run sam local invoke, for example: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json
+	@test -n "$(FUNCTION)" -a -n "$(EVENT)" || { echo "Name a function and an event: make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json" >&2; exit 2; }
+	@test -f "$(EVENT)" || { echo "There is no file $(EVENT). The events are in events/<function>/." >&2; exit 2; }
 	@.venv/bin/python -m tests.sam_local.engine
 	@rm -f .aws-sam/digest
 	@$(IN_VENV) .venv/bin/sam build --parameter-overrides PythonRuntime=python$(VERSION)
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
 		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) SenderEmail=exports@example.com $(ARGS)
 
-deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build, deploy to your AWS account; asks once. CI=1 asks nothing
+deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build and deploy to your AWS account; asks once, or never with CI=1
 	@$(IN_VENV) .venv/bin/python -m exports_admin.deploy
 
-lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
+lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
 	@lock() { .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet "$$@"; }; \
 	lock requirements/uv.in -o requirements/uv.txt && \
 	lock requirements/dev.in -c requirements/uv.txt -o requirements/dev.txt && \
@@ -90,23 +93,24 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement with its hashes again
 	lock requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt && \
 	lock requirements/checkov.in -o requirements/checkov.txt
 
-clean:  ## forget everything that was made here
+clean:  ## stop the emulator and remove everything that make created
+	@rm -f .local/own.json
 	@test ! -x .venv/bin/python || .venv/bin/python -m local down
 	rm -rf .venv .local .aws-sam out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 python:
-	@test -n "$(VERSION)" || { echo "This needs Python 3.11 or later; '$(PYTHON)' is not one. Name one: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
+	@test -n "$(VERSION)" || { echo "This project needs Python 3.11 or later, but '$(PYTHON)' is not. Set PYTHON: make … PYTHON=/path/to/python3.13" >&2; exit 1; }
 
 port: | python
 	@"$(PYTHON)" -m local.port "$(PORT)"
 
-# One environment each: the emulator and checkov pin a botocore of their own, and functions run with no more than
-# Lambda gives them. uv installs them in seconds; where it cannot (a mirror that only pip is told of), pip does.
+# Separate environments: the emulator and checkov pin their own botocore, and functions run with only the packages that
+# they have on Lambda. uv installs them in seconds. If uv fails, pip does: for example, only pip may be set up for a mirror.
 install = $(1)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(2)
 sync = .venv/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) 2>/dev/null \
 	|| $(install)
 
-# Two commands in one new folder: the second waits for what the first installs, and finds it there.
+# Two make commands may start in a new clone: the second waits until the first has installed the environment.
 ifndef ALONE
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@"$(PYTHON)" -m exports_admin.locks $(MAKE) --silent ALONE=1 $@
@@ -128,7 +132,7 @@ else
 	@touch $@
 endif
 
-# Node is optional: without it, or where npm cannot install these, the check and the test say that they were not run.
+# Node is optional. Without it, or if npm cannot install these packages, the check and the test say that they did not run.
 .local/asl-validator/ready: checks/asl-validator/package-lock.json
 .local/spreadsheet-readers/ready: tests/spreadsheet-readers/package-lock.json
 .local/asl-validator/ready .local/spreadsheet-readers/ready:

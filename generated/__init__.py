@@ -1,6 +1,6 @@
-"""The documents that are made of the code: openapi.json and docs/problems.md. `make docs` writes them.
+"""Documents that are generated from the code: openapi.json and docs/problems.md. `make docs` writes them.
 
-`make check` finds one that is not what the code says, so that nobody has to remember to write it anew.
+`make check` fails if a generated document is outdated.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "functions/list_reports/openapi.json": openapi.text,
     "docs/problems.md": problems.text,
 }
-"""What makes each document, by its path from the root of the repository."""
+"""The generator of each document, by the document's path in the repository."""
 
 
 def write() -> list[str]:
-    """Makes every document anew; those that changed."""
+    """Writes every outdated document, and returns their names."""
     changed = outdated()
     for name in changed:
         (ROOT / name).write_text(DOCUMENTS[name](), "utf-8")
@@ -24,7 +24,7 @@ def write() -> list[str]:
 
 
 def outdated() -> list[str]:
-    """The documents that are not there, or not what the code says."""
+    """The documents that are missing or outdated."""
     return [name for name, text in DOCUMENTS.items() if _read(name) != text()]
 
 

@@ -1,7 +1,7 @@
-"""`python -m generated`: writes what is made of the code."""
+"""`python -m generated`: writes the generated documents."""
 
 from generated import DOCUMENTS, write
 
 changed = write()
 for name in DOCUMENTS:
-    print(f"{name} {'was written' if name in changed else 'is as it was'}")
+    print(f"{name} {'was written' if name in changed else 'is up to date'}")

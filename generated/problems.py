@@ -1,27 +1,27 @@
-"""docs/problems.md: what an error of the API means, and an error of an export."""
+"""docs/problems.md: the problems of the API, and the errors of exports."""
 
 from shared.api import explanations, problems
 
 _HEAD = """\
 # Problems, and errors of exports
 
-Made by `make docs` of `functions/shared/api/problems.py` and `functions/shared/errors.py`.
+`make docs` generates this page from `problems.py` and `explanations.py` in `functions/shared/api/`.
 
 ## What the API answers
 
-An answer that is an error is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `type`
-says which problem it is, `title` is the same every time, `detail` says what happened this time. API Gateway's own are
-of this form too; `refused` and `unexpected`, which stand for many of its answers, have no `status` in the body. A
-`type` is a name and no address: `{urn}` and the name below. Pages of the `AllowedOrigin` may read them all.
+Every error answer is `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `type` identifies
+the problem, `title` never changes for a type, and `detail` says what happened this time. The errors of API Gateway have
+the same form. `refused` and `unexpected` stand for many gateway responses, so their body has no `status`. A `type` is
+an identifier, not a URL: `{urn}` and the name below. Web pages of the `AllowedOrigin` may read all of them.
 
-When Lambda throttles a function, AWS does not say which of its gateway responses that is: the caller gets `busy` or
-`unexpected`, and either has its `Retry-After`.
+AWS does not document which gateway response it returns when Lambda throttles a function. The caller gets `busy` or
+`unexpected`, both with `Retry-After`.
 """
 _ERRORS = """\
 ## Why an export failed
 
-`error` of an export that is FAILED says what went wrong, in which `state` of the workflow and which `part`. Its `type`
-is one of these, or AWS's own name of an error.
+The `error` of a FAILED export says what is wrong, and which `state` and `part` failed. Its `type` is one of the types
+below, or the name of an AWS error.
 
 | type | title | retry? | what to do |
 |---|---|---|---|
@@ -29,7 +29,7 @@ is one of these, or AWS's own name of an error.
 _WARNINGS = """
 ## What a file may lack
 
-`warning` of an export that is SUCCEEDED says what its file lacks. The file is complete all the same.
+The `warning` of a SUCCEEDED export says what its file lacks. The file is complete nevertheless.
 
 | type | title | what to do |
 |---|---|---|
@@ -39,7 +39,7 @@ _WARNINGS = """
 def text() -> str:
     """The whole document."""
     rows = [
-        f"| `{name}` | {each.title} | {'yes' if each.retryable else 'not as things are'} | {each.remedy} |"
+        f"| `{name}` | {each.title} | {'yes' if each.retryable else 'after a fix'} | {each.remedy} |"
         for name, each in explanations.EXPLANATIONS.items()
     ]
     warnings = [f"| `{name}` | {title} | {remedy} |" for name, (title, remedy) in explanations.WARNINGS.items()]

@@ -1,4 +1,4 @@
-"""State AssembleFile: proves that every part is there, and lets S3 put them together."""
+"""State AssembleFile: proves that every part exists, and lets S3 combine the parts into the file."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def handler(event: Event) -> Any:
     """Makes the file of an attempt from the parts of its plan.
 
     Returns:
-        What RecordSucceeded writes, a :class:`shared.files.result.Result`.
+        The values that RecordSucceeded writes, a :class:`shared.files.result.Result`.
     """
     record = attempts.running(event)
     plan = Work(event["export_id"], event["plan"]).read_plan()
@@ -28,13 +28,13 @@ def handler(event: Event) -> Any:
 
 
 def _remove_unless_wanted(event: Event, key: str) -> None:
-    """A file that nobody waits for any more is removed again: the export was cancelled or retried meanwhile.
+    """Removes the file again if the export was cancelled, retried or removed while AssembleFile made the file.
 
-    One that the record names stays. This may be a worker whose answer got lost: another made the same file, under the
-    same key, and the export has succeeded since.
+    A file that the record names stays. Step Functions may not have received the answer of this worker: then another
+    worker made the same file under the same key, and the export has succeeded.
 
     Raises:
-        NotRunning: the attempt does not run any more.
+        NotRunning: the attempt is no longer RUNNING.
     """
     try:
         attempts.running(event)

@@ -1,4 +1,4 @@
-"""DELETE /exports/{id}: cancels an export that is active, removes one that has ended."""
+"""DELETE /exports/{id}: cancels an active export, or removes an ended one."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,32 +19,32 @@ from shared.records.table import ACTIVE, Record
 
 _ROUNDS = 3
 _BUDGET_SECONDS = 8
-"""After which nothing more is removed: the function has 15, and the last call of AWS may take some."""
+"""Time limit for removing objects: the function has 15 seconds, and the last call to AWS may take some of them."""
 _QUERY = {"type": "object", "additionalProperties": False, "properties": {"if": {"enum": ["active"]}}}
 
 
 @function(__file__)
 def handler(event: Event) -> Any:
-    """Answers 202 with the export that was cancelled, 204 when it was removed, or a problem."""
+    """Answers 202 with the cancelled export, 204 when the export was removed, or a problem."""
     return serve({"DELETE /exports/{id}": delete_export}, event)
 
 
 @throttling_as_503("Nothing was changed")
 def delete_export(request: Request) -> Answer:
-    """Cancels or removes the export, by what it is; when it becomes something else meanwhile, by what it is then.
+    """Cancels an active export, or removes an ended one. If the status changes meanwhile, the new status decides.
 
-    With ``?if=active`` it only cancels, also when the export ends meanwhile.
+    With ``?if=active`` it only cancels, even if the export ends meanwhile.
     """
     request.identify()
-    if found := contract.faults(_QUERY, request.query):
-        raise invalid(found)
+    if query_faults := contract.faults(_QUERY, request.query):
+        raise invalid(query_faults)
     for _ in range(_ROUNDS):
         record = find(request)
         if record["status"] in ACTIVE:
             if cancelled := _cancel(record):
                 return Answer(HTTPStatus.ACCEPTED, represent(request, cancelled, progress_of(cancelled)))
         elif "if" in request.query:
-            detail = f"The export is {status(record)}: there is nothing to cancel. Nothing was changed."
+            detail = f"The export is {status(record)} and cannot be cancelled. Nothing was changed."
             raise Problem(problems.NOT_ACTIVE, detail)
         elif _remove(record):
             return Answer(HTTPStatus.NO_CONTENT)
@@ -52,33 +52,33 @@ def delete_export(request: Request) -> Answer:
 
 
 def _cancel(record: Record) -> Record | None:
-    """The export, which now is CANCELLED by us or by whoever was first; None when it is something else by now."""
+    """The CANCELLED export, also if another request cancelled it; None when it has another status or attempt."""
     cancelled = table.cancel(record, clock.stamp(clock.now())) or _already_cancelled(record)
     if cancelled is None:
         return None
     logger.info("cancelled")
     try:
         attempts.stop(cancelled)
-    except aws.FAILS:  # the record is the truth: ReconcileExports stops the execution
+    except aws.FAILS:  # the record says CANCELLED, so ReconcileExports stops the execution
         logger.exception("not stopped")
     return cancelled
 
 
 def _already_cancelled(record: Record) -> Record | None:
-    found = table.get(record["owner"], record["export_id"])
-    return found if found and (found["status"], found["attempt"]) == ("CANCELLED", record["attempt"]) else None
+    current = table.get(record["owner"], record["export_id"])
+    return current if current and (current["status"], current["attempt"]) == ("CANCELLED", record["attempt"]) else None
 
 
 @throttling_as_503("Not everything was removed")
 def _remove(record: Record) -> bool:
-    """Removes the files and the work files, then the record that leads to them; False when it is another by now.
+    """Removes the files and the work files, which contain rows, and then the record; False when the record has changed.
 
-    Both hold rows. Whoever is interrupted leaves the record, so that the same request removes the rest.
+    The record is last: after an interruption, the same request removes the rest.
     """
-    if record["status"] == "CANCELLED":  # the execution may run on, when it could not be stopped
+    if record["status"] == "CANCELLED":  # an earlier stop may have failed, so the execution may still run
         attempts.stop(record)
     named = {record["file_key"]} if "file_key" in record else set()
-    # Up to this attempt: the export may be retried meanwhile, and the next one make its file.
+    # Up to this attempt: the export may be retried meanwhile, and the next attempt may make its file.
     files = named | set(result.files(record, range(record["attempt"] + 1)))
     work.remove(_while_there_is_time(chain(files, work.keys(work.folder(record["export_id"])))))
     removed = table.remove(record) or table.get(record["owner"], record["export_id"]) is None
@@ -91,5 +91,7 @@ def _while_there_is_time(keys: Iterable[str]) -> Iterator[str]:
     deadline = time.monotonic() + _BUDGET_SECONDS
     for key in keys:
         if time.monotonic() > deadline:
-            raise busy("There is more to remove than one request has time for. Send the request again to go on.")
+            raise busy(
+                "One request has no time to remove all objects of the export. Send the request again to continue."
+            )
         yield key

@@ -1,4 +1,4 @@
-"""State GeneratePart: makes the bytes of one part, then the receipt that proves it."""
+"""State GeneratePart: writes the bytes of one part, then the receipt that proves the part."""
 
 import base64
 import contextlib
@@ -24,7 +24,7 @@ _BLOCK = 1024 * 1024
 
 
 class _Made(NamedTuple):
-    """What came of a part while its bytes were written."""
+    """The result of writing the bytes of a part."""
 
     rows_read: int
     rows_written: int
@@ -34,10 +34,10 @@ class _Made(NamedTuple):
 
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
-    """Makes one part. A part whose receipt stands, and whose bytes are those of the receipt, is not made again.
+    """Makes one part, unless the part has a receipt and its bytes match the receipt.
 
     Returns:
-        ``{part, rows, bytes}``, the rows being those written.
+        ``{part, rows, bytes}``; ``rows`` counts the rows written.
     """
     files, part = Work(event["export_id"], event["plan"]), event["part"]
     receipt = _finished(files, part["part"])
@@ -49,7 +49,7 @@ def handler(event: Event) -> dict[str, Any]:
         metrics.add_metric(name="RowsWritten", unit="Count", value=receipt["rows_written"])
         logger.info("part made", extra={"receipt": _to_log(receipt)})
     else:
-        logger.info("part was there", extra={"receipt": _to_log(receipt)})
+        logger.info("part already made", extra={"receipt": _to_log(receipt)})
     return {"part": receipt["part"], "rows": receipt["rows_written"], "bytes": receipt["bytes"]}
 
 
@@ -58,12 +58,12 @@ def _finished(files: Work, part: int) -> Receipt | None:
     if receipt is None:
         return None
     try:
-        found = aws.s3().head_object(Bucket=work.bucket(), Key=files.part_key(part))["ETag"]
+        etag = aws.s3().head_object(Bucket=work.bucket(), Key=files.part_key(part))["ETag"]
     except ClientError as error:
         if work.is_missing(error):
             return None
         raise
-    return receipt if found == receipt["etag"] else None
+    return receipt if etag == receipt["etag"] else None
 
 
 def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
@@ -72,20 +72,20 @@ def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
     writer = FORMATS[plan["format"]].writer(plan, fragment, first=part["part"] == 0, first_row=part.get("first_row"))
     rows_read = rows_written = 0
     fetched: Counter[str] = Counter()
-    # Closed at once when a writer fails: a scan fetches ahead.
+    # A scan fetches ahead: close it at once when the writer fails.
     with contextlib.closing(source.scan(query, plan["schema"], part["sources"], fetched)) as scanned:
         for rows in scanned:
             output = query.apply(rows)
             writer.write(output)
             rows_read += rows.height
             rows_written += output.height
-    if not rows_read:  # a file without rows has the columns that one with rows has
+    if not rows_read:  # a file without rows has the same columns as a file with rows
         writer.write(query.apply(query.nothing(plan["schema"])))
     if rows_read != part["rows"]:
-        raise RowsMissing(f"part {part['part']} read {rows_read} rows; {part['rows']} were planned")
+        raise RowsMissing(f"part {part['part']} read {rows_read} rows, but its plan has {part['rows']}")
     if rows_written != part.get("rows_passing", rows_written):
-        said = f"part {part['part']} wrote {rows_written} rows; {part['rows_passing']} were counted when it was planned"
-        raise RowsMissing(said)
+        message = f"part {part['part']} wrote {rows_written} rows, but its plan counted {part['rows_passing']}"
+        raise RowsMissing(message)
     return _Made(rows_read, rows_written, fetched["bytes"], writer.close())
 
 
@@ -95,7 +95,7 @@ def _store(files: Work, part: int, made: _Made, fragment: IO[bytes]) -> Receipt:
     while block := fragment.read(_BLOCK):
         crc32 = isal_zlib.crc32(block, crc32)
     fragment.seek(0)
-    # S3 refuses the part when its bytes are not those of the checksum.
+    # S3 refuses the part if its bytes do not match the checksum.
     etag = aws.s3().put_object(
         Bucket=work.bucket(),
         Key=files.part_key(part),
@@ -112,7 +112,7 @@ def _store(files: Work, part: int, made: _Made, fragment: IO[bytes]) -> Receipt:
         "rows_written": made.rows_written,
         "fragment": made.fragment,
         "bytes_read": made.bytes_read,
-        # Linux counts in units of 1,024 bytes.
+        # Linux reports units of 1,024 bytes.
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     files.write_receipt(receipt)
@@ -120,5 +120,5 @@ def _store(files: Work, part: int, made: _Made, fragment: IO[bytes]) -> Receipt:
 
 
 def _to_log(receipt: Receipt) -> dict[str, Any]:
-    """Without what the format noted: the bounds of a Parquet column are values of rows, which no log may hold."""
+    """Omits the format's fragment data: the bounds of a Parquet column are values of rows, which no log may hold."""
     return {name: value for name, value in receipt.items() if name != "fragment"}

@@ -1,4 +1,4 @@
-"""GET /reports: what can be exported; GET /openapi.json: how."""
+"""GET /reports: the reports of the deployment. GET /openapi.json: the description of the API."""
 
 import json
 from functools import cache
@@ -28,16 +28,16 @@ def list_reports(request: Request) -> Answer:
 
 
 def describe_api(request: Request) -> Answer:
-    """The API as OpenAPI describes it, with this deployment's address.
+    """The OpenAPI description of the API, with this deployment's URL.
 
-    Nobody needs to sign in for it, so it does not say which reports there are: GET /reports does.
+    This route needs no sign-in, so the description does not name the reports; GET /reports does.
     """
     return Answer(HTTPStatus.OK, _document() | {"servers": [{"url": request.base_url}]})
 
 
 @cache
 def _document() -> dict[str, Any]:
-    """openapi.json as it was built (`make docs`)."""
+    """The openapi.json that `make docs` generated."""
     return json.loads((Path(__file__).parent / "openapi.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
 

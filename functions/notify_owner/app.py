@@ -1,8 +1,8 @@
-"""Out of a queue, that exports have ended: mails the owner of each that asked for it, once.
+"""Consumes export-ended events from a queue and mails owners who opted in, once.
 
-Sending and noting that it was sent are two things. A mail is claimed before it is sent and noted after: who finds it
-noted drops the announcement, who finds it claimed comes again. docs/howto/send-mail.md says when a mail may still come
-twice, and what becomes of one that cannot be sent.
+Sending a mail and recording it are two steps. NotifyOwner claims a mail in the record before it sends the mail, and
+records it afterwards. It drops an event whose mail is recorded, and retries an event whose mail is claimed.
+docs/howto/send-mail.md says when an owner may still get a mail twice, and what happens to a mail that cannot be sent.
 """
 
 import json
@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from notify_owner.mail import compose
 from shared.api import exports
-from shared.errors import InvalidEvent
+from shared.catalogue import reports
+from shared.errors import InvalidDefinition, InvalidEvent
 from shared.lambda_ import aws, clock, contract
 from shared.lambda_.function import Event, function
 from shared.lambda_.telemetry import logger, metrics, tag_logs
@@ -29,18 +30,18 @@ _ANNOUNCEMENT = contract.validator(
 
 
 class BeingMailed(Exception):
-    """Somebody else began to mail it less than two minutes ago, and may not have come to the end."""
+    """Another invocation claimed the mail less than two minutes ago and may not have finished."""
 
 
 @function(__file__)
 def handler(event: Event) -> Any:
-    """Returns the messages that are to come again: ``{"batchItemFailures": [{"itemIdentifier"}]}``."""
+    """Returns the messages that SQS must deliver again: ``{"batchItemFailures": [{"itemIdentifier"}]}``."""
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=cast(Logger, logger))
     return process_partial_response(event, _take, processor)
 
 
 def _take(record: SQSRecord) -> None:
-    """One message; whatever it raises, Powertools logs, and lets the message come again."""
+    """Handles one message. Powertools logs an exception, and SQS delivers the message again."""
     detail = _announcement(record.body)["detail"]
     tag_logs(detail["export_id"])
     notify(detail["owner"], detail["export_id"], int(detail["attempt"]), detail["status"])
@@ -50,29 +51,29 @@ def _announcement(body: str) -> dict[str, Any]:
     """The event of a message.
 
     Raises:
-        InvalidEvent: with every fault. It comes again until it lies among what could not be mailed.
+        InvalidEvent: with every fault. SQS delivers the message again, and finally moves it to the queue Unmailed.
     """
     try:
-        given: dict[str, Any] = json.loads(body)
+        event: dict[str, Any] = json.loads(body)
     except ValueError as error:
         raise InvalidEvent(f"/body is not JSON: {error}") from error
-    contract.require(_ANNOUNCEMENT, given)
-    return given
+    contract.require(_ANNOUNCEMENT, event)
+    return event
 
 
 def notify(owner: str, export_id: str, attempt: int, status: str) -> None:
-    """Mails the owner that this attempt ended so, unless the record says otherwise by now.
+    """Mails the owner that this attempt ended with this status, unless the record has changed.
 
     Raises:
-        BeingMailed: it is to be looked at again.
+        BeingMailed: the message must be delivered again.
     """
     record = table.get(owner, export_id)
     if record is None or record["attempt"] != attempt or exports.status(record) != status:
-        logger.info("no news any more")  # removed, retried, or expired meanwhile
+        logger.info("outdated")  # the export was removed or retried, or has expired
     elif "notify" not in record or status == "CANCELLED":
-        logger.info("nobody waits for it")  # who cancelled it knows
+        logger.info("no mail requested")  # or cancelled, which the owner knows
     elif record.get("mailed") == table.mail_id(record):
-        logger.info("mailed before")
+        logger.info("already mailed")
     elif table.claim_mail(record, clock.now()):
         _send(record)
         _note(record)
@@ -81,7 +82,7 @@ def notify(owner: str, export_id: str, attempt: int, status: str) -> None:
 
 
 def _send(record: Record) -> None:
-    mail = compose(record, os.environ["PAGE_URL"])
+    mail = compose(record, _title(record["report"]), os.environ["PAGE_URL"])
     answer = aws.ses().send_email(
         FromEmailAddress=os.environ["SENDER_EMAIL"],
         Destination={"ToAddresses": [record["notify"]]},
@@ -99,9 +100,19 @@ def _send(record: Record) -> None:
     logger.info("mailed", extra={"ses_message_id": answer["MessageId"]})
 
 
+def _title(report: str) -> str:
+    """The title of a report; its id if the report was removed, or if the definitions cannot be read."""
+    try:
+        deployed = reports.deployed()
+    except InvalidDefinition:
+        logger.exception("the title of the report cannot be read")
+        return report
+    return str(deployed[report].definition["title"]) if report in deployed else report
+
+
 def _note(record: Record) -> None:
-    """The mail is out: that this cannot be noted must not bring the message back, and the mail with it."""
+    """Records the mail. A failure is only logged: another delivery of the message would send the mail again."""
     try:
         table.note_mailed(record)
     except aws.FAILS:
-        logger.exception("mailed, but not noted")
+        logger.exception("mailed, but not recorded")

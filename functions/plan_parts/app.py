@@ -1,4 +1,4 @@
-"""State PlanParts: decides what is read, divides it into parts, and writes the plan."""
+"""State PlanParts: selects the sources to read, divides them into parts, and writes the plan."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from shared.records.table import Record
 
 @function(__file__)
 def handler(event: Event) -> dict[str, Any]:
-    """Plans an attempt. Equal records and sources give the same plan, whose finished parts are then used again.
+    """Plans an attempt. Equal records and sources give the same plan, so a retry reuses its finished parts.
 
     Returns:
         ``{plan, parts_key, results_prefix, parts_total, concurrency}``; all but ``concurrency`` as text.
@@ -45,8 +45,8 @@ def handler(event: Event) -> dict[str, Any]:
 def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     tenant = record["owner"].split("#")[0]
     report, parameters = reports.report(record["report"]), json.loads(record["parameters"])
-    if found := report.faults(parameters):  # the definition may have changed since the request
-        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in found))
+    if parameter_faults := report.faults(parameters):  # the definition may have changed since the request
+        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in parameter_faults))
     definition = expressions.checked(report)
     source = SOURCES[definition["source"]["type"]]
     query, file_format = Query.of(definition, parameters, tenant), FORMATS[record["format"]]
@@ -54,7 +54,7 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     parts = planning.divide(extents, concurrency, file_format.growth)
     rows = sum(part["rows"] for part in parts)
     if rows > (limit := int(os.environ["MAX_ROWS_PER_EXPORT"])):
-        raise TooManyRows(f"{rows} rows would be read; MaxRowsPerExport is {limit}")
+        raise TooManyRows(f"the export would read {rows} rows; MaxRowsPerExport is {limit}")
     if file_format.has_places:
         parts = places.place(source, query, schema, extents, parts)
     content: dict[str, Any] = {

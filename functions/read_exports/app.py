@@ -1,4 +1,4 @@
-"""GET /exports, /exports/{id}, /exports/{id}/file and /limits: what a caller may know of the caller's own exports."""
+"""GET /exports, /exports/{id}, /exports/{id}/file and /limits: the caller's own exports."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ from shared.records.table import ACTIVE, Record
 _URL_SECONDS = 300
 _PAGE = 20
 _EXAMINED = 500
-"""Records that are looked at for one page, a hundred at a call: the status is no key of the table."""
+"""Records examined for one page, 100 per query: the status is not a key of the table."""
 _THREADS = 8
 
 
@@ -41,12 +41,12 @@ def handler(event: Event) -> Any:
 def list_exports(request: Request) -> Answer:
     """A page of the caller's exports, newest first: ``{exports, cursor}``; the cursor is null on the last page.
 
-    A page of a narrowed list may have fewer exports than asked for, or none, where many are of another status.
+    A page of a filtered list may have fewer exports than ``limit``, or none, if many exports have another status.
     """
     owner = request.identify().owner
     wanted, limit, before = _page(request.query, owner)
     page, last = _matching(owner, wanted, limit, before)
-    with ThreadPoolExecutor(_THREADS) as pool:  # the progress of one that has no file takes calls of S3
+    with ThreadPoolExecutor(_THREADS) as pool:  # the progress of an export without a file needs calls to S3
         progress = list(pool.map(_progress, page))
     shown = [represent(request, record, known) for record, known in zip(page, progress, strict=True)]
     cursor = cursors.write(last, owner, wanted) if last else None
@@ -63,14 +63,14 @@ def show_export(request: Request) -> Answer:
 
 @throttling_as_503("Nothing was changed")
 def hand_out_file(request: Request) -> Answer:
-    """302 to an address signed now, or 200 with the address as JSON when the caller accepts JSON."""
+    """302 to a presigned URL, or 200 with the URL as JSON if the caller accepts JSON."""
     record = find(request)
     shown = status(record)
     if shown == EXPIRED:
         detail = f"The file expired at {record['expires_at']}. Request the export again."
         raise Problem(problems.EXPIRED, detail)
     if shown != "SUCCEEDED":
-        detail = f"The export is {shown}; there is a file only when it is SUCCEEDED."
+        detail = f"The export is {shown}. Only a SUCCEEDED export has a file."
         raise Problem(problems.NOT_READY, detail)
     lifetime = min(datetime.timedelta(seconds=_URL_SECONDS), clock.parse(record["expires_at"]) - clock.now())
     expires = clock.now() + lifetime
@@ -91,7 +91,7 @@ def hand_out_file(request: Request) -> Answer:
 
 @throttling_as_503("Nothing was changed")
 def show_limits(request: Request) -> Answer:
-    """What the caller may still do."""
+    """The limits of the deployment, and how many more exports the caller may request now."""
     limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(request.identify().owner)
     body = {
         "active_exports": {"limit": limit, "used": active, "remaining": max(0, limit - active)},
@@ -102,7 +102,7 @@ def show_limits(request: Request) -> Answer:
 
 
 def _matching(owner: str, wanted: str | None, limit: int, before: str | None) -> tuple[list[Record], str | None]:
-    """The next exports of a list, and the id after which it goes on; None at its end."""
+    """The next exports of a list, and the id of the last one examined; None at the end of the list."""
     page: list[Record] = []
     for examined, record in enumerate(table.newest_first(owner, before), start=1):
         if wanted in (None, status(record)):
@@ -115,7 +115,7 @@ def _matching(owner: str, wanted: str | None, limit: int, before: str | None) ->
 
 
 def _progress(record: Record) -> Progress:
-    """Counted from the receipts, so that it survives retries; anew each time, for two processes' memories differ."""
+    """The progress, counted from the receipts on each call: it survives retries and is the same in every process."""
     known = progress_of(record)
     if known["parts_done"] is not None:
         return known
@@ -136,13 +136,13 @@ def _page(query: dict[str, str], owner: str) -> tuple[str | None, int, str | Non
             "cursor": {"type": "string", "maxLength": 200},
         },
     }
-    found = contract.faults(schema, query)
+    query_faults = contract.faults(schema, query)
     status, before = query.get("status"), None
-    if "cursor" in query and not found:
+    if "cursor" in query and not query_faults:
         before = cursors.read(query["cursor"], owner, status)
         if before is None:
-            allowed = "the cursor of the page before, unchanged, asked for by the same caller with the same status"
-            found = [Fault(pointer="/cursor", detail="is not a cursor of this list", allowed=allowed)]
-    if found:
-        raise invalid(found)
+            allowed = "the unchanged cursor of the previous page, from the same caller and with the same status"
+            query_faults = [Fault(pointer="/cursor", detail="is not a cursor of this list", allowed=allowed)]
+    if query_faults:
+        raise invalid(query_faults)
     return status, int(query.get("limit", _PAGE)), before

@@ -1,4 +1,4 @@
-"""Makes each export end, as what is true of it: called when an execution has ended, and every five minutes for all."""
+"""Gives each export its true final status. Runs when an execution has ended, and every five minutes for all exports."""
 
 import datetime
 import json
@@ -18,22 +18,22 @@ from shared.records import attempts, table
 from shared.records.attempts import Execution
 from shared.records.table import ACTIVE, SETTLING, Failure, Record
 
-# The machine's input is handed on to PlanParts as it is.
+# The input of the state machine is also the input of PlanParts.
 _ATTEMPT = contract.event_contract(str(Path(__file__).parents[1] / "plan_parts" / "app.py"))
 _LOST_AFTER = datetime.timedelta(minutes=2)
-"""For so long an execution may not be seen yet: DescribeExecution is eventually consistent."""
+"""Until then an execution may not be visible yet: DescribeExecution is eventually consistent."""
 _BUDGET_SECONDS = 240
-"""After which no further export is looked at; the oldest come first, the rest in five minutes."""
+"""Time limit for one run. The oldest exports come first; the next run, five minutes later, handles the rest."""
 _THREADS = 8
 
 
 class NotReconciled(Exception):
-    """Some exports could not be looked at; the next run tries again."""
+    """Some exports could not be reconciled; the next run tries again."""
 
 
 @function(__file__)
 def handler(event: Event) -> None:
-    """Looks after the attempt whose execution has ended, or after every export that is active or settling."""
+    """Reconciles the attempt whose execution has ended, or every export that is active or settling."""
     if event["detail-type"] == "Step Functions Execution Status Change":
         reconcile(**_attempt(event["detail"]["input"]))
     else:
@@ -44,23 +44,23 @@ def _attempt(text: str) -> dict[str, Any]:
     """The execution's input: ``{owner, export_id, attempt}``.
 
     Raises:
-        InvalidEvent: somebody started an execution with another one.
+        InvalidEvent: somebody started the execution with another input.
     """
     try:
-        given: dict[str, Any] = json.loads(text)
-        contract.require(_ATTEMPT, given)
+        attempt: dict[str, Any] = json.loads(text)
+        contract.require(_ATTEMPT, attempt)
     except (ValueError, InvalidEvent) as error:
         raise InvalidEvent(f"/detail/input: {error}") from error
-    return given
+    return attempt
 
 
 def reconcile(owner: str, export_id: str, attempt: int | None = None) -> None:
-    """Does what is left to do for an export; safe at any time, and twice at once.
+    """Does the work that is left for an export. Safe at any time and in parallel.
 
     Args:
         owner: of the export.
         export_id: of the export.
-        attempt: the one whose execution has ended, which may not be the one that counts any more.
+        attempt: the attempt whose execution has ended; it may no longer be the current one.
     """
     record = table.get(owner, export_id)
     if attempt is not None and (record is None or record["attempt"] != attempt):
@@ -68,7 +68,7 @@ def reconcile(owner: str, export_id: str, attempt: int | None = None) -> None:
     elif record is not None and (record["status"] in ACTIVE or record.get("active_owner") == SETTLING):
         execution = attempts.execution(record)
         if execution is not None and execution.status == "RUNNING":
-            if record["status"] == "CANCELLED":  # one that is FAILED is about to send its letter
+            if record["status"] == "CANCELLED":  # a FAILED export is about to send its dead letter
                 attempts.stop(record)
         elif execution is None and record["status"] in ACTIVE and _age(record) < _LOST_AFTER:
             logger.info("no execution yet")
@@ -89,7 +89,7 @@ def _reconcile_all(keys: Iterable[tuple[str, str]]) -> None:
             return True
         try:
             reconcile(*key)
-        except Exception:  # one export's trouble is not another's
+        except Exception:  # the other exports must not suffer from it
             logger.exception("not reconciled", extra={"export_id": key[1]})
             return False
         return True
@@ -97,65 +97,65 @@ def _reconcile_all(keys: Iterable[tuple[str, str]]) -> None:
     with ThreadPoolExecutor(_THREADS) as pool:
         done = list(pool.map(attempted, keys))
     if failed := done.count(False):
-        raise NotReconciled(f"{failed} of {len(done)} exports could not be looked at")
+        raise NotReconciled(f"{failed} of {len(done)} exports could not be reconciled")
 
 
 def _age(record: Record) -> datetime.timedelta:
-    """Since the attempt was queued, or since it began."""
+    """The time since the attempt started, or since it was queued."""
     since = record.get("started_at") or record.get("queued_at") or record["created_at"]
     return clock.now() - clock.parse(since)
 
 
 def _end(record: Record, execution: Execution | None) -> None:
-    """The execution is over, the record does not say so: it succeeded if its file is proven, else it failed."""
+    """Ends a record whose execution has ended: SUCCEEDED if its file is proven complete, else FAILED."""
     now = clock.stamp(clock.now())
-    found = result.find(record) if record["status"] == "RUNNING" else None
-    if found is not None:
-        if table.succeed(record, found.result, found.plan, now):
+    file = result.find(record) if record["status"] == "RUNNING" else None
+    if file is not None:
+        if table.succeed(record, file.result, file.plan, now):
             _tell("succeeded after all", record)
     elif table.fail(record, _failure(record, execution), now):
         _tell("failed", record)
-        again = table.get(record["owner"], record["export_id"])
-        if again is not None and again["status"] == "FAILED":
-            _settle(again)
+        failed = table.get(record["owner"], record["export_id"])
+        if failed is not None and failed["status"] == "FAILED":
+            _settle(failed)
 
 
 def _failure(record: Record, execution: Execution | None) -> Failure:
     if execution is None:
-        kind, cause = "ExecutionVanished", "The execution is not there any more."
+        kind, cause = "ExecutionVanished", "The execution no longer exists."
     elif execution.status == "TIMED_OUT":
         kind, cause = "ExecutionTimedOut", "The attempt took longer than MachineTimeoutSeconds."
     elif execution.status == "ABORTED":
         kind, cause = "ExecutionAborted", execution.cause or "The execution was stopped."
     else:
-        kind, cause = execution.error or "ExecutionEnded", execution.cause or "The execution left no file."
+        kind, cause = execution.error or "ExecutionEnded", execution.cause or "The execution ended without a file."
     state = attempts.last_state(record) if execution else ""
     return {"state": state, "type": kind, "error": json.dumps({"Error": kind, "Cause": cause}), "part": ""}
 
 
 def _settle(record: Record) -> None:
-    """What is left to do for an export that is FAILED or CANCELLED and whose execution is over."""
+    """Does the work that is left for a FAILED or CANCELLED export whose execution has ended."""
     now = clock.now()
     if record.get("letter") == "due" and table.claim_dead_letter(record, now):
         _send_dead_letter(record)
         table.dead_letter_sent(record)
-    # Up to this attempt: the export may have been retried since the record was read, and the next one made its file.
+    # Up to this attempt: the export may have been retried meanwhile, and the next attempt may have made its file.
     _remove_files(record, range(record["attempt"] + 1), record)
-    # A worker cannot be stopped: until AssembleFile's time is over, one may still leave a file.
+    # A running worker cannot be stopped: until its timeout, AssembleFile may still leave a file.
     if (now - clock.parse(record["finished_at"])).total_seconds() > int(os.environ["ASSEMBLE_SECONDS"]):
         table.settled(record)
 
 
 def _send_dead_letter(record: Record) -> None:
-    """As SendToDeadLetters does."""
-    known: Any = record
-    letter = {name: known[name] for name in ("owner", "export_id", "attempt", "failure")}
+    """Sends the same message as the state SendToDeadLetters."""
+    values: Any = record
+    letter = {name: values[name] for name in ("owner", "export_id", "attempt", "failure")}
     letter["execution_arn"] = attempts.arn(record)
     aws.sqs().send_message(QueueUrl=os.environ["DEAD_LETTERS_URL"], MessageBody=json.dumps(letter))
 
 
 def _remove_files(export: Record, of: range, record: Record | None) -> None:
-    """Removes files of these attempts at an export that the record does not name; nobody was ever given one."""
+    """Removes the files of these attempts that the record does not name. No caller ever had access to them."""
     named = record.get("file_key") if record else None
     for key in result.files(export, of):
         if key != named:

@@ -23,7 +23,7 @@ from shared.records import attempts, table
 from shared.records.table import AlreadyRequested, Idempotency, Record
 
 _MOST_DIGITS = 4000
-"""Python converts no more than 4,300."""
+"""Python converts at most 4,300 digits."""
 
 
 @function(__file__)
@@ -34,7 +34,7 @@ def handler(event: Event) -> Any:
 
 @throttling_as_503("Nothing was accepted")
 def request_export(request: Request) -> Answer:
-    """Checks everything, records the export, starts it; or answers with the export that the key already stands for."""
+    """Checks the request, records the export and starts it; or returns the export of an Idempotency-Key used before."""
     caller = request.identify()
     body = _parse(request.event.get("body"), request.event.get("isBase64Encoded", False), caller)
     idempotency = _idempotency(request.header("Idempotency-Key"), body)
@@ -54,18 +54,20 @@ def request_export(request: Request) -> Answer:
 
 
 def _parse(body: str | None, encoded: bool, caller: Caller) -> dict[str, Any]:
-    """The request body: ``{report, format, parameters, options}`` without a fault."""
+    """The valid request body: ``{report, format, parameters, options}``."""
     if encoded:
         raise invalid([Fault(pointer="", detail="the body is binary", allowed="JSON text")])
     try:
         parsed = json.loads(body or "", parse_constant=_refuse_number, parse_float=_finite, parse_int=_integer)
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        detail = f"the body holds {error.object[error.start]!a}, half of a character"
-        raise invalid([Fault(pointer="", detail=detail, allowed="whole Unicode characters")]) from error
+        detail = f"the body has the lone surrogate {error.object[error.start]!a}"
+        raise invalid([Fault(pointer="", detail=detail, allowed="complete Unicode characters")]) from error
     except RecursionError as error:
         detail = "the body is nested too deeply"
-        raise invalid([Fault(pointer="", detail=detail, allowed="an object of objects")]) from error
+        raise invalid(
+            [Fault(pointer="", detail=detail, allowed="the fields that GET /openapi.json describes")]
+        ) from error
     except ValueError as error:
         detail = f"the body is not JSON: {error}" if body else "the body is empty"
         raise invalid([Fault(pointer="", detail=detail, allowed="a JSON object")]) from error
@@ -84,24 +86,24 @@ def _integer(text: str) -> int:
 
 
 def _refuse_number(text: str) -> Any:
-    """NaN and Infinity are no JSON (RFC 8259, section 6), and no parameter is as large as what this refuses."""
+    """Refuses NaN and Infinity, which are not JSON (RFC 8259, section 6), and numbers too large for any parameter."""
     raise ValueError(f"{text if len(text) <= 40 else text[:37] + '...'} is not a finite number of at most 4,000 digits")
 
 
 def _faults(body: Any, caller: Caller) -> list[Fault]:
     reports = catalogue.deployed()
-    found = contract.faults(body_schema(reports), body)
-    wrong = {fault["pointer"] for fault in found}
-    if "" in wrong:
-        return found
-    if "/report" not in wrong and "/parameters" not in wrong:
-        report_faults = reports[body["report"]].faults(body.get("parameters", {}))
-        found += [Fault(**fault | {"pointer": "/parameters" + fault["pointer"]}) for fault in report_faults]
-    if "/format" not in wrong and "/options" not in wrong:
+    faults = contract.faults(body_schema(reports), body)
+    invalid_places = {fault["pointer"] for fault in faults}
+    if "" in invalid_places:
+        return faults
+    if "/report" not in invalid_places and "/parameters" not in invalid_places:
+        of_parameters = reports[body["report"]].faults(body.get("parameters", {}))
+        faults += [Fault(**fault | {"pointer": "/parameters" + fault["pointer"]}) for fault in of_parameters]
+    if "/format" not in invalid_places and "/options" not in invalid_places:
         options = body.get("options", {})
         of_options = option_faults(body["format"], options) or notification.faults(options, caller.email)
-        found += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in of_options]
-    return found
+        faults += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in of_options]
+    return faults
 
 
 def _idempotency(key: str | None, body: dict[str, Any]) -> Idempotency | None:
@@ -145,16 +147,16 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
 
 
 def _start(record: Record, idempotency: Idempotency | None) -> None:
-    """Starts the attempt. When that fails the request is taken back: nothing accepted is left behind unstarted."""
+    """Starts the attempt. If that fails, withdraws the record, so that no accepted export stays unstarted."""
     try:
         attempts.start(record)
     except aws.FAILS:
         try:
             withdrawn = table.withdraw(record, idempotency)
-        except aws.FAILS as error:  # then it most likely stays QUEUED, and ReconcileExports starts it
+        except aws.FAILS as error:  # the record most likely stays QUEUED, and ReconcileExports starts it
             logger.exception("not withdrawn")
             raise busy(
-                "AWS is throttling or not answering. Look at GET /exports: it may be made all the same."
+                "AWS throttled or did not answer. The outcome is unknown. Check GET /exports before you retry."
             ) from error
         if withdrawn:
             raise
@@ -162,19 +164,19 @@ def _start(record: Record, idempotency: Idempotency | None) -> None:
 
 def _replay(request: Request, caller: Caller, first: AlreadyRequested, idempotency: Idempotency | None) -> Answer:
     if idempotency is None or first.body_hash != idempotency["body_hash"]:
-        raise _key_reused("This Idempotency-Key stands for a request with another body. Use a new key.")
+        raise _key_reused("This Idempotency-Key was used with a different body. Use a new key.")
     tag_logs(first.export_id)
     record = table.get(caller.owner, first.export_id)
     if record is None:
-        raise _key_reused("The export that this Idempotency-Key stands for was removed. Use a new key.")
-    # The first request may have died between its record and its start.
+        raise _key_reused("The export of this Idempotency-Key was removed. Use a new key.")
+    # The first request may have failed after it wrote the record and before it started the execution.
     if record["status"] == "QUEUED":
         if table.adopt(record):
             attempts.start(record)
         else:
             record = table.get(caller.owner, first.export_id)
     if record is None:
-        raise busy("The first request with this Idempotency-Key was taken back. Send the request again.")
+        raise busy("The first request with this Idempotency-Key was withdrawn. Send the request again.")
     return accepted(request, record, {"Idempotent-Replayed": "true"})
 
 

@@ -1,4 +1,4 @@
-"""POST /exports/{id}/retry: makes another attempt at an export that failed or was cancelled."""
+"""POST /exports/{id}/retry: starts another attempt at a FAILED or CANCELLED export."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def handler(event: Event) -> Any:
 
 
 def retry_export(request: Request) -> Answer:
-    """Records the next attempt and starts it; what the attempts before have finished is not made again."""
+    """Records the next attempt and starts it. The new attempt reuses the parts that earlier attempts finished."""
     caller = request.identify()
     _refuse_body(request)
     retried = _record(request, caller.owner)
@@ -34,35 +34,35 @@ def retry_export(request: Request) -> Answer:
 
 
 def _refuse_body(request: Request) -> None:
-    """There is nothing to say: what is exported stands in the record."""
+    """Refuses a body with content: the record already defines the export."""
     if "".join((request.event.get("body") or "").split()) not in ("", "{}"):
         raise invalid([Fault(pointer="", detail="the body is not empty", allowed="no body, or {}")])
 
 
 @throttling_as_503("Nothing was changed")
 def _record(request: Request, owner: str) -> Record:
-    """The export as it is then: QUEUED for its next attempt."""
+    """The export, QUEUED for its next attempt."""
     record = find(request)
     if record["status"] not in _RETRYABLE:
         raise _not_retryable(record)
     refuse_when_too_many(owner)
     now = clock.now()
     retried = table.retry(record, clock.stamp(now), delete_after(now))
-    if retried is None:  # a doubled request was first, or the answer to our own write was lost; else something else
-        found = find(request)
-        if found["status"] not in ACTIVE or found["attempt"] != record["attempt"] + 1:
-            raise _not_retryable(found)
-        return found
+    if retried is None:  # another request changed the export, or AWS's answer to this write was lost
+        current = find(request)
+        if current["status"] not in ACTIVE or current["attempt"] != record["attempt"] + 1:
+            raise _not_retryable(current)
+        return current
     return retried
 
 
 def _not_retryable(record: Record) -> Problem:
-    detail = f"The export is {status(record)}; only one that is FAILED or CANCELLED can be retried."
+    detail = f"The export is {status(record)}. Only a FAILED or CANCELLED export can be retried."
     return Problem(problems.NOT_RETRYABLE, detail)
 
 
 def _start(record: Record) -> None:
     try:
         attempts.start(record)
-    except aws.FAILS:  # the record says QUEUED: ReconcileExports starts what lies so for two minutes
+    except aws.FAILS:  # ReconcileExports starts an export that is QUEUED for two minutes
         logger.exception("not started")

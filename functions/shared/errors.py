@@ -1,7 +1,7 @@
-"""What can go wrong with an export, named.
+"""The errors of an export, by name.
 
-A worker raises one of these; Step Functions stores the class name as ``Error`` and the message within ``Cause``;
-ReadExports turns both into the ``error`` a person reads, with what to do about it (:func:`explain`).
+A worker raises one of these. Step Functions stores the class name as ``Error`` and the message in ``Cause``.
+ReadExports turns both into the ``error`` that users read, with a remedy (:func:`explain`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class ExportError(Exception):
-    """Base of every error of our own. Its message says what was wrong, where, and what is allowed.
+    """Base class of the project's errors. The message says what is wrong, where, and what is allowed.
 
-    ``faults`` are the same with their places, where a definition is at fault.
+    ``faults`` lists the faults of a report's definition with their places.
     """
 
     def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
@@ -25,11 +25,11 @@ class ExportError(Exception):
 
 
 class InvalidEvent(ExportError):
-    """An event breaks the function's event.schema.json."""
+    """An event violates the function's event.schema.json."""
 
 
 class ParametersRefused(ExportError):
-    """The report's definition changed since the request: it refuses the request's parameters now."""
+    """The report's definition changed after the request, and no longer accepts the request's parameters."""
 
 
 class UnknownReport(ExportError):
@@ -37,11 +37,11 @@ class UnknownReport(ExportError):
 
 
 class InvalidDefinition(ExportError):
-    """A report's definition breaks report.schema.json or contradicts itself."""
+    """A report's definition violates report.schema.json or contradicts itself."""
 
 
 class ColumnMismatch(ExportError):
-    """A column or parameter of the definition does not fit the source's schema."""
+    """A column or parameter of the definition does not match the source's schema."""
 
 
 class ExpressionFailed(ExportError):
@@ -49,15 +49,15 @@ class ExpressionFailed(ExportError):
 
 
 class SourceMissing(ExportError):
-    """A dataset has no files at all, or there is no such table."""
+    """The dataset has no files, or the table does not exist."""
 
 
 class ServiceUnavailable(ExportError):
-    """AWS throttled or did not answer, though it may do so later."""
+    """AWS throttled or did not answer. A later call may succeed."""
 
 
 class SourceUnavailable(ExportError):
-    """AWS did not hand out a source object or table, though it may do so later or with another permission."""
+    """AWS did not return a source object or table. A later call, or one with another permission, may succeed."""
 
 
 class SourceUnreadable(ExportError):
@@ -65,19 +65,19 @@ class SourceUnreadable(ExportError):
 
 
 class TableUnsupported(ExportError):
-    """A dataset is a table of a format, or of a version of it, whose rows are not those of its files."""
+    """The dataset is a table of a format (or version) whose rows are not simply the rows of its files."""
 
 
 class ValueOutOfRange(ExportError):
-    """A date, time or timestamp of the source lies beyond what can be written exactly."""
+    """A date, time or timestamp of the source is outside the range that can be written exactly."""
 
 
 class SourceChanged(ExportError):
-    """A source object was replaced or removed, or a table's items are more or fewer, after it was planned."""
+    """After planning, a source object was replaced or removed, or the number of a table's items changed."""
 
 
 class SourceSchemaMismatch(ExportError):
-    """The files of one dataset do not have the same columns."""
+    """The files of a dataset have different columns."""
 
 
 class RowGroupTooLarge(ExportError):
@@ -85,11 +85,11 @@ class RowGroupTooLarge(ExportError):
 
 
 class TextTooLong(ExportError):
-    """A text does not fit in a cell of the format."""
+    """A text is too long for a cell of the format."""
 
 
 class TextNotEncodable(ExportError):
-    """A text has a character that the file's encoding does not have."""
+    """A text has a character that the file's encoding cannot represent."""
 
 
 class TooManyRows(ExportError):
@@ -105,16 +105,16 @@ class PartChanged(ExportError):
 
 
 class RowsMissing(ExportError):
-    """Rows read are not the rows planned, or a part has no receipt: a short file is never served."""
+    """The rows read differ from the rows planned, or a part has no receipt. An incomplete file is never served."""
 
 
 class EngineChanged(ExportError):
-    """A plan was made by another version of the engine: parts of two versions would not fit into one file."""
+    """Another version of the engine made the plan. Parts of two versions cannot be combined into one file."""
 
 
 class EngineFailed(ExportError):
-    """A library in Rust, such as the engine (polars), panicked: it met a defect of its own."""
+    """A Rust library, such as the engine (polars), panicked because of a bug in it."""
 
 
 class NotRunning(ExportError):
-    """The record is no longer RUNNING this attempt: it was cancelled, retried or removed."""
+    """The record is no longer RUNNING this attempt: the export was cancelled, retried or removed, or has ended."""

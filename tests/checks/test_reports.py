@@ -1,11 +1,15 @@
 """A report that could not be exported is named, with the file, line and place of each fault, before it is deployed."""
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from checks import reports
+from checks.__main__ import main
+from checks.repository import ROOT
 
 GOOD = """\
 title: Sales
@@ -84,23 +88,35 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
             "8: /source/columns/at: column at is declared timestamp(Mars), which has an unknown time zone. "
             "Allowed: timestamp, ",
         ),
-        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more digits behind the "),
-        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: one like '),
-        ("pieces: integer", "pieces: int", '10: /source/columns/pieces: "int" is not allowed. Allowed: one like '),
+        ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more decimal places than "),
+        ("decimal(12,2)", "decimal", '9: /source/columns/amount: "decimal" is not allowed. Allowed: a value such as '),
+        (
+            "pieces: integer",
+            "pieces: int",
+            '10: /source/columns/pieces: "int" is not allowed. Allowed: a value such as ',
+        ),
         (
             "expression: goods.name",
             "expression: CONCAT(shop, note)",
-            "22: the file: is not YAML: a comma ends a value within braces, and 'note)' behind it has no value. "
+            "22: the file: is not YAML: a comma ends a value within braces, and 'note)' after the comma has no value. "
             'Put it in quotes: expression: "CONCAT(shop, note)".',
         ),
         (
             "Day, type: date",
             "Day, type: date, format: percent",
-            "17: /columns/0/format: a column of type date is shown as it is, not as a number. Allowed: columns of ",
+            "17: /columns/0/format: a column of type date is not shown as a number. Allowed: columns of ",
         ),
-        ("currency EUR", "0.00", '20: /columns/3/format: 0.0 is not allowed. Allowed: one like "currency EUR", "perc'),
-        ("currency EUR", "currency €", '20: /columns/3/format: "currency €" is not allowed. Allowed: one like "curr'),
-        ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: one like "tenant_id", {"expression": '),
+        (
+            "currency EUR",
+            "0.00",
+            '20: /columns/3/format: 0.0 is not allowed. Allowed: a value such as "currency EUR", "perc',
+        ),
+        (
+            "currency EUR",
+            "currency €",
+            '20: /columns/3/format: "currency €" is not allowed. Allowed: a value such as "curr',
+        ),
+        ("tenant: shop\n", "", '1: /tenant: is missing. Allowed: a value such as "tenant_id", {"expression": '),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_line(tmp_path: Path, was: str, now: str, said: str) -> None:
@@ -124,7 +140,7 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ("sales.yaml", "title: Sales", "sales.yaml:1: /columns: is missing. "),
         ("sales.yaml", "title: [", "sales.yaml:1: the file: is not YAML: "),
         ("sales.yaml", "title: S\nsource: a: b\n", "sales.yaml:2: the file: is not YAML: mapping values are not "),
-        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: a report's file name must match "),
+        ("Sales.yaml", "title: Sales", "Sales.yaml:1: the file: the file name of a report must match "),
         ("sales.yml", "title: Sales", "sales.yml:1: the file name: must end in .yaml. "),
         ("sales.yaml", "", "sales.yaml:1: the file: null is not allowed. Allowed: a value of type object."),
         (
@@ -139,9 +155,24 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
             "\n columns: [{name: a, title: A, type: integer, expression: a +}]}",
             "sales.yaml:2: /columns/0/expression: a: 'a +' is not an expression",
         ),
-        ("sales.yaml", "title: S\ntitle: T\n", "sales.yaml:2: the file: is not YAML: the key 'title' is given twice."),
+        ("sales.yaml", "title: S\ntitle: T\n", "sales.yaml:2: the file: is not YAML: duplicate key 'title'."),
     ],
 )
 def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:
     faults = found(tmp_path, text, name)
     assert any(fault.startswith(f"reports/{said}") for fault in faults), faults
+
+
+def test_make_check_reports_says_where_a_fault_is_and_loads_no_other_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reports, "FOLDER", tmp_path)
+    (tmp_path / "sales.yaml").write_text(GOOD)
+    assert main(["reports"]) == 0
+    assert capsys.readouterr().out == "Valid: sales.yaml.\n"
+    (tmp_path / "sales.yaml").write_text(GOOD.replace("tenant: shop", "tenant: shpo"))
+    assert main(["reports"]) == 1
+    assert capsys.readouterr().err.startswith("reports/sales.yaml:12: /tenant: the source has no column shpo.")
+    code = "import sys; from checks.__main__ import main; main(['reports']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"checks.template", "checks.workflow", "checks.documents"} & set(loaded.split())

@@ -53,7 +53,7 @@ def added(resource: str) -> tuple[str, str]:
 
 WATCHED = "GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
 ROUTE = "ShowLimits: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /limits, Method: GET}}"
-XRAY = 'Resource: "*"  # X-Ray has no resources to name'
+XRAY = 'Resource: "*"  # X-Ray does not support resource-level permissions'
 LETTERS = "Resource: !GetAtt DeadLetters.Arn"
 ROLE_OF_PLAN_PARTS = "      Role: !GetAtt PlanPartsRole.Arn\n"
 START = "Action: states:StartExecution\n                Resource: "

@@ -42,7 +42,7 @@ def with_text_for_numbers(_: bytearray) -> bytes:
     return changed.getvalue()
 
 
-MISFIT = ("ColumnMismatch", "The report does not fit its data", "Correct the column")
+MISFIT = ("ColumnMismatch", "The report does not match its data", "Correct the column")
 CASES = {
     "a broken footer": Case(2096, with_damaged_footer),
     "an empty file": Case(2098, lambda _: b""),

@@ -74,7 +74,7 @@ def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
     assert export["status"] == "SUCCEEDED"
     [mail] = mailed(deployed, caller)
     assert (mail["from"], mail["to"]) == (deployed["sender_email"], [caller.email])
-    assert mail["subject"] == "Your report is ready: flights"
+    assert mail["subject"] == "Your report is ready: Flights"
     file_name = caller.signed(export)["file_name"]
     for part in (mail["text"], mail["html"]):
         assert file_name in part
@@ -91,7 +91,7 @@ def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
         "EventBusName": deployed["event_bus"],
     }
     deployed.client("events").put_events(Entries=[entry | {"Detail": json.dumps(announced["detail"])}])
-    said(deployed, export, "mailed before")
+    said(deployed, export, "already mailed")
     assert deployed.mails(caller.email) == [mail]
     [record] = deployed.records(caller.owner)
     assert (record["mailed"], "mailing" in record) == ("1/SUCCEEDED", False)
@@ -108,7 +108,7 @@ def test_a_report_that_failed_is_mailed_with_what_to_do_and_the_address_stays_wh
         announced = announcements.of(export)
     assert export["status"] == "FAILED"
     [mail] = mailed(deployed, caller)
-    assert mail["subject"] == "Your report could not be made: flights"
+    assert mail["subject"] == "Your report failed: Flights"
     for part in (mail["text"], mail["html"]):
         assert export["error"]["title"] in part
         assert export["error"]["remedy"] in part
@@ -129,7 +129,7 @@ def test_a_report_that_failed_is_mailed_with_what_to_do_and_the_address_stays_wh
 @reads_mail
 def test_who_did_not_ask_is_not_mailed(caller: Caller, deployed: Deployed) -> None:
     export = caller.make(**DAY)
-    said(deployed, export, "nobody waits for it")
+    said(deployed, export, "no mail requested")
     assert "notify" not in export["options"]
     assert deployed.mails(caller.email) == []
 

@@ -65,7 +65,7 @@ def test_only_what_is_missing_is_made(caller: Caller, deployed: Deployed) -> Non
     end = retried(caller, failed)
     assert (end["rows"], end["crc32"]) == (made["rows"], made["crc32"])
     assert caller.download(end).content == content
-    assert parts(end, deployed) == {"part made": 1, "part was there": total - 1}
+    assert parts(end, deployed) == {"part made": 1, "part already made": total - 1}
 
 
 def test_every_part_is_made_again_when_the_work_files_have_expired(caller: Caller, deployed: Deployed) -> None:

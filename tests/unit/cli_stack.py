@@ -205,7 +205,7 @@ class Stack:
                 return Said(200, {"url": f"{self.url}/s3/{self._signed}", "file_name": self.file_name})
             case each if each in (f"DELETE {here}", f"POST {here}/retry"):
                 return Said(202, self._now())
-        return Said(404, problem(404, "no-such-export", "There is no such export", "You have no export of this id."))
+        return Said(404, problem(404, "no-such-export", "There is no such export", "You have no export with this id."))
 
     def _now(self) -> dict[str, Any]:
         status = self.goes.pop(0) if len(self.goes) > 1 else self.goes[0]

@@ -172,8 +172,8 @@ def busy(answered: Answer) -> bool:
 def said_when_busy(failure: str | Exception, outcome: str = "Nothing was changed") -> str:
     """What a caller is told when a call of AWS failed so: for certain only when AWS throttled."""
     if isinstance(failure, str):
-        return f"AWS is throttling. {outcome}; send the request again."
-    return "AWS did not answer, so it may have been done or not. Look, then send the request again."
+        return f"AWS is throttling. {outcome}. Send the request again."
+    return "AWS did not answer. The outcome is unknown. Check before you retry."
 
 
 class Context:

@@ -172,7 +172,7 @@ def test_a_report_needs_no_parameters() -> None:
         ("2026-01-01", "2026-01-01", None),
         ("2026-01-01", "2026-01-31", None),
         ("2026-01-01", "2026-02-01", ("2026-01-01 to 2026-02-01 is 32 days", "at most 31 days, up to 2026-01-31")),
-        ("2026-01-02", "2026-01-01", ("2026-01-01 lies before from 2026-01-02", "2026-01-02 or later")),
+        ("2026-01-02", "2026-01-01", ("2026-01-01 is before from 2026-01-02", "2026-01-02 or later")),
         ("0001-01-01", "9999-12-31", ("0001-01-01 to 9999-12-31 is 3652059 days", "at most 31 days, up to 0001-01-31")),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_report_that_is_not_deployed_names_those_that_are(
     for name in ("orders", "refunds"):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
-    with pytest.raises(UnknownReport, match=r"^no report is called 'order'; there are: orders, refunds$"):
+    with pytest.raises(UnknownReport, match=r"^there is no report 'order'; the reports are: orders, refunds$"):
         reports.report("order")
 
 
@@ -251,16 +251,16 @@ def test_flights_spans_a_leap_year_and_no_more(last: str, pointers: list[str]) -
 # ── Bad ones ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NAME = "a value of type string, text matching ^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-TENANT = """one like "tenant_id", {"expression": "SPLIT_PART(owner, '/', 1)"}"""
+TENANT = """a value such as "tenant_id", {"expression": "SPLIT_PART(owner, '/', 1)"}"""
 OPERATORS = 'one of "==", "!=", "<", "<=", ">", ">=", "in", "contains", "is null"'
 BAD: dict[str, tuple[Change, str]] = {
     "no title": (
         without("title"),
-        "/title: is missing, allowed: a value of type string, at least 1 characters, at most 100 characters",
+        "/title: is missing, allowed: a value of type string, at least 1 character, at most 100 characters",
     ),
     "an empty title": (
         at("title", value=""),
-        '/title: "" is not allowed, allowed: a value of type string, at least 1 characters, at most 100 characters',
+        '/title: "" is not allowed, allowed: a value of type string, at least 1 character, at most 100 characters',
     ),
     "no tenant": (without("tenant"), f"/tenant: is missing, allowed: {TENANT}"),
     "a tenant that is no column": (at("tenant", value=""), f'/tenant: "" is not allowed, allowed: {TENANT}'),
@@ -268,18 +268,18 @@ BAD: dict[str, tuple[Change, str]] = {
         lambda definition: definition.update(
             source={"type": "dynamodb", "table": "orders", "columns": {"owner": "integer"}}, tenant="owner"
         ),
-        "/tenant: is declared integer; DynamoDB compares it with text, allowed: an attribute of text",
+        "/tenant: is declared as integer, but DynamoDB compares it with text, allowed: an attribute of text",
     ),
     "a tenant of DynamoDB that is an expression": (
         lambda definition: definition.update(
             source={"type": "dynamodb", "table": "orders", "columns": {"owner": "string"}},
             tenant={"expression": "LOWER(owner)"},
         ),
-        "/tenant: is an expression, which DynamoDB does not filter by, allowed: an attribute of text",
+        "/tenant: is an expression, but DynamoDB cannot filter by an expression, allowed: an attribute of text",
     ),
     "an unknown field": (
         at("colums", value=[]),
-        "/colums: is not known here, allowed: columns, description, parameters, source, spans, tenant, title",
+        "/colums: unknown field, allowed: columns, description, parameters, source, spans, tenant, title",
     ),
     "an unknown source": (
         at("source", "type", value="csv"),
@@ -292,7 +292,7 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "a table of files": (
         at("source", "table", value="orders"),
-        "/source/table: is not known here, allowed: bounds, columns, dataset, type",
+        "/source/table: unknown field, allowed: bounds, columns, dataset, type",
     ),
     "a table without its columns": (
         at("source", value={"type": "dynamodb", "table": "orders"}),
@@ -300,11 +300,11 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "a table in a folder": (
         at("source", value={"type": "dynamodb", "table": "orders", "columns": {"a": "string"}, "dataset": "orders"}),
-        "/source/dataset: is not known here, allowed: columns, table, type",
+        "/source/dataset: unknown field, allowed: columns, table, type",
     ),
     "a type that DynamoDB does not have": (
         at("source", value={"type": "dynamodb", "table": "orders", "columns": {"day": "date"}}),
-        '/source/columns/day: "date" is not allowed, allowed: one like '
+        '/source/columns/day: "date" is not allowed, allowed: a value such as '
         '"string", "integer", "number", "decimal(12,2)", "boolean"',
     ),
     "a dataset outside its folder": (
@@ -323,11 +323,11 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "bounds of the tenant": (
         at("source", "bounds", "shop", value=[1, 2]),
-        "/source/bounds/shop: is the tenant, which has no bounds, allowed: other integer columns",
+        "/source/bounds/shop: is the tenant, which cannot have bounds, allowed: other integer columns",
     ),
     "a minimum that no double reaches": (
         at("parameters", "least", "minimum", value=10**309),
-        f"/parameters/least/minimum: {10**309} is more than the maximum, allowed: at most 1000; "
+        f"/parameters/least/minimum: {10**309} is greater than the maximum, allowed: at most 1000; "
         "/parameters/least/default: 0 is not allowed, allowed: a value of type number, "
         f"at least {10**309}, at most 1000",
     ),
@@ -338,7 +338,7 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "no columns": (
         at("columns", value=[]),
-        "/columns: [] is not allowed, allowed: a value of type array, at least 1 items, at most 16384 items",
+        "/columns: [] is not allowed, allowed: a value of type array, at least 1 item, at most 16384 items",
     ),
     "a column without a type": (
         without("columns", 0, "type"),
@@ -352,11 +352,11 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "a column that is there twice": (
         at("columns", 1, "name", value="day"),
-        "/columns/1/name: 'day' is there twice, allowed: a name of its own",
+        "/columns/1/name: duplicate name 'day', allowed: a unique name",
     ),
     "a title that is there twice": (
         at("columns", 1, "title", value="Day"),
-        "/columns/1/title: 'Day' is there twice, allowed: a title of its own",
+        "/columns/1/title: duplicate title 'Day', allowed: a unique title",
     ),
     "a parameter of an unknown type": (
         at("parameters", "to", "type", value="timestamp"),
@@ -369,29 +369,30 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "a part of a date": (
         at("parameters", "to", "filter", "operator", value="contains"),
-        "/parameters/to/filter/operator: contains takes a string, and the parameter is a date, allowed: type: string",
+        "/parameters/to/filter/operator: contains requires a string, but the parameter is a date, "
+        "allowed: type: string",
     ),
     "a null that is a text": (
         at("parameters", "state", "filter", "operator", value="is null"),
-        "/parameters/state/filter/operator: is null takes a boolean, and the parameter is a string, "
+        "/parameters/state/filter/operator: is null requires a boolean, but the parameter is a string, "
         "allowed: type: boolean",
     ),
     "a list whose default is none": (
         at("parameters", "state", "filter", "operator", value="in"),
-        '/parameters/state/default: "paid" is not allowed, allowed: a value of type array, at least 1 items, '
-        "at most 100 items, none of them twice",
+        '/parameters/state/default: "paid" is not allowed, allowed: a value of type array, at least 1 item, '
+        "at most 100 items, no duplicates",
     ),
     "a span of a list": (
         at("parameters", "to", "filter", "operator", value="in"),
-        "/spans/0/last: 'to' is no date parameter, allowed: one of the date parameters: from",
+        "/spans/0/last: 'to' is not a date parameter, allowed: one of the date parameters: from",
     ),
     "a span of no parameter": (
         at("spans", 0, "last", value="until"),
-        "/spans/0/last: 'until' is no date parameter, allowed: one of the date parameters: from, to",
+        "/spans/0/last: 'until' is not a date parameter, allowed: one of the date parameters: from, to",
     ),
     "a span of a parameter that is no date": (
         at("spans", 0, "first", value="state"),
-        "/spans/0/first: 'state' is no date parameter, allowed: one of the date parameters: from, to",
+        "/spans/0/first: 'state' is not a date parameter, allowed: one of the date parameters: from, to",
     ),
     "a span of no days": (
         at("spans", 0, "at_most_days", value=0),
@@ -488,8 +489,8 @@ def test_every_fault_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "(the whole): null is not allowed, allowed: a value of type object"),
-        ("- title", '(the whole): ["title"] is not allowed, allowed: a value of type object'),
+        ("", "null is not allowed, allowed: a value of type object"),
+        ("- title", '["title"] is not allowed, allowed: a value of type object'),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(text: str, message: str) -> None:
@@ -544,7 +545,7 @@ columns:
 def test_a_value_that_yaml_reads_otherwise_is_told_to_be_put_in_quotes(was: str, now: str, advice: str) -> None:
     reports.parse("orders", QUOTED)
     assert was in QUOTED
-    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: ") as refused:
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not valid YAML: ") as refused:
         reports.parse("orders", QUOTED.replace(was, now))
     assert str(refused.value).rpartition("\n")[2] == f"Put it in quotes: {advice}"
 
@@ -611,16 +612,18 @@ def test_a_day_may_stand_without_quotes_wherever_a_date_is_asked_for() -> None:
 
 @pytest.mark.parametrize("text", ["title: [", "title: *nowhere", "title: !!python/object:os.system x"])
 def test_a_file_that_is_not_plain_yaml_is_refused(text: str) -> None:
-    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not YAML: "):
+    with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not valid YAML: "):
         reports.parse("orders", text)
 
 
 @pytest.mark.parametrize("name", ["Orders", "1st", "or ders", "", "orders\n", "a" * 65, "../orders", "or.ders"])
 def test_a_file_with_an_odd_name_is_refused(name: str) -> None:
-    with pytest.raises(InvalidDefinition, match=r"a report's file name must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"):
+    with pytest.raises(
+        InvalidDefinition, match=r"the file name of a report must match \[a-z\]\[a-z0-9-\]\{0,63\}\.yaml$"
+    ):
         parse(GOOD, name)
 
 
 def test_half_of_a_character_is_refused() -> None:
-    with pytest.raises(InvalidDefinition, match="half of a character"):
+    with pytest.raises(InvalidDefinition, match="lone surrogate"):
         reports.parse("orders", QUOTED.replace("title: Least", 'title: "\\ud800"'))

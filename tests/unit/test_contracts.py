@@ -180,7 +180,7 @@ def test_an_event_without_its_outcome_is_found(write: Callable[[str, Any], None]
 def test_an_outcome_that_nobody_can_read_is_found(write: Callable[[str, Any], None]) -> None:
     write("events/erase/outcomes/nothing.json", {"returns": None, "record": {}})
     assert breaches(MADE_UP) == [
-        "Erase: events/erase/outcomes/nothing.json: /record: is not known here,"
+        "Erase: events/erase/outcomes/nothing.json: /record: unknown field,"
         " allowed: answer, given, raises, returns, writes"
     ]
 
@@ -304,7 +304,7 @@ def broken(draw: st.DrawFn, payload: Any, optional: tuple[str, ...] = ()) -> tup
     return changed, how, faults.pointer(*path)
 
 
-SAID = {"dropped": "is missing", "retyped": "is not allowed", "added": "is not known here"}
+SAID = {"dropped": "is missing", "retyped": "is not allowed", "added": "unknown field"}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -392,7 +392,7 @@ def test_who_asks_to_cancel_only_removes_nothing(record: dict[str, Any], delete:
     cloud.put(file_key(), "a file")
     answered = delete(query={"if": "active"})
     assert (answered.status, kind(answered)) == (409, "not-active")
-    said = f"The export is {record['status']}: there is nothing to cancel. Nothing was changed."
+    said = f"The export is {record['status']} and cannot be cancelled. Nothing was changed."
     assert answered.body["detail"] == said
     assert (cloud.records(), cloud.keys()) == ([record], [file_key()])
 

@@ -26,7 +26,7 @@ def function_cause(message: str, name: str = "RowsMissing") -> str:
 
 
 def test_an_error_of_ours_has_a_title_a_detail_and_a_remedy() -> None:
-    message = "part 7 read 99 rows; 100 were planned"
+    message = "part 7 read 99 rows, but its plan has 100"
     assert explain(failure("RowsMissing", function_cause(message), part="7")) == {
         "type": "RowsMissing",
         "title": "The file would be incomplete",
@@ -34,7 +34,7 @@ def test_an_error_of_ours_has_a_title_a_detail_and_a_remedy() -> None:
         "state": "GeneratePart",
         "part": 7,
         "retryable": True,
-        "remedy": "Retry: only the missing parts are made again.",
+        "remedy": "Retry. The new attempt makes only the missing parts.",
     }
 
 
@@ -47,7 +47,7 @@ def test_every_error_of_ours_says_what_to_do(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {"ExportError", "InvalidEvent", "NotRunning"}])
 def test_every_error_that_a_report_or_its_data_causes_has_its_own_title(name: str) -> None:
-    assert explain(failure(name))["title"] != "Something unexpected failed"
+    assert explain(failure(name))["title"] != "An unexpected error occurred"
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_every_error_that_a_report_or_its_data_causes_has_its_own_title(name: st
         ("Lambda.ServiceException", "An AWS service failed", True),
         ("DynamoDB.InternalServerErrorException", "An AWS service failed", True),
         ("S3.S3Exception", "An AWS service failed", True),
-        ("KeyError", "Something unexpected failed", False),
-        ("Runtime.ImportModuleError", "Something unexpected failed", False),
+        ("KeyError", "An unexpected error occurred", False),
+        ("Runtime.ImportModuleError", "An unexpected error occurred", False),
     ],
 )
 def test_an_error_is_told_from_the_name_that_was_caught(name: str, title: str, retryable: bool) -> None:

@@ -56,7 +56,7 @@ def test_a_task_carries_its_export_from_its_first_line(
     cloud: Cloud, configure: Callable[[str], None], handler: Callable[[str], Any]
 ) -> None:
     configure("AssembleFile")
-    with pytest.raises(Exception, match="is not RUNNING attempt 1"):
+    with pytest.raises(Exception, match="is not RUNNING"):
         handler("AssembleFile")(event("assemble_file/typical"))
     assert telemetry.logger.get_correlation_id() == EXPORT_ID
 

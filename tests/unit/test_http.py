@@ -125,7 +125,7 @@ def test_a_refused_identity_is_told_what_its_token_needs() -> None:
     with pytest.raises(Problem) as refused:
         calling(**{"custom:tenant_id": "a b"}).identify()
     assert refused.value.body["detail"] == (
-        "The ID token needs custom:tenant_id ([A-Za-z0-9_-]{1,64}) and sub ([A-Za-z0-9-]{1,128})."
+        "The ID token must have the claims custom:tenant_id ([A-Za-z0-9_-]{1,64}) and sub ([A-Za-z0-9-]{1,128})."
     )
 
 

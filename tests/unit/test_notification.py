@@ -22,8 +22,8 @@ DANA = "dana@example.com"
 VERIFIED = {"email": DANA, "email_verified": "true"}
 NO_ADDRESS = (
     "/options/notify",
-    "the ID token holds no verified e-mail address",
-    "false, or true with the claims email, an ASCII address, and email_verified, true",
+    "the ID token has no verified e-mail address",
+    "false; or true if the ID token has the claims email (an ASCII address) and email_verified (true)",
 )
 
 
@@ -105,7 +105,7 @@ def test_where_no_mail_is_sent_nobody_can_ask(
     given["body"] = json.dumps(json.loads(given["body"]) | {"options": {"notify": True}})
     answered = handler("RequestExport")(given)
     [fault] = json.loads(answered["body"])["errors"]
-    assert fault == {"pointer": "/options/notify", "detail": "this deployment sends no mail", "allowed": "false"}
+    assert fault == {"pointer": "/options/notify", "detail": "this deployment does not send mail", "allowed": "false"}
     assert cloud.items() == []
 
 

@@ -192,7 +192,7 @@ def test_an_export_under_way_says_when_to_look_again(record: dict[str, Any], get
 def test_what_the_file_lacks_is_told_with_its_remedy(get: Get, cloud: Cloud) -> None:
     cloud.write(succeeded() | {"warning": "NoCellReferences"})
     told = get().body["warning"]
-    assert (told["type"], told["title"]) == ("NoCellReferences", "Cells do not say where they stand")
+    assert (told["type"], told["title"]) == ("NoCellReferences", "The cells have no references")
     assert "narrow the parameters" in told["remedy"]
 
 
@@ -439,7 +439,7 @@ def test_there_is_no_file_before_the_export_succeeded(
     cloud.write(record)
     answered = get(case)
     assert (answered.status, kind(answered)) == (409, "not-ready")
-    assert answered.body["detail"].startswith(f"The export is {record['status']};")
+    assert answered.body["detail"].startswith(f"The export is {record['status']}.")
 
 
 @pytest.mark.parametrize("case", ["file", "file_as_json"])
@@ -485,7 +485,7 @@ def test_an_error_of_a_function_is_explained(get: Get, cloud: Cloud) -> None:
         "state": "GeneratePart",
         "part": 0,
         "retryable": True,
-        "remedy": "Retry: the new attempt plans from the data as it is now.",
+        "remedy": "Retry. The new attempt uses the current data.",
     }
 
 
@@ -666,7 +666,7 @@ NO_CURSOR = [
     {
         "pointer": "/cursor",
         "detail": "is not a cursor of this list",
-        "allowed": "the cursor of the page before, unchanged, asked for by the same caller with the same status",
+        "allowed": "the unchanged cursor of the previous page, from the same caller and with the same status",
     }
 ]
 
@@ -683,7 +683,7 @@ LIMITS = "a value of type string, text matching ^([1-9][0-9]?|100)$"
         ({"limit": "101"}, [("/limit", '"101" is not allowed', LIMITS)]),
         ({"limit": "-1"}, [("/limit", '"-1" is not allowed', LIMITS)]),
         ({"limit": "٣"}, [("/limit", '"٣" is not allowed', LIMITS)]),
-        ({"page": "2"}, [("/page", "is not known here", "cursor, limit, status")]),
+        ({"page": "2"}, [("/page", "unknown field", "cursor, limit, status")]),
         (
             {"limit": "", "status": ""},
             [("/limit", '"" is not allowed', LIMITS), ("/status", '"" is not allowed', STATUSES)],

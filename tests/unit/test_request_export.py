@@ -199,7 +199,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     "an unknown format": (LEAST | {"format": "pdf"}, [("/format", '"pdf" is not allowed', FORMAT)]),
     "an unknown field": (
         LEAST | {"tenant": "DL"},
-        [("/tenant", "is not known here", "format, options, parameters, report")],
+        [("/tenant", "unknown field", "format, options, parameters, report")],
     ),
     "no parameters": (
         {"report": "flights", "format": "csv"},
@@ -211,11 +211,11 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     ),
     "an unknown parameter": (
         LEAST | {"parameters": ONE_DAY | {"carrier": "DL"}},
-        [("/parameters/carrier", "is not known here", PARAMETERS)],
+        [("/parameters/carrier", "unknown field", PARAMETERS)],
     ),
     "a pointer that needs escaping": (
         LEAST | {"parameters": ONE_DAY | {"a/b~c": 1}},
-        [("/parameters/a~1b~0c", "is not known here", PARAMETERS)],
+        [("/parameters/a~1b~0c", "unknown field", PARAMETERS)],
     ),
     "a day that is none": (
         LEAST | {"parameters": {"from": "2013-02-30", "to": "2013-03-01"}},
@@ -243,7 +243,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     ),
     "a span that ends before it begins": (
         LEAST | {"parameters": {"from": "2013-06-30", "to": "2013-06-29"}},
-        [("/parameters/to", "2013-06-29 lies before from 2013-06-30", "2013-06-30 or later")],
+        [("/parameters/to", "2013-06-29 is before from 2013-06-30", "2013-06-30 or later")],
     ),
     "a span of 367 days": (
         LEAST | {"parameters": {"from": "2013-01-01", "to": "2014-01-02"}},
@@ -254,14 +254,14 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
         [
             (
                 "/options/colour",
-                "is not known here",
+                "unknown field",
                 COLOURLESS,
             )
         ],
     ),
     "an option of another format": (
         LEAST | {"format": "jsonl", "options": {"delimiter": ";"}},
-        [("/options/delimiter", "is not known here", "file_name, header_style, notify, timezone")],
+        [("/options/delimiter", "unknown field", "file_name, header_style, notify, timezone")],
     ),
     "a time zone that is none": (
         LEAST | {"options": {"timezone": "Mars/Olympus"}},
@@ -280,7 +280,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
     "faults everywhere": (
         {"report": "flights", "format": "csv", "parameters": {"to": 1}, "options": {"bom": 1}, "x": 1},
         [
-            ("/x", "is not known here", "format, options, parameters, report"),
+            ("/x", "unknown field", "format, options, parameters, report"),
             ("/parameters/from", "is missing", DATE),
             ("/parameters/to", "1 is not allowed", DATE),
             ("/options/bom", "1 is not allowed", "a value of type boolean"),
@@ -307,7 +307,7 @@ def test_a_bad_body_is_a_problem_that_says_it_all(post: Post) -> None:
     assert answered.body["title"] == "The request is not valid"
     assert answered.body["detail"] == (
         f'The request has 2 faults: /format: "pdf" is not allowed, allowed: {FORMAT}; '
-        "/x: is not known here, allowed: format, options, parameters, report"
+        "/x: unknown field, allowed: format, options, parameters, report"
     )
 
 
@@ -427,7 +427,7 @@ def test_one_export_more_than_the_limit_is_refused(post: Post, cloud: Cloud) -> 
     assert answered.status == 429
     assert answered.headers["Retry-After"] == "30"
     assert answered.body["type"] == "urn:report-exports:problem:too-many-active"
-    assert answered.body["detail"].startswith("5 exports are queued or running; 5 may be at once.")
+    assert answered.body["detail"].startswith("You have 5 queued or running exports; the limit is 5.")
     assert len(cloud.records()) == 5
     assert cloud.executions() == {}
 
@@ -733,7 +733,7 @@ def test_a_record_that_cannot_be_taken_back_either_is_kept_and_said_to_be_busy(
     monkeypatch.setattr("shared.records.attempts.start", throttled)
     answered = post()
     assert busy(answered)
-    assert answered.body["detail"].endswith("it may be made all the same.")
+    assert answered.body["detail"].endswith("Check GET /exports before you retry.")
     calls.heal()
     assert [each["status"] for each in cloud.records()] == ["QUEUED"]
 

@@ -220,7 +220,7 @@ def test_an_export_of_another_status_is_not_tried_again(
     cloud.write(record)
     answered = retry()
     assert (answered.status, kind(answered)) == (409, "not-retryable")
-    assert answered.body["detail"] == f"The export is {status}; only one that is FAILED or CANCELLED can be retried."
+    assert answered.body["detail"] == f"The export is {status}. Only a FAILED or CANCELLED export can be retried."
     assert cloud.records() == [record]
     assert cloud.executions() == {}
 
@@ -288,7 +288,7 @@ def test_one_export_more_than_the_limit_is_refused(retry: Retry, cloud: Cloud) -
     cloud.write(failed(), *[running(number(index)) for index in range(5)])
     answered = retry()
     assert (answered.status, kind(answered), answered.headers["Retry-After"]) == (429, "too-many-active", "30")
-    assert answered.body["detail"].startswith("5 exports are queued or running; 5 may be at once.")
+    assert answered.body["detail"].startswith("You have 5 queued or running exports; the limit is 5.")
     assert failed() in cloud.records()
     assert cloud.executions() == {}
 

@@ -1,1 +1,1 @@
-"""What a caller sees: requests, answers, problems. It imports no engine."""
+"""What a caller sees: requests, answers, problems. This package imports no engine."""

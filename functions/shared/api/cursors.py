@@ -1,9 +1,9 @@
-"""The cursor of a page of exports: where the list goes on, for one caller and one filter (docs/adr/0013-cursors.md).
+"""The cursor of a list of exports: where the next page starts, for one caller and filter (docs/adr/0013-cursors.md).
 
-Base64url (RFC 4648, section 5, no padding) of 32 bytes: the id of the export that was looked at last, shown on the page
-or not, then the first half of a SHA-256 of that id, the owner and the filter. It opens nothing, for the list is read
-under the caller's own key; the digest is there so that a cursor that was changed, or is of another list, is refused and
-not taken for a place in this one.
+Base64url (RFC 4648, section 5, no padding) of 32 bytes: the id of the last export that was examined, whether the page
+shows it or not, then the first half of the SHA-256 of that id, the owner and the filter. A cursor grants no access,
+because the list is read under the caller's own key. The digest detects a cursor that was changed or belongs to another
+list.
 """
 
 import base64
@@ -15,14 +15,14 @@ _BYTES, _DIGEST_BYTES = 32, 16
 
 
 def write(export_id: str, owner: str, status: str | None) -> str:
-    """The cursor after an export of this owner's list, narrowed to a status or not."""
+    """The cursor after an export in this owner's list, which may be filtered by a status."""
     listed = json.dumps(["exports", owner, status, export_id])
     digest = hashlib.sha256(listed.encode()).digest()[:_DIGEST_BYTES]
     return base64.urlsafe_b64encode(uuid.UUID(export_id).bytes + digest).decode().rstrip("=")
 
 
 def read(cursor: str, owner: str, status: str | None) -> str | None:
-    """The export after which the list goes on; None when it is no cursor of this owner's list with this status."""
+    """The id of the export before the next page; None when the cursor does not belong to this owner and status."""
     try:
         content = base64.b64decode(cursor + "=", altchars=b"-_", validate=True)
     except ValueError:

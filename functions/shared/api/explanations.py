@@ -1,4 +1,4 @@
-"""What a person is told of an error: what it means, whether a retry helps, and what to do."""
+"""What users read about an error: what it means, whether a retry is likely to help, and what to do."""
 
 from __future__ import annotations
 
@@ -10,56 +10,58 @@ if TYPE_CHECKING:
 
 
 class Explanation(NamedTuple):
-    """What a person needs to know of an error: is a retry likely to help, and what to do."""
+    """A title for an error, whether a retry is likely to help, and what to do."""
 
     title: str
     retryable: bool
     remedy: str
 
 
-_OPERATOR = "Tell the operators: the execution in the Step Functions console shows the failing state."
-_OUT_OF_MEMORY = Explanation("A function ran out of memory", True, "Retry. If it happens again, raise its MemorySize.")
+_OPERATOR = "Tell the operators. The execution in the Step Functions console shows the failed state."
+_OUT_OF_MEMORY = Explanation(
+    "A function ran out of memory", True, "Retry. If it happens again, raise the function's MemorySize."
+)
 EXPLANATIONS = {
-    "UnknownReport": Explanation("The report is gone", False, "Request one of the reports that GET /reports lists."),
+    "UnknownReport": Explanation("The report no longer exists", False, "Request a report that GET /reports lists."),
     "ParametersRefused": Explanation(
-        "The report has changed", False, "Request the export again, with the parameters that GET /reports lists."
+        "The report has changed", False, "Request the export again with the parameters that GET /reports lists."
     ),
-    "InvalidDefinition": Explanation("The report's definition is broken", False, "Correct reports/<report>.yaml."),
+    "InvalidDefinition": Explanation("The report's definition is not valid", False, "Correct reports/<report>.yaml."),
     "ColumnMismatch": Explanation(
-        "The report does not fit its data", False, "Correct the column in reports/<report>.yaml, or the dataset."
+        "The report does not match its data", False, "Correct the column in reports/<report>.yaml, or the dataset."
     ),
     "ExpressionFailed": Explanation(
-        "An expression of the report fails on the data", False, "Correct the expression in reports/<report>.yaml."
+        "An expression of the report failed on the data", False, "Correct the expression in reports/<report>.yaml."
     ),
     "SourceMissing": Explanation(
-        "The data is not there",
+        "The source data does not exist",
         False,
-        "Put files under the folder, or make the table, that the detail names, then retry.",
+        "Add files to the folder, or create the table, that the detail names. Then retry.",
     ),
     "SourceUnavailable": Explanation(
-        "The data could not be fetched",
+        "The source data could not be read from AWS",
         True,
-        "Retry. If the detail speaks of permission, the role needs it first.",
+        "Retry. If the detail names a missing permission, grant it to the function's role first.",
     ),
     "ServiceUnavailable": Explanation("AWS throttled or did not answer", True, "Retry."),
     "SourceUnreadable": Explanation(
-        "A source file cannot be read", False, "Replace the file that the detail names with a valid one, then retry."
+        "A source file cannot be read", False, "Replace the file that the detail names with a valid one. Then retry."
     ),
     "TableUnsupported": Explanation(
-        "The dataset is a table of a format that exports do not read",
+        "The dataset uses an unsupported table format",
         False,
         "Write the table's current rows into a folder of Parquet files, and name that folder in reports/<report>.yaml.",
     ),
     "ValueOutOfRange": Explanation(
         "A date or time in the data is out of range",
         False,
-        "Correct the values in the column that the detail names, then retry.",
+        "Correct the values in the column that the detail names. Then retry.",
     ),
     "SourceChanged": Explanation(
-        "The data changed during the export", True, "Retry: the new attempt plans from the data as it is now."
+        "The data changed during the export", True, "Retry. The new attempt uses the current data."
     ),
     "SourceSchemaMismatch": Explanation(
-        "The source files differ in their columns", False, "Rewrite the file that the detail names, then retry."
+        "The source files have different columns", False, "Rewrite the file that the detail names. Then retry."
     ),
     "RowGroupTooLarge": Explanation(
         "A source file's row groups are too large",
@@ -67,77 +69,85 @@ EXPLANATIONS = {
         "Rewrite the file that the detail names with smaller row groups, or raise GeneratePart's EphemeralStorage.",
     ),
     "TextTooLong": Explanation(
-        "A text does not fit in the format", False, "Request another format, or shorten the column by an expression."
+        "A text is too long for the format", False, "Request another format, or shorten the column with an expression."
     ),
     "TextNotEncodable": Explanation(
-        "A text does not fit in the encoding",
+        "The encoding cannot represent a character",
         False,
-        "Request the encoding utf-8 or utf-16le, or replace the character by an expression.",
+        "Request the encoding utf-8 or utf-16le, or replace the character with an expression.",
     ),
     "TooManyRows": Explanation(
-        "The export is too large", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
+        "The export has too many rows", False, "Narrow the parameters, or raise MaxRowsPerExport in the stack."
     ),
     "TooManyParts": Explanation(
-        "The file is too large", False, "Narrow the parameters, or join small files of the dataset into larger ones."
+        "The file needs too many parts", False, "Narrow the parameters, or merge small files of the dataset."
     ),
-    "PartChanged": Explanation("A part is not the one that was made", True, "Retry: that part is made again."),
-    "RowsMissing": Explanation("The file would be incomplete", True, "Retry: only the missing parts are made again."),
+    "PartChanged": Explanation("A part was changed or removed", True, "Retry. The new attempt makes that part again."),
+    "RowsMissing": Explanation(
+        "The file would be incomplete", True, "Retry. The new attempt makes only the missing parts."
+    ),
     "EngineChanged": Explanation(
-        "A new version was deployed during the export", True, "Retry: the new attempt makes every part anew."
+        "A new version was deployed during the export", True, "Retry. The new attempt makes every part again."
     ),
     "EngineFailed": Explanation(
         "The engine failed on the data",
         False,
-        "Tell the operators: the engine has a defect, and the detail says where. Other parameters may avoid it.",
+        "Tell the operators. The engine has a bug, and the detail says where. Other parameters may avoid it.",
     ),
     "States.Timeout": Explanation(
         "A step took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters."
     ),
     "Sandbox.Timedout": Explanation(
-        "A function took too long", True, "Retry. If it happens again, raise PartTimeoutSeconds or narrow it."
+        "A function took too long",
+        True,
+        "Retry. If it happens again, raise PartTimeoutSeconds or narrow the parameters.",
     ),
     "Runtime.ExitError": Explanation(
-        "A function ran out of memory or was killed", True, "Retry. If it happens again, raise its MemorySize."
+        "A function ran out of memory or was killed",
+        True,
+        "Retry. If it happens again, raise the function's MemorySize.",
     ),
     "Runtime.OutOfMemory": _OUT_OF_MEMORY,  # Lambda's name
     "MemoryError": _OUT_OF_MEMORY,  # Python's
     "Lambda.Unknown": Explanation(
-        "A function timed out or was killed", True, "Retry. If it happens again, raise its timeout or MemorySize."
+        "A function timed out or was killed",
+        True,
+        "Retry. If it happens again, raise the function's timeout or MemorySize.",
     ),
     "ExecutionTimedOut": Explanation(
         "The export took too long",
         True,
-        "Retry: the parts that were made are kept. If it happens again, narrow it or raise MachineTimeoutSeconds.",
+        "Retry. Finished parts are kept. If it happens again, narrow the parameters or raise MachineTimeoutSeconds.",
     ),
-    "ExecutionAborted": Explanation("The export was stopped by an operator", True, "Retry."),
-    "ExecutionVanished": Explanation("The export's execution is gone", True, "Retry."),
+    "ExecutionAborted": Explanation("An operator stopped the export", True, "Retry."),
+    "ExecutionVanished": Explanation("The export's execution no longer exists", True, "Retry."),
     "ExecutionEnded": Explanation("The export ended without a file", True, "Retry."),
     "States.DataLimitExceeded": Explanation("A step returned too much", False, _OPERATOR),
     "States.ItemReaderFailed": Explanation("The list of parts could not be read", False, _OPERATOR),
     "States.Permissions": Explanation("The state machine lacks a permission", False, _OPERATOR),
     "States.ResultWriterFailed": Explanation("The parts' results could not be written", False, _OPERATOR),
-    "States.Runtime": Explanation("The state machine's definition does not fit its data", False, _OPERATOR),
+    "States.Runtime": Explanation("The state machine could not process its data", False, _OPERATOR),
     "Lambda.TooManyRequestsException": Explanation(
         "The account has no free Lambda concurrency", True, "Retry later, or lower MapConcurrency."
     ),
 }
 WARNINGS = {
     "NoCellReferences": (
-        "Cells do not say where they stand",
-        "Excel and LibreOffice read the file. Readers that need references, such as exceljs, do not: for them,"
+        "The cells have no references",
+        "Excel and LibreOffice read the file. Readers that need cell references, such as exceljs, do not. For them,"
         " narrow the parameters.",
     ),
 }
-"""What a complete file lacks, and what to do about it, by its type."""
+"""By type: what a complete file lacks, and what to do about it."""
 _SERVICE = Explanation("An AWS service failed", True, "Retry.")
-_UNEXPECTED = Explanation("Something unexpected failed", False, _OPERATOR)
+_UNEXPECTED = Explanation("An unexpected error occurred", False, _OPERATOR)
 
 
 def explain(failure: Failure) -> dict[str, Any]:
     """The ``error`` object of an export.
 
     Returns:
-        ``{type, title, detail, state, part, retryable, remedy}``; ``part`` is None where no part failed.
+        ``{type, title, detail, state, part, retryable, remedy}``; ``part`` is None when no part failed.
     """
     name = failure["type"]
     service = name.split(".")[0] in {"Lambda", "DynamoDB", "SQS", "S3", "States"}
@@ -160,7 +170,7 @@ def warn(name: str) -> dict[str, str]:
 
 
 def _detail(error: str) -> str:
-    """A Lambda function's Cause is JSON of the exception; a service's is text; some errors have none."""
+    """The Cause of a Lambda function is JSON of the exception, that of a service is text. Some errors have none."""
     cause = json.loads(error).get("Cause") or ""
     try:
         parsed = json.loads(cause)

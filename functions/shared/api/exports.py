@@ -1,4 +1,4 @@
-"""An export as the API finds, limits and shows it."""
+"""How the API finds, limits and shows an export."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 
 
 def is_id(text: str) -> bool:
-    """Whether a text may be an export's id, a UUIDv7."""
+    """Whether a text has the form of an export's id, a UUIDv7."""
     return _ID.fullmatch(text) is not None
 
 
@@ -31,54 +31,54 @@ def find(request: Request) -> Record:
     """The caller's export that the path names.
 
     Raises:
-        Problem: 404. Another owner's is under another key and so is not there, whoever asks.
+        Problem: 404, also for another owner's export, which is stored under another key.
     """
     owner, export_id = request.identify().owner, request.path["id"]
     record = table.get(owner, export_id) if is_id(export_id) else None
     if record is None:
-        raise Problem(problems.NO_SUCH_EXPORT, "You have no export of this id.")
+        raise Problem(problems.NO_SUCH_EXPORT, "You have no export with this id.")
     tag_logs(export_id)
     return record
 
 
 def refuse_when_too_many(owner: str) -> None:
-    """Lets one more export of this owner be queued.
+    """Checks that this owner may queue one more export.
 
     Raises:
-        Problem: 429 when as many are active as may be.
+        Problem: 429 when the owner has reached the limit of active exports.
     """
     limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(owner)
     if active >= limit:
-        detail = f"{active} exports are queued or running; {limit} may be at once. Wait until one has ended."
+        detail = f"You have {active} queued or running exports; the limit is {limit}. Wait until one has ended."
         raise Problem(problems.TOO_MANY_ACTIVE, detail)
 
 
 def delete_after(now: datetime.datetime) -> int:
-    """When a record that is queued now is removed, unless an attempt succeeds: seconds since the epoch."""
+    """When DynamoDB removes a record that is queued now and never succeeds: seconds since the epoch."""
     return table.delete_after(now + datetime.timedelta(days=int(os.environ["RETENTION_DAYS"])))
 
 
 def status(record: Record) -> str:
-    """The record's status; EXPIRED once ``expires_at`` has passed. That is derived, never written."""
+    """The record's status; EXPIRED once ``expires_at`` has passed. EXPIRED is derived and never written."""
     if record["status"] == "SUCCEEDED" and clock.parse(record["expires_at"]) <= clock.now():
         return EXPIRED
     return record["status"]
 
 
 def location(request: Request, record: Record) -> str:
-    """Address of an export."""
+    """The URL of an export."""
     return f"{request.base_url}/exports/{record['export_id']}"
 
 
 class Progress(TypedDict):
-    """How many parts are done, of how many; the sum is null before there is a plan, both where nobody looked."""
+    """How many parts are done. ``parts_total`` is null until planned; both are null when not counted."""
 
     parts_done: int | None
     parts_total: int | None
 
 
 def progress_of(record: Record) -> Progress:
-    """The progress that the record alone tells."""
+    """The progress as far as the record shows it, without reading S3."""
     if "parts_total" in record:
         return {"parts_done": record["parts_total"], "parts_total": record["parts_total"]}
     return {"parts_done": 0 if record["status"] == "QUEUED" and record["attempt"] == 1 else None, "parts_total": None}
@@ -112,12 +112,12 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
 
 
 def _of_every_format(record: Record) -> dict[str, Any]:
-    """The options that were asked for and no byte of the file depends on."""
-    named = {"file_name": record["file_name_asked"]} if "file_name_asked" in record else {}
-    return named | ({"notify": True} if "notify" in record else {})
+    """The requested options that do not change the bytes of the file."""
+    file_name = {"file_name": record["file_name_asked"]} if "file_name_asked" in record else {}
+    return file_name | ({"notify": True} if "notify" in record else {})
 
 
 def accepted(request: Request, record: Record, headers: dict[str, str] | None = None) -> Answer:
-    """202 with an export that was queued, and where to ask for it."""
+    """202 with a queued export and its URL."""
     more = {"Location": location(request, record), "Retry-After": "1"}
     return Answer(HTTPStatus.ACCEPTED, represent(request, record, progress_of(record)), more | (headers or {}))

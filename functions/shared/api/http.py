@@ -1,4 +1,4 @@
-"""HTTP through API Gateway's Lambda proxy: who calls, what is asked, how it is answered.
+"""HTTP through API Gateway's Lambda proxy integration: the request, its caller, and the answer.
 
 Answers are JSON; errors are ``application/problem+json`` (RFC 9457).
 """
@@ -18,13 +18,13 @@ from shared.lambda_.telemetry import logger
 
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _USER = re.compile(r"[A-Za-z0-9-]{1,128}")
-# One address, in ASCII as SES wants it ("SendEmail"): what HTML calls a valid e-mail address, which quotes nothing.
+# One address in ASCII, as SES requires ("SendEmail"): HTML's definition of a valid e-mail address, without quoting.
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _MOST_FAULTS = 100
 
 
 class Problem(Exception):
-    """An answer that is an error (RFC 9457, section 3.1), of a type that a function knows the status of.
+    """An error answer (RFC 9457, section 3.1) that a function returns, so its type has a fixed status.
 
     Args:
         detail: what happened this time.
@@ -38,9 +38,9 @@ class Problem(Exception):
 
 
 def invalid(faults: list[Fault]) -> Problem:
-    """The problem 400 ``invalid-request``; ``errors`` has one entry for each fault, up to a hundred."""
+    """The problem 400 ``invalid-request``; ``errors`` has one entry for each fault, at most 100."""
     count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
-    count += f", the first {_MOST_FAULTS} are" if len(faults) > _MOST_FAULTS else ""
+    count += f", of which the first {_MOST_FAULTS} are" if len(faults) > _MOST_FAULTS else ""
     faults = faults[:_MOST_FAULTS]
     detail = f"The request has {count}: " + "; ".join(sentence(fault) for fault in faults)
     return Problem(problems.INVALID_REQUEST, detail, errors=faults)
@@ -57,12 +57,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, from the claims of a Cognito ID token."""
+    """The caller, from the claims of a Cognito ID token."""
 
     tenant: str
     user: str
     email: str | None = field(default=None, repr=False)
-    """The address, where the pool has verified it."""
+    """The e-mail address, if the user pool has verified it."""
 
     @property
     def owner(self) -> str:
@@ -83,20 +83,20 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """Query parameters; the last value where one is repeated, as API Gateway has it."""
+        """Query parameters. API Gateway keeps the last value of a repeated parameter."""
         return self.event.get("queryStringParameters") or {}
 
     def header(self, name: str) -> str | None:
-        """A header's value, whatever the case of its name."""
+        """The value of a header; upper and lower case in its name do not matter."""
         headers: dict[str, str] = self.event.get("headers") or {}
         return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
 
     @property
     def base_url(self) -> str:
-        """Address of the API as the caller reached it: stage or base path included, no slash at the end.
+        """URL of the API as the caller reached it: with the stage or base path, without a slash at the end.
 
-        ``requestContext.path`` is the called path with the stage (or the custom domain's base path) before it;
-        without the resource's own segments the rest is the base.
+        ``requestContext.path`` is the stage (or the base path of a custom domain) followed by the called path. Without
+        the segments of the resource, the base remains.
         """
         context = self.event["requestContext"]
         segments = self.event["resource"].strip("/").count("/") + 1 if self.event["resource"] != "/" else 0
@@ -105,14 +105,14 @@ class Request:
         return f"{self.header('X-Forwarded-Proto') or 'https'}://{context['domainName']}{base}"
 
     def identify(self) -> Caller:
-        """Who calls.
+        """The caller.
 
-        The authorizer has checked the token against the pool; that it is an ID token, of our client, and says who
-        the tenant is, is checked here. So is that there was an authorizer: ``sam local start-api`` has none, and
-        whoever takes it off a route must not open the route.
+        The authorizer has checked the token against the user pool. This method checks that it is an ID token of this
+        deployment's client and names the tenant. It also checks that there was an authorizer: ``sam local start-api``
+        has none, and a route must stay closed when somebody removes its authorizer.
 
         Raises:
-            Problem: 401 without claims, or for a token of another kind or client; 403 without a usable tenant or user.
+            Problem: 401 without claims, or for a token of another kind or client; 403 without a valid tenant or user.
         """
         claims = (self.event["requestContext"].get("authorizer") or {}).get("claims")
         if claims is None:
@@ -125,13 +125,13 @@ class Request:
         if not (
             isinstance(tenant, str) and _TENANT.fullmatch(tenant) and isinstance(user, str) and _USER.fullmatch(user)
         ):
-            detail = f"The ID token needs {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
+            detail = f"The ID token must have the claims {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
             raise Problem(problems.IDENTITY_INCOMPLETE, detail)
         return Caller(tenant, user, _verified_email(claims))
 
 
 def _verified_email(claims: Mapping[str, Any]) -> str | None:
-    """The claim ``email``. API Gateway hands every claim on as text, a boolean too."""
+    """The claim ``email``, if it is verified. API Gateway passes every claim as text, also a boolean."""
     email, verified = claims.get("email"), claims.get("email_verified")
     is_verified = verified is True or verified == "true"
     return email if is_verified and isinstance(email, str) and _EMAIL.fullmatch(email) else None
@@ -141,7 +141,7 @@ Route = Callable[[Request], Answer]
 
 
 def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
-    """Answers a proxy event by the route ``"METHOD /resource"`` that it names; a :class:`Problem` is an answer too."""
+    """Answers a proxy event with its route, ``"METHOD /resource"``. A :class:`Problem` becomes an error answer."""
     try:
         answer = routes[f"{event['httpMethod']} {event['resource']}"](Request(event))
         content, kind = answer.body, "application/json"

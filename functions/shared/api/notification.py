@@ -1,7 +1,7 @@
-"""``options.notify``: a mail to whoever asked for an export, once it has ended.
+"""``options.notify``: a mail to the caller when the export has ended.
 
-Every format has the option, and no file depends on it: it is no part of the plan. The address is the caller's own, the
-verified ``email`` of the ID token; it stands in the record and nowhere else.
+Every format has the option. It does not change the file, so it is not part of the plan. The address is the verified
+``email`` of the caller's ID token. It is stored in the record and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ def is_offered() -> bool:
 
 
 def is_wanted(options: dict[str, Any]) -> bool:
-    """Whether a request's options, which are valid, ask for a mail."""
+    """Whether the valid options of a request ask for a mail."""
     return bool(options.get("notify", False))
 
 
 def faults(options: dict[str, Any], email: str | None) -> list[Fault]:
-    """Why nobody can be mailed although the options ask for it; the pointer starts at the options' own root.
+    """Why the requested mail cannot be sent; the pointer is relative to the options.
 
     Args:
-        options: of a request, valid by their schema.
-        email: the caller's verified address, None where there is none.
+        options: of a request, valid under their schema.
+        email: the caller's verified address, or None.
     """
     if not is_wanted(options) or (is_offered() and email):
         return []
     if not is_offered():
-        return [Fault(pointer="/notify", detail="this deployment sends no mail", allowed="false")]
-    detail = "the ID token holds no verified e-mail address"
-    allowed = "false, or true with the claims email, an ASCII address, and email_verified, true"
+        return [Fault(pointer="/notify", detail="this deployment does not send mail", allowed="false")]
+    detail = "the ID token has no verified e-mail address"
+    allowed = "false; or true if the ID token has the claims email (an ASCII address) and email_verified (true)"
     return [Fault(pointer="/notify", detail=detail, allowed=allowed)]

@@ -1,7 +1,7 @@
-"""The catalogue of problems: every type of error that the API answers (RFC 9457), the gateway's own included.
+"""The catalogue of problems: every type of error that the API returns (RFC 9457), API Gateway's own included.
 
-The functions raise these (:class:`shared.api.http.Problem`), the template's GatewayResponses spell theirs out and
-`make check` compares them; `make docs` makes docs/problems.md and openapi.json of them.
+Functions raise them as :class:`shared.api.http.Problem`. The template's GatewayResponses repeat the gateway's own, and
+`make check` compares both. `make docs` generates docs/problems.md and openapi.json from this catalogue.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ URN = "urn:report-exports:problem:"
 
 
 class ProblemType(NamedTuple):
-    """One type of problem; its title is the same every time, its detail is what happened this time."""
+    """One type of problem. Its title never changes; the detail of an answer says what happened this time."""
 
     name: str
     title: str
     status: HTTPStatus | Literal["4XX", "5XX"]
-    """4XX, 5XX: whatever status of that class the gateway gives; then the body has no ``status``."""
+    """4XX and 5XX stand for any status of that class that the gateway returns; the body then has no ``status``."""
     when: str
     remedy: str
     headers: Mapping[str, str] = {}
-    """Headers of every answer that is this problem."""
+    """Headers of every answer with this problem."""
 
     @property
     def type(self) -> str:
-        """The problem's ``type``, a URI that identifies it and leads nowhere."""
+        """The problem's ``type``: a URI that identifies it and has no web page."""
         return URN + self.name
 
     @property
     def code(self) -> str:
-        """The status as OpenAPI names it: ``404``, ``4XX``."""
+        """The status as OpenAPI writes it: ``404``, ``4XX``."""
         return self.status if isinstance(self.status, str) else str(int(self.status))
 
 
@@ -40,14 +40,14 @@ INVALID_REQUEST = ProblemType(
     HTTPStatus.BAD_REQUEST,
     "The body is not JSON, or a field, a query parameter or a header is missing, unknown, or has a value that is not "
     "allowed.",
-    "Correct what `errors` lists: each entry says where (a JSON pointer into the body, or `/` and a query parameter's "
-    "name), what is wrong, and what is allowed.",
+    "Correct each entry of `errors`. An entry has the place (a JSON pointer into the body, or `/` and the name of a "
+    "query parameter), what is wrong, and what is allowed.",
 )
 UNAUTHORIZED = ProblemType(
     "unauthorized",
     "Sign in first",
     HTTPStatus.UNAUTHORIZED,
-    "There is no token, or it has expired, or it is not one of this API's user pool.",
+    "The token is missing, has expired, or was not issued by this API's user pool.",
     "Sign in and send the ID token as the `Authorization` header.",
     {"WWW-Authenticate": "Bearer"},
 )
@@ -56,50 +56,50 @@ FOREIGN_TOKEN = ProblemType(
     "The token is not meant for this API",
     HTTPStatus.UNAUTHORIZED,
     "The token is an access token, or was issued to another client of the user pool.",
-    "Send the ID token, and sign in with this API's client.",
+    "Sign in with this API's client, and send the ID token.",
     {"WWW-Authenticate": "Bearer"},
 )
 IDENTITY_INCOMPLETE = ProblemType(
     "identity-incomplete",
     "The identity is incomplete",
     HTTPStatus.FORBIDDEN,
-    "The token does not say who the tenant is, or says it in a form that cannot be used.",
+    "The token's tenant claim or `sub` claim is missing, or its value is not valid.",
     "Ask an administrator to set the claim that `detail` names, then sign in again.",
 )
 NO_SUCH_EXPORT = ProblemType(
     "no-such-export",
     "There is no such export",
     HTTPStatus.NOT_FOUND,
-    "The caller has no export of this id. It may have been removed, or never have been; another's is never there.",
-    "Look at `GET /exports`.",
+    "The caller has no export with this id: it was removed, never existed, or belongs to another owner.",
+    "List your exports with `GET /exports`.",
 )
 NO_SUCH_RESOURCE = ProblemType(
     "no-such-resource",
-    "There is nothing here",
+    "The resource does not exist",
     HTTPStatus.NOT_FOUND,
-    "The API has no such path, or not this method on it.",
-    "Look at `GET /openapi.json`.",
+    "The API does not have this path, or the path does not have this method.",
+    "Find the paths and methods in `GET /openapi.json`.",
 )
 NOT_READY = ProblemType(
     "not-ready",
-    "There is no file",
+    "The export has no file",
     HTTPStatus.CONFLICT,
-    "The export is QUEUED, RUNNING, FAILED or CANCELLED: only one that is SUCCEEDED has a file.",
-    "Ask for the export until it is SUCCEEDED; retry it when it is FAILED or CANCELLED.",
+    "The export is QUEUED, RUNNING, FAILED or CANCELLED. Only a SUCCEEDED export has a file.",
+    "Poll the export until it is SUCCEEDED. If it is FAILED or CANCELLED, retry it.",
 )
 NOT_ACTIVE = ProblemType(
     "not-active",
     "The export is not active",
     HTTPStatus.CONFLICT,
-    "`DELETE` was sent with `if=active`, and the export has ended. Nothing was changed.",
-    "Send `DELETE` without `if` to remove the export with its file.",
+    "`DELETE` was sent with `if=active`, but the export has ended. Nothing was changed.",
+    "To remove the export and its file, send `DELETE` without `if`.",
 )
 NOT_RETRYABLE = ProblemType(
     "not-retryable",
     "The export cannot be retried",
     HTTPStatus.CONFLICT,
-    "The export is active, or has its file.",
-    "Wait until it has ended, or request a new one.",
+    "Only a FAILED or CANCELLED export can be retried.",
+    "If the export is active, wait until it has ended. If it has succeeded, request a new one.",
 )
 EXPIRED = ProblemType(
     "expired",
@@ -113,28 +113,28 @@ TOO_LARGE = ProblemType(
     "The request is too large",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "The body is larger than API Gateway accepts.",
-    "Send only what `GET /openapi.json` describes: a request takes some hundred bytes.",
+    "Send only the fields that `GET /openapi.json` describes. A request needs a few hundred bytes.",
 )
 IDEMPOTENCY_KEY_REUSED = ProblemType(
     "idempotency-key-reused",
-    "The key was used before",
+    "The idempotency key was already used",
     HTTPStatus.UNPROCESSABLE_ENTITY,
-    "The `Idempotency-Key` came with another body within 24 hours, or the export it stands for was removed.",
+    "The `Idempotency-Key` was used with a different body in the last 24 hours, or its export was removed.",
     "Use a new key for a new request.",
 )
 TOO_MANY_ACTIVE = ProblemType(
     "too-many-active",
     "Too many active exports",
     HTTPStatus.TOO_MANY_REQUESTS,
-    "The caller has as many exports QUEUED or RUNNING as may be at once; `GET /limits` says how many.",
-    "Wait until one has ended, or cancel one.",
+    "The caller has reached the limit of QUEUED and RUNNING exports, which `GET /limits` returns.",
+    "Wait until an export has ended, or cancel one.",
     {"Retry-After": "30"},
 )
 TOO_MANY_REQUESTS = ProblemType(
     "too-many-requests",
     "Too many requests",
     HTTPStatus.TOO_MANY_REQUESTS,
-    "The API is called more often than its stage allows, by all callers together.",
+    "All callers together exceed the request rate of the API's stage.",
     "Send the request again after `Retry-After` seconds.",
     {"Retry-After": "1"},
 )
@@ -142,24 +142,24 @@ REFUSED = ProblemType(
     "refused",
     "The request was refused",
     "4XX",
-    "API Gateway refuses the request for another reason, which `detail` names.",
+    "API Gateway refused the request for another reason. `detail` names it.",
     "Compare the request with `GET /openapi.json`.",
 )
 BUSY = ProblemType(
     "busy",
     "The service is busy",
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "AWS throttles or does not answer, or an export has more objects than one request has time to remove. `detail` "
-    "says whether something may have been done.",
-    "Send the request again after `Retry-After` seconds, with the same `Idempotency-Key` where it had one.",
+    "AWS throttled or did not answer, or the export has more objects than one request has time to remove. `detail` "
+    "says whether the request may have taken effect.",
+    "Send the request again after `Retry-After` seconds. If it had an `Idempotency-Key`, use the same key.",
     {"Retry-After": "5"},
 )
 UNEXPECTED = ProblemType(
     "unexpected",
-    "Something unexpected failed",
+    "An unexpected error occurred",
     "5XX",
-    "A function failed, was throttled by Lambda, or took too long: nobody foresaw how.",
-    "Send the request again after `Retry-After` seconds. If it happens again, tell the operators when it did.",
+    "A function failed, was throttled by Lambda, or took too long. The cause is not known.",
+    "Send the request again after `Retry-After` seconds. If it happens again, tell the operators when it happened.",
     {"Retry-After": "5"},
 )
 
@@ -182,4 +182,4 @@ CATALOGUE = (
     BUSY,
     UNEXPECTED,
 )
-"""Every type, by status."""
+"""Every type, in the order of the status."""

@@ -1,4 +1,4 @@
-"""The body of POST /exports as JSON Schema: what RequestExport checks, and what openapi.json says."""
+"""The body of POST /exports as JSON Schema: RequestExport checks it, and openapi.json describes it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from shared.files.formats.options import requestable
 
 
 def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
-    """The body's fields. What parameters and options may hold depends on the report and the format: :func:`whole`."""
+    """The fields of the body. The report and the format decide what parameters and options allow: :func:`whole`."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -24,30 +24,30 @@ def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
 
 
 def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
-    """The body with the parameters of each report and the options of each format, for whoever reads or sends one.
+    """The body with the parameters of each report and the options of each format, as documentation for callers.
 
-    What a schema cannot say is left out: which dates make a span, which names are time zones.
+    It omits rules that JSON Schema cannot express: the spans of dates and the names of time zones.
 
     Args:
-        reports: those of a deployment; None when it is not known which there are.
+        reports: the reports of a deployment; None when they are not known.
     """
     described = schema(reports or {})
     fields = described["properties"]
     if reports is None:
         fields["report"] = {"type": "string"}
-    fields["report"]["description"] = "Id of a report of GET /reports."
-    fields["format"]["description"] = "Of the file."
-    fields["parameters"]["description"] = "What the report is to hold, as its `parameters` in GET /reports describe it."
-    fields["options"]["description"] = "How the file is to be written and called; none needs to be given."
-    offered: list[tuple[dict[str, Any], list[str]]] = []
+    fields["report"]["description"] = "Id of a report that GET /reports lists."
+    fields["format"]["description"] = "Format of the file."
+    fields["parameters"]["description"] = "Parameters of the report. Its `parameters` in GET /reports describe them."
+    fields["options"]["description"] = "How to write and name the file. All options are optional."
+    groups: list[tuple[dict[str, Any], list[str]]] = []
     for name, each in FORMATS.items():
-        known = requestable(each.options_schema)
-        same = next((names for options, names in offered if options == known), None)
-        if same is None:
-            offered.append((known, [name]))
+        schema_of_options = requestable(each.options_schema)
+        group = next((names for options, names in groups if options == schema_of_options), None)
+        if group is None:
+            groups.append((schema_of_options, [name]))
         else:
-            same.append(name)
-    rules = [_when("format", names, {"properties": {"options": options}}) for options, names in offered]
+            group.append(name)
+    rules = [_when("format", names, {"properties": {"options": options}}) for options, names in groups]
     for report in (reports or {}).values():
         required = ["parameters"] if report.parameters_schema["required"] else []
         of_report = {"properties": {"parameters": report.parameters_schema}, "required": required}

@@ -1,4 +1,4 @@
-"""AWS throttles or does not answer: no fault of ours or the caller's, who is asked to come back (503)."""
+"""AWS throttles or does not answer: the API returns 503, and the caller retries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ def busy(detail: str) -> Problem:
 
 @contextmanager
 def throttling_as_503(outcome: str) -> Iterator[None]:
-    """Makes AWS throttling or not answering a problem 503; any other error stays what it is. Also a decorator.
+    """Raises a problem 503 when AWS throttles or does not answer. Other errors pass unchanged. Also a decorator.
 
     Args:
-        outcome: what the caller may rely on when AWS throttled, such as "Nothing was changed". Without an answer nobody
-            knows whether it was done.
+        outcome: what is certain when AWS throttled, such as "Nothing was changed". When AWS did not answer, the outcome
+            is unknown.
     """
     try:
         yield
@@ -27,5 +27,5 @@ def throttling_as_503(outcome: str) -> Iterator[None]:
         if not is_transient(error):
             raise
         if is_throttled(error):
-            raise busy(f"AWS is throttling. {outcome}; send the request again.") from error
-        raise busy("AWS did not answer, so it may have been done or not. Look, then send the request again.") from error
+            raise busy(f"AWS is throttling. {outcome}. Send the request again.") from error
+        raise busy("AWS did not answer. The outcome is unknown. Check before you retry.") from error

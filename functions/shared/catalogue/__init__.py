@@ -1,1 +1,1 @@
-"""What can be exported: the definitions of the reports."""
+"""The catalogue: the definitions of the reports."""

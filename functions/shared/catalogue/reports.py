@@ -1,4 +1,4 @@
-"""The catalogue of reports: each ``<report>.yaml`` of the reports layer, checked when it is loaded."""
+"""The catalogue of reports: each ``<report>.yaml`` of the reports layer. Loading checks it."""
 
 import datetime
 import json
@@ -23,16 +23,16 @@ _JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "bo
 _TEXT_LIMIT = 256
 _MOST_VALUES = 100
 _NUMERIC = ("integer", "number", "decimal")
-# What the engine takes: 64 bits, and what a double holds.
+# The ranges of the engine: 64-bit integers and doubles.
 _LIMITS = {"integer": (-(2**63), 2**63 - 1), "number": (-sys.float_info.max, sys.float_info.max)}
 _TYPES_OF_OPERATORS = {"contains": "string", "is null": "boolean"}
 _KINDS = {
-    bool: "yes or no",
+    bool: "a boolean",
     dict: "an object",
     list: "a list",
-    type(None): "nothing, for # begins a comment and null is no text",
+    type(None): "null, because # starts a comment and null is not text",
 }
-"""What YAML makes of a text that has no quotes: else a number."""
+"""What YAML reads text without quotes as; anything else is a number."""
 _NUMBERS = {
     "int": re.compile(r"[-+]?(?:0|[1-9][0-9_]*)\Z"),
     "float": re.compile(
@@ -44,14 +44,14 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True)
 class Report:
-    """A report: its id (the file's name) and its definition as report.schema.json describes it."""
+    """A report: its id (the name of its file) and its definition (report.schema.json)."""
 
     id: str
     definition: dict[str, Any]
 
     @property
     def parameters_schema(self) -> dict[str, Any]:
-        """JSON Schema (draft 2020-12) of ``parameters`` in a request."""
+        """The JSON Schema (draft 2020-12) of ``parameters`` in a request."""
         parameters = self.definition.get("parameters", {})
         return {
             "type": "object",
@@ -61,65 +61,65 @@ class Report:
         }
 
     def resolve(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The parameters with defaults filled in."""
+        """The parameters, with defaults for those that are not set."""
         declared = self.definition.get("parameters", {})
         defaults = {name: parameter["default"] for name, parameter in declared.items() if "default" in parameter}
         return defaults | parameters
 
     def faults(self, parameters: object) -> list[Fault]:
-        """Every fault of a request's parameters; pointers start at the parameters' own root."""
-        found = faults(self.parameters_schema, parameters)
-        return found or self._span_faults(self.resolve(parameters))  # type: ignore[arg-type]
+        """Every fault of a request's parameters; pointers are relative to the parameters."""
+        schema_faults = faults(self.parameters_schema, parameters)
+        return schema_faults or self._span_faults(self.resolve(parameters))  # type: ignore[arg-type]
 
     def _span_faults(self, parameters: dict[str, Any]) -> list[Fault]:
-        found = []
+        span_faults = []
         for span in self.definition.get("spans", []):
             first, last = (parameters.get(span[end]) for end in ("first", "last"))
             if first is None or last is None:
                 continue
             days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
             if days < 1:
-                detail, allowed = f"{last} lies before {span['first']} {first}", f"{first} or later"
+                detail, allowed = f"{last} is before {span['first']} {first}", f"{first} or later"
             elif days > span["at_most_days"]:
                 end = datetime.date.fromisoformat(first) + datetime.timedelta(days=span["at_most_days"] - 1)
                 detail = f"{first} to {last} is {days} days"
                 allowed = f"at most {span['at_most_days']} days, up to {end}"
             else:
                 continue
-            found.append(Fault(pointer=pointer(span["last"]), detail=detail, allowed=allowed))
-        return found
+            span_faults.append(Fault(pointer=pointer(span["last"]), detail=detail, allowed=allowed))
+        return span_faults
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, of which all but the last would be lost without a word.
+    """A YAML loader that refuses duplicate keys, of which PyYAML would silently keep only the last.
 
-    Days, ``=``, and numbers that YAML 1.1 would read in bases of 8, 16 or 60 stay the text that they look like.
+    Dates, ``=``, and numbers that YAML 1.1 would read in base 8, 16 or 60 stay text.
     """
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML has it
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML defines it so
         first: [(tag, rule) for tag, rule in rules if tag.rpartition(":")[2] not in ("timestamp", "value", *_NUMBERS)]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def fetch_tag(self) -> None:
-        """Refuses ``!``: a report has no tags, and YAML would drop one that is alone from the start of a text."""
-        raise yaml.scanner.ScannerError(None, None, "! begins a tag, and a report has none", self.get_mark())
+        """Refuses ``!``: reports have no tags, and YAML would drop a lone ``!`` from the start of a text."""
+        raise yaml.scanner.ScannerError(None, None, "! starts a tag, and a report has no tags", self.get_mark())
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a key given twice (merged keys, ``<<``, may be overridden), and one that is the rest of a value."""
+        """Refuses duplicate keys (merged keys, ``<<``, may be overridden) and keys that are the rest of a cut value."""
         _refuse_cut_values(node)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
         for index, key in enumerate(keys):
             if key.value in [each.value for each in keys[:index]]:
-                message = f"the key {key.value!r} is given twice"
+                message = f"duplicate key {key.value!r}"
                 raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
         return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> float:
-        """Refuses what JSON has no number for: a schema could not hold it."""
+        """Refuses numbers that JSON, and so a schema, cannot represent."""
         try:
             number: float = (self.construct_yaml_int if node.tag.endswith("int") else self.construct_yaml_float)(node)
-        except ValueError:  # more digits than Python converts
+        except ValueError:  # Python refuses to convert so many digits
             number = math.inf
         if isinstance(number, float) and not math.isfinite(number):
             message = f"{node.value[:40]} is not a finite number"
@@ -127,7 +127,7 @@ class _Loader(yaml.SafeLoader):
         return number
 
 
-# Said again for this class, since a library may have changed it for every SafeLoader.
+# Registered again for this class, because a library may have changed it for every SafeLoader.
 cast(Any, _Loader).add_constructor("tag:yaml.org,2002:map", yaml.SafeLoader.construct_yaml_map)
 for _kind, _rule in _NUMBERS.items():
     cast(Any, _Loader).add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
@@ -135,7 +135,7 @@ for _kind, _rule in _NUMBERS.items():
 
 
 def _refuse_cut_values(node: yaml.MappingNode) -> None:
-    """A comma ends a value within braces: what stands behind it is no key, but the rest of the value."""
+    """Refuses a value that a comma within braces cuts: the text after the comma is the rest of the value, not a key."""
     cut = [
         bool(node.flow_style and value.start_mark.index == value.end_mark.index and value.value == "")
         for _, value in node.value
@@ -149,7 +149,7 @@ def _refuse_cut_values(node: yaml.MappingNode) -> None:
     raise yaml.constructor.ConstructorError(
         None,
         None,
-        f"a comma ends a value within braces, and {rest.value!r} behind it has no value",
+        f"a comma ends a value within braces, and {rest.value!r} after the comma has no value",
         rest.start_mark,
         _put_in_quotes(name.value, text),
     )
@@ -161,7 +161,7 @@ def _put_in_quotes(name: str, text: str) -> str:
 
 
 def _advise(text: str, error: yaml.MarkedYAMLError) -> None:
-    """Adds to an error of YAML how a value of its line is put in quotes, where the line can be read then."""
+    """Adds to a YAML error how to quote a value in its line, if the quotes make the line valid."""
     for mark in (error.context_mark, error.problem_mark):
         lines = text.splitlines()
         if error.note or mark is None or mark.line >= len(lines):
@@ -192,7 +192,7 @@ def load(folder: Path) -> dict[str, Report]:
     """Every report of a folder, by id.
 
     Raises:
-        InvalidDefinition: naming the file and every fault in it.
+        InvalidDefinition: with the file and every fault in it.
     """
     return {path.stem: parse(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))}
 
@@ -201,22 +201,23 @@ def parse(report: str, text: str) -> Report:
     """One report from the text of its file.
 
     Raises:
-        InvalidDefinition: naming the report and every fault in it.
+        InvalidDefinition: with the report and every fault in it.
     """
     if not _NAME.fullmatch(report):
-        raise InvalidDefinition(f"{report}.yaml: a report's file name must match {_NAME.pattern}.yaml")
+        raise InvalidDefinition(f"{report}.yaml: the file name of a report must match {_NAME.pattern}.yaml")
     try:
         definition = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         if isinstance(error, yaml.MarkedYAMLError):
             _advise(text, error)
-        raise InvalidDefinition(f"{report}.yaml is not YAML: {error}") from error
+        raise InvalidDefinition(f"{report}.yaml is not valid YAML: {error}") from error
     if re.search("[\ud800-\udfff]", json.dumps(definition, ensure_ascii=False, default=str)):
-        raise InvalidDefinition(f"{report}.yaml holds half of a character (\\ud800 to \\udfff), which no file can hold")
-    found = faults(_SCHEMA, definition) or _contradictions(definition)
-    found = [_hinted(definition, fault) for fault in found]
-    if found:
-        raise InvalidDefinition(f"{report}.yaml: " + "; ".join(sentence(fault) for fault in found), found)
+        raise InvalidDefinition(f"{report}.yaml has a lone surrogate (\\ud800 to \\udfff), which is not a character")
+    definition_faults = faults(_SCHEMA, definition) or _contradictions(definition)
+    definition_faults = [_hinted(definition, fault) for fault in definition_faults]
+    if definition_faults:
+        message = "; ".join(sentence(fault) for fault in definition_faults)
+        raise InvalidDefinition(f"{report}.yaml: {message}", definition_faults)
     return Report(report, definition)
 
 
@@ -230,25 +231,25 @@ def report(name: str) -> Report:
     """A deployed report by id.
 
     Raises:
-        UnknownReport: naming the reports there are.
+        UnknownReport: with the names of the existing reports.
     """
     reports = deployed()
     if name not in reports:
-        raise UnknownReport(f"no report is called {name!r}; there are: {', '.join(reports)}")
+        raise UnknownReport(f"there is no report {name!r}; the reports are: {', '.join(reports)}")
     return reports[name]
 
 
 def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
-    """What a request may give: a value, or a list of values for the operator ``in``."""
-    said = {rule: parameter[rule] for rule in ("title", "description", "default") if rule in parameter}
+    """JSON Schema of a parameter's value; for the operator ``in`` a list of values."""
+    annotations = {rule: parameter[rule] for rule in ("title", "description", "default") if rule in parameter}
     one = _of_one_value(parameter)
     if not takes_list(parameter):
-        return said | one
-    return said | {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_VALUES, "uniqueItems": True}
+        return annotations | one
+    return annotations | {"type": "array", "items": one, "minItems": 1, "maxItems": _MOST_VALUES, "uniqueItems": True}
 
 
 def takes_list(parameter: dict[str, Any]) -> bool:
-    """Whether a request gives a list of values."""
+    """Whether the parameter's value is a list."""
     return bool(parameter["filter"]["operator"] == "in")
 
 
@@ -258,7 +259,7 @@ def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
         schema["format"] = "date"
     if parameter["type"] == "string":
         schema["maxLength"] = _TEXT_LIMIT
-        if parameter["filter"]["operator"] == "contains":  # all texts contain the empty one, and a null does not
+        if parameter["filter"]["operator"] == "contains":  # every text contains the empty text, but null does not
             schema["minLength"] = 1
     if parameter["type"] in _LIMITS:
         low, high = _LIMITS[parameter["type"]]
@@ -271,7 +272,7 @@ def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hinted(definition: Any, fault: Fault) -> Fault:
-    """Text that YAML reads as something else, for want of quotes, is told as such."""
+    """Adds a hint to a fault whose value YAML does not read as text because it has no quotes."""
     value, path = definition, tokens(fault["pointer"])
     for token in path:
         if isinstance(value, list):
@@ -282,9 +283,9 @@ def _hinted(definition: Any, fault: Fault) -> Fault:
     if fault["detail"] == "is missing":
         return fault
     if isinstance(value, dict) and any(not isinstance(key, str) for key in value):
-        read = "yes, no, on, off and digits are no names to YAML"
+        read = "YAML does not read yes, no, on, off and digits as names"
     elif path[-1:] == ["operator"] and value == "":
-        read = "> begins a text of several lines in YAML"
+        read = "> starts a multi-line text in YAML"
     elif not isinstance(value, str) and (
         "type string" in fault["allowed"] or (path == ["tenant"] and not isinstance(value, dict))
     ):
@@ -293,8 +294,8 @@ def _hinted(definition: Any, fault: Fault) -> Fault:
 
 
 def _contradictions(definition: dict[str, Any]) -> list[Fault]:
-    """What a schema cannot say: references that lead nowhere, names given twice, defaults that are refused."""
-    found = []
+    """Faults that a schema cannot find: unknown references, duplicate names, defaults that are not allowed."""
+    contradictions = []
     parameters = definition.get("parameters", {})
     dates = [
         name for name, parameter in parameters.items() if parameter["type"] == "date" and not takes_list(parameter)
@@ -303,64 +304,68 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         for end in ("first", "last"):
             if span[end] not in dates:
                 allowed = "one of the date parameters: " + ", ".join(dates)
-                detail = f"{span[end]!r} is no date parameter"
-                found.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
+                detail = f"{span[end]!r} is not a date parameter"
+                contradictions.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
     declared = definition["source"].get("columns", {}).get(str(definition["tenant"]), "string")
     if definition["source"]["type"] == "dynamodb" and declared != "string":
-        detail = f"is declared {declared}; DynamoDB compares it with text"
-        found.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
+        detail = f"is declared as {declared}, but DynamoDB compares it with text"
+        contradictions.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
     if definition["source"]["type"] == "dynamodb" and isinstance(definition["tenant"], dict):
-        detail = "is an expression, which DynamoDB does not filter by"
-        found.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
+        detail = "is an expression, but DynamoDB cannot filter by an expression"
+        contradictions.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
     for name, (low, high) in definition["source"].get("bounds", {}).items():
         where = pointer("source", "bounds", name)
         if name == definition["tenant"]:
-            found.append(
-                Fault(pointer=where, detail="is the tenant, which has no bounds", allowed="other integer columns")
+            contradictions.append(
+                Fault(pointer=where, detail="is the tenant, which cannot have bounds", allowed="other integer columns")
             )
         if low > high:
-            found.append(
-                Fault(pointer=where, detail=f"{low} is more than {high}", allowed="the least value, then the greatest")
+            contradictions.append(
+                Fault(pointer=where, detail=f"{low} is greater than {high}", allowed="the minimum, then the maximum")
             )
     for name, declared in definition["source"].get("columns", {}).items():
         precision, scale = (int(digits) for digits in re.findall(r"\d+", declared)) if "decimal" in declared else (0, 0)
         if scale > precision:
             where, detail = (
                 pointer("source", "columns", name),
-                f"{declared} has more digits behind the point than digits",
+                f"{declared} has more decimal places than digits",
             )
-            found.append(
+            contradictions.append(
                 Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
             )
     for name, parameter in parameters.items():
         where, schema, one = pointer("parameters", name), _json_schema(parameter), _of_one_value(parameter)
         low, high = one.get("minimum", 0), one.get("maximum", 0)
         if low > high:
-            detail = f"{low} is more than the maximum"
-            found.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+            detail = f"{low} is greater than the maximum"
+            contradictions.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
         for index, item in enumerate(parameter.get("enum", [])):
             rules = {rule: allowed for rule, allowed in one.items() if rule != "enum"}
-            found += [fault | {"pointer": f"{where}/enum/{index}"} for fault in faults(rules, item)]
+            contradictions += [fault | {"pointer": f"{where}/enum/{index}"} for fault in faults(rules, item)]
         operator = parameter["filter"]["operator"]
-        if parameter["type"] != (wanted := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
-            detail = f"{operator} takes a {wanted}, and the parameter is a {parameter['type']}"
-            found.append(Fault(pointer=f"{where}/filter/operator", detail=detail, allowed=f"type: {wanted}"))
+        if parameter["type"] != (required := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
+            detail = f"{operator} requires a {required}, but the parameter is a {parameter['type']}"
+            contradictions.append(Fault(pointer=f"{where}/filter/operator", detail=detail, allowed=f"type: {required}"))
         if "default" not in parameter:
             continue
         if parameter.get("required"):
-            detail = "is never used, for the parameter is required"
-            found.append(Fault(pointer=f"{where}/default", detail=detail, allowed="one of the two"))
+            detail = "is never used, because the parameter is required"
+            contradictions.append(
+                Fault(pointer=f"{where}/default", detail=detail, allowed="either required or default")
+            )
         for fault in faults(schema, parameter["default"]):
-            found.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
+            contradictions.append(fault | {"pointer": f"{where}/default{fault['pointer']}"})
     for index, column in enumerate(definition["columns"]):
         if "format" in column and column["type"] not in _NUMERIC:
-            detail = f"a column of type {column['type']} is shown as it is, not as a number"
+            detail = f"a column of type {column['type']} is not shown as a number"
             allowed = f"columns of type {', '.join(_NUMERIC)}"
-            found.append(Fault(pointer=pointer("columns", index, "format"), detail=detail, allowed=allowed))
-    for key in ("name", "title"):  # a file may call its columns by either
-        given = [column[key] for column in definition["columns"]]
-        for index, value in enumerate(given):
-            if value in given[:index]:
+            contradictions.append(Fault(pointer=pointer("columns", index, "format"), detail=detail, allowed=allowed))
+    for key in ("name", "title"):  # a file may use either as column headers
+        values = [column[key] for column in definition["columns"]]
+        for index, value in enumerate(values):
+            if value in values[:index]:
                 where = pointer("columns", index, key)
-                found.append(Fault(pointer=where, detail=f"{value!r} is there twice", allowed=f"a {key} of its own"))
-    return found
+                contradictions.append(
+                    Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}")
+                )
+    return contradictions

@@ -1,1 +1,1 @@
-"""What every function stands on: its frame, its contract, its clients of AWS, its clock, its telemetry."""
+"""What every function uses: the handler's frame, event contracts, AWS clients, the clock, telemetry."""

@@ -1,4 +1,4 @@
-"""Clients of the AWS services, made once per process and only where they are used."""
+"""Clients of the AWS services, created once per process on first use."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
-# A call of the API must be answered, or given up, within its function's 15 seconds: three tries take 12 at most.
+# An API function must answer or give up within its 15 seconds: three tries take at most 12 seconds.
 _PROMPT = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
-# A mail is sent once, whatever comes of it: SES knows no idempotency token.
+# A mail is sent with one try only: SES has no idempotency token.
 _ONCE = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
-# A source's table may be throttled for a while; a part waits some seconds before it gives up and is tried again.
+# A source table may be throttled for a while. A part retries for some seconds before it fails and is tried again.
 _PATIENT = Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=32)
-# Presigned addresses must name the Region's own host: the global host answers a redirect that breaks the signature.
+# Presigned URLs must use the Region's host: the global host returns a redirect, which breaks the signature.
 _S3 = Config(
     signature_version="s3v4",
     s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
@@ -33,8 +33,8 @@ _S3 = Config(
 
 
 FAILS = (ClientError, exceptions.ConnectionError, exceptions.HTTPClientError)
-"""What a call of AWS raises: it was refused, or there was no answer."""
-# Codes of a throttled call, of a write that meets a DynamoDB transaction, and of the same within a transaction.
+"""What a call to AWS raises when AWS refuses it or does not answer."""
+# Codes of a throttled call, and of a write or transaction that conflicts with a DynamoDB transaction.
 _THROTTLED = {
     "ProvisionedThroughputExceeded",
     "ProvisionedThroughputExceededException",
@@ -47,12 +47,12 @@ _THROTTLED = {
     "TransactionConflict",
     "TransactionConflictException",
 }
-# The first try of a transaction, which was not answered, goes on: nobody knows yet what becomes of it.
+# The first try of a transaction got no answer and is still in progress: its outcome is not known yet.
 _UNDECIDED = "TransactionInProgressException"
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether AWS refuses for now: it throttles, is out of order (5xx), or does not answer."""
+    """Whether a later call may succeed: AWS throttles, returns 5xx, or does not answer."""
     if not isinstance(error, ClientError):
         return isinstance(error, FAILS)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -60,7 +60,7 @@ def is_transient(error: Exception) -> bool:
 
 
 def is_throttled(error: Exception) -> bool:
-    """Whether AWS throttles, in which case it has certainly done nothing."""
+    """Whether AWS throttled the call, which means that it did nothing."""
     if not isinstance(error, ClientError):
         return False
     codes = {error.response["Error"]["Code"]}
@@ -77,19 +77,19 @@ def dynamodb() -> DynamoDBClient:
 
 @cache
 def tables() -> DynamoDBClient:
-    """Client of DynamoDB for tables that are sources."""
+    """Client of DynamoDB for source tables."""
     return boto3.client("dynamodb", config=_PATIENT)
 
 
 @cache
 def s3() -> S3Client:
-    """Client of S3 for workers, which move many bytes and have minutes."""
+    """Client of S3 for workers, which move many bytes and have minutes to do so."""
     return boto3.client("s3", config=_RETRIES.merge(_S3))
 
 
 @cache
 def prompt_s3() -> S3Client:
-    """Client of S3 for whatever the API functions do."""
+    """Client of S3 for the API functions."""
     return boto3.client("s3", config=_PROMPT.merge(_S3))
 
 
@@ -107,14 +107,14 @@ def sqs() -> SQSClient:
 
 @cache
 def ses() -> SESV2Client:
-    """Client of SES that never tries a call again, and whose errors name no address."""
+    """Client of SES that never retries a call, and whose errors contain no address."""
     client = boto3.client("sesv2", config=_ONCE)
     client.meta.events.register("after-call.sesv2", _forget_message)
     return client
 
 
 def _forget_message(parsed: dict[str, Any], **_: Any) -> None:
-    """SES says in its refusals whom a mail was for: neither a log nor a trace may hold that. The code stays."""
+    """Removes the message of an SES error, which may name the recipient, from logs and traces. The code stays."""
     if "Error" in parsed:
-        parsed["Error"]["Message"] = "SES's own words are left out, for they may name addresses"
-        parsed.pop("message", None)  # the same words again
+        parsed["Error"]["Message"] = "The message of SES is omitted, because it may contain addresses"
+        parsed.pop("message", None)  # the same message again

@@ -1,4 +1,4 @@
-"""An error of a function that Step Functions can hand on as the cause of an execution's failure."""
+"""Bounds the errors of functions, so that Step Functions can pass them on as the cause of a failed execution."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,19 +6,19 @@ from typing import Any
 
 from shared.lambda_.telemetry import logger
 
-# A Fail state's cause has at most 32,768 characters (Step Functions API reference, "ExecutionFailedEventDetails"). It
-# is JSON of the Catch output, in which the function's error is JSON again: one character may become 14.
+# The cause of a Fail state has at most 32,768 characters (Step Functions API reference, "ExecutionFailedEventDetails").
+# It is JSON of the Catch output, which contains the function's error as JSON: one character may become 14.
 _MESSAGE = 1_500
 _FRAMES = 20
 
 
 def bounded(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a handler raise errors whose message has at most 1,500 characters; the log holds what is cut off."""
+    """Limits the message of an error that a handler raises to 1,500 characters. The log has the complete message."""
 
     @wraps(handler)
-    def bounded_handler(*given: Any) -> Any:
+    def bounded_handler(*arguments: Any) -> Any:
         try:
-            return handler(*given)
+            return handler(*arguments)
         except Exception as error:
             raise _shortened(error) from error.__cause__
 
@@ -26,10 +26,10 @@ def bounded(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _shortened(error: Exception) -> Exception:
-    """The error itself, or one of the same name with the beginning of its message; with its innermost frames."""
+    """The error, or one of the same name with a shortened message; it keeps only the innermost frames."""
     trace, message = error.__traceback__, str(error)
     if len(message) > _MESSAGE:
-        logger.exception("the whole error")
+        logger.exception("complete error")
         error = type(type(error).__name__, (Exception,), {})(f"{message[:_MESSAGE]}…")
     frames = []
     while trace:

@@ -1,6 +1,6 @@
-"""Closed contracts: JSON Schema (draft 2020-12) checked before any work, every fault listed with its place.
+"""Contracts as JSON Schema (draft 2020-12). A function checks its input before any work and lists every fault.
 
-A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what would be right}``.
+A fault is ``{"pointer": JSON Pointer (RFC 6901), "detail": what is wrong, "allowed": what is allowed}``.
 """
 
 import json
@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from shared.errors import InvalidEvent
 from shared.lambda_.faults import Fault, pointer, sentence, tokens
 
-# A class of characters, an escape, a group with an extension, or a character that means something.
+# A character class, an escape, an extension group, or a special character.
 _TOKEN = re.compile(r"\[(?:\\.|[^\]])*\]|\\.|\(\?<?.?|[$.]", re.DOTALL)
 _SPACE = r"\t-\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _ECMA = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACE}]", r"\S": f"[^{_SPACE}]"}
@@ -24,11 +24,12 @@ _ECMA_LETTERS = "bBdDfnrsStuvwWx"
 
 
 def _pattern(_validator: Any, pattern: str, instance: object, _schema: Any) -> Iterator[ValidationError]:
-    r"""``pattern`` as JSON Schema means it (ECMA-262).
+    r"""Checks ``pattern`` with the semantics of JSON Schema (ECMA-262).
 
-    For Python ``$`` also matches before a last line feed, ``\d`` any script's digits, ``\w`` and ``\b`` any letters.
+    In Python ``$`` also matches before a final line feed, ``\d`` matches digits of any script, and ``\w`` and ``\b``
+    treat letters of any script as letters.
     """
-    expression = _TOKEN.sub(lambda found: _ECMA.get(found[0], found[0]), pattern)
+    expression = _TOKEN.sub(lambda match: _ECMA.get(match[0], match[0]), pattern)
     if isinstance(instance, str) and not re.search(expression, instance, re.ASCII):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -38,7 +39,7 @@ _FORMATS = FormatChecker()
 
 @_FORMATS.checks("regex", raises=re.error)
 def _is_pattern(value: object) -> bool:
-    """Whether it is a pattern to Python, and has nothing that ECMA-262 does not have: callers read it too."""
+    """Whether a value is a pattern in Python and in ECMA-262, since callers read it too."""
     if not isinstance(value, str):
         return True
     re.compile(value)
@@ -59,18 +60,18 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
 
 
 def faults(schema: dict[str, Any] | Draft202012Validator, instance: object) -> list[Fault]:
-    """Every fault of ``instance``, in the order of the places where they stand; empty when it is valid."""
+    """Every fault of ``instance``, in the order of its place; empty when the instance is valid."""
     checker = validator(schema) if isinstance(schema, dict) else schema
-    found: dict[tuple[str, str], Fault] = {}
+    by_place: dict[tuple[str, str], Fault] = {}
     for error in checker.iter_errors(instance):
         for fault in _describe(error, cast(Any, checker.schema)):
-            # One value that breaks two rules of its schema is one fault: what is allowed names them both.
-            found.setdefault((fault["pointer"], fault["detail"]), fault)
-    return [found[place] for place in sorted(found, key=lambda place: (_order(place[0]), place[1]))]
+            # A value that violates two rules of its schema is one fault, whose ``allowed`` names both rules.
+            by_place.setdefault((fault["pointer"], fault["detail"]), fault)
+    return [by_place[place] for place in sorted(by_place, key=lambda place: (_order(place[0]), place[1]))]
 
 
 def _order(where: str) -> list[tuple[bool, int, str]]:
-    """What pointers are sorted by: /2 before /10."""
+    """The sort key of a pointer: /2 comes before /10."""
     steps = [(token, token.isascii() and token.isdigit() and len(token) < 10) for token in tokens(where)]
     return [(not is_index, int(token) if is_index else 0, token) for token, is_index in steps]
 
@@ -81,13 +82,13 @@ def event_contract(app_file: str) -> Draft202012Validator:
 
 
 def require(contract: Draft202012Validator, event: object) -> None:
-    """Refuses an event that breaks the contract.
+    """Refuses an event that violates the contract.
 
     Raises:
         InvalidEvent: with one sentence per fault.
     """
-    if found := faults(contract, event):
-        raise InvalidEvent("; ".join(sentence(fault) for fault in found))
+    if event_faults := faults(contract, event):
+        raise InvalidEvent("; ".join(sentence(fault) for fault in event_faults))
 
 
 def _describe(error: ValidationError, root: dict[str, Any]) -> Iterator[Fault]:
@@ -96,19 +97,19 @@ def _describe(error: ValidationError, root: dict[str, Any]) -> Iterator[Fault]:
     match error.validator:
         case "required":
             missing = [name for name in value if name not in instance]
-            # jsonschema reports each missing name as an error of its own; the message quotes it.
+            # jsonschema reports one error for each missing name; its message quotes the name.
             name = next(name for name in missing if error.message.startswith(repr(name)))
-            known = schema.get("properties", {}).get(name, {})
-            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(known, root))
+            rules = schema.get("properties", {}).get(name, {})
+            yield Fault(pointer=pointer(*where, name), detail="is missing", allowed=_allowed(rules, root))
         case "additionalProperties" | "unevaluatedProperties":
             names = sorted(schema.get("properties", {}))
             for name in sorted(set(instance) - set(names), key=str):
-                allowed = ", ".join(names) or "nothing here"
-                yield Fault(pointer=pointer(*where, name), detail="is not known here", allowed=allowed)
+                allowed = ", ".join(names) or "none"
+                yield Fault(pointer=pointer(*where, name), detail="unknown field", allowed=allowed)
         case "oneOf":
             choices = [" and ".join(choice.get("required", [])) for choice in value]
-            given = [name for name in choices if name in instance] or ["none"]
-            detail = f"{' and '.join(given)} of {', '.join(choices)} is given"
+            present = [name for name in choices if name in instance]
+            detail = f"has {' and '.join(present) or 'none of ' + ', '.join(choices)}"
             yield Fault(pointer=pointer(*where), detail=detail, allowed=f"exactly one of {', '.join(choices)}")
         case _:
             detail = f"{_short(instance)} is not allowed"
@@ -126,29 +127,30 @@ _WORDS = {
     "pattern": "text matching {}",
     "minimum": "at least {}",
     "maximum": "at most {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "uniqueItems": "none of them twice",
+    "minLength": "at least {} character{}",
+    "maxLength": "at most {} character{}",
+    "minItems": "at least {} item{}",
+    "maxItems": "at most {} item{}",
+    "uniqueItems": "no duplicates",
 }
 
 
 def _allowed(schema: object, root: dict[str, Any]) -> str:
     if not isinstance(schema, dict):
-        return "nothing here"
-    if "$ref" in schema:  # all of ours point into the schema's own $defs
+        return "no value"
+    if "$ref" in schema:  # every $ref of the project points into the schema's own $defs
         return _allowed(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     if "const" in schema:
         return _short(schema["const"])
     if "enum" in schema:
         return "one of " + ", ".join(_short(value) for value in schema["enum"])
-    if "examples" in schema:  # they say more than a long pattern
-        return "one like " + ", ".join(_short(value) for value in schema["examples"])
+    if "examples" in schema:  # examples are easier to read than a long pattern
+        return "a value such as " + ", ".join(_short(value) for value in schema["examples"])
     words = []
     for rule, phrase in _WORDS.items():
         if rule in schema:
             value = schema[rule]
             value = "date, YYYY-MM-DD" if (rule, value) == ("format", "date") else value
-            words.append(phrase.format(" or ".join(value) if isinstance(value, list) else value))
-    return ", ".join(words) or "a value the contract describes"
+            value, plural = " or ".join(value) if isinstance(value, list) else value, "" if value == 1 else "s"
+            words.append(phrase.format(value, plural))
+    return ", ".join(words) or "a value that the schema describes"

@@ -1,10 +1,10 @@
-"""A fault: one thing that is wrong with an input, where it is, and what would be right."""
+"""A fault: one error in an input, with its place and what is allowed there."""
 
 from typing import TypedDict
 
 
 class Fault(TypedDict):
-    """One thing that is wrong with an input."""
+    """One error in an input."""
 
     pointer: str
     detail: str
@@ -13,7 +13,8 @@ class Fault(TypedDict):
 
 def sentence(fault: Fault) -> str:
     """A fault as one line of text."""
-    return f"{fault['pointer'] or '(the whole)'}: {fault['detail']}, allowed: {fault['allowed']}"
+    place = f"{fault['pointer']}: " if fault["pointer"] else ""
+    return f"{place}{fault['detail']}, allowed: {fault['allowed']}"
 
 
 def pointer(*tokens: object) -> str:

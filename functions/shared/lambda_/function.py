@@ -1,4 +1,4 @@
-"""The frame of every function: telemetry around it, its contract before it."""
+"""The frame of every function: it checks the contract and adds telemetry."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -15,15 +15,15 @@ Handler = Callable[[Event, LambdaContext], Any]
 
 
 def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
-    """Makes a Lambda handler of ``work(event)``.
+    """Makes a Lambda handler from ``work(event)``.
 
-    The event is checked against event.schema.json beside ``app_file`` before any work, every log line carries the
-    export's id where the event has one, and metrics are flushed at the end.
+    The handler first checks the event against the event.schema.json beside ``app_file``. If the event has an export's
+    id, every log line has it too. At the end the handler flushes the metrics.
 
     Raises:
-        InvalidEvent: when the event breaks the contract.
-        ServiceUnavailable: when AWS throttled or did not answer, whatever the SDK tried.
-        EngineFailed: when a library in Rust panicked.
+        InvalidEvent: when the event violates the contract.
+        ServiceUnavailable: when AWS throttled or did not answer, despite the retries of the SDK.
+        EngineFailed: when a Rust library panicked.
     """
     rules = contract.event_contract(app_file)
 
@@ -55,9 +55,9 @@ def function(app_file: str) -> Callable[[Callable[[Event], Any]], Handler]:
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether a library in Rust, such as polars, met a defect of its own.
+    """Whether the error is a panic of a Rust library such as polars, that is, a bug in the library.
 
-    PyO3 derives PanicException from BaseException, makes one for each library and exports none, so its name tells.
-    Lambda catches Exception only: a panic would end the process, which looks as if it had run out of memory.
+    PyO3 derives PanicException from BaseException, creates one class for each library and exports none, so only the
+    name identifies it. Lambda catches Exception only: a panic would end the process, which looks like out of memory.
     """
     return f"{type(error).__module__}.{type(error).__name__}" == "pyo3_runtime.PanicException"

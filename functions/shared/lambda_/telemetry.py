@@ -11,6 +11,6 @@ metrics = Metrics()
 
 
 def tag_logs(export_id: str) -> None:
-    """From here on every log line carries the export's id, and the trace can be found by it."""
+    """Adds the export's id to all further log lines, and to the trace as an annotation."""
     logger.set_correlation_id(export_id)
     tracer.put_annotation("export_id", export_id)

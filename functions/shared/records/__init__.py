@@ -1,1 +1,1 @@
-"""The record of an export, which is the truth, and the attempts at it."""
+"""The record of an export, which is the source of truth, and the attempts at an export."""

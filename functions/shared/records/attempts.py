@@ -1,4 +1,4 @@
-"""An attempt at an export: started once, and worked on only while it is the one that counts."""
+"""An attempt at an export: its execution starts once, and workers work on it only while it is the current attempt."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from shared.records.table import Record
 
 
 class Execution(NamedTuple):
-    """How an attempt's execution stands."""
+    """The state of an attempt's execution."""
 
     status: Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"]
     error: str
@@ -20,25 +20,25 @@ class Execution(NamedTuple):
 
 
 def name(record: Record) -> str:
-    """Name of the execution of a record's attempt."""
+    """The name of the execution of a record's attempt."""
     return f"{record['export_id']}-{record['attempt']}"
 
 
 def arn(record: Record) -> str:
-    """ARN of the execution of a record's attempt."""
+    """The ARN of the execution of a record's attempt."""
     return execution_arn(os.environ["STATE_MACHINE_ARN"], name(record))
 
 
 def execution_arn(machine_arn: str, execution_name: str) -> str:
-    """ARN of an execution of a state machine ("Resource types defined by AWS Step Functions")."""
+    """The ARN of an execution of a state machine ("Resource types defined by AWS Step Functions")."""
     return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{execution_name}"
 
 
 def start(record: Record) -> None:
     """Starts the execution of a record's attempt.
 
-    Its name holds the attempt, so however often this is called there is one execution: a name that is taken, open or
-    closed, means that it was started.
+    The name contains the attempt, so repeated calls start one execution only. A name that an open or closed execution
+    already has means that the attempt was started.
     """
     attempt = {"owner": record["owner"], "export_id": record["export_id"], "attempt": record["attempt"]}
     try:
@@ -52,7 +52,7 @@ def start(record: Record) -> None:
 
 
 def stop(record: Record) -> None:
-    """Stops the execution of a record's attempt; one that has ended, or was never started, is no matter."""
+    """Stops the execution of a record's attempt. No-op if it has ended or never started."""
     try:
         aws.stepfunctions().stop_execution(executionArn=arn(record), cause="The export was cancelled.")
     except aws.stepfunctions().exceptions.ExecutionDoesNotExist:
@@ -60,29 +60,29 @@ def stop(record: Record) -> None:
 
 
 def execution(record: Record) -> Execution | None:
-    """How the execution of a record's attempt stands; None when there is none."""
+    """The execution of a record's attempt; None when it does not exist."""
     try:
-        found = aws.stepfunctions().describe_execution(executionArn=arn(record))
+        described = aws.stepfunctions().describe_execution(executionArn=arn(record))
     except aws.stepfunctions().exceptions.ExecutionDoesNotExist:
         return None
-    return Execution(found["status"], found.get("error", ""), found.get("cause", ""))
+    return Execution(described["status"], described.get("error", ""), described.get("cause", ""))
 
 
 def last_state(record: Record) -> str:
-    """Name of the state that the execution of a record's attempt entered last, "" when it entered none."""
-    found = aws.stepfunctions().get_execution_history(executionArn=arn(record), reverseOrder=True, maxResults=100)
-    entered = [event for event in found["events"] if "stateEnteredEventDetails" in event]
+    """The name of the state that the execution of a record's attempt entered last; "" when it entered none."""
+    history = aws.stepfunctions().get_execution_history(executionArn=arn(record), reverseOrder=True, maxResults=100)
+    entered = [event for event in history["events"] if "stateEnteredEventDetails" in event]
     last = max(entered, key=lambda event: event["id"], default=None)
     return last["stateEnteredEventDetails"]["name"] if last else ""
 
 
 def running(event: dict[str, Any]) -> Record:
-    """The record of a task's ``owner``, ``export_id`` and ``attempt``, as long as it is that attempt that runs.
+    """The record of a task's ``owner`` and ``export_id``, if it is RUNNING the task's ``attempt``.
 
     Raises:
-        NotRunning: it was cancelled, retried, removed, or has ended.
+        NotRunning: the export was cancelled, retried or removed, or has ended.
     """
     record = table.get(event["owner"], event["export_id"])
     if record is None or record["status"] != "RUNNING" or record["attempt"] != event["attempt"]:
-        raise NotRunning(f"export {event['export_id']} is not RUNNING attempt {event['attempt']}")
+        raise NotRunning(f"attempt {event['attempt']} of export {event['export_id']} is not RUNNING")
     return record

@@ -1,8 +1,8 @@
-"""The table ``Exports``: what is known of each export, under the key that is its access control.
+"""The table ``Exports``: one record for each export. Its key is the access control.
 
-Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). The sparse index ActiveExports
-lists by ``active_owner``: the ``owner`` while the export is QUEUED or RUNNING; ``settling`` while something is left to
-do for one that is FAILED or CANCELLED; then nothing. An item whose ``export_id`` starts with ``key#`` remembers an
+Key: ``owner`` (``<tenant>#<sub>``) and ``export_id`` (UUIDv7, so the key sorts by age). The key of the sparse index
+ActiveExports is ``active_owner``: the ``owner`` while the export is QUEUED or RUNNING; ``settling`` while work is left
+for a FAILED or CANCELLED export; then nothing. An item whose ``export_id`` starts with ``key#`` stores an
 Idempotency-Key for 24 hours.
 
 The state machine writes RUNNING, SUCCEEDED and FAILED itself (statemachines/report_export.asl.json).
@@ -22,7 +22,7 @@ from shared.lambda_ import aws, clock
 Status = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 ACTIVE: tuple[Status, ...] = ("QUEUED", "RUNNING")
 SETTLING = "settling"
-"""``active_owner`` of an export that ReconcileExports still has to look after. No owner is called so."""
+"""``active_owner`` of an ended export for which ReconcileExports has work left. No owner has this name."""
 IDEMPOTENCY_SECONDS = 24 * 3600
 _CLAIM = datetime.timedelta(minutes=2)
 _NO_FAILURE = "failure_state = :none, failure_type = :none, failure_part = :none"
@@ -33,13 +33,13 @@ class Failure(TypedDict):
     """Why an attempt failed, as the state machine recorded it."""
 
     state: str
-    type: str  # the Error that was caught
+    type: str  # the caught Error
     error: str  # JSON of the whole Catch output, {"Error", "Cause"}
-    part: str  # number of the failed part, "" where none
+    part: str  # number of the failed part, "" if none
 
 
 class Record(TypedDict, total=False):
-    """An export as the table holds it; times are :func:`shared.lambda_.clock.stamp`."""
+    """An export as the table stores it. Times have the form of :func:`shared.lambda_.clock.stamp`."""
 
     owner: str
     export_id: str
@@ -51,7 +51,7 @@ class Record(TypedDict, total=False):
     status: Status
     attempt: int
     created_at: str
-    queued_at: str  # the attempt
+    queued_at: str  # of the attempt
     started_at: str
     finished_at: str
     expires_at: str
@@ -62,26 +62,26 @@ class Record(TypedDict, total=False):
     rows: int
     bytes: int
     crc32: str
-    warning: str  # what the file lacks, "" where nothing
+    warning: str  # what the file lacks, "" if nothing
     file_key: str
-    file_name: str  # what it is called when it is downloaded
-    file_name_asked: str  # options.file_name of the request, where it has one
-    failure: Failure  # of the attempt; the first one recorded stays
-    failure_state: str  # those of failure that are announced; "" where the attempt ended without one
+    file_name: str  # of the download
+    file_name_asked: str  # options.file_name of the request, if any
+    failure: Failure  # of the attempt; the first recorded one is kept
+    failure_state: str  # the announced parts of failure; "" if the attempt did not fail
     failure_type: str
     failure_part: str
-    detail_type: str  # of the event that announces a terminal status
-    letter: Literal["due"]  # a dead letter is to be sent for the attempt
-    letter_claimed_at: str  # somebody is sending it since then
-    adopted: bool  # a repeated request with the same Idempotency-Key answers for it
-    notify: str  # the verified address that is mailed when the export has ended; for NotifyOwner's eyes only
-    mailing: str  # <attempt>/<status> that somebody began to mail
+    detail_type: str  # of the event that announces the terminal status
+    letter: Literal["due"]  # a dead letter must be sent for the attempt
+    letter_claimed_at: str  # when a function began to send it
+    adopted: bool  # a repeated request with the same Idempotency-Key returned this export
+    notify: str  # the verified address that NotifyOwner mails when the export has ended; only NotifyOwner may show it
+    mailing: str  # <attempt>/<status> whose mail is being sent
     mailing_since: str
-    mailed: str  # <attempt>/<status> that was mailed
+    mailed: str  # <attempt>/<status> whose mail was sent
 
 
 class AlreadyRequested(Exception):
-    """The Idempotency-Key is in use; ``export_id`` and ``body_hash`` are those of the first request."""
+    """The Idempotency-Key is in use. ``export_id`` and ``body_hash`` are those of the first request."""
 
     def __init__(self, export_id: str, body_hash: str) -> None:
         super().__init__(export_id)
@@ -89,19 +89,19 @@ class AlreadyRequested(Exception):
 
 
 class Idempotency(TypedDict):
-    """A caller's key (SHA-256, hex) and the hash of the canonical body that it stands for."""
+    """A caller's key (SHA-256, hex) and the hash of the canonical body of its request."""
 
     key: str
     body_hash: str
 
 
 def delete_after(expires: datetime.datetime) -> int:
-    """When a record is removed whose file expires then: seconds since the epoch."""
+    """When DynamoDB removes a record whose file expires at ``expires``: seconds since the epoch."""
     return int((expires + _KEPT_AFTER_EXPIRY).timestamp())
 
 
 def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
-    """Writes a QUEUED record, and in the same transaction the idempotency item where a key was given.
+    """Writes a QUEUED record and, if the request has a key, the idempotency item, in one transaction.
 
     Raises:
         AlreadyRequested: the key was used within the last 24 hours.
@@ -115,24 +115,24 @@ def create(record: Record, idempotency: Idempotency | None, now: int) -> None:
             "body_hash": idempotency["body_hash"],
             "delete_after": now + IDEMPOTENCY_SECONDS,
         }
-        # TTL removes late: an item past its time counts as gone.
+        # TTL removes items late: an expired item counts as removed.
         puts.append(_put(item, "attribute_not_exists(export_id) OR delete_after < :now", {":now": {"N": str(now)}}))
     for last in (False, False, True):
         try:
             aws.dynamodb().transact_write_items(TransactItems=puts)
             return
         except ClientError as error:
-            # A doubled request's transaction is under way: once it is through, this one is refused and finds it.
+            # The transaction of a duplicate request is in progress. Once it is done, this one is refused and finds it.
             if not last and _cancelled_for(error, "TransactionConflict"):
                 continue
-            found = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
-            if found is None:
+            first = find_first(record["owner"], idempotency, now) if idempotency and _refused(error) else None
+            if first is None:
                 raise
-            raise found from error
+            raise first from error
 
 
 def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequested | None:
-    """The earlier request of an Idempotency-Key, if there is one."""
+    """The earlier request with this Idempotency-Key, if there is one."""
     item = _get_item(owner, _key_id(idempotency))
     if item is None or int(item["delete_after"]["N"]) < now:
         return None
@@ -140,10 +140,10 @@ def find_first(owner: str, idempotency: Idempotency, now: int) -> AlreadyRequest
 
 
 def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
-    """Takes back a record that could not be started, as if it had never been asked for.
+    """Removes a record whose attempt could not be started, as if it had never been requested.
 
     Returns:
-        False when it stays: it was started after all, whatever was answered, or a repeated request adopted it.
+        False when the record stays: the attempt started despite the error, or a repeated request adopted the record.
     """
     still_queued = {
         "ConditionExpression": "#status = :queued AND attempt = :attempt AND attribute_not_exists(adopted)",
@@ -164,17 +164,17 @@ def withdraw(record: Record, idempotency: Idempotency | None) -> bool:
 
 
 def adopt(record: Record) -> bool:
-    """Notes that a repeated request answers for a QUEUED record, so that the first one does not take it back.
+    """Marks a QUEUED record as returned by a repeated request, so that the first request does not withdraw it.
 
     Returns:
-        False when it is not QUEUED any more, or gone.
+        False when the record is no longer QUEUED, or was removed.
     """
     condition = "attempt = :attempt AND #status = :queued"
     return _update(record, "SET adopted = :yes", condition, {":yes": True, ":queued": "QUEUED"})
 
 
 def cancel(record: Record, now: str) -> Record | None:
-    """QUEUED or RUNNING becomes CANCELLED; the record as it is then, None when that attempt is active no longer."""
+    """QUEUED or RUNNING becomes CANCELLED; the new record, or None when that attempt is no longer active."""
     return _change(
         record,
         "SET #status = :cancelled, finished_at = :now, detail_type = :detail_type, active_owner = :settling,"
@@ -186,7 +186,7 @@ def cancel(record: Record, now: str) -> Record | None:
 
 
 def retry(record: Record, now: str, delete_after: int) -> Record | None:
-    """FAILED or CANCELLED becomes QUEUED, for the next attempt; the record as it is then, None when it moved on."""
+    """FAILED or CANCELLED becomes QUEUED for the next attempt; the new record, or None when the record has changed."""
     return _change(
         record,
         "SET #status = :queued, attempt = :next, queued_at = :now, active_owner = :owner, delete_after = :delete_after"
@@ -199,10 +199,10 @@ def retry(record: Record, now: str, delete_after: int) -> Record | None:
 
 
 def fail(record: Record, failure: Failure, now: str) -> bool:
-    """QUEUED or RUNNING becomes FAILED with the reason that was recorded first; a dead letter is due.
+    """QUEUED or RUNNING becomes FAILED with the failure that was recorded first; a dead letter becomes due.
 
     Returns:
-        False when the record is of that status and attempt no longer.
+        False when the record no longer has that status and attempt.
     """
     return _update(
         record,
@@ -221,7 +221,7 @@ def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> b
     """RUNNING becomes SUCCEEDED with its file (:class:`shared.files.result.Result`), as RecordSucceeded writes it.
 
     Returns:
-        False when the record is of that status and attempt no longer.
+        False when the record no longer has that status and attempt.
     """
     numbers = {f":{name}": int(result[name]) for name in ("parts_total", "rows", "bytes", "delete_after")}
     texts = {f":{name}": result[name] for name in ("key", "crc32", "warning", "expires_at")}
@@ -239,7 +239,7 @@ def succeed(record: Record, result: Mapping[str, Any], plan: str, now: str) -> b
 
 
 def claim_dead_letter(record: Record, now: datetime.datetime) -> bool:
-    """Whether the caller may send the dead letter that is due: nobody else has begun to within two minutes."""
+    """Claims the due dead letter for two minutes. False when none is due or another claim is younger than that."""
     return _update(
         record,
         "SET letter_claimed_at = :now",
@@ -250,12 +250,12 @@ def claim_dead_letter(record: Record, now: datetime.datetime) -> bool:
 
 
 def dead_letter_sent(record: Record) -> bool:
-    """No dead letter is due any more; False when none was, or the export has moved on."""
+    """Records that the dead letter was sent; False when none was due, or the attempt is no longer current."""
     return _update(record, "REMOVE letter, letter_claimed_at", "attempt = :attempt AND letter = :due", {":due": "due"})
 
 
 def settled(record: Record) -> bool:
-    """Nothing is left to do for a FAILED or CANCELLED export; False when it has moved on, or a letter is due."""
+    """Records that no work is left for a FAILED or CANCELLED export; False when it has changed, or a letter is due."""
     return _update(
         record,
         "REMOVE active_owner",
@@ -265,12 +265,16 @@ def settled(record: Record) -> bool:
 
 
 def mail_id(record: Record) -> str:
-    """What is mailed once: ``<attempt>/<status>`` of an export."""
+    """``<attempt>/<status>``, for which an export's owner gets one mail."""
     return f"{record['attempt']}/{record['status']}"
 
 
 def claim_mail(record: Record, now: datetime.datetime) -> bool:
-    """Whether the caller may mail that the export ended so: it has, and nobody did, nor began to within two minutes."""
+    """Claims the mail of this attempt and status for two minutes.
+
+    Returns:
+        False when the record has changed, the mail was sent, or another claim is younger than two minutes.
+    """
     return _update(
         record,
         "SET mailing = :mail, mailing_since = :now",
@@ -282,7 +286,7 @@ def claim_mail(record: Record, now: datetime.datetime) -> bool:
 
 
 def note_mailed(record: Record) -> bool:
-    """Notes that the mail was sent; False when the export has moved on, and there is nothing to note."""
+    """Records that the mail was sent; False when the record no longer has that status and attempt."""
     return _update(
         record,
         "SET mailed = :mail REMOVE mailing, mailing_since",
@@ -292,7 +296,7 @@ def note_mailed(record: Record) -> bool:
 
 
 def remove(record: Record) -> bool:
-    """Removes an export that has ended; False when it is of that status and attempt no longer."""
+    """Removes the record of an ended export; False when it no longer has that status and attempt."""
     try:
         aws.dynamodb().delete_item(
             TableName=_table(),
@@ -307,7 +311,7 @@ def remove(record: Record) -> bool:
 
 
 def unsettled() -> Iterator[tuple[str, str]]:
-    """Owner and id of every export that is active or settling, read page by page (eventually consistent)."""
+    """Owner and id of every active or settling export, read page by page (eventually consistent)."""
     pages = aws.dynamodb().get_paginator("scan").paginate(TableName=_table(), IndexName="ActiveExports")
     for page in pages:
         for item in page["Items"]:
@@ -315,14 +319,14 @@ def unsettled() -> Iterator[tuple[str, str]]:
 
 
 def get(owner: str, export_id: str) -> Record | None:
-    """An export of this owner, read consistently; None when the owner has no such export."""
+    """An export of this owner, read with strong consistency; None when the owner has no such export."""
     item = _get_item(owner, export_id)
     return _record(item) if item else None
 
 
 def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
-    """The owner's exports, newest first, those older than ``before`` (an export's id) only; read page by page."""
-    # An export's id starts with a hexadecimal digit; "key#..." items sort after them all.
+    """The owner's exports that are older than ``before`` (an export's id), newest first, read page by page."""
+    # An export's id starts with a hexadecimal digit; "key#..." items sort after all of them.
     values = {":owner": {"S": owner}, ":low": {"S": "0"}, ":high": {"S": before or "g"}}
     pages = (
         aws.dynamodb()
@@ -359,19 +363,19 @@ def count_active(owner: str) -> int:
 
 
 def _update(record: Record, change: str, condition: str, values: dict[str, Any]) -> bool:
-    """As :func:`_change`; False when the condition does not hold."""
+    """Like :func:`_change`; False when the condition does not hold."""
     return _change(record, change, condition, values) is not None
 
 
 def _change(record: Record, change: str, condition: str, values: dict[str, Any]) -> Record | None:
-    """Changes a record while the condition holds; ``:attempt`` is the record's.
+    """Changes a record if the condition holds; ``:attempt`` stands for the record's attempt.
 
     Returns:
-        The record as it is then; None when the condition does not hold.
+        The new record; None when the condition does not hold.
     """
     serialize = TypeSerializer().serialize
     names = {f"#{name}": name for name in re.findall(r"#(\w+)", change + condition)}
-    given: Any = {"ExpressionAttributeNames": names} if names else {}
+    optional: Any = {"ExpressionAttributeNames": names} if names else {}
     try:
         answer = aws.dynamodb().update_item(
             TableName=_table(),
@@ -382,7 +386,7 @@ def _change(record: Record, change: str, condition: str, values: dict[str, Any])
                 name: serialize(value) for name, value in (values | {":attempt": record["attempt"]}).items()
             },
             ReturnValues="ALL_NEW",
-            **given,
+            **optional,
         )
     except aws.dynamodb().exceptions.ConditionalCheckFailedException:
         return None

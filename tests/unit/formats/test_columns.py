@@ -103,5 +103,7 @@ def test_a_definition_may_declare_json() -> None:
 
 def test_a_title_that_is_there_twice_is_refused_because_a_file_may_call_its_columns_by_it() -> None:
     columns = ({"name": name, "title": "Delay", "type": "integer"} for name in ("arr_delay", "dep_delay"))
-    with pytest.raises(reports.InvalidDefinition, match=r"/columns/1/title: 'Delay' is there twice, allowed: a title"):
+    with pytest.raises(
+        reports.InvalidDefinition, match=r"/columns/1/title: duplicate title 'Delay', allowed: a unique title"
+    ):
         reports.parse("flights", definition(*columns))

@@ -87,7 +87,7 @@ def test_the_receipt_is_of_the_part_that_is_stored(name: str, generate: Callable
 def test_a_part_that_writes_other_rows_than_were_counted_is_not_stored(
     generate: Callable[..., Any], cloud: Cloud
 ) -> None:
-    with pytest.raises(RowsMissing, match="part 0 wrote 2 rows; 3 were counted when it was planned"):
+    with pytest.raises(RowsMissing, match="part 0 wrote 2 rows, but its plan counted 3"):
         generate("xlsx", first_row=7, rows_passing=3)
     assert Work(EXPORT_ID, PLAN).read_receipt(0) is None
     assert generate("xlsx", first_row=7, rows_passing=2)["rows"] == 2
@@ -109,7 +109,7 @@ def test_no_value_of_a_row_is_logged(
     monkeypatch.setattr(app.logger, "info", lambda message, extra: said.append((message, extra)))
     generate(name)
     generate(name)
-    assert [message for message, _ in said] == ["part made", "part was there"]
+    assert [message for message, _ in said] == ["part made", "part already made"]
     assert all("fragment" not in extra["receipt"] and extra["receipt"]["bytes"] for _, extra in said)
     assert SECRET not in json.dumps(said)
 

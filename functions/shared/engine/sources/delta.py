@@ -155,7 +155,7 @@ def _path(action: Mapping[str, Any], where: str) -> str:
 
 
 def _types(columns: Iterable[str], fields: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, pl.DataType]]:
-    """Types of the partition columns. A type that is not in the list above becomes text."""
+    """Types of the partition columns. A type that ``_TYPES`` lacks becomes text."""
     kinds = {each["name"]: each["type"] for each in fields}
     for name in columns:
         kind = kinds[name]
