@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from shared.engine.query import Query
 from shared.engine.sources import parquet
+from shared.lambda_ import aws
+from shared.parquet import footer as parquet_footer
+from shared.parquet import thrift
 
 BUCKET = "lake"
 
@@ -83,18 +90,63 @@ def refused(code: str, status: int) -> ClientError:
     return ClientError(error, "GetObject")
 
 
-def query(*columns: str, tenant: str = "tenant", parameters: dict[str, Any] | None = None, **values: Any) -> Query:
-    """A query of columns as they are; of each only what a definition needs to be one."""
-    definition = {
-        "source": {"type": "parquet", "dataset": "sales"},
-        "tenant": tenant,
+@contextlib.contextmanager
+def in_memory() -> Iterator[Lake]:
+    """A new and empty data bucket, which sources read instead of S3."""
+    stored = Lake()
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {"DATA_BUCKET": BUCKET, "DATA_PREFIX": "data", "EXPORTS_BUCKET": "exports"}.items():
+            patched.setenv(name, value)
+        patched.setattr(aws, "s3", lambda: stored)
+        yield stored
+
+
+def file(group: int | None = None, options: dict[str, Any] | None = None, **columns: Any) -> bytes:
+    """A file of pyarrow, in row groups of a size; every row is of the tenant ``acme`` unless the columns say more."""
+    tenants = {"tenant": ["acme"] * len(next(iter(columns.values())))}
+    into = io.BytesIO()
+    pq.write_table(pa.table(tenants | columns), into, row_group_size=group, **(options or {}))
+    return into.getvalue()
+
+
+def footer_of(content: bytes) -> bytes:
+    """The footer of a file."""
+    size = parquet_footer.footer_length(content[-8:])
+    return content[-8 - size : -8]
+
+
+def with_footer(content: bytes, change: Callable[[thrift.Struct], object]) -> bytes:
+    """The file with another footer."""
+    old = footer_of(content)
+    fields = thrift.read(old)
+    change(fields)
+    new = thrift.write(fields).data
+    return content[: -8 - len(old)] + new + len(new).to_bytes(4, "little") + b"PAR1"
+
+
+def report(*columns: str, parameters: dict[str, Any] | None = None, **source: Any) -> dict[str, Any]:
+    """A report of columns ``name`` (integers) or ``name:type``; the column ``note`` is optional."""
+    named = [each.partition(":") for each in columns]
+    return {
+        "source": {"type": "parquet", "dataset": "sales"} | source,
+        "tenant": "tenant",
         "parameters": parameters or {},
-        "columns": [{"name": name, "type": "integer"} for name in columns],
+        "columns": [{"name": name, "type": kind or "integer", "optional": name == "note"} for name, _, kind in named],
     }
-    return Query.of(definition, values, "acme")
 
 
-def extent(lake: Lake, key: str, offset: int, rows: int) -> dict[str, Any]:
+def parameter(kind: str, operator: str, column: str = "v", **rule: Any) -> dict[str, Any]:
+    """The parameter ``p`` of a report: a filter of a column, or of an ``expression``."""
+    of = {} if "expression" in rule else {"column": column}
+    return {"p": {"title": "P", "type": kind, "filter": of | {"operator": operator} | rule}}
+
+
+def query(*columns: str, tenant: str = "tenant", parameters: dict[str, Any] | None = None, **values: Any) -> Query:
+    """A query of a report's columns for the tenant ``acme``."""
+    return Query.of(report(*columns, parameters=parameters) | {"tenant": tenant}, values, "acme")
+
+
+def extent(lake: Lake, key: str, offset: int, rows: int) -> Any:
     """Some rows of an object as it is now."""
     return {"key": key, "etag": lake._etag(key), "offset": offset, "rows": rows, "bytes": len(lake.objects[key])}
 
@@ -102,3 +154,11 @@ def extent(lake: Lake, key: str, offset: int, rows: int) -> dict[str, Any]:
 def scan(asked: Query, extents: list[Any], schema: dict[str, str] | None = None) -> pl.DataFrame:
     """All rows of extents as one frame."""
     return pl.concat(list(parquet.scan(asked, schema or {}, extents)))
+
+
+def shown(asked: Query, extents: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    """The rows of an export: of everything that is planned, or of some extents."""
+    schema, planned = parquet.plan(asked)
+    text = {name: str(dtype) for name, dtype in schema.items()}
+    frames = parquet.scan(asked, text, planned if extents is None else extents)
+    return [row for frame in frames for row in asked.apply(frame).rows()]

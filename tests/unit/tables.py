@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import boto3
@@ -19,7 +20,7 @@ class Tables:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.client: Any = boto3.client("dynamodb", region_name=REGION)
+        self.client = _client()
         self.page = 7
         self.is_there = False
         self.sent = 0
@@ -37,11 +38,12 @@ class Tables:
             KeySchema=[{"AttributeName": name, "KeyType": role} for name, _, role in keys],
         )
 
-    def put(self, **values: Any) -> None:
-        """An item of Python values, those that are given as DynamoDB has them as they are."""
+    def put(self, items: Iterable[dict[str, Any]]) -> None:
+        """Items of Python values."""
         serialize = TypeSerializer().serialize
-        item = {name: value if isinstance(value, dict) else serialize(value) for name, value in values.items()}
-        self.client.put_item(TableName=self.name, Item=item)
+        puts = [{"PutRequest": {"Item": {name: serialize(value) for name, value in item.items()}}} for item in items]
+        for at in range(0, len(puts), 25):
+            self.client.batch_write_item(RequestItems={self.name: puts[at : at + 25]})
 
     def describe_table(self, **asked: Any) -> Any:
         return self.client.describe_table(**asked)
@@ -61,10 +63,14 @@ class Tables:
         return answer
 
 
+@functools.cache
+def _client() -> Any:
+    """Made once: making one takes longer than most tests."""
+    return boto3.client("dynamodb", region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
 def in_memory(patched: pytest.MonkeyPatch, name: str) -> Tables:
     """A new account, as yet without the table. It must be within moto's ``mock_aws``."""
-    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patched.setenv(variable, "testing")
     tables = Tables(name)
     patched.setattr(aws, "tables", lambda: tables)
     patched.setattr(dynamodb, "MIN_SEGMENTS", 4)

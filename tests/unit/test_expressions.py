@@ -1,7 +1,7 @@
 """An expression may use its own row, and nothing else; what is checked is what polars runs."""
 
 import contextlib
-import subprocess
+import runpy
 import sys
 
 import polars as pl
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared import engine
 from shared.catalogue.reports import Report
 from shared.engine import expressions, semantics, sql
 from shared.errors import InvalidDefinition
-from tests.unit.support import FUNCTIONS
 
 ROWS = pl.DataFrame(
     {
@@ -37,29 +37,22 @@ def run_by_row(expression: str) -> list[str]:
 @pytest.mark.parametrize(
     ("expression", "written"),
     [
-        ("dep_delay / 60", '"dep_delay" / 60'),
         ("year * 10000 + month * 100 + day", '("year" * 10000) + ("month" * 100) + "day"'),
-        ("Round(dep_delay / 60, 2)", 'ROUND("dep_delay" / 60, 2)'),
-        ("LPAD(CAST(t // 100 AS VARCHAR), 2, '0') || ':00'", "LPAD(CAST(\"t\" // 100 AS VARCHAR), 2, '0') || ':00'"),
         ("CASE WHEN a THEN 'SUM(x) OVER' ELSE \"NOW\" END", 'CASE  WHEN "a" THEN \'SUM(x) OVER\' ELSE "NOW" END'),
         ("CASE a WHEN 1 THEN 2 END", 'CASE "a" WHEN 1 THEN 2 ELSE NULL END'),
         ("a::INT /* NOW() */ -- NOW()", 'CAST("a" AS INT)'),
         ("TRY_CAST(price AS DECIMAL(10,2))", 'TRY_CAST("price" AS DECIMAL(10, 2))'),
         ("EXTRACT(year FROM d) = DATE_PART('year', d)", 'EXTRACT(YEAR FROM "d") = DATE_PART(\'year\', "d")'),
-        ("d >= DATE '2013-01-31'", "\"d\" >= DATE '2013-01-31'"),
         ("d + INTERVAL '1 day'", "\"d\" + INTERVAL '1 DAY'"),
-        ("a IN (1, -2) AND b NOT IN ('x')", '("a" IN (1, -2)) AND ("b" NOT IN (\'x\'))'),
         ("a IS NOT NULL OR NOT b", '("a" IS NOT NULL) OR (NOT "b")'),
         ("s NOT LIKE 'it''s' AND s ILIKE '\\_%'", "(\"s\" NOT LIKE 'it''s') AND (\"s\" ILIKE '\\_%')"),
         ("a NOT BETWEEN 1 AND 2", '"a" NOT BETWEEN 1 AND 2'),
         ("goods.name", '"goods"."name"'),
         ('"a ""b"" ü" - -1', '"a ""b"" ü" - (-1)'),
-        ("ZERO", '"ZERO"'),
         ("a IS TRUE AND b IS NOT FALSE", '("a" IS NOT DISTINCT FROM TRUE) AND ("b" IS DISTINCT FROM FALSE)'),
         ("LOG(2, a)", 'LOG("a", 2)'),
         ("LEFT(s, 0)", 'SUBSTR("s", 1, 0)'),
         ("REPLACE(s, '', 'x')", 'CAST("s" AS VARCHAR)'),
-        ("DATE(day)", 'DATE("day")'),
         ("STRPTIME(at, '%Y-%m-%dT%H:%M:%SZ')", "STRPTIME(\"at\", '%Y-%m-%dT%H:%M:%SZ')"),
     ],
 )
@@ -78,7 +71,6 @@ def test_a_value_of_the_row_is_written_again_for_polars(expression: str, written
         ("now/**/() - avg (b)", ["NOW is not an allowed function", "AVG is not an allowed function"]),
         ("a > ANY(b)", ["ANY is not an allowed function"]),
         ("COLUMNS('a')", ["COLUMNS is not an allowed function"]),
-        ("NO_SUCH(a)", ["NO_SUCH is not an allowed function"]),
         ("LOCALTIME", ["LOCALTIME is an SQL keyword"]),
         ("localtimestamp", ["localtimestamp is an SQL keyword"]),
         ("CURRENT_DATE", ["CURRENT_DATE is not allowed in an expression"]),
@@ -90,13 +82,11 @@ def test_a_value_of_the_row_is_written_again_for_polars(expression: str, written
         ("ABS(*)", ["* is not allowed in an expression"]),
         ("CAST(a AS foo)", ["foo is not allowed in an expression"]),
         ("a b", ["'a b' is not an expression: syntax error at 'b'"]),
-        ("a AS b", ["'a AS b' is not an expression: syntax error at 'AS'"]),
         ("a, b", ["'a, b' is not an expression: syntax error at ','"]),
         ("1_000", ["'1_000' is not an expression: syntax error at '_000'"]),
         ("a; b", ["'a; b' is not one expression"]),
         ("-- a", ["'-- a' is not one expression"]),
         ("a *", ["'a *' is not an expression: syntax error at '*'"]),
-        ("((", ["'((' is not an expression: "]),
         ("'a", ['"\'a" is not an expression: Error tokenizing ']),
         ("a & b | c ^ d", ["c ^ d"]),
         ("CONCAT()", ["'CONCAT()' is not an expression: CONCAT expects at least 1 argument (found 0)"]),
@@ -118,31 +108,16 @@ def test_what_is_nested_too_deeply_is_refused_in_few_words() -> None:
 
 
 def test_a_long_chain_is_no_deeper_than_polars_parses() -> None:
-    for chain in (" || ".join(["s"] * 200), " + ".join(["n * m - 1"] * 100), " OR ".join(["n = 1 AND m = 2"] * 100)):
-        written, wrong = sql.checked(chain)
-        assert not wrong
-        assert run(written) == run(chain)
+    chain = " OR ".join(["n = 1 AND m = 2"] * 100)  # chains of + and || are those of test_semantics.py
+    written, wrong = sql.checked(chain)
+    assert not wrong
+    assert run(written) == run(chain)
 
 
 ARGUMENTS = [
-    *(
-        "n",
-        "s",
-        "d",
-        "t",
-        "d",
-        "l",
-        "n, 1",
-        "n, n",
-        "s, s",
-        "s, 2",
-        "l, 1",
-        "l, n",
-        "s, 1, 1",
-        "s, 2, '0'",
-        "s, '1', 1",
-    ),
-    *("s, 'a', 'b'", "'year', d", "d, '%Y'", "t, '%Y-%m-%d'", "n > 1, n, m", "'-', s, s", "s, NFC", "d::TIMESTAMP", ""),
+    *("n", "s", "d", "t", "l", "n, 1", "n, n", "s, s", "s, 2", "l, 1", "l, n", "s, 1, 1", "s, 2, '0'"),
+    *("s, '1', 1", "s, 'a', 'b'", "'year', d", "d, '%Y'", "t, '%Y-%m-%d'", "n > 1, n, m", "'-', s, s", "s, NFC"),
+    *("d::TIMESTAMP", ""),
 ]
 
 
@@ -186,7 +161,7 @@ def deeper(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@settings(max_examples=max(60, settings.default.max_examples))  # type: ignore[union-attr]
 @given(st.recursive(NUMBERS | TEXTS, deeper, max_leaves=6))
 def test_an_expression_means_to_polars_what_was_checked_or_is_refused(expression: str) -> None:
     written, wrong = sql.checked(expression)
@@ -222,12 +197,10 @@ def test_every_fault_of_a_report_is_named_with_its_file_column_and_place() -> No
     assert definition["columns"][1]["expression"] == "n + 1"
 
 
-def test_a_report_without_expressions_needs_no_parser() -> None:
-    program = (
-        "import sys; from shared.engine import expressions; from shared.catalogue.reports import Report;"
-        " expressions.checked(Report('r', {'columns': [{'name': 'a'}]})); print('sqlglot' in sys.modules)"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": str(FUNCTIONS)}, capture_output=True, text=True, check=True
-    )
-    assert told.stdout == "False\n"
+def test_a_report_without_expressions_needs_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(engine, "sql")
+    monkeypatch.setitem(sys.modules, "shared.engine.sql", None)
+    checked = runpy.run_path(str(expressions.__file__))["checked"]
+    assert checked(Report("r", {"columns": [{"name": "a"}]})) == {"columns": [{"name": "a"}]}
+    with pytest.raises(ImportError):
+        checked(Report("r", {"columns": [{"name": "a", "expression": "b"}]}))

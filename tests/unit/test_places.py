@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.engine import places, planning
@@ -15,12 +15,9 @@ from shared.engine.query import Query
 from shared.engine.sources import dynamodb, parquet, parquet_counts
 from shared.errors import ExpressionFailed
 from shared.files.work import Part
-from shared.lambda_ import aws
-from tests.support import quick_lane
-from tests.unit.lake import BUCKET, Lake, query
+from tests.unit.lake import Lake, in_memory, parameter, query, shown
 
-AMOUNT = {"amount": {"type": "integer", "filter": {"column": "amount", "operator": ">="}}}
-NOT_MONTH = {"month": {"type": "integer", "filter": {"column": "month", "operator": "!="}}}
+AMOUNT = parameter("integer", ">=", "amount")
 
 
 def put(lake: Lake, path: str, rows: pl.DataFrame, group: int = 3) -> None:
@@ -29,9 +26,8 @@ def put(lake: Lake, path: str, rows: pl.DataFrame, group: int = 3) -> None:
     lake.put(path, into.getvalue())
 
 
-def sales(tenants: list[str], first: int = 0) -> pl.DataFrame:
-    count = len(tenants)
-    return pl.DataFrame({"tenant": tenants, "amount": range(first, first + count), "weight": [7] * count, "name": "x"})
+def sales(tenants: list[str]) -> pl.DataFrame:
+    return pl.DataFrame({"tenant": tenants, "amount": range(len(tenants))}).with_columns(weight=7, name=pl.lit("x"))
 
 
 def placed(asked: Query, workers: int = 3) -> list[Part]:
@@ -41,11 +37,6 @@ def placed(asked: Query, workers: int = 3) -> list[Part]:
 
 def where(parts: list[Part]) -> list[tuple[Any, Any]]:
     return [(part.get("first_row"), part.get("rows_passing")) for part in parts]
-
-
-def written(asked: Query, part: Part) -> int:
-    schema = {"tenant": "String", "amount": "Int64", "month": "Int64"}
-    return sum(asked.apply(rows).height for rows in parquet.scan(asked, schema, part["sources"]))
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +55,6 @@ def test_one_part_begins_the_file_and_nothing_is_counted(lake: Lake) -> None:
     assert where(places.place(dynamodb, asked, schema, [], planning.divide([], 1, 1))) == [(0, None)]
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     files=st.lists(st.lists(st.sampled_from(["acme", "other"]), min_size=1, max_size=12), min_size=1, max_size=4),
     least=st.integers(0, 12),
@@ -74,24 +64,20 @@ def test_one_part_begins_the_file_and_nothing_is_counted(lake: Lake) -> None:
 def test_a_part_writes_as_many_rows_as_were_counted(
     files: list[list[str]], least: int, workers: int, group: int
 ) -> None:
-    lake = Lake()
-    with pytest.MonkeyPatch.context() as patched, quick_lane.closed():
-        patched.setenv("DATA_BUCKET", BUCKET)
-        patched.setenv("DATA_PREFIX", "data")
-        patched.setattr(aws, "s3", lambda: lake)
+    with in_memory() as lake, pytest.MonkeyPatch.context() as patched:
         patched.setattr(planning, "MIN_ROWS", 1)
         for number, tenants in enumerate(files):
             put(lake, f"{number}.parquet", sales(tenants), group)
-        asked = query("weight", "amount", parameters=AMOUNT, amount=least)
+        asked = query("weight", "amount", parameters=AMOUNT, p=least)
         parts = placed(asked, workers)
-        counts = [written(asked, part) for part in parts]
+        counts = [len(shown(asked, part["sources"])) for part in parts]
     if len(parts) > 1:
         assert where(parts) == [(sum(counts[:number]), count) for number, count in enumerate(counts)]
 
 
 def test_only_the_columns_of_the_filters_are_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake, "a.parquet", sales(["acme", "other"] * 3))
-    asked = query("weight", parameters=AMOUNT, amount=2)
+    asked = query("weight", parameters=AMOUNT, p=2)
     needed: list[list[str]] = []
     scan = parquet_counts.scan
     monkeypatch.setattr(parquet_counts, "scan", lambda of, *rest: needed.append(of.needs()) or scan(of, *rest))
@@ -102,7 +88,7 @@ def test_only_the_columns_of_the_filters_are_read(lake: Lake, monkeypatch: pytes
 def test_where_only_partitions_filter_nothing_is_read(lake: Lake) -> None:
     for tenant, month in (("acme", 1), ("acme", 2), ("acme", 3), ("other", 1)):
         put(lake, f"tenant={tenant}/month={month}/a.parquet", sales(["x"] * 3).drop("tenant"))
-    asked = query("amount", parameters=NOT_MONTH, month=2)
+    asked = query("amount", parameters=parameter("integer", "!=", "month"), p=2)
     schema, extents = parquet.plan(asked)
     parts = planning.divide(extents, 3, 1)
     before = len(lake.asked)
@@ -117,7 +103,7 @@ def test_what_would_take_too_long_to_count_is_not_counted(
 ) -> None:
     for number in (1, 2):
         put(lake, f"{number}.parquet", sales(["acme", "other"] * 3))
-    asked = query("weight", parameters=AMOUNT, amount=2)
+    asked = query("weight", parameters=AMOUNT, p=2)
     assert None not in {first for first, _ in where(placed(asked))}
     monkeypatch.setattr(parquet_counts, limit, value)
     monkeypatch.setattr(parquet_counts, "scan", lambda *_: pytest.fail("columns were read"))
@@ -126,13 +112,12 @@ def test_what_would_take_too_long_to_count_is_not_counted(
 
 def test_a_filter_that_fails_on_the_data_is_named(lake: Lake) -> None:
     put(lake, "a.parquet", sales(["acme"] * 6))
-    rule = {"type": "integer", "filter": {"expression": "CAST(name AS BIGINT)", "operator": ">="}}
-    asked = query("amount", parameters={"least": rule}, least=2)
-    with pytest.raises(ExpressionFailed, match="the expression of least fails on the data"):
-        placed(asked)
+    rule = parameter("integer", ">=", expression="CAST(name AS BIGINT)")
+    with pytest.raises(ExpressionFailed, match="the expression of p fails on the data"):
+        placed(query("amount", parameters=rule, p=2))
 
 
 def test_a_query_counts_the_rows_that_it_keeps(lake: Lake) -> None:
     rows = sales(["acme", "other", "acme"])
-    asked = query("amount", parameters=AMOUNT, amount=1)
+    asked = query("amount", parameters=AMOUNT, p=1)
     assert asked.count(rows) == asked.of_filters().count(rows.drop("name", "weight")) == asked.apply(rows).height == 1

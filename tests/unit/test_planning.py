@@ -2,9 +2,10 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.engine import planning
@@ -13,32 +14,20 @@ from shared.files.assembly import MIN_PART
 from shared.files.formats import FORMATS
 from shared.files.work import Extent, ObjectExtent, Part, SegmentExtent
 
-FILES = st.lists(
-    st.tuples(
-        st.sampled_from(["k", "é", "漢", "😀", '"']),
-        st.integers(1, 200),
-        st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 300_000_000), st.booleans()), max_size=8),
-    ),
-    max_size=6,
-)
-TINY_FILES = st.lists(
-    st.tuples(
-        st.sampled_from("aé漢"),
-        st.integers(1, 300),
-        st.lists(st.tuples(st.integers(1, 50), st.integers(1, 5_000), st.just(True)), max_size=1),
-    ),
-    min_size=50,
-    max_size=400,
-)
-ONE_ROW_GROUP = st.lists(
-    st.tuples(
-        st.just("k"),
-        st.just(1),
-        st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 10**11), st.just(True)), min_size=1, max_size=1),
-    ),
-    min_size=1,
-    max_size=1,
-)
+
+def files_of(letters: str, length: int, groups: st.SearchStrategy[Any], least: int, most: int) -> Any:
+    """Files by a letter of their key, how often it stands there, and row groups: rows, bytes, whether they are read."""
+    file = st.tuples(st.sampled_from(letters), st.integers(1, length), groups)
+    return st.lists(file, min_size=least, max_size=most)
+
+
+def groups_of(rows: int, size: int, kept: st.SearchStrategy[bool], least: int, most: int) -> Any:
+    return st.lists(st.tuples(st.integers(1, rows), st.integers(0, size), kept), min_size=least, max_size=most)
+
+
+USUAL = files_of('ké漢😀"', 200, groups_of(2_000_000, 300_000_000, st.booleans(), 0, 8), 0, 6)
+TINY = files_of("aé漢", 300, groups_of(50, 5_000, st.just(True), 0, 1), 50, 400)
+ONE_ROW_GROUP = files_of("k", 1, groups_of(10**9, 10**11, st.just(True), 1, 1), 1, 1)
 
 
 def laid_out(files: list[tuple[str, int, list[tuple[int, int, bool]]]]) -> list[Extent]:
@@ -53,7 +42,7 @@ def laid_out(files: list[tuple[str, int, list[tuple[int, int, bool]]]]) -> list[
     return found
 
 
-EXTENTS = st.one_of(FILES, TINY_FILES, ONE_ROW_GROUP).map(laid_out)
+EXTENTS = st.one_of(USUAL, TINY, ONE_ROW_GROUP).map(laid_out)
 
 
 def runs(parts: list[Part]) -> list[tuple[str, int, int]]:
@@ -68,43 +57,25 @@ def runs(parts: list[Part]) -> list[tuple[str, int, int]]:
     return joined
 
 
-def item(part: Part) -> int:
-    """Bytes of a part as the Map reads it."""
-    return len(json.dumps(part, ensure_ascii=False).encode())
-
-
+@settings(max_examples=max(60, settings.default.max_examples))  # type: ignore[union-attr]
 @given(EXTENTS, st.integers(1, 1000))
-def test_every_row_is_in_exactly_one_part_and_in_order(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers, 1)
-    whole: list[Part] = [{"part": 0, "sources": given_extents, "rows": 0}]
-    assert runs(parts) == runs(whole)
-
-
-@given(EXTENTS, st.integers(1, 1000))
-def test_a_part_says_how_many_rows_it_holds(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers, 1)
-    assert [part["rows"] for part in parts] == [sum(s["rows"] for s in part["sources"]) for part in parts]
+def test_every_row_is_in_exactly_one_part_in_order_and_no_part_is_larger_than_a_worker_bears(
+    extents: list[Extent], workers: int
+) -> None:
+    parts = planning.divide(extents, workers, 1)
+    assert parts == planning.divide(extents, workers, 1)
+    assert runs(parts) == runs([{"part": 0, "sources": extents, "rows": 0}])
     assert [part["part"] for part in parts] == list(range(len(parts)))
-    assert all(part["rows"] for part in parts) or not given_extents
-
-
-@given(EXTENTS, st.integers(1, 1000))
-def test_no_byte_is_counted_twice_or_not_at_all(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers, 1)
+    assert all(part["rows"] for part in parts) or not extents
     counted = sum(source["bytes"] for part in parts for source in part["sources"])
-    assert counted == sum(extent["bytes"] for extent in given_extents)
-
-
-@given(EXTENTS, st.integers(1, 1000))
-def test_no_part_is_larger_than_a_worker_bears(given_extents: list[Extent], workers: int) -> None:
-    parts = planning.divide(given_extents, workers, 1)
+    assert counted == sum(extent["bytes"] for extent in extents)
     most = 1 + 2 * planning.SLACK
     for part in parts:
-        assert part["rows"] <= planning.MAX_ROWS * most + 1
+        assert part["rows"] == sum(source["rows"] for source in part["sources"]) <= planning.MAX_ROWS * most + 1
         size = sum(source["bytes"] for source in part["sources"])
         row = max((source["bytes"] / source["rows"] for source in part["sources"]), default=0)
         assert size <= planning.MAX_BYTES * most + row
-        assert item(part) < 32_000
+        assert len(json.dumps(part, ensure_ascii=False).encode()) < 32_000  # as the Map reads it
 
 
 @given(
@@ -124,11 +95,6 @@ def test_parts_are_even(groups: list[tuple[int, int]], workers: int) -> None:
     row = max(scale.size(extent, 0) / extent["rows"] for extent in files)
     assert max(sizes) <= mean * (1 + 2 * planning.SLACK) + row + 0.01
     assert min(sizes) >= mean * (1 - 2 * planning.SLACK) - row - 0.01
-
-
-@given(EXTENTS, st.integers(1, 1000))
-def test_the_same_rows_are_always_divided_alike(given_extents: list[Extent], workers: int) -> None:
-    assert planning.divide(given_extents, workers, 1) == planning.divide(given_extents, workers, 1)
 
 
 def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
@@ -198,19 +164,13 @@ SEGMENTS = st.lists(st.tuples(st.integers(1, 3_000_000), st.integers(0, 200_000_
 
 
 @given(SEGMENTS, st.integers(1, 1000))
-def test_what_is_not_cut_is_whole_in_exactly_one_part(segments: list[SegmentExtent], workers: int) -> None:
-    parts = planning.divide(segments, workers, 1)
-    assert [source for part in parts for source in part["sources"]] == segments
-    assert [part["rows"] for part in parts] == [sum(source["rows"] for source in part["sources"]) for part in parts]
-    assert all(part["sources"] for part in parts) or not segments
-
-
-@given(SEGMENTS.filter(bool), st.integers(1, 1000))
-def test_a_part_of_what_is_not_cut_is_larger_than_its_share_by_less_than_its_last(
+def test_what_is_not_cut_is_whole_in_one_part_which_is_larger_than_its_share_by_less_than_its_last(
     segments: list[SegmentExtent], workers: int
 ) -> None:
-    share = planning.MAX_ROWS * planning.LARGEST, planning.MAX_BYTES * planning.LARGEST
-    for part in planning.divide(segments, workers, 1):
+    parts = planning.divide(segments, workers, 1)
+    assert [source for part in parts for source in part["sources"]] == segments
+    for part in parts if segments else []:
+        assert part["rows"] == sum(source["rows"] for source in part["sources"])
         *before, _ = part["sources"]
-        assert sum(source["rows"] for source in before) <= share[0]
-        assert sum(source["bytes"] for source in before) <= share[1]
+        assert sum(source["rows"] for source in before) <= planning.MAX_ROWS * planning.LARGEST
+        assert sum(source["bytes"] for source in before) <= planning.MAX_BYTES * planning.LARGEST

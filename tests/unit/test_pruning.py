@@ -17,16 +17,14 @@ from hypothesis import strategies as st
 
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from shared.lambda_ import aws
-from tests.support import quick_lane
-from tests.unit.lake import BUCKET, Lake
+from tests.unit.lake import Lake, file, in_memory, parameter, query, report, shown
 
 DAYS = st.dates(datetime.date(1969, 12, 30), datetime.date(1970, 1, 3))
 MOMENTS = st.datetimes(datetime.datetime(1969, 12, 30), datetime.datetime(1970, 1, 3)).map(
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 )
 TEXTS = st.sampled_from(["", "a", "ab", "b", "Zürich", "z" * 70, "\U0010ffff" * 20])
-ORDERED, FROM_UNTIL = ("==", "!=", "<", "<=", ">", ">="), ("<", ">=")
+ORDERED, FROM_UNTIL = ("==", "!=", "<", "<=", ">", ">=", "in", "is null"), ("<", ">=", "is null")
 
 
 class Kind(NamedTuple):
@@ -59,8 +57,8 @@ KINDS = {
     **{str(each): integer(each) for each in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
     **{str(each): integer(each) for each in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
     **{str(each): floating(each) for each in (pa.float32(), pa.float64())},
-    "text": Kind(pa.string(), TEXTS, "string", TEXTS),
-    "category": Kind(pa.dictionary(pa.int32(), pa.string()), TEXTS, "string", TEXTS),
+    "text": Kind(pa.string(), TEXTS, "string", TEXTS, (*ORDERED, "contains")),
+    "category": Kind(pa.dictionary(pa.int32(), pa.string()), TEXTS, "string", TEXTS, (*ORDERED, "contains")),
     "date32": Kind(pa.date32(), DAYS, "date", DAYS.map(str)),
     "date64": Kind(pa.date64(), DAYS, "date", DAYS.map(str), FROM_UNTIL),
     **{f"timestamp in {unit}": timestamps(unit) for unit in ("s", "ms", "us", "ns")},
@@ -95,86 +93,91 @@ WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def lake() -> Any:
-    stored = Lake()
-    with pytest.MonkeyPatch.context() as patched, quick_lane.closed():
-        for name, value in {"DATA_BUCKET": BUCKET, "DATA_PREFIX": "data", "EXPORTS_BUCKET": "exports"}.items():
-            patched.setenv(name, value)
-        patched.setattr(aws, "s3", lambda: stored)
-        yield stored
-
-
-def query(kind: Kind, operator: str, **given: Any) -> Query:
-    definition = {
-        "source": {"type": "parquet", "dataset": "sales"},
-        "tenant": "tenant",
-        "parameters": {"p": {"type": kind.parameter, "filter": {"column": "v", "operator": operator}}},
-        "columns": [{"name": "n", "type": "integer"}],
-    }
-    return Query.of(definition, given, "acme")
-
-
-@settings(max_examples=150)
-@given(st.sampled_from(list(KINDS)), st.sampled_from(list(WRITERS)), st.integers(1, 3), st.data())
-def test_pruning_never_loses_a_row(lake: Lake, name: str, writer: str, group: int, data: st.DataObject) -> None:
+@settings(max_examples=max(6, settings.default.max_examples // 8))  # type: ignore[union-attr]
+@given(writer=st.sampled_from([*WRITERS]), group=st.integers(1, 3), data=st.data())
+@pytest.mark.parametrize("name", KINDS)
+def test_pruning_never_loses_a_row(name: str, writer: str, group: int, data: st.DataObject) -> None:
     kind = KINDS[name]
     values = data.draw(st.lists(st.none() | kind.values, min_size=1, max_size=8), label="values")
-    columns = {"v": pa.array(values, kind.type), "n": pa.array(range(len(values))), "tenant": ["acme"] * len(values)}
-    lake.put("a.parquet", WRITERS[writer](pa.table(columns), group))
     operator = data.draw(st.sampled_from(kind.operators), label="operator")
-    asked = query(kind, operator, p=data.draw(kind.given, label="given"))
-    schema, pruned = parquet.plan(asked)
-    _, every = parquet.plan(query(kind, operator))
-    assert sum(extent["rows"] for extent in every) == len(values)
-    text = {column: str(dtype) for column, dtype in schema.items()}
+    columns = {"v": pa.array(values, kind.type), "n": pa.array(range(len(values))), "tenant": ["acme"] * len(values)}
+    filtered = parameter("boolean" if operator == "is null" else kind.parameter, operator)
+    given = {"in": st.lists(kind.given, min_size=1, max_size=3), "is null": st.booleans()}.get(operator, kind.given)
+    with in_memory() as lake:
+        lake.put("a.parquet", WRITERS[writer](pa.table(columns), group))
+        asked = query("n", parameters=filtered, p=data.draw(given, label="given"))
+        _, every = parquet.plan(query("n", parameters=filtered))
+        assert sum(extent["rows"] for extent in every) == len(values)
+        assert shown(asked) == shown(asked, every)
 
-    def passing(extents: Any) -> list[int]:
-        return [row for frame in parquet.scan(asked, text, extents) for row in asked.apply(frame)["n"]]
 
-    assert passing(pruned) == passing(every)
+DAY = datetime.date(2020, 1, 15)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "value", "kept"),
+    [
+        (pa.array([DAY, DAY + datetime.timedelta(1)], pa.date64()), "date", "2020-01-16", [1]),
+        (pa.array([3_000_000_000, 4_000_000_000], pa.uint32()), "integer", 3_500_000_000, [1]),
+        (pa.array([5, 2**63 + 1], pa.uint64()), "integer", 6, [1]),
+    ],
+    ids=str,
+)
+def test_statistics_of_another_sign_or_unit_are_read_right(
+    lake: Lake, values: pa.Array, kind: str, value: Any, kept: list[int]
+) -> None:
+    lake.put("a.parquet", file(1, v=values, n=[0, 1]))
+    assert shown(query("n", parameters=parameter(kind, ">="), p=value)) == [(n,) for n in kept]
+
+
+DATES = st.dates(datetime.date(2019, 12, 1), datetime.date(2020, 2, 5))
+ROWS = st.lists(st.tuples(st.none() | st.integers(-5, 5), st.none() | DATES, st.integers(1, 28)), min_size=1)
+
+
+@given(ROWS, st.integers(1, 6), st.integers(-6, 6), DATES, DATES)
+def test_filters_together_and_expressions_over_folders_and_bounds_lose_no_row(
+    rows: list[Any], group: int, amount: int, shipped: datetime.date, first: datetime.date
+) -> None:
+    by_day = {"expression": "year * 10000 + month * 100 + day", "monotonic": True, "value_as": "yyyymmdd"}
+    filters = {
+        "amount": parameter("integer", ">=", "amount")["p"],
+        "shipped": parameter("date", "<=", "shipped")["p"],
+        "from": parameter("date", ">=", **by_day)["p"],
+    }
+    given = {"amount": amount, "shipped": str(shipped), "from": str(first)}
+    frame = pl.DataFrame(rows, {"amount": pl.Int64, "shipped": pl.Date, "day": pl.Int8}, orient="row")
+    with in_memory() as lake:
+        lake.put("year=2020/month=1/a.parquet", WRITERS["polars"](frame.with_columns(tenant=pl.lit("acme")), group))
+        found = shown(Query.of(report("amount", bounds={"day": [1, 31]}, parameters=filters), given, "acme"))
+    assert found == [
+        (of,)
+        for of, on, day in rows
+        if of is not None and on is not None and of >= amount and on <= shipped and datetime.date(2020, 1, day) >= first
+    ]
 
 
 @pytest.mark.parametrize("sql", ["DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP_S"])
 def test_duckdbs_days_and_moments_are_pruned_right_too(lake: Lake, sql: str, tmp_path: Any) -> None:
-    days = [f"({n}, '2024-01-{n + 1:02d}'::{sql}, 'acme')" for n in range(20)]
-    file = tmp_path / "a.parquet"
-    rows = f"SELECT * FROM (VALUES {', '.join(days)}) AS t(n, v, tenant)"
-    duckdb.sql(f"COPY ({rows}) TO '{file}' (FORMAT parquet, ROW_GROUP_SIZE 4)")
-    lake.put("a.parquet", file.read_bytes())
-    asked = query(KINDS["timestamp in us"], ">=", p="2024-01-15")
-    schema, extents = parquet.plan(asked)
-    text = {column: str(dtype) for column, dtype in schema.items()}
-    assert [n for rows in parquet.scan(asked, text, extents) for n in asked.apply(rows)["n"]] == [*range(14, 20)]
+    path = tmp_path / "a.parquet"
+    rows = f"SELECT n, (DATE '2024-01-01' + n::INT)::{sql} AS v, 'acme' AS tenant FROM range(20) AS t(n)"
+    duckdb.sql(f"COPY ({rows}) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 4)")
+    lake.put("a.parquet", path.read_bytes())
+    found = shown(query("n", parameters=parameter("date", ">="), p="2024-01-15"))
+    assert found == [(n,) for n in range(14, 20)]
 
 
 @pytest.mark.parametrize("expression", ["COALESCE(a, b)", "GREATEST(a, b)", "CASE WHEN a IS NULL THEN b ELSE a END"])
 @pytest.mark.parametrize(("operator", "value"), [("<=", 3), (">=", 50)])
 def test_an_expression_that_minds_nulls_prunes_nothing(lake: Lake, expression: str, operator: str, value: int) -> None:
-    into = io.BytesIO()
-    columns = {"a": [100, None, 12], "b": [10, 1, 12], "tenant": ["acme"] * 3, "n": [0, 1, 2]}
-    pq.write_table(pa.table(columns), into, write_statistics=["b", "tenant"] if operator == ">=" else True)
-    lake.put("a.parquet", into.getvalue())
-    rule = {"expression": expression, "monotonic": True, "operator": operator}
-    definition = {
-        "source": {"type": "parquet", "dataset": "sales"},
-        "tenant": "tenant",
-        "parameters": {"p": {"type": "integer", "filter": rule}},
-        "columns": [{"name": "n", "type": "integer"}],
-    }
-    _, extents = parquet.plan(Query.of(definition, {"p": value}, "acme"))
-    assert [extent["rows"] for extent in extents] == [3]
+    without = {"write_statistics": ["b", "tenant"] if operator == ">=" else True}
+    lake.put("a.parquet", file(options=without, a=[100, None, 12], b=[10, 1, 12], n=[0, 1, 2]))
+    rule = parameter("integer", operator, expression=expression, monotonic=True)
+    assert [extent["rows"] for extent in parquet.plan(query("n", parameters=rule, p=value))[1]] == [3]
 
 
 def test_infinity_in_the_statistics_keeps_a_group(lake: Lake, tmp_path: Any) -> None:
-    file = tmp_path / "a.parquet"
-    duckdb.sql(f"COPY (SELECT 'acme' AS tenant, 1 AS n, 'infinity'::DATE AS v) TO '{file}'")
-    lake.put("a.parquet", file.read_bytes())
-    rule = {"expression": "STRFTIME(v, '%Y-%m-%d')", "monotonic": True, "operator": ">="}
-    definition = {
-        "source": {"type": "parquet", "dataset": "sales"},
-        "tenant": "tenant",
-        "parameters": {"p": {"type": "string", "filter": rule}},
-        "columns": [{"name": "n", "type": "integer"}],
-    }
-    assert len(parquet.plan(Query.of(definition, {"p": "2024-01-01"}, "acme"))[1]) == 1
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"COPY (SELECT 'acme' AS tenant, 1 AS n, 'infinity'::DATE AS v) TO '{path}'")
+    lake.put("a.parquet", path.read_bytes())
+    rule = parameter("string", ">=", expression="STRFTIME(v, '%Y-%m-%d')", monotonic=True)
+    assert len(parquet.plan(query("n", parameters=rule, p="2024-01-01"))[1]) == 1
