@@ -71,7 +71,7 @@ def ready(**more: Any) -> dict[str, Any]:
 def test_a_mail_is_claimed_then_sent_then_noted(deliver: Deliver, cloud: Cloud, calls: Calls) -> None:
     cloud.write(ready())
     assert deliver() == DONE
-    assert calls.made == ["PutItem", "GetItem", "UpdateItem", "SendEmail", "UpdateItem"]
+    assert calls.made == ["BatchWriteItem", "GetItem", "UpdateItem", "SendEmail", "UpdateItem"]
     assert cloud.records() == [ready(mailed="1/SUCCEEDED")]
 
 
