@@ -348,6 +348,7 @@ def test_every_fault_is_named_with_its_place_and_what_is_allowed() -> None:
             "allowed: columns of type integer, number, decimal",
         ),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_definition_that_contradicts_itself_is_refused(place: str, value: Any, fault: str) -> None:
     assert str(refused(changed(place, value))) == f"orders.yaml: {fault}"
