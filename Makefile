@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check check-reports docs up down invoke deploy lock clean python port
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## c
 	@.venv/bin/python -m checks
 	@$(IN_VENV) AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
+check-reports: .venv/ready-$(VERSION)  ## check only the reports, in seconds
+	@.venv/bin/python -m checks reports
+
 docs: .venv/ready-$(VERSION)  ## generate functions/list_reports/openapi.json and docs/problems.md from the code
 	@.venv/bin/python -m generated
 
@@ -91,6 +94,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
 	lock requirements/checkov.in -o requirements/checkov.txt
 
 clean:  ## stop the emulator and remove everything that make created
+	@rm -f .local/own.json
 	@test ! -x .venv/bin/python || .venv/bin/python -m local down
 	rm -rf .venv .local .aws-sam out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

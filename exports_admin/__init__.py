@@ -1,1 +1,1 @@
-"""`exports-admin`: operating a stack. Each command is a module here, and stands in :mod:`exports_admin.commands`."""
+"""The command `exports-admin`, which operates a stack. Each command is a module; :mod:`.commands` lists them."""

@@ -1,4 +1,4 @@
-"""What a stack holds of one owner, or of all owners of a tenant: items of the table, objects, unfinished uploads."""
+"""The data of one owner, or of all owners of a tenant: items of the table, objects, unfinished uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shared.lambda_ import aws
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FILES = "exports/"
 _KEY = "key#"
+_PAGES = 10  # of the table and of the bucket, which the search for similar tenants reads at most
 
 
 class Item(NamedTuple):
@@ -23,12 +25,12 @@ class Item(NamedTuple):
 
     @property
     def is_export(self) -> bool:
-        """Whether it is an export; else it remembers an Idempotency-Key."""
+        """Whether the item is an export. Otherwise it stores an Idempotency-Key."""
         return not self.export_id.startswith(_KEY)
 
 
 class Upload(NamedTuple):
-    """A multipart upload that was not completed; its parts are stored all the same."""
+    """A multipart upload that was not completed. S3 still stores its parts."""
 
     key: str
     upload_id: str
@@ -43,11 +45,11 @@ class Whose:
 
     @property
     def prefix(self) -> str:
-        """Where their files are in the bucket."""
-        return f"exports/{self.tenant}/{f'{self.user}/' if self.user else ''}"
+        """The prefix of their files in the bucket."""
+        return f"{_FILES}{self.tenant}/{f'{self.user}/' if self.user else ''}"
 
     def owns(self, owner: str) -> bool:
-        """Whether an owner is meant."""
+        """Whether it includes an owner."""
         return owner == f"{self.tenant}#{self.user}" if self.user else owner.startswith(f"{self.tenant}#")
 
     def __str__(self) -> str:
@@ -55,53 +57,82 @@ class Whose:
 
 
 def items(whose: Whose) -> list[Item]:
-    """Every item of the table that is theirs, read consistently.
+    """Every item of theirs in the table, with consistent reads.
 
-    The table's partition key is the owner. One owner is a Query; the owners of a tenant share no key, and there is no
-    index of them, for no function of the product may ask so widely: they are found by a Scan, which reads the whole
-    table and drops what does not begin with the tenant.
+    The table's partition key is the owner, so one owner needs a Query. The owners of a tenant share no key and have no
+    index, because no function of the product may read a whole tenant. A Scan reads the whole table for them and drops
+    the items of other tenants.
     """
     names = {"ExpressionAttributeNames": {"#owner": "owner"}, "ProjectionExpression": "#owner, export_id"}
-    given: dict[str, Any] = {"TableName": os.environ["EXPORTS_TABLE"], "ConsistentRead": True} | names
+    request: dict[str, Any] = {"TableName": os.environ["EXPORTS_TABLE"], "ConsistentRead": True} | names
     if whose.user:
-        given |= {
+        request |= {
             "KeyConditionExpression": "#owner = :owner",
             "ExpressionAttributeValues": {":owner": {"S": f"{whose.tenant}#{whose.user}"}},
         }
-        pages: Any = aws.dynamodb().get_paginator("query").paginate(**given)
+        pages: Any = aws.dynamodb().get_paginator("query").paginate(**request)
     else:
-        given |= {
+        request |= {
             "FilterExpression": "begins_with(#owner, :tenant)",
             "ExpressionAttributeValues": {":tenant": {"S": f"{whose.tenant}#"}},
         }
-        pages = aws.dynamodb().get_paginator("scan").paginate(**given)
+        pages = aws.dynamodb().get_paginator("scan").paginate(**request)
     return sorted(Item(item["owner"]["S"], item["export_id"]["S"]) for page in pages for item in page["Items"])
 
 
+class Known(NamedTuple):
+    """Tenants that a bounded search found."""
+
+    tenants: set[str]
+    is_complete: bool
+    """Whether the search read the whole table and all prefixes of files."""
+
+
+def known_tenants() -> Known:
+    """Searches for tenants in the first 10 pages of the table (1 MB each) and of the bucket (1,000 tenants each)."""
+    table: Any = aws.dynamodb().get_paginator("scan")
+    bucket: Any = aws.s3().get_paginator("list_objects_v2")
+    names = {"ExpressionAttributeNames": {"#owner": "owner"}, "ProjectionExpression": "#owner"}
+    tenants: set[str] = set()
+    is_complete = True
+    for number, page in enumerate(table.paginate(TableName=os.environ["EXPORTS_TABLE"], **names), start=1):
+        tenants |= {item["owner"]["S"].partition("#")[0] for item in page["Items"]}
+        if number == _PAGES:
+            is_complete = "LastEvaluatedKey" not in page
+            break
+    folders = bucket.paginate(Bucket=work.bucket(), Prefix=_FILES, Delimiter="/")
+    for number, page in enumerate(folders, start=1):
+        tenants |= {each["Prefix"].split("/")[1] for each in page.get("CommonPrefixes", [])}
+        if number == _PAGES:
+            is_complete = is_complete and not page["IsTruncated"]
+            break
+    return Known(tenants, is_complete)
+
+
 def forget(item: Item) -> None:
-    """Removes an item that remembers an Idempotency-Key; one that is gone is no matter."""
+    """Removes an item that stores an Idempotency-Key. No-op if it is gone."""
     key: Any = {"owner": {"S": item.owner}, "export_id": {"S": item.export_id}}
     aws.dynamodb().delete_item(TableName=os.environ["EXPORTS_TABLE"], Key=key)
 
 
 def uploads(prefix: str) -> Iterator[Upload]:
-    """The uploads under a prefix that were not completed."""
+    """The unfinished uploads under a prefix."""
     for page in aws.s3().get_paginator("list_multipart_uploads").paginate(Bucket=work.bucket(), Prefix=prefix):
         for upload in page.get("Uploads", []):
             yield Upload(upload["Key"], upload["UploadId"])
 
 
 def empty(prefix: str) -> tuple[int, int]:
-    """Removes every object and every unfinished upload under a prefix; how many of each there were.
+    """Removes every object and every unfinished upload under a prefix. Returns how many of each it removed.
 
     Raises:
-        botocore.exceptions.ClientError: S3 kept some.
+        botocore.exceptions.ClientError: S3 refused to remove an object.
     """
-    broken_off = 0
+    aborted = 0
     for upload in list(uploads(prefix)):
         try:
             aws.s3().abort_multipart_upload(Bucket=work.bucket(), Key=upload.key, UploadId=upload.upload_id)
-        except aws.s3().exceptions.NoSuchUpload:  # it was completed, or aborted, meanwhile
+        except aws.s3().exceptions.NoSuchUpload:  # completed or aborted in the meantime
             continue
-        broken_off += 1
-    return work.remove(work.keys(prefix)), broken_off
+        aborted += 1
+    return work.remove(work.keys(prefix)), aborted

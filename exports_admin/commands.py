@@ -1,12 +1,14 @@
-"""What `exports-admin` can do."""
+"""The list of the commands of `exports-admin`."""
 
 import click
 
-from exports_admin import dead_letters, erase, fixture, replay, seed, show, token
+from exports_admin import dead_letters, erase, fixture, put, replay, seed, show, token, user
 
 COMMANDS: list[click.Command] = [
     token.command,
     seed.command,
+    put.command,
+    user.command,
     show.command,
     fixture.command,
     dead_letters.command,
@@ -19,6 +21,6 @@ COMMANDS: list[click.Command] = [
 def exports_admin() -> None:
     """Operates a stack of Report Exports.
 
-    Region and credentials are those of the environment, as the AWS CLI takes them. Where there is nothing of AWS, the
-    emulator that `make up` has started is operated.
+    The Region and the credentials come from your environment, as for the AWS CLI. If AWS is not configured, the command
+    operates the emulator that `make up` has started.
     """

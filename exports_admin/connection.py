@@ -1,4 +1,4 @@
-"""The stack that a command operates."""
+"""Connects a command to the stack that it operates."""
 
 import os
 from typing import Any
@@ -14,51 +14,51 @@ from shared.api import exports
 stack_option = click.option(
     "--stack", metavar="NAME", default=stack.STACK, show_default=True, help="The stack to operate."
 )
-"""What every command takes, and hands to :func:`connect`."""
+"""The option of every command. Its value goes to :func:`connect`."""
 
 
-def _id(_context: click.Context, _parameter: click.Parameter, given: str) -> str:
-    if not exports.is_id(given):
-        raise click.BadParameter(f"{given!r} is no export's id.")
-    return given
+def _id(_context: click.Context, _parameter: click.Parameter, export_id: str) -> str:
+    if not exports.is_id(export_id):
+        raise click.BadParameter(f"{export_id!r} is not the id of an export.")
+    return export_id
 
 
 export_argument = click.argument("export_id", metavar="EXPORT", callback=_id)
-"""The one export that a command is about."""
+"""The argument of a command about one export: its whole id."""
 
 
 def connect(name: str) -> dict[str, Any]:
-    """From here on the product's code works on this stack: it finds the variables that the stack gives its functions.
+    """Sets the environment variables of the stack's functions, so that the product's code works on this stack.
 
     Returns:
-        What :func:`exports_admin.stack.find` says of it.
+        The description of the stack, see :func:`exports_admin.stack.find`.
 
     Raises:
-        Trouble: there is no such stack, or no way to it.
+        Trouble: the stack does not exist or cannot be reached.
     """
     if not _aws_is_set_up():
-        if not (found := emulator.describe()):
-            aws = "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME"
-            raise Trouble(f"The emulator is not running. Start it: make up; {aws}.")
-        os.environ |= stack.environment(found["endpoint_url"]) | {"AWS_DEFAULT_REGION": found["region"]}
-    found = stack.find(name)
+        if not (local := emulator.describe()):
+            aws = "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME"
+            raise Trouble(f"The emulator is not running. Start it: make up. {aws}.")
+        os.environ |= stack.environment(local["endpoint_url"]) | {"AWS_DEFAULT_REGION": local["region"]}
+    description = stack.find(name)
     os.environ |= {
-        "AWS_DEFAULT_REGION": found["region"],
-        "DEAD_LETTERS_URL": found["dead_letters_url"],
-        "EXPORTS_BUCKET": found["bucket"],
-        "EXPORTS_TABLE": found["table"],
-        "RETENTION_DAYS": str(found["retention_days"]),
-        "STATE_MACHINE_ARN": found["state_machine_arn"],
+        "AWS_DEFAULT_REGION": description["region"],
+        "DEAD_LETTERS_URL": description["dead_letters_url"],
+        "EXPORTS_BUCKET": description["bucket"],
+        "EXPORTS_TABLE": description["table"],
+        "RETENTION_DAYS": str(description["retention_days"]),
+        "STATE_MACHINE_ARN": description["state_machine_arn"],
     }
-    return found
+    return description
 
 
 def _aws_is_set_up() -> bool:
-    """Whether the environment, or the AWS CLI's own files, say anything of where or as whom."""
+    """Whether the environment or the files of the AWS CLI name a Region, a profile, credentials or an endpoint."""
     if any(os.environ.get(f"AWS_{name}") for name in ("REGION", "PROFILE", "ACCESS_KEY_ID", "ENDPOINT_URL")):
         return True
     try:
         session = boto3.session.Session()
         return bool(session.region_name or session.available_profiles)
-    except BotoCoreError:  # they cannot be read: stack.find tells
+    except BotoCoreError:  # the files cannot be read; stack.find reports it
         return True

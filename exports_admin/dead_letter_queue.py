@@ -1,4 +1,4 @@
-"""The dead letters: one for each attempt that failed, sometimes two (statemachines/report_export.asl.json)."""
+"""The dead-letter queue. A failed attempt has one dead letter, sometimes two (statemachines/report_export.asl.json)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from shared.records.table import Failure, Record
 
 HELD_SECONDS = 120
-"""Letters that a command holds when it is killed stay hidden from others for as long."""
-_BATCH = 10  # SQS takes and gives no more at once
-_WAIT_SECONDS = 1  # so that SQS asks all its servers
+"""The visibility timeout. If a command is killed, its dead letters stay hidden for this time."""
+_BATCH = 10  # the maximum of SQS for one call
+_WAIT_SECONDS = 1  # long polling, so that SQS asks all its servers
 _TEXT = {"type": "string", "minLength": 1}
-# A letter lies for up to 14 days: one of another version may say more than we read.
+# A dead letter is kept for up to 14 days. One of another version may have more fields than this schema.
 _LETTER = contract.validator(
     {
         "type": "object",
@@ -53,45 +53,45 @@ _LETTER = contract.validator(
 
 @dataclass
 class DeadLetter:
-    """What an attempt that failed has left."""
+    """The dead letter of a failed attempt, with its duplicates."""
 
     owner: str
     export_id: str
     attempt: int
     failure: Failure
-    handles: list[str] = field(default_factory=list)  # SQS's, of the letter and of each double, while it is held
+    handles: list[str] = field(default_factory=list)  # SQS receipt handles, of this message and of each duplicate
 
     @property
     def name(self) -> str:
-        """How a person tells it from others."""
+        """The name in the output."""
         return f"{self.export_id} attempt {self.attempt}"
 
     @property
     def error(self) -> dict[str, Any]:
-        """What the API shows as the export's ``error``."""
+        """The ``error`` of the export, as the API returns it."""
         return explain(self.failure)
 
     def counts_for(self, record: Record) -> bool:
-        """Whether an export still stands where the letter left it; else it has moved on."""
+        """Whether the export is still FAILED in the same attempt. Otherwise it has moved on."""
         return record["status"] == "FAILED" and record["attempt"] == self.attempt
 
 
 def stands(record: Record | None) -> str:
-    """How a letter's export stands now, in words."""
-    return f"attempt {record['attempt']} is {exports.status(record)}" if record else "the export was removed"
+    """The current status of a dead letter's export, as text."""
+    return f"attempt {record['attempt']} is {exports.status(record)}" if record else "the export was deleted"
 
 
 @contextmanager
 def held() -> Iterator[list[DeadLetter]]:
-    """All letters, the oldest export first, hidden from others for as long as this lasts.
+    """Receives all dead letters, the oldest export first. They are hidden from other consumers inside the context.
 
-    Those that were not removed show again at once. What else is to be said of the queue goes to standard error.
+    At the end, the dead letters that were not removed become visible again. Warnings go to standard error.
     """
     if hidden := _hidden():
-        click.echo(
-            f"{hidden} more may be hidden, because somebody reads them: look again in {HELD_SECONDS} s.", err=True
-        )
-    found: dict[tuple[str, str, int], DeadLetter] = {}
+        hint = f"Try again in {HELD_SECONDS} s to see them."
+        number = "1 more dead letter" if hidden == 1 else f"{hidden} more dead letters"
+        click.echo(f"Another consumer may hold {number}. {hint}", err=True)
+    letters: dict[tuple[str, str, int], DeadLetter] = {}
     others: list[str] = []
     try:
         for message in _receive():
@@ -100,16 +100,18 @@ def held() -> Iterator[list[DeadLetter]]:
                 letter = _read(message["Body"])
             except (ValueError, InvalidEvent) as error:
                 others.append(handle)
-                click.echo(f"Message {message['MessageId']} is no letter, and stays: {error}", err=True)
+                click.echo(
+                    f"Message {message['MessageId']} is not a dead letter and stays in the queue: {error}", err=True
+                )
             else:
-                found.setdefault((letter.owner, letter.export_id, letter.attempt), letter).handles.append(handle)
-        yield sorted(found.values(), key=lambda letter: (letter.export_id, letter.attempt))
+                letters.setdefault((letter.owner, letter.export_id, letter.attempt), letter).handles.append(handle)
+        yield sorted(letters.values(), key=lambda letter: (letter.export_id, letter.attempt))
     finally:
-        _show_again(others + [handle for letter in found.values() for handle in letter.handles])
+        _show_again(others + [handle for letter in letters.values() for handle in letter.handles])
 
 
 def remove(letter: DeadLetter) -> None:
-    """Takes a letter that is held, and its doubles, out of the queue."""
+    """Deletes a received dead letter and its duplicates from the queue."""
     while letter.handles:
         aws.sqs().delete_message(QueueUrl=_queue(), ReceiptHandle=letter.handles[-1])
         letter.handles.pop()
@@ -125,29 +127,29 @@ def _hidden() -> int:
 
 
 def _receive() -> Iterator[MessageTypeDef]:
-    """Every message once, until none is left to be seen."""
+    """Receives every message once, until no new message arrives."""
     seen: set[str] = set()
     while True:
         answer = aws.sqs().receive_message(
             QueueUrl=_queue(), MaxNumberOfMessages=_BATCH, VisibilityTimeout=HELD_SECONDS, WaitTimeSeconds=_WAIT_SECONDS
         )
         new = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
-        if not new:  # none, or they have come round again
+        if not new:  # the queue is empty, or all messages were received before
             return
         seen |= {message["MessageId"] for message in new}
         yield from new
 
 
 def _read(body: str) -> DeadLetter:
-    """The letter in a message.
+    """Parses the body of a message.
 
     Raises:
-        ValueError, InvalidEvent: it is none.
+        ValueError, InvalidEvent: the message is not a dead letter.
     """
-    said = json.loads(body)
-    contract.require(_LETTER, said)
-    json.loads(said["failure"]["error"])
-    return DeadLetter(said["owner"], said["export_id"], said["attempt"], said["failure"])
+    letter = json.loads(body)
+    contract.require(_LETTER, letter)
+    json.loads(letter["failure"]["error"])
+    return DeadLetter(letter["owner"], letter["export_id"], letter["attempt"], letter["failure"])
 
 
 def _show_again(handles: list[str]) -> None:

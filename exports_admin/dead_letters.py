@@ -1,4 +1,4 @@
-"""`exports-admin dead-letters`: what failed, why, whether a retry helps, and what to do."""
+"""`exports-admin dead-letters`: lists failed attempts, the cause, whether a retry may succeed, and the remedy."""
 
 import json
 from typing import Any
@@ -16,20 +16,21 @@ from shared.records.table import Record
 
 @click.command("dead-letters")
 @stack_option
-@click.option("--json", "as_json", is_flag=True, help="Write a JSON array, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON array.")
 def command(stack: str, *, as_json: bool) -> None:
-    """Lists the attempts that failed and left a letter: why, and what to do.
+    """Lists the dead letters.
 
-    Changes nothing; the letters are hidden from others only while they are received.
+    Prints which attempts failed, why, and what to do. The command changes nothing. While it receives the dead letters,
+    they are hidden from other consumers.
     """
     connect(stack)
     with dead_letter_queue.held() as held:
-        doubled = {letter.name: len(letter.handles) for letter in held}
-    found = [(letter, table.get(letter.owner, letter.export_id), doubled[letter.name]) for letter in held]
+        counts = {letter.name: len(letter.handles) for letter in held}
+    letters = [(letter, table.get(letter.owner, letter.export_id), counts[letter.name]) for letter in held]
     if as_json:
-        click.echo(json.dumps([_plain(*each) for each in found], indent=2))
+        click.echo(json.dumps([_plain(*each) for each in letters], indent=2))
     else:
-        click.echo("\n\n".join(_text(*each) for each in found) or "There are no dead letters.")
+        click.echo("\n\n".join(_text(*each) for each in letters) or "There are no dead letters.")
 
 
 def _plain(letter: DeadLetter, record: Record | None, count: int) -> dict[str, Any]:
@@ -53,10 +54,10 @@ def _text(letter: DeadLetter, record: Record | None, count: int) -> str:
         "failed": f"{record['finished_at'] + ' ' if record and counts else ''}in {error['state'] or 'no state'}{part}",
         "error": f"{error['type']}: {error['title']}",
         "detail": error["detail"],
-        "retry": "helps" if error["retryable"] else "fails again unless the cause is corrected",
+        "retry": "may succeed" if error["retryable"] else "fails again until the cause is corrected",
         "remedy": error["remedy"],
-        "now": "FAILED" if counts else f"moved on: {dead_letter_queue.stands(record)}; replay only removes the letter",
+        "now": "FAILED" if counts else f"{dead_letter_queue.stands(record)}; replay only removes the dead letter",
     }
-    many = f" ({count} letters)" if count > 1 else ""
+    many = f" ({count} dead letters)" if count > 1 else ""
     rows = [f"  {name:<8}{line(text)}" for name, text in lines.items() if text]
     return "\n".join([click.style(letter.name, bold=True) + f" of {letter.owner}{many}", *rows])

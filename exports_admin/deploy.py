@@ -1,7 +1,7 @@
-"""`make deploy`: asks once, saves the answers, and leaves every parameter of a stack that nobody named as it is.
+"""`make deploy`: asks once, saves the answers, and changes only the parameters that are named.
 
-The stack itself holds its parameters: `sam deploy` sends `UsePreviousValue` for each parameter without an override.
-So three things are sent: the answers in samconfig.local.toml, PARAMETERS of this call, and the runtime of this Python.
+CloudFormation keeps the parameters of a stack: `sam deploy` sends `UsePreviousValue` for each one without an override.
+So `make deploy` sends the answers in samconfig.local.toml, PARAMETERS of this call, and the runtime of this Python.
 """
 
 import os
@@ -28,7 +28,7 @@ from exports_admin.stack import require_region
 from exports_cli.trouble import Trouble
 
 ANSWERS = "samconfig.local.toml"
-"""Where answers are saved unless CONFIG names another file; git ignores it."""
+"""The file of the answers, unless CONFIG names another one. Git ignores it."""
 ASKED = {
     "DataBucket": "",
     "DataPrefix": "DataBucket",
@@ -40,24 +40,24 @@ ASKED = {
     "PageUrl": "SenderEmail",
     "AlertEmail": "",
 }
-"""The parameters that a first deployment asks for; behind each, the parameter without which it is not asked."""
+"""The parameters that a first deployment asks for. A parameter is asked only if the one that its value names is set."""
 _CASE_SENSITIVE = "UsernamesCaseSensitive"
 _HEADER = """\
-# The answers that `make deploy` was given. It sends these parameters each time; every other one stays as it is.
-# Git ignores samconfig.local.toml. To share answers, commit them under another name: CONFIG=samconfig.prod.toml
+# Your answers to `make deploy`. It sends these parameters each time. Every other parameter keeps its value.
+# Git ignores samconfig.local.toml. To share the answers, commit them under another name: CONFIG=samconfig.prod.toml
 version = 0.1
 """
 _Parameters = dict[str, dict[str, Any]]
 
 
 class Plan(NamedTuple):
-    """What is to be deployed."""
+    """The stack and the parameters to deploy."""
 
     config: Path
-    """What samconfig.toml and the answers say together: for `sam build` and `sam deploy`."""
+    """The configuration for `sam build` and `sam deploy`: samconfig.toml and the answers."""
     answers: Path
     changed: bool
-    """Whether there are answers to save."""
+    """Whether the answers must be saved."""
     stack: str
     region: str
     named: dict[str, str]
@@ -66,11 +66,11 @@ class Plan(NamedTuple):
 
 
 def main() -> int:
-    """Deploys; 1 and a message that says what to do when it cannot."""
+    """Deploys. Returns 1 after a message that says what to do if it cannot."""
     try:
         plan = prepare(ROOT, os.environ)
         _run(plan, sys.executable, "-m", "checks")
-        (ROOT / ".aws-sam" / "digest").unlink(missing_ok=True)  # what `make up` built is built over
+        (ROOT / ".aws-sam" / "digest").unlink(missing_ok=True)  # this build replaces the one of `make up`
         _sam(plan, "build")
         click.echo(f"• {packages.require_allowed()}")
         save(plan)
@@ -81,7 +81,7 @@ def main() -> int:
     except click.Abort:
         click.echo("\nNothing was deployed.", err=True)
         return 1
-    except subprocess.CalledProcessError as error:  # it has said why
+    except subprocess.CalledProcessError as error:  # the command has printed its error
         return error.returncode
     except KeyboardInterrupt:
         return 130
@@ -89,15 +89,15 @@ def main() -> int:
 
 
 def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
-    """Settles the stack and its parameters, tells what changes, and writes the configuration for sam.
+    """Determines the stack and its parameters, prints the changes, and writes the configuration for SAM CLI.
 
     Args:
-        folder: of template.yaml and samconfig.toml.
-        environment: CONFIG names the file of the answers, STACK the stack, PARAMETERS holds `Name=value …` as a shell
-            reads it, and with CI nothing is asked.
+        folder: the folder of template.yaml and samconfig.toml.
+        environment: CONFIG is the file of the answers, STACK the stack's name, and PARAMETERS holds `Name=value …` in
+            shell syntax. With CI, there are no prompts.
 
     Raises:
-        Trouble: something is missing, not allowed, or contradicts what is deployed.
+        Trouble: a value is missing, not allowed, or contradicts the deployed stack.
     """
     asks = environment.get("CI", "") in ("", "0", "false")
     answers = folder / (environment.get("CONFIG") or ANSWERS)
@@ -109,43 +109,43 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
     settings = config["default"]["global"]["parameters"] | config["default"]["deploy"]["parameters"]
 
     named = _known(_overrides(project) | _overrides(saved), parameters)
-    given = _given(environment.get("PARAMETERS", ""), parameters)
-    stack, wanted = _setting(saved, "stack_name") or _setting(project, "stack_name"), environment.get("STACK")
-    if stack and wanted and stack != wanted:
+    changes = _given(environment.get("PARAMETERS", ""), parameters)
+    stack, requested = _setting(saved, "stack_name") or _setting(project, "stack_name"), environment.get("STACK")
+    if stack and requested and stack != requested:
         raise Trouble(
             f"The saved answers are for the stack {stack}. Use another file for another stack:\n"
-            f"make deploy STACK={wanted} CONFIG=samconfig.{wanted}.toml"
+            f"make deploy STACK={requested} CONFIG=samconfig.{requested}.toml"
         )
     first, region = not stack, settings.get("region") or named_region()
-    stack = stack or wanted or settings.get("stack_name") or ""
+    stack = stack or requested or settings.get("stack_name") or ""
     if first and asks:
-        click.echo("Enter takes the value in brackets.\n")
+        click.echo("Press Enter to accept the value in brackets.\n")
         stack = click.prompt("Stack name", default=stack or None)
         region = click.prompt("AWS Region", default=region or "us-east-1")
-    elif first and not wanted:
+    elif first and not requested:
         raise Trouble(
-            f"CI=1 asks nothing, and {answers.name} names no stack.\n"
+            f"{answers.name} names no stack, and CI=1 does not prompt.\n"
             "Name the stack, or a file with answers:\n"
             "make deploy CI=1 STACK=report-exports\n"
             "make deploy CI=1 CONFIG=samconfig.prod.toml"
         )
     region = require_region(region)
 
-    present = deployed(stack, region, settings.get("profile"))
-    runtime = (present | named | given).get("PythonRuntime", RUNTIME)
+    current = deployed(stack, region, settings.get("profile"))
+    runtime = (current | named | changes).get("PythonRuntime", RUNTIME)
     _require_runtime(stack, runtime, parameters)
-    before = {name: str(rule.get("Default", "")) for name, rule in parameters.items()} | present
+    before = {name: str(rule.get("Default", "")) for name, rule in parameters.items()} | current
     if first and asks:
-        if present:
-            click.echo(f"\n{stack} is deployed already. Enter leaves a parameter as it is.")
-        given = _ask(parameters, before | named | given) | given
-    if present and _CASE_SENSITIVE in parameters.keys() - present.keys() - named.keys() - given.keys():
-        given[_CASE_SENSITIVE] = "true"  # the pool is older than the parameter, and Cognito cannot change it
-    named |= given
+        if current:
+            click.echo(f"\n{stack} is already deployed. Press Enter to keep the value of a parameter.")
+        changes = _ask(parameters, before | named | changes) | changes
+    if current and _CASE_SENSITIVE in parameters.keys() - current.keys() - named.keys() - changes.keys():
+        changes[_CASE_SENSITIVE] = "true"  # the pool is older than the parameter, and Cognito cannot change it
+    named |= changes
     _require_allowed(named, parameters)
 
     sent = named | {"PythonRuntime": RUNTIME}
-    click.echo(f"\n• {'Updating' if present else 'Creating'} the stack {stack} in {region}")
+    click.echo(f"\n• {'Updating' if current else 'Creating'} the stack {stack} in {region}")
     for name, value in sent.items():
         if value != before[name]:
             click.echo(f"• {name}: {before[name]!r} becomes {value!r}")
@@ -156,11 +156,11 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
     written = folder / ".aws-sam" / "samconfig.toml"
     written.parent.mkdir(exist_ok=True)
     written.write_text(tomlkit.dumps(config), "utf-8")
-    return Plan(written, answers, asks and (first or bool(given)), stack, region, named, asks)
+    return Plan(written, answers, asks and (first or bool(changes)), stack, region, named, asks)
 
 
 def save(plan: Plan) -> None:
-    """Writes the answers, if any are new; whatever else stands in their file stays."""
+    """Saves the answers if they have changed. Other content of the file is kept."""
     if not plan.changed:
         return
     text = plan.answers.read_text("utf-8") if plan.answers.exists() else _HEADER
@@ -170,32 +170,35 @@ def save(plan: Plan) -> None:
         settings = settings.setdefault(name, tomlkit.table(is_super_table=name != "parameters"))
     settings |= {"stack_name": plan.stack, "region": plan.region, "parameter_overrides": plan.named}
     plan.answers.write_text(tomlkit.dumps(document), "utf-8")
-    click.echo(f"• Saved in {plan.answers.name}; change it there, or with make deploy PARAMETERS='Name=value …'")
+    click.echo(
+        f"• The answers are saved in {plan.answers.name}. To change them, edit the file or use"
+        " make deploy PARAMETERS='Name=value …'"
+    )
 
 
 def deployed(stack: str, region: str, profile: str | None) -> dict[str, str]:
-    """The parameters of a stack; none when it is still to be created.
+    """The parameters of a stack; empty if the stack does not exist yet.
 
     Raises:
-        Trouble: it cannot be read, or is another product's.
+        Trouble: the stack cannot be read, or belongs to another product.
     """
     try:
         session = boto3.session.Session(profile_name=profile, region_name=region)
-        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is no address
+        description = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a valid address
         if "does not exist" in str(error):
             return {}
         raise Trouble(f"The stack {stack} in {region} cannot be read: {error}") from error
-    if found["StackStatus"] == "REVIEW_IN_PROGRESS":  # its first change set was not executed
+    if description["StackStatus"] == "REVIEW_IN_PROGRESS":  # its first change set was not executed
         return {}
-    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])}
     if "PythonRuntime" not in parameters:
-        raise Trouble(f"The stack {stack} in {region} is none of Report Exports. Choose another name.")
+        raise Trouble(f"The stack {stack} in {region} is not a stack of Report Exports. Choose another name.")
     return parameters
 
 
 def _ask(parameters: _Parameters, defaults: dict[str, str]) -> dict[str, str]:
-    """What a person changes of the defaults."""
+    """Prompts for the parameters. Returns those that differ from the defaults."""
     answers = dict(defaults)
     for name, needs in ASKED.items():
         if needs and not answers[needs]:
@@ -209,7 +212,7 @@ def _ask(parameters: _Parameters, defaults: dict[str, str]) -> dict[str, str]:
         click.echo(f"\n{parameters[name]['Description']}")
         answers[name] = click.prompt(name, default=defaults[name], value_proc=allowed)
     others = ", ".join(name for name in parameters if name not in ASKED and name != "PythonRuntime")
-    click.echo(f"\nNot asked, because their values fit most stacks and can be changed at any time: {others}.")
+    click.echo(f"\nThese parameters have defaults that fit most stacks. You can change them at any time: {others}.")
     return {name: value for name, value in answers.items() if value != defaults[name]}
 
 
@@ -218,10 +221,10 @@ def _given(text: str, parameters: _Parameters) -> dict[str, str]:
         words = [word.partition("=") for word in shlex.split(text)]
     except ValueError as error:
         raise Trouble(f"PARAMETERS cannot be read ({error}): {text}") from error
-    if wrong := [name + equals for name, equals, _ in words if not equals or name not in parameters]:
+    if invalid := [name + equals for name, equals, _ in words if not equals or name not in parameters]:
         raise Trouble(
-            f"PARAMETERS is Name=value, separated by spaces; values with spaces in quotes. Wrong: {', '.join(wrong)}.\n"
-            f"The parameters are {', '.join(parameters)}."
+            f"PARAMETERS is not valid: {', '.join(invalid)}. Write Name=value, separated by spaces, and put values with"
+            f" spaces in quotes.\nThe parameters are {', '.join(parameters)}."
         )
     return {name: value for name, _, value in words}
 
@@ -229,7 +232,7 @@ def _given(text: str, parameters: _Parameters) -> dict[str, str]:
 def _known(named: dict[str, str], parameters: _Parameters) -> dict[str, str]:
     for name in named:
         if name not in parameters:
-            click.echo(f"• The template has no parameter {name} (any more): it is left out")
+            click.echo(f"• The template has no parameter {name}. It is ignored")
     return {name: value for name, value in named.items() if name in parameters}
 
 
@@ -240,25 +243,25 @@ def _require_allowed(named: dict[str, str], parameters: _Parameters) -> None:
 
 
 def _fault(value: str, rule: dict[str, Any]) -> str:
-    """Why CloudFormation would refuse the value; empty when it would not."""
+    """Why CloudFormation would refuse the value; "" if it would accept it."""
     if rule["Type"] == "Number":
         least, most = rule.get("MinValue", float("-inf")), rule.get("MaxValue", float("inf"))
         if not re.fullmatch(r"-?[0-9]+", value) or not least <= int(value) <= most:
-            return f"allowed is a whole number from {least} to {most}"
+            return f"it must be a whole number from {least} to {most}"
     if (allowed := rule.get("AllowedValues")) and value not in allowed:
-        return f"allowed is {', '.join(allowed)}"
+        return f"it must be one of {', '.join(allowed)}"
     if (pattern := rule.get("AllowedPattern")) and not re.fullmatch(pattern, value):
         return f"it must match {pattern}"
     return ""
 
 
 def _require_runtime(stack: str, runtime: str, parameters: _Parameters) -> None:
-    """What is built here runs on the runtime of this Python, and on no other."""
+    """Requires that the stack has the runtime of this Python: the build runs on no other."""
     if fault := _fault(RUNTIME, parameters["PythonRuntime"]):
-        raise Trouble(f"This Python builds for {RUNTIME}; {fault}. Name another: make deploy PYTHON=python3.13")
+        raise Trouble(f"This Python builds for {RUNTIME}, but {fault}. Use another: make deploy PYTHON=python3.13")
     if runtime != RUNTIME:
         raise Trouble(
-            f"{stack} runs on {runtime}, but this Python builds for {RUNTIME}.\n"
+            f"The stack {stack} runs on {runtime}, but this Python builds for {RUNTIME}.\n"
             f"To keep its runtime:  make deploy PYTHON={runtime}\n"
             f"To change its runtime:  make deploy PARAMETERS=PythonRuntime={RUNTIME}"
         )
@@ -272,7 +275,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _merged(*documents: dict[str, Any]) -> dict[str, Any]:
-    """One samconfig of several; the last one counts."""
+    """Merges several samconfig documents. A later one overrides an earlier one."""
     commands: dict[str, dict[str, Any]] = {name: {"parameters": {}} for name in ("global", "build", "deploy")}
     for document in documents:
         for command, sections in document.get("default", {}).items():
@@ -281,19 +284,19 @@ def _merged(*documents: dict[str, Any]) -> dict[str, Any]:
 
 
 def _setting(document: dict[str, Any], name: str) -> Any:
-    """What `sam deploy --guided` or `make deploy` has saved; samconfig.toml's [default.global] is no answer."""
+    """A setting that `sam deploy --guided` or `make deploy` has saved. [default.global] in samconfig.toml is none."""
     return document.get("default", {}).get("deploy", {}).get("parameters", {}).get(name)
 
 
 def _overrides(document: dict[str, Any]) -> dict[str, str]:
-    found = _setting(document, "parameter_overrides")
-    if isinstance(found, dict):
-        return {name: str(value) for name, value in found.items()}
-    return dict(CfnParameterOverridesType().convert(found or "", None, None))
+    overrides = _setting(document, "parameter_overrides")
+    if isinstance(overrides, dict):
+        return {name: str(value) for name, value in overrides.items()}
+    return dict(CfnParameterOverridesType().convert(overrides or "", None, None))
 
 
 def _quoted(value: str) -> str:
-    """The value as SAM CLI reads it: it takes a pair of quotes away, and a backslash before a quote or a space."""
+    """Quotes a value for SAM CLI, which removes a pair of quotes, and a backslash before a quote or a space."""
     return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
 
 

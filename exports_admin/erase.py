@@ -1,4 +1,4 @@
-"""`exports-admin erase`: everything that a stack holds of an owner or a tenant goes; what cannot go is named."""
+"""`exports-admin erase`: removes the data of an owner or a tenant, and lists what it cannot remove."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTED = ("exports", "active", "keys", "files", "work files", "uploads", "lett
 
 
 class Remains(NamedTuple):
-    """What erasing does not reach, for how many days (None: for as long as you keep it), and why."""
+    """Data that `erase` cannot remove, for how many days it stays (None: until you remove it), and why."""
 
     what: str
     days: int | None
@@ -34,73 +34,101 @@ class Remains(NamedTuple):
 
 
 REMAINS = (
-    Remains("changes of the table", 1, "its stream, which nobody can shorten"),
-    Remains("work files of deleted exports", 7, "deleted before: parts, so rows; no record leads to them any more"),
+    Remains("changes of the table", 1, "DynamoDB's stream, which cannot be shortened"),
+    Remains("work files of deleted exports", 7, "of exports deleted earlier: parts with rows; no record names them"),
     Remains(
         "messages in the stack's queues",
         14,
-        "dead letters that somebody held; what was not announced, reconciled or mailed (notifications, unmailed)",
+        "dead letters held by another consumer; events not announced, reconciled or mailed (notifications, unmailed)",
     ),
-    Remains("log lines", 30, "export ids, owners, errors; never a row"),
-    Remains("traces", 30, "X-Ray; timings, no row"),
-    Remains("the table as it was", 35, "point-in-time recovery; erase again after you restore from it"),
-    Remains("execution histories", 90, "Step Functions; the owner, the plan's counts, errors"),
-    Remains("copies of your own", None, "backups, replicas, versions; what listens to the event bus"),
+    Remains("log lines", 30, "export ids, owners, errors; no rows"),
+    Remains("traces", 30, "X-Ray: timings; no rows"),
+    Remains("earlier states of the table", 35, "point-in-time recovery; erase again after you restore"),
+    Remains("execution histories", 90, "Step Functions: owners, counts of the plans, errors"),
+    Remains("your own copies", None, "backups, replicas, versions, consumers of the event bus"),
     Remains("the user", None, "delete it in the pool: aws cognito-idp admin-delete-user"),
 )
-"""In the order in which they go. The days are those of template.yaml and of AWS's own limits."""
-LATE = Remains("what a worker still writes", 7, "Lambda cannot be stopped; the bucket's lifecycle removes it")
-"""Only where something was active."""
+"""In the order in which they expire. The days are those of template.yaml and of the limits of AWS."""
+LATE = Remains("files that a worker still writes", 7, "Lambda cannot be stopped; the bucket's lifecycle removes them")
+"""Only if an export was active."""
 
 
-def _owner(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Whose | None:
-    if given is None:
+def _owner(_context: click.Context, _parameter: click.Parameter, owner: str | None) -> Whose | None:
+    if owner is None:
         return None
-    if not (found := re.fullmatch(f"({_TENANT})#({_USER})", given)):
-        raise click.BadParameter(f"{given!r} is no owner: <tenant>#<sub of the user>, as `show` writes it.")
-    return Whose(found[1], found[2])
+    if not (matched := re.fullmatch(f"({_TENANT})#({_USER})", owner)):
+        raise click.BadParameter(f"{owner!r} is not an owner. Write <tenant>#<sub of the user>, as `show` prints it.")
+    return Whose(matched[1], matched[2])
 
 
-def _tenant(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Whose | None:
-    if given is not None and not re.fullmatch(_TENANT, given):
-        raise click.BadParameter(f"{given!r} is no tenant: 1 to 64 of A-Z a-z 0-9 _ -.")
-    return Whose(given) if given else None
+def _tenant(_context: click.Context, _parameter: click.Parameter, tenant: str | None) -> Whose | None:
+    if tenant is not None and not re.fullmatch(_TENANT, tenant):
+        raise click.BadParameter(f"{tenant!r} is not a tenant. Use 1 to 64 characters of A-Z a-z 0-9 _ -.")
+    return Whose(tenant) if tenant else None
 
 
 @click.command("erase")
 @click.option("--owner", metavar="TENANT#SUB", callback=_owner, help="One user of one tenant.")
-@click.option("--tenant", callback=_tenant, help="Every user of a tenant; reads the whole table.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Write a JSON object, for scripts.")
+@click.option("--tenant", callback=_tenant, help="Every user of a tenant. Reads the whole table.")
+@click.option("--dry-run", is_flag=True, help="Count what would be removed, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object.")
 @stack_option
 def command(stack: str, *, owner: Whose | None, tenant: Whose | None, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Erases all exports of an owner or a tenant: cancels what is active, removes files, work, letters and records.
+    """Erases all exports of an owner or a tenant.
 
-    Says what went, and what remains until when. Safe while exports run and ReconcileExports works; when it is broken
-    off, or a file cannot be removed, the same command goes on. Records are kept by owner: a tenant's are found by a
-    Scan of the whole table, which costs accordingly. Take the user's access first, or new exports may come meanwhile.
+    Cancels active exports. Removes files, work files, dead letters and records. Prints what it removed, and what
+    remains until when. You can run it while exports run. If it is interrupted or a file cannot be removed, run the same
+    command again.
+
+    The table has no index of tenants, so --tenant scans the whole table and uses its read capacity. Disable the user
+    first, because new exports can arrive during the command.
     """
     whose = owner or tenant
     if whose is None or (owner and tenant):
-        raise click.UsageError("Say --owner or --tenant, one of the two.")
+        raise click.UsageError("Use either --owner or --tenant.")
     connect(stack)
     if dry_run or not yes:
         planned = _count(whose)
+        _require_tenant(whose, planned)
         click.echo(f"{whose} has {_words(planned)}.", err=as_json)
         if dry_run:
             _tell(whose, planned, done=False, as_json=as_json)
             return
-        click.confirm(f"Erase {whose} for good?", abort=True, err=True)
-    _tell(whose, _erase(whose), done=True, as_json=as_json)
+        click.confirm(f"Erase {whose} permanently?", abort=True, err=True)
+    removed = _erase(whose)
+    _require_tenant(whose, removed)
+    _tell(whose, removed, done=True, as_json=as_json)
     if left := belongings.items(whose):
-        raise Trouble(f"{len(left)} items have come meanwhile. Take the user's access, then erase again.")
+        arrived = "1 new item" if len(left) == 1 else f"{len(left)} new items"
+        raise Trouble(f"{arrived} arrived during the command. Disable the user, then erase again.")
+
+
+def _require_tenant(whose: Whose, counted: Counter[str]) -> None:
+    """Refuses a tenant of which the stack holds nothing, because its name may be misspelled.
+
+    The Scan that counts or erases is the proof, so only a tenant without data costs more reads: those of
+    :func:`.belongings.known_tenants`. The user pool is not read: ListUsers does not search by a custom attribute.
+
+    Raises:
+        Trouble: the tenant has no data.
+    """
+    if whose.user or sum(counted.values()):
+        return
+    known = belongings.known_tenants()
+    similar = sorted(name for name in known.tenants if name.lower() == whose.tenant.lower() and name != whose.tenant)
+    message = f"There is no tenant {whose.tenant}: it has no record, no file, no upload and no dead letter."
+    if similar:
+        message += f" Tenants are case-sensitive. Do you mean {' or '.join(similar)}?"
+    elif not known.is_complete:
+        message += " Similar names were searched only in the first 10 pages of the table and of the bucket."
+    raise Trouble(f"{message} Nothing was erased. The users in the pool were not searched.")
 
 
 def _count(whose: Whose) -> Counter[str]:
-    """What there is."""
-    found, counted = belongings.items(whose), Counter[str]()
-    for item in found:
+    """Counts the data."""
+    items, counted = belongings.items(whose), Counter[str]()
+    for item in items:
         if not item.is_export:
             counted["keys"] += 1
             continue
@@ -116,22 +144,22 @@ def _count(whose: Whose) -> Counter[str]:
 
 
 def _erase(whose: Whose) -> Counter[str]:
-    """Removes it; what went.
+    """Removes the data, and counts what it removed.
 
-    All that is active is cancelled first, so that no worker begins anything more. Of each export the record goes last:
-    it is what leads to the rest, so a run that is broken off can be repeated.
+    First it cancels all active exports, so that no worker starts. It removes the record of an export last, because the
+    record leads to the rest. So an interrupted run can be repeated.
     """
-    gone, found = Counter[str](), belongings.items(whose)
-    exports = [item for item in found if item.is_export]
+    gone, items = Counter[str](), belongings.items(whose)
+    exports = [item for item in items if item.is_export]
     cancelled = [item for item in exports if _cancel(item)]
     gone["active"] = len(cancelled)
     for item in exports:
         _remove(item, gone)
-    for item in found:
+    for item in items:
         if not item.is_export:
             belongings.forget(item)
             gone["keys"] += 1
-    # What has lost its record, and what workers have written since theirs was removed.
+    # Files without a record, and files that workers wrote after their record was removed.
     for item in cancelled:
         _empty(work.folder(item.export_id), "work files", gone)
     _empty(whose.prefix, "files", gone)
@@ -143,7 +171,7 @@ def _erase(whose: Whose) -> Counter[str]:
 
 
 def _cancel(item: Item) -> bool:
-    """Cancels an export that is active, as DeleteExport does; whether it was."""
+    """Cancels an active export, as DeleteExport does. Returns whether it was active."""
     record = records.get(*item)
     if record is None or record["status"] not in ACTIVE:
         return False
@@ -153,21 +181,21 @@ def _cancel(item: Item) -> bool:
 
 
 def _remove(item: Item, gone: Counter[str]) -> None:
-    """Removes an export's work and files, then its record; by what it is then, when somebody changes it meanwhile."""
+    """Removes the work files and the files of an export, then its record. Starts again if the record has changed."""
     for _ in range(_ROUNDS):
         _cancel(item)
         record = records.get(*item)
-        if record is None:  # its owner was first
+        if record is None:  # the owner has deleted the export
             _empty(work.folder(item.export_id), "work files", gone)
             return
-        if record["status"] == "CANCELLED":  # the execution may run on, when it could not be stopped
+        if record["status"] == "CANCELLED":  # if stopping the execution failed before, it still runs
             attempts.stop(record)
         _empty(work.folder(item.export_id), "work files", gone)
         _empty(result.folder(record), "files", gone)
         if records.remove(record):
             gone["exports"] += 1
             return
-    raise Trouble(f"{item.export_id} of {item.owner} keeps changing. Take the user's access, then erase again.")
+    raise Trouble(f"{item.export_id} of {item.owner} keeps changing. Disable the user, then erase again.")
 
 
 def _empty(prefix: str, what: str, gone: Counter[str]) -> None:
@@ -178,14 +206,16 @@ def _empty(prefix: str, what: str, gone: Counter[str]) -> None:
 
 def _words(counted: Counter[str]) -> str:
     names = {
-        "exports": f"exports ({counted['active']} active)",
-        "keys": "idempotency keys",
-        "files": "files",
-        "work files": "work files",
-        "uploads": "unfinished uploads",
-        "letters": "dead letters",
+        "exports": "export",
+        "keys": "idempotency key",
+        "files": "file",
+        "work files": "work file",
+        "uploads": "unfinished upload",
+        "letters": "dead letter",
     }
-    return ", ".join(f"{counted[name]:,} {words}" for name, words in names.items())
+    numbers = {name: f"{counted[name]:,} {noun}{'' if counted[name] == 1 else 's'}" for name, noun in names.items()}
+    numbers["exports"] += f" ({counted['active']} active)"
+    return ", ".join(numbers.values())
 
 
 def _tell(whose: Whose, counted: Counter[str], *, done: bool, as_json: bool) -> None:
@@ -193,7 +223,7 @@ def _tell(whose: Whose, counted: Counter[str], *, done: bool, as_json: bool) -> 
     today = clock.now().date()
     until = [str(today + datetime.timedelta(days=each.days)) if each.days else None for each in remains]
     if as_json:
-        said = {
+        report = {
             "of": str(whose),
             "done": done,
             "gone" if done else "would_go": {name.replace(" ", "_"): counted[name] for name in _COUNTED},
@@ -201,10 +231,10 @@ def _tell(whose: Whose, counted: Counter[str], *, done: bool, as_json: bool) -> 
                 {"what": each.what, "until": day, "why": each.why} for each, day in zip(remains, until, strict=True)
             ],
         }
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(report, indent=2))
         return
     if done:
-        click.echo(f"Gone of {whose}: {_words(counted)}.")
-    click.echo("What remains:" if done else "What would remain:")
+        click.echo(f"Removed of {whose}: {_words(counted)}.")
+    click.echo("Remaining data:" if done else "Data that would remain:")
     for each, day in zip(remains, until, strict=True):
         click.echo(f"  {each.what:<35}{'until ' + day if day else 'until you remove it':<21}{each.why}")

@@ -1,7 +1,7 @@
-"""Executions as their histories tell them (Step Functions API Reference, "GetExecutionHistory" and "HistoryEvent").
+"""Reads executions from their histories (Step Functions API Reference, "GetExecutionHistory" and "HistoryEvent").
 
-An export's attempts are the executions ``<export id>-<attempt>``; its parts are the children of the attempt's Map Run.
-AWS forgets an execution 90 days after its end ("Step Functions service quotas").
+An attempt is the execution ``<export id>-<attempt>``. Its parts are the child executions of its Map Run. AWS deletes an
+execution 90 days after its end ("Step Functions service quotas").
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "succeeded", "caught", "failed", "timed out", "aborted"]
 PAGE = 1000
-"""Step Functions gives no more at once; without it, 100."""
+"""Items in a page, the maximum of Step Functions. The default is 100."""
 _ENDED: dict[str, Status] = {
     "SUCCEEDED": "succeeded",
     "FAILED": "failed",
@@ -37,25 +37,25 @@ _ENDED: dict[str, Status] = {
     "RUNNING": "running",
     "PENDING_REDRIVE": "running",
 }
-_MISSING = 3  # attempts in a row, after which there are no more, unless the record knows of one
+_MISSING = 3  # consecutive missing attempts after which the search stops, unless the record has a later attempt
 _FORGOTTEN = "AWS keeps an execution for 90 days after its end."
 
 
 @cache
 def stepfunctions() -> SFNClient:
-    """A client that waits where it is throttled: DescribeMapRun is refilled once per second, histories are long."""
+    """A client with more retries, because calls are throttled: DescribeMapRun refills once per second."""
     return boto3.client("stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 8}))
 
 
 class Call(NamedTuple):
-    """A try of a function: its name or ARN, and the event that it was given."""
+    """One invocation of a function: its name or ARN, and its input."""
 
     function: str
     event: Any
 
 
 class Fault(NamedTuple):
-    """What a state, or an execution, failed with."""
+    """The error and the cause of a failed state or execution."""
 
     error: str
     cause: str
@@ -71,25 +71,25 @@ class Step:
     input: str  # JSON
     left: datetime.datetime | None = None
     status: Status = "running"
-    tries: int = 0  # how often a Task was scheduled
-    calls: list[Call] = field(default_factory=list)  # those that AWS names
-    fault: Fault | None = None  # the last one, also where a later try succeeded
+    tries: int = 0  # how often the Task was scheduled
+    calls: list[Call] = field(default_factory=list)  # the invocations in the history
+    fault: Fault | None = None  # the last error, even if a later try succeeded
     map_run: str | None = None  # ARN
 
     @property
     def retries(self) -> int:
-        """How often a Task was tried again."""
+        """How often the Task was retried."""
         return max(self.tries - 1, 0)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it runs."""
+        """The duration; None while the state runs."""
         return (self.left - self.entered).total_seconds() if self.left else None
 
 
 @dataclass
 class Execution:
-    """One execution: an attempt, or the child that makes a part."""
+    """An execution: an attempt, or the child execution that makes a part."""
 
     arn: str
     status: Status
@@ -98,11 +98,11 @@ class Execution:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it runs."""
+        """The duration; None while the execution runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
 
     def steps(self) -> list[Step]:
-        """The states that it entered, in order; see :func:`read`."""
+        """The states that the execution entered, in order. See :func:`read`."""
         return read(history(self.arn), self.status, self.stopped)
 
 
@@ -118,7 +118,7 @@ class Attempt(Execution):
 
 @dataclass
 class Part:
-    """What the history of a child says."""
+    """A part, read from the history of its child execution."""
 
     number: int
     child: Execution
@@ -126,57 +126,59 @@ class Part:
 
     @property
     def retries(self) -> int:
-        """How often GeneratePart, its first state, was tried again."""
+        """How often GeneratePart, the first state, was retried."""
         return self.steps[0].retries if self.steps else 0
 
 
 def find(export_id: str, number: int | None) -> Attempt:
-    """An attempt at an export, the latest where no number is given.
+    """An attempt at an export; the latest one if ``number`` is None.
 
     Raises:
-        Trouble: there is no execution of it.
+        Trouble: the attempt has no execution.
     """
     if number is not None:
-        if found := _attempt(export_id, number):
-            return found
-        raise Trouble(f"There is no execution of {export_id}, attempt {number}: no such attempt began. {_FORGOTTEN}")
-    # One that was cancelled before it began has no execution, though those after it may.
+        if attempt := _attempt(export_id, number):
+            return attempt
+        raise Trouble(f"Attempt {number} at {export_id} has no execution: it never started. {_FORGOTTEN}")
+    # An attempt that was cancelled before its start has no execution, but a later attempt may have one.
     latest, following = None, 1
     while following <= (latest.number if latest else 0) + _MISSING:
         latest, following = _attempt(export_id, following) or latest, following + 1
     if latest is None:
-        raise Trouble(f"There is no execution of {export_id}. Is it of this stack, and did it begin? {_FORGOTTEN}")
+        raise Trouble(
+            f"There is no execution of {export_id}. The export is of another stack, or it never started. {_FORGOTTEN}"
+        )
     record = table.get(latest.owner, export_id)
     later = range(record["attempt"] if record else 0, following - 1, -1)
-    return next((found for number in later if (found := _attempt(export_id, number))), latest)
+    return next((attempt for number in later if (attempt := _attempt(export_id, number))), latest)
 
 
 def _attempt(export_id: str, number: int) -> Attempt | None:
     arn = attempts.execution_arn(os.environ["STATE_MACHINE_ARN"], f"{export_id}-{number}")
     try:
-        found = stepfunctions().describe_execution(executionArn=arn)
+        description = stepfunctions().describe_execution(executionArn=arn)
     except stepfunctions().exceptions.ExecutionDoesNotExist:
         return None
-    owner = str(json.loads(found.get("input", "{}")).get("owner", ""))
-    status, stopped = _ENDED[found["status"]], found.get("stopDate")
-    return Attempt(arn, status, found["startDate"], stopped, export_id, number, owner, _fault_of(found))
+    owner = str(json.loads(description.get("input", "{}")).get("owner", ""))
+    status, stopped = _ENDED[description["status"]], description.get("stopDate")
+    return Attempt(arn, status, description["startDate"], stopped, export_id, number, owner, _fault_of(description))
 
 
-def _fault_of(found: DescribeExecutionOutputTypeDef) -> Fault | None:
-    if found["status"] not in ("FAILED", "TIMED_OUT", "ABORTED"):
+def _fault_of(description: DescribeExecutionOutputTypeDef) -> Fault | None:
+    if description["status"] not in ("FAILED", "TIMED_OUT", "ABORTED"):
         return None
-    return Fault(found.get("error", ""), found.get("cause", ""))
+    return Fault(description.get("error", ""), description.get("cause", ""))
 
 
 def definition(attempt: Execution) -> dict[str, Any]:
-    """The definition that an execution began with."""
+    """The definition of the state machine with which an execution started."""
     answer = stepfunctions().describe_state_machine_for_execution(executionArn=attempt.arn)
     machine: dict[str, Any] = json.loads(answer["definition"])
     return machine
 
 
 def processor(state: dict[str, Any]) -> dict[str, Any] | None:
-    """The states inside a Map; None where there are none."""
+    """The states inside a Map; None for another state."""
     inner: dict[str, Any] | None = state.get("ItemProcessor") or state.get("Iterator")
     return inner
 
@@ -185,7 +187,7 @@ def history(arn: str) -> Iterator[HistoryEventTypeDef]:
     """Every event of an execution, page by page.
 
     Raises:
-        Trouble: it is gone.
+        Trouble: AWS has deleted the history.
     """
     pages = stepfunctions().get_paginator("get_execution_history")
     try:
@@ -198,12 +200,13 @@ def history(arn: str) -> Iterator[HistoryEventTypeDef]:
 def read(events: Iterator[HistoryEventTypeDef], status: Status, stopped: datetime.datetime | None) -> list[Step]:
     """The states that an execution entered, in order.
 
-    One state at a time: our machine has neither Parallel nor an inline Map, and children have histories of their own.
+    States run one at a time: the state machine has no Parallel and no inline Map, and each child execution has its own
+    history.
 
     Args:
         events: the history, oldest first.
-        status: of the execution.
-        stopped: when it ended.
+        status: the status of the execution.
+        stopped: the end of the execution.
     """
     steps: list[Step] = []
     failing = False
@@ -231,10 +234,10 @@ def read(events: Iterator[HistoryEventTypeDef], status: Status, stopped: datetim
 
 
 def _call(event: HistoryEventTypeDef) -> Iterator[Call]:
-    """The call of a function that a scheduled event stands for.
+    """The invocation of a function in a history event, if the event is one.
 
-    The integration ``lambda:invoke`` says TaskScheduled, with the request as ``parameters``; a function's own ARN as
-    the Resource says LambdaFunctionScheduled ("TaskScheduledEventDetails", "LambdaFunctionScheduledEventDetails").
+    The integration ``lambda:invoke`` writes TaskScheduled, with the request in ``parameters``. A Resource that is a
+    function's ARN writes LambdaFunctionScheduled ("TaskScheduledEventDetails", "LambdaFunctionScheduledEventDetails").
     """
     if scheduled := event.get("taskScheduledEventDetails"):
         if scheduled["resourceType"] == "lambda" and "parameters" in scheduled:
@@ -250,43 +253,43 @@ def _fault(event: HistoryEventTypeDef) -> Fault | None:
 
 
 def children(map_run: str) -> list[Execution]:
-    """The children of a Map Run that have begun, in the order in which they began: nearly that of their parts.
+    """The child executions of a Map Run that have started, in the order of their start: nearly that of their parts.
 
-    ListExecutions says nothing of a child's input, and a child's name is a UUID.
+    ListExecutions does not return a child's input, and a child's name is a UUID.
     """
     pages = stepfunctions().get_paginator("list_executions")
-    found = [
+    started = [
         Execution(each["executionArn"], _ENDED[each["status"]], each["startDate"], each.get("stopDate"))
         for page in pages.paginate(mapRunArn=map_run, PaginationConfig={"PageSize": PAGE})
         for each in page["executions"]
     ]
-    return sorted(found, key=lambda child: (child.started, child.arn))
+    return sorted(started, key=lambda child: (child.started, child.arn))
 
 
 def part(child: Execution) -> Part:
-    """What a child made, from its history: the input that began it names the part."""
+    """The part of a child execution, from its history. The input of the execution contains the part's number."""
     events = list(history(child.arn))
-    given = json.loads(events[0]["executionStartedEventDetails"]["input"])
-    return Part(given["part"]["part"], child, read(iter(events), child.status, child.stopped))
+    execution_input = json.loads(events[0]["executionStartedEventDetails"]["input"])
+    return Part(execution_input["part"]["part"], child, read(iter(events), child.status, child.stopped))
 
 
 def find_part(map_run: str, number: int) -> Part | None:
-    """The part of this number, None when it has not begun.
+    """The part with this number; None if it has not started.
 
-    Looks at the children that failed first, then at those around the place where the part is to be expected: a few
-    histories are read, not those of ten thousand children.
+    The search starts with the failed child executions, then continues around the expected position of the part. So it
+    reads a few histories and not those of ten thousand child executions.
     """
-    begun = list(enumerate(children(map_run)))
-    begun.sort(key=lambda each: (each[1].status not in ("failed", "timed out"), abs(each[0] - number)))
-    return next((found for _, child in begun if (found := part(child)).number == number), None)
+    started = list(enumerate(children(map_run)))
+    started.sort(key=lambda each: (each[1].status not in ("failed", "timed out"), abs(each[0] - number)))
+    return next((candidate for _, child in started if (candidate := part(child)).number == number), None)
 
 
 def counts(map_run: str) -> dict[str, int]:
-    """How many parts a Map Run has, as DescribeMapRun's ``itemCounts``."""
-    found: Any = stepfunctions().describe_map_run(mapRunArn=map_run)["itemCounts"]
-    return dict(found)
+    """The number of parts of a Map Run by status: ``itemCounts`` of DescribeMapRun."""
+    item_counts: Any = stepfunctions().describe_map_run(mapRunArn=map_run)["itemCounts"]
+    return dict(item_counts)
 
 
 def running_for(execution: Execution) -> float:
-    """Seconds that an execution has taken so far."""
+    """The duration of an execution so far, in seconds."""
     return ((execution.stopped or clock.now()) - execution.started).total_seconds()

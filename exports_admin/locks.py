@@ -1,8 +1,8 @@
-"""Locks on files (flock): the operating system releases one when the last process that holds it ends, however it ends.
+"""File locks (flock). The operating system releases a lock when the last process that holds it ends, even if killed.
 
-    python -m exports_admin.locks COMMAND…    runs the command alone: two commands of one folder never install at once
+    python -m exports_admin.locks COMMAND…    runs the command while no other command installs in this folder
 
-Only the standard library: the Makefile calls this before anything is installed.
+Uses only the standard library, because the Makefile calls it before anything is installed.
 """
 
 import contextlib
@@ -16,34 +16,34 @@ from typing import IO
 
 STATE = Path(__file__).parents[1] / ".local"
 passed_on: set[int] = set()
-"""For ``pass_fds`` of the processes whose work a lock covers: it is held until they have ended, too."""
+"""File descriptors for ``pass_fds`` of child processes. A lock is held until these processes have ended, too."""
 
 
 class Lock:
-    """One file's lock, held by one process alone or by several together; the file lists its holders."""
+    """The lock on a file, either exclusive or shared by several processes. The file lists its holders."""
 
     def __init__(self, file: IO[str], name: str) -> None:
         self._file, self._name = file, name
 
     def share(self) -> None:
-        """Holds it together with others; waits while a process holds it alone."""
+        """Takes the lock in shared mode. Waits while a process holds it exclusively."""
         self._wait(fcntl.LOCK_SH)
 
     def take(self) -> None:
-        """Holds it alone; waits until no other process holds it."""
+        """Takes the lock exclusively. Waits until no other process holds it."""
         self._wait(fcntl.LOCK_EX)
         self._file.truncate(0)
         self._sign()
 
     def is_last(self) -> bool:
-        """Whether no other process holds it, which is held alone then; else it is released."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)  # of two that end at once, one must come to hold it alone
+        """Whether no other process holds the lock. If so, it is taken exclusively; otherwise it is released."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)  # if two processes end at once, one of them must get the lock
         return _tried(self._file, fcntl.LOCK_EX)
 
     def _wait(self, mode: int) -> None:
         if not _tried(self._file, mode):
-            holders = ", ".join(self._holders()) or "what a command that was killed has left running"
-            print(f"• Waiting for {holders}: it works in this folder", flush=True)  # noqa: T201 - click is not there yet
+            holders = ", ".join(self._holders()) or "processes that a killed command has left running"
+            print(f"• Waiting for {holders}: this folder is in use", flush=True)  # noqa: T201 - there is no click yet
             fcntl.flock(self._file, mode)
         if mode == fcntl.LOCK_SH:
             self._sign()
@@ -53,7 +53,7 @@ class Lock:
         self._file.flush()
 
     def _holders(self) -> list[str]:
-        """The others of the list that still live."""
+        """The other listed processes that still run."""
         self._file.seek(0)
         listed = dict(line.split(maxsplit=1) for line in self._file.read().splitlines())
         listed.pop(str(os.getpid()), None)
@@ -62,11 +62,11 @@ class Lock:
 
 @contextlib.contextmanager
 def opened(path: Path, name: str) -> Iterator[Lock]:
-    """A lock that is not held yet; it is released at the end.
+    """Opens a lock without taking it. The lock is released at the end.
 
     Args:
-        path: of its file, which is made where there is none.
-        name: what the other processes are told of this one.
+        path: the file of the lock, which is created if it is missing.
+        name: the name of this process in messages of other processes.
     """
     path.parent.mkdir(exist_ok=True)
     with path.open("a+") as file:
@@ -78,7 +78,7 @@ def opened(path: Path, name: str) -> Iterator[Lock]:
 
 
 def holder(path: Path) -> int | None:
-    """The process that holds a lock for as long as it lives, and writes its number into the file; None without one."""
+    """The id of the process that holds a lock during its lifetime and writes its id to the file; None if none does."""
     if not path.exists():
         return None
     with path.open() as file:
@@ -86,7 +86,7 @@ def holder(path: Path) -> int | None:
             file.seek(0)
             if (number := file.read()).endswith("\n"):
                 return int(number)
-            time.sleep(0.01)  # it has only just begun
+            time.sleep(0.01)  # the process has just started and has not written its id yet
     return None
 
 
@@ -109,7 +109,7 @@ def _lives(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    with opened(STATE / "setup.lock", "make, which installs") as lock:
+    with opened(STATE / "setup.lock", "an installation by make") as lock:
         lock.take()
         for descriptor in passed_on:
             os.set_inheritable(descriptor, True)

@@ -1,4 +1,4 @@
-"""What `show` says of an attempt, as plain values: its text, its JSON and its page all come from here."""
+"""The data of an attempt that `show` prints as text, as JSON and as a page."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from shared.records.table import Failure, Record
 
 SLOWEST = 5
-_FAILED = 5  # the first of them
-_LOOKED_AT = 20  # histories of parts that are read at most
+_FAILED = 5  # how many failed parts are shown
+_LOOKED_AT = 20  # histories of parts to read at most
 
 Overview = dict[str, Any]
 
 
 def of(attempt: Attempt) -> Overview:
-    """Everything that is shown of an attempt.
+    """The data of an attempt.
 
     Returns:
         ``{export_id, attempt, owner, status, started_at, stopped_at, seconds, error, states, parts, record}``. An
-        ``error`` is that of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order in which they
-        were entered; those inside the Map stand in ``parts``, which is None where no Map Run began.
+        ``error`` is that of :func:`shared.api.explanations.explain`, or None. ``states`` are in the order of their
+        start. The states inside the Map are in ``parts``, which is None if no Map Run started.
     """
     steps = attempt.steps()
     run = next((step.map_run for step in reversed(steps) if step.map_run), None)
@@ -43,7 +43,7 @@ def of(attempt: Attempt) -> Overview:
         "started_at": clock.stamp(attempt.started),
         "stopped_at": clock.stamp(attempt.stopped) if attempt.stopped else None,
         "seconds": executions.running_for(attempt),
-        "error": _error(attempt, steps),
+        "error": error_of(attempt, steps),
         "states": [_state(step, attempt) for step in steps],
         "parts": _parts(run) if run else None,
         "record": _record(record) if record else None,
@@ -58,8 +58,12 @@ def _record(record: Record) -> dict[str, Any]:
     return shown | {"error": explain(record["failure"]) if failed else None}
 
 
-def _error(attempt: Attempt, steps: list[Step]) -> dict[str, Any] | None:
-    """Why it failed: what the Fail state was told, which names the failing state and part; else what ended it."""
+def error_of(attempt: Attempt, steps: list[Step]) -> dict[str, Any] | None:
+    """Why an attempt ended without a file; None if it did not.
+
+    The input of the Fail state names the state and the part that failed. Without it, the error is the execution's own,
+    and the state is the last one that the execution entered.
+    """
     if attempt.fault is None:
         return None
     last = steps[-1] if steps else None
@@ -89,13 +93,13 @@ def _state(step: Step, execution: Execution) -> dict[str, Any]:
 
 
 def _parts(run: str) -> dict[str, Any]:
-    counts, begun = executions.counts(run), executions.children(run)
-    slowest = sorted(begun, key=executions.running_for, reverse=True)
-    failed = [child for child in begun if child.status in ("failed", "timed out")]
-    # A history costs a call: read are those of the first that failed and of the slowest, where retries show.
+    counts, started = executions.counts(run), executions.children(run)
+    slowest = sorted(started, key=executions.running_for, reverse=True)
+    failed = [child for child in started if child.status in ("failed", "timed out")]
+    # Each history costs a call. Read only those of the first failed parts and of the slowest ones, which had retries.
     chosen = {child.arn: child for child in [*failed[:_FAILED], *slowest]}
     looked = {arn: executions.part(child) for arn, child in list(chosen.items())[:_LOOKED_AT]}
-    took = [child.seconds for child in begun if child.status == "succeeded" and child.seconds is not None]
+    took = [child.seconds for child in started if child.status == "succeeded" and child.seconds is not None]
     names = ("succeeded", "failed", "timedOut", "aborted", "running", "pending", "total")
     return {name: counts[name] for name in names} | {
         "median_seconds": statistics.median(took) if took else None,
@@ -121,14 +125,14 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _ways(parts: list[Part]) -> list[tuple[str, str]]:
-    """From which state to which those parts went."""
+    """The transitions that these parts took."""
     return sorted({(one.name, other.name) for part in parts for one, other in pairwise(part.steps)})
 
 
 def _inside(parts: list[Part]) -> dict[str, str]:
-    """How each state inside the Map stands in the parts that were looked at: the worst that happened."""
+    """The worst status of each state inside the Map, in the parts whose histories were read."""
     worst = ("failed", "timed out", "caught", "aborted", "running", "succeeded")
-    found: dict[str, str] = {}
+    statuses: dict[str, str] = {}
     for step in (step for part in parts for step in part.steps):
-        found[step.name] = min(found.get(step.name, step.status), step.status, key=worst.index)
-    return found
+        statuses[step.name] = min(statuses.get(step.name, step.status), step.status, key=worst.index)
+    return statuses

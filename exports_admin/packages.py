@@ -1,4 +1,4 @@
-"""What `sam build` makes: for which runtime, how large it is, and whether Lambda takes it."""
+"""The packages of `sam build`: their runtime, their size, and Lambda's limit."""
 
 import sys
 
@@ -6,13 +6,13 @@ from checks.repository import ROOT
 from exports_cli.trouble import Trouble
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-"""The Lambda runtime that this Python builds for."""
+"""The Lambda runtime for which this Python builds."""
 LAMBDA_LIMIT = 262_144_000
-"""Bytes that a function and its layers may have unzipped ("Lambda quotas")."""
+"""Maximum unzipped size of a function with its layers, in bytes ("Lambda quotas")."""
 
 
 def sizes() -> dict[str, int]:
-    """Unzipped bytes of the functions' package and of each layer."""
+    """Unzipped size of the functions' package and of each layer, in bytes."""
     built = ROOT / ".aws-sam" / "build"
     folders = {
         "functions": built / "RequestExport",
@@ -23,14 +23,17 @@ def sizes() -> dict[str, int]:
 
 
 def require_allowed() -> str:
-    """One line about the sizes.
+    """Checks the total size.
+
+    Returns:
+        One line about the sizes.
 
     Raises:
-        Trouble: together they are larger than Lambda allows.
+        Trouble: the total is larger than Lambda allows.
     """
-    found = sizes()
-    total = sum(found.values())
-    words = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.items())
+    packages = sizes()
+    total = sum(packages.values())
+    listed = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in packages.items())
     if total >= LAMBDA_LIMIT:
-        raise Trouble(f"Unzipped: {words}; together {total} bytes. Lambda allows {LAMBDA_LIMIT}.")
-    return f"Unzipped: {words}; together {total / 1e6:.1f} MB of the {LAMBDA_LIMIT / 1e6:.1f} MB that Lambda allows"
+        raise Trouble(f"Unzipped size: {listed}. The total is {total} bytes, but Lambda allows {LAMBDA_LIMIT}.")
+    return f"Unzipped size: {listed}. The total is {total / 1e6:.1f} MB. Lambda allows {LAMBDA_LIMIT / 1e6:.1f} MB"

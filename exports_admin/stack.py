@@ -1,4 +1,4 @@
-"""A deployed stack, on the AWS emulator or on AWS: described from its outputs, filled with sample data and users."""
+"""A deployed stack, on the AWS emulator or on AWS: reads its outputs, and adds sample data and users."""
 
 import contextlib
 import os
@@ -15,28 +15,28 @@ from exports_cli.places import Place
 from exports_cli.trouble import Trouble
 
 STACK = "report-exports"
-"""The name of a stack where nobody says another."""
+"""The default name of a stack."""
 PASSWORD = f"Aa1-{secrets.token_urlsafe(18)}"
-"""Of the users that this process makes."""
+"""The password of the users that this process creates."""
 
 
 def describe(stack: str, region: str, endpoint_url: str | None) -> dict[str, Any]:
-    """What .local/stack.json says of a stack: its outputs, and where it is.
+    """The description of a stack in .local/stack.json: its outputs, its Region and its endpoint.
 
     Args:
-        stack: its name.
-        region: where it is.
-        endpoint_url: of the emulator; None on AWS.
+        stack: the name of the stack.
+        region: the Region of the stack.
+        endpoint_url: the address of the emulator; None on AWS.
     """
     where = {"stack": stack, "region": region, "endpoint_url": endpoint_url}
     return _describe(where, client("cloudformation", where))
 
 
 def find(stack: str) -> dict[str, Any]:
-    """The stack of this name where the environment says, as the AWS CLI understands it.
+    """The description of the stack with this name. Region and credentials come from the environment, as in the AWS CLI.
 
     Raises:
-        Trouble: there is none, it is none of ours, or the environment does not say where or as whom.
+        Trouble: the stack cannot be read or is not a stack of Report Exports, or the Region or credentials are missing.
     """
     where = {"stack": stack, "region": require_region(region()), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
     with _readable(where):
@@ -44,63 +44,65 @@ def find(stack: str) -> dict[str, Any]:
 
 
 def find_own(stack: str) -> dict[str, Any]:
-    """As :func:`find`, of a stack whose data and users are its own, so that it may be filled.
+    """As :func:`find`, but requires that the stack has its own bucket and user pool, so that they can be filled.
 
     Raises:
-        Trouble: also when they are not.
+        Trouble: as of :func:`find`, or the bucket or the user pool is not the stack's own.
     """
     description = find(stack)
     with _readable(description):
         described = client("cloudformation", description).describe_stack_resources(StackName=stack)
     if "UserPool" not in {resource["LogicalResourceId"] for resource in described["StackResources"]}:
-        raise Trouble(f"The users of {stack} are in a pool that is not its own. Fill a stack without UserPoolId.")
+        raise Trouble(f"The user pool of {stack} is not its own. Use a stack without the parameter UserPoolId.")
     if not description["data_location"].startswith(f"s3://{description['bucket']}/"):
-        raise Trouble(f"{stack} reads {description['data_location']}, not its own. Fill a stack without DataBucket.")
+        where = description["data_location"]
+        raise Trouble(f"{stack} reads {where}, which is not its own. Use a stack without the parameter DataBucket.")
     return description
 
 
 def region() -> str | None:
-    """The Region that the environment names; None when it names none.
+    """The Region in the environment; None if there is none.
 
     Raises:
-        Trouble: a profile, or a file of the AWS CLI's, cannot be read.
+        Trouble: a profile or a file of the AWS CLI cannot be read.
     """
     try:
         return os.environ.get("AWS_REGION") or boto3.session.Session().region_name  # boto3 does not read AWS_REGION
     except BotoCoreError as error:
-        raise Trouble(f"AWS is not set up: {error}") from error
+        raise Trouble(f"AWS is not configured: {error}") from error
 
 
-def require_region(found: str | None) -> str:
-    """The Region.
+def require_region(name: str | None) -> str:
+    """Checks that there is a Region, and returns it.
 
     Raises:
-        Trouble: there is none.
+        Trouble: there is no Region.
     """
-    if not found:
-        raise Trouble("Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.")
-    return found
+    if not name:
+        raise Trouble("No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.")
+    return name
 
 
 @contextlib.contextmanager
 def _readable(where: dict[str, Any]) -> Iterator[None]:
-    """Makes a stack that cannot be read a :class:`Trouble`."""
+    """Converts the errors of an unreadable stack to :class:`Trouble`."""
     try:
         yield
     except NoCredentialsError as error:
         remedy = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        raise Trouble(f"As whom? There are no AWS credentials. {remedy}") from error
-    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is no address
+        raise Trouble(f"There are no AWS credentials. {remedy}") from error
+    except (ClientError, BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL is not a valid address
         raise Trouble(f"The stack {where['stack']} in {where['region']} cannot be read: {error}") from error
 
 
 def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
     stack, endpoint_url = where["stack"], where["endpoint_url"]
-    found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
-    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+    current = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in current.get("Outputs", [])}
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in current.get("Parameters", [])}
     if "ExportsTableName" not in outputs:
-        raise Trouble(f"The stack {stack} ({found['StackStatus']}) is none of Report Exports: it has no such outputs.")
+        why = "it has no output ExportsTableName"
+        raise Trouble(f"The stack {stack} ({current['StackStatus']}) is not a stack of Report Exports: {why}.")
     api_url = f"{endpoint_url}/_aws/execute-api/{outputs['ApiId']}/v1" if endpoint_url else outputs["ApiUrl"]
     return where | {
         "api_url": api_url,
@@ -115,16 +117,17 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
         "page_url": parameters["PageUrl"],
+        "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }
 
 
 def fill(description: dict[str, Any]) -> dict[str, Any]:
-    """The description, after sample data is among the stack's datasets and each airline has a user."""
+    """Uploads the sample data and creates a user for each airline. Returns the description with the users."""
     bucket, prefix = description["data_location"].removeprefix("s3://").split("/", 1)
     s3 = client("s3", description)
     for file in sample_data.write(sample_data.FOLDER):
         s3.upload_file(str(file), bucket, prefix + file.relative_to(sample_data.FOLDER).as_posix())
-    if description["endpoint_url"] and description["sender_email"]:  # on AWS its owner verifies it
+    if description["endpoint_url"] and description["sender_email"]:  # on AWS, the owner of the address verifies it
         client("sesv2", description).create_email_identity(EmailIdentity=description["sender_email"])
     users = {
         airline: create_user(description, f"{airline.lower()}@example.com", airline)
@@ -134,38 +137,44 @@ def fill(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def client(service: str, description: dict[str, Any]) -> Any:
-    """A client with an administrator's rights on the described stack: the emulator's, or those of the environment."""
+    """A client with administrator rights on the stack: those of the emulator, or those of the environment.
+
+    If the environment names the same endpoint, the client uses the environment's credentials.
+    """
     session: Any = boto3
-    return session.client(service, region_name=description["region"], **access(description["endpoint_url"]))
+    here = description["endpoint_url"]
+    credentials = {} if os.environ.get("AWS_ENDPOINT_URL") == here else access(here)
+    return session.client(service, region_name=description["region"], **credentials)
 
 
 def access(endpoint_url: str | None) -> dict[str, str]:
-    """What a client needs besides the environment: nothing on AWS."""
+    """The arguments of a client besides the environment. There are none on AWS."""
     if endpoint_url is None:
         return {}
     return {"endpoint_url": endpoint_url, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 def environment(endpoint_url: str) -> dict[str, str]:
-    """What gives a process an administrator's rights on the emulator, besides AWS_DEFAULT_REGION."""
-    given = access(endpoint_url)
+    """The variables that give a process administrator rights on the emulator, besides AWS_DEFAULT_REGION."""
+    arguments = access(endpoint_url)
     return {
-        "AWS_ENDPOINT_URL": given["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": given["aws_access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": given["aws_secret_access_key"],
+        "AWS_ENDPOINT_URL": arguments["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": arguments["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": arguments["aws_secret_access_key"],
     }
 
 
 def sign_in(description: dict[str, Any], tenant: str) -> str:
-    """ID token of the tenant's user."""
+    """The ID token of the tenant's user."""
     if tenant not in description["users"]:
-        raise Trouble(f"There is no user of {tenant}; there are users of {', '.join(description['users'])}.")
+        tenants = ", ".join(description["users"])
+        raise Trouble(f"The tenant {tenant} has no user. These tenants have one: {tenants}.")
     user = description["users"][tenant]
     return cognito.sign_in(place(description), user["email"], user["password"])["id_token"]
 
 
 def place(description: dict[str, Any]) -> Place:
-    """The stack as its users see it."""
+    """The addresses of the stack that its users need."""
     return Place(
         api_url=description["api_url"],
         client_id=description["user_pool_client_id"],
@@ -174,11 +183,11 @@ def place(description: dict[str, Any]) -> Place:
 
 
 def create_user(description: dict[str, Any], email: str, tenant: str | None) -> dict[str, str]:
-    """A user of the pool with a password that is good at once."""
+    """Creates a user of the pool with a permanent password."""
     pools, pool = client("cognito-idp", description), description["user_pool_id"]
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     if tenant:
-        attributes.append({"Name": "custom:tenant_id", "Value": tenant})
+        attributes.append({"Name": description["tenant_claim"], "Value": tenant})
     with contextlib.suppress(pools.exceptions.UsernameExistsException):
         pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
     pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)

@@ -1,4 +1,4 @@
-"""How commands write for a person."""
+"""How the commands write for people."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LONG = 80
 
 
 def line(text: str) -> str:
-    """One line, and nothing that a terminal obeys: a detail may quote what a user has sent."""
+    """A text as one line without control characters: a detail may quote what a user has sent."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in " ".join(text.split())
     )
 
 
 def duration(seconds: float | None) -> str:
-    """How long something took, as exactly as it matters."""
+    """A duration, with a precision that suits its length; "" for None."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -29,7 +29,7 @@ def duration(seconds: float | None) -> str:
 
 
 def table(rows: list[list[str]], right: set[int]) -> list[str]:
-    """Lines of columns that stand under each other; those numbered ``right`` end in one place. Long cells are cut."""
+    """The lines of a table. Columns in ``right`` are right-aligned. Cells of more than 80 characters are cut."""
     rows = [[cell if len(cell) <= _LONG else cell[: _LONG - 1] + "…" for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
@@ -46,10 +46,10 @@ PARTS = ["part", "status", "took", "retries", "error"]
 
 
 def summary(seen: Overview) -> dict[str, str]:
-    """What there is to say of a whole attempt (:func:`.overview.of`), by its name; "" where there is nothing."""
+    """The fields of an attempt (:func:`.overview.of`) as names and texts; "" if a field is empty."""
     record, failed = seen["record"], seen["error"]
-    ended = "" if seen["stopped_at"] else ", and runs still"
-    pairs = {"began": f"{seen['started_at']}, took {duration(seen['seconds'])}{ended}"}
+    took = f"{'took' if seen['stopped_at'] else 'running for'} {duration(seen['seconds'])}"
+    pairs = {"started": f"{seen['started_at']}, {took}"}
     if failed and failed["type"] == "ExecutionAborted":
         pairs |= {"stopped": line(f"in {failed['state'] or 'no state'}: {failed['detail']}")}
     elif failed:
@@ -61,23 +61,24 @@ def summary(seen: Overview) -> dict[str, str]:
             "remedy": failed["remedy"],
         }
     if record is None:
-        return pairs | {"record": "removed"}
+        return pairs | {"record": "deleted"}
     now = f"attempt {record['attempt']} is {record['status']}"
     pairs |= {"export": f"{record['report']}, {record['format']}", "record": now}
     if record["rows"] is not None:
-        pairs["file"] = f"{record['rows']:,} rows, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
+        rows = "1 row" if record["rows"] == 1 else f"{record['rows']:,} rows"
+        pairs["file"] = f"{rows}, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
     if record["warning"]:
         pairs["warning"] = record["warning"]
     return pairs
 
 
 def error(explained: dict[str, Any] | None) -> str:
-    """An error and its cause in one line."""
+    """The type and the detail of an error, in one line."""
     return line(f"{explained['type']}: {explained['detail'] or explained['title']}") if explained else ""
 
 
 def states(seen: Overview) -> list[list[str]]:
-    """The states that were entered, as rows of :data:`STATES`."""
+    """The states that the execution entered, as rows of :data:`STATES`."""
     return [
         [
             line(state["name"]),
@@ -92,21 +93,21 @@ def states(seen: Overview) -> list[list[str]]:
 
 
 def parts_summary(parts: dict[str, Any]) -> str:
-    """The parts in one line."""
+    """The number of parts by status, and their median duration, in one line."""
     words = {"timedOut": "timed out"}
     names = ("succeeded", "failed", "timedOut", "aborted", "running", "pending")
     counted = ", ".join(f"{parts[name]:,} {words.get(name, name)}" for name in names if parts[name])
     median = parts["median_seconds"]
     took = "" if median is None else f"; median {duration(median)}"
-    looked = f"{parts['retried'] or 'none'} retried of the {parts['looked_at']} that were looked at"
+    retried = f"{parts['retried'] or 'none'} retried ({parts['looked_at']} histories read)"
     many = "1 part" if parts["total"] == 1 else f"{parts['total']:,} parts"
-    return f"{many}: {counted or 'none'}{took}; {looked}"
+    return f"{many}: {counted or 'none'}{took}; {retried}"
 
 
 def part_tables(parts: dict[str, Any]) -> dict[str, list[list[str]]]:
-    """Rows of :data:`PARTS`, by their title."""
-    titles = {"The first that failed": parts["failures"], "The slowest": parts["slowest"]}
-    return {title: [_part(part) for part in found] for title, found in titles.items() if found}
+    """Tables of parts: rows of :data:`PARTS` by the title of the table."""
+    tables = {"First failed parts": parts["failures"], "Slowest parts": parts["slowest"]}
+    return {title: [_part(part) for part in rows] for title, rows in tables.items() if rows}
 
 
 def _part(part: dict[str, Any]) -> list[str]:

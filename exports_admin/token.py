@@ -1,4 +1,4 @@
-"""`exports-admin token`: an ID token, for calling the API by hand."""
+"""`exports-admin token`: prints an ID token, for manual calls of the API."""
 
 import sys
 
@@ -12,26 +12,27 @@ from exports_cli.trouble import Trouble
 
 
 @click.command("token")
-@click.option("--email", help="Whose token; the password is asked for.")
-@click.option("--tenant", help="On the emulator: the token of this tenant's user, whom `make up` has made.")
+@click.option("--email", help="The user. The command prompts for the password.")
+@click.option("--tenant", help="On the emulator: the user that `make up` created for this tenant.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @stack_option
 def command(stack: str, *, email: str | None, tenant: str | None, password_stdin: bool) -> None:
-    """Writes an ID token of a user of the stack; it is good for an hour, and is what the API takes.
+    """Prints an ID token of a user of the stack. The API accepts it for one hour.
 
-    Cognito gives nobody a token without the user's password, an administrator neither.
+    Cognito issues no token without the user's password, not even to an administrator.
     """
     if bool(email) == bool(tenant):
-        raise click.UsageError("Say --email or, on the emulator, --tenant, one of the two.")
-    found = connect(stack)
+        raise click.UsageError("Use either --email or, on the emulator, --tenant.")
+    description = connect(stack)
     if tenant:
-        users = (emulator.describe() or {}).get("users", {}) if found["endpoint_url"] else {}
+        users = (emulator.describe() or {}).get("users", {}) if description["endpoint_url"] else {}
         if tenant not in users:
-            known = f"there are users of {', '.join(users)}" if users else "only the emulator's are known; say --email"
-            raise Trouble(f"There is no user of {tenant}: {known}.")
+            if not users:
+                raise Trouble(f"The password of a user of {tenant} is known only on the emulator. Use --email.")
+            raise Trouble(f"The tenant {tenant} has no user. These tenants have one: {', '.join(users)}.")
         email, password = users[tenant]["email"], users[tenant]["password"]
     elif password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, err=True)
-    click.echo(cognito.sign_in(place(found), str(email), password)["id_token"])
+    click.echo(cognito.sign_in(place(description), str(email), password)["id_token"])

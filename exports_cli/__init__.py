@@ -1,1 +1,1 @@
-"""`exports`: the command line of whoever wants a file. It knows the API by its contract, and nothing of the product."""
+"""The command `exports`. It knows the API by its contract only and imports nothing of the product."""

@@ -1,11 +1,11 @@
-"""The API, by its contract: each call answers its JSON, or raises what a person can act on."""
+"""A client of the API. Each call returns the JSON of the answer, or raises an error that says what to do."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from exports_cli import web
@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 
 ACTIVE = ("QUEUED", "RUNNING")
 STATUSES = ("QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
-_PAGE = 100
+_PAGE = 100  # exports; the API allows no more
 Export = dict[str, Any]
+
+
+class Page(NamedTuple):
+    """One page of the list of exports."""
+
+    exports: list[Export]
+    is_last: bool
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered: JSON, and for how many seconds it asks to be left alone."""
+    """An answer of the API. ``pause`` is its ``Retry-After`` in seconds, ``replayed`` its ``Idempotent-Replayed``."""
 
     status: int
     body: Any
@@ -35,43 +42,52 @@ class Answer:
 
 
 class Api:
-    """A stack's API, called by who is signed in. Every address is built here: the token goes to no other."""
+    """The API of a stack, called as the user who is signed in.
+
+    This class builds every address, so the token goes to no other server.
+    """
 
     def __init__(self, signed: Signed | Given) -> None:
         self._signed = signed
 
     def reports(self) -> list[dict[str, Any]]:
-        """What can be exported."""
+        """The reports that the user can export."""
         return list(self._call("GET", "/reports").body["reports"])
 
     def request(self, body: dict[str, Any], key: str | None = None) -> Answer:
-        """A new export; the key makes the request safe to repeat, for this process and, if it is given, for others."""
+        """Requests a new export.
+
+        The call sends an Idempotency-Key, so it is safe to repeat. With ``key``, other processes can repeat it too.
+        """
         return self._call("POST", "/exports", body, {"Idempotency-Key": key or str(uuid.uuid4())})
 
-    def exports(self, status: str | None = None) -> Iterator[Export]:
-        """The caller's exports, newest first, page by page."""
+    def pages(self, status: str | None = None) -> Iterator[Page]:
+        """The user's exports, newest first, one page for each call of the API.
+
+        A page of one status may be empty although more pages follow.
+        """
         query = {"limit": str(_PAGE)} | ({"status": status} if status else {})
         while True:
-            page = self._call("GET", f"/exports?{urlencode(query)}").body
-            yield from page["exports"]
-            if not page["cursor"]:
+            body = self._call("GET", f"/exports?{urlencode(query)}").body
+            yield Page(body["exports"], is_last=not body["cursor"])
+            if not body["cursor"]:
                 return
-            query["cursor"] = page["cursor"]
+            query["cursor"] = body["cursor"]
 
     def export(self, export_id: str) -> Answer:
-        """One export, and when to ask again."""
+        """One export. ``pause`` says when to ask again."""
         return self._call("GET", _path(export_id))
 
     def file(self, export_id: str) -> dict[str, Any]:
-        """Where the file is, signed now: ``{url, file_name, expires_at}``."""
+        """A new signed address of the file: ``{url, file_name, expires_at}``."""
         return dict(self._call("GET", f"{_path(export_id)}/file", headers={"Accept": "application/json"}).body)
 
     def cancel(self, export_id: str) -> Answer:
-        """Cancels an export that is active; one that has ended is refused and keeps its file."""
+        """Cancels an active export. The API refuses an export that has ended, which keeps its file."""
         return self._call("DELETE", f"{_path(export_id)}?if=active", repeatable=False)
 
     def retry(self, export_id: str) -> Answer:
-        """Another attempt at an export that is FAILED or CANCELLED."""
+        """Starts another attempt at an export that is FAILED or CANCELLED."""
         return self._call("POST", f"{_path(export_id)}/retry", repeatable=False)
 
     def _call(
@@ -98,10 +114,10 @@ class Api:
         except ValueError:
             body = None
         if answer.status >= 300 or (body is None and answer.status != 204):
-            problem = body if isinstance(body, dict) else {"title": f"The API answered {answer.status}, and no JSON"}
-            if "type" not in problem and answer.status in (403, 404):  # the stack's own gateway names every problem
+            problem = body if isinstance(body, dict) else {"title": f"The API answered {answer.status} without JSON"}
+            if "type" not in problem and answer.status in (403, 404):  # a gateway of ours adds a type to each problem
                 raise self._signed.gone(answer.status)
-            if "title" not in problem:  # what the gateway itself says, where it is not told otherwise
+            if "title" not in problem:  # a default answer of API Gateway
                 problem = {"title": f"The API answered {answer.status}", "detail": str(problem.get("message", ""))}
             raise Refused(answer.status, problem)
         pause = answer.headers.get("Retry-After", "")

@@ -1,7 +1,7 @@
-"""Signing in to a Cognito user pool, by the calls that take no signature (InitiateAuth, RespondToAuthChallenge).
+"""Signs in to a Cognito user pool with the calls that need no signature (InitiateAuth, RespondToAuthChallenge).
 
-USER_PASSWORD_AUTH sends the password to Cognito over TLS. SRP would keep it here, at the price of a library for it (and
-boto3 beneath); whoever's pool allows SRP only brings a token of their own (EXPORTS_TOKEN).
+USER_PASSWORD_AUTH sends the password to Cognito over TLS. SRP would not send it, but needs another library and boto3.
+If a pool allows only SRP, the user gets a token elsewhere and sets EXPORTS_TOKEN.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _CODES = {
     "SOFTWARE_TOKEN_MFA": "SOFTWARE_TOKEN_MFA_CODE",
     "EMAIL_OTP": "EMAIL_OTP_CODE",
 }
-"""The challenges that ask for a code, and the name that the answer gives it."""
+"""The challenges that ask for a code, and the name of the code in the response."""
 _BUSY = {"TooManyRequestsException", "LimitExceededException", "InternalErrorException"}
 
 
 class Tokens(TypedDict):
-    """What Cognito gives who signs in; the ID token is good for ``seconds``."""
+    """The tokens of a signed-in user. The ID token is valid for ``seconds``."""
 
     id_token: str
     refresh_token: str
@@ -36,39 +36,40 @@ class Tokens(TypedDict):
 
 
 def sign_in(place: Place, email: str, password: str) -> Tokens:
-    """The tokens of a user; a new password, or a code, is asked for where Cognito wants one.
+    """Signs in a user. Prompts for a new password or a code if Cognito requires one.
 
     Raises:
-        NotSignedIn: Cognito does not know this user by this password.
-        Trouble: the client does not allow this way of signing in, or wants something that is not known here.
+        NotSignedIn: the user or the password is wrong, or the user must reset the password.
+        Trouble: the client does not allow USER_PASSWORD_AUTH, or Cognito sends a challenge that is not supported.
     """
     secrets = {"USERNAME": email, "PASSWORD": password}
     answer = _call(place, "InitiateAuth", AuthFlow="USER_PASSWORD_AUTH", AuthParameters=secrets)
     while name := answer.get("ChallengeName"):
-        given = {"USERNAME": answer.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", email)}
+        responses = {"USERNAME": answer.get("ChallengeParameters", {}).get("USER_ID_FOR_SRP", email)}
         if name == "NEW_PASSWORD_REQUIRED":
-            click.echo("The password was a temporary one. Choose your own.", err=True)
-            given["NEW_PASSWORD"] = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+            click.echo("Your password is temporary. Choose a new one.", err=True)
+            password = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+            responses["NEW_PASSWORD"] = password
         elif name in _CODES:
-            given[_CODES[name]] = click.prompt("Code", err=True)
+            responses[_CODES[name]] = click.prompt("Code", err=True)
         else:
-            remedy = "Sign in elsewhere, and set EXPORTS_TOKEN to the ID token"
-            raise Trouble(f"Cognito asks for {line(name)}, which this program cannot answer. {remedy}.")
+            remedy = "Sign in with another program, and set EXPORTS_TOKEN to the ID token"
+            raise Trouble(f"Cognito sent the challenge {line(name)}, which `exports` does not support. {remedy}.")
         answer = _call(
             place,
             "RespondToAuthChallenge",
             ChallengeName=name,
             Session=answer.get("Session"),
-            ChallengeResponses=given,
+            ChallengeResponses=responses,
         )
     return _tokens(answer, "")
 
 
 def refresh(place: Place, refresh_token: str) -> Tokens:
-    """New tokens for a refresh token.
+    """Gets new tokens for a refresh token.
 
     Raises:
-        NotSignedIn: it has expired, or was revoked.
+        NotSignedIn: the refresh token has expired or was revoked.
     """
     parameters = {"REFRESH_TOKEN": refresh_token}
     return _tokens(
@@ -77,7 +78,7 @@ def refresh(place: Place, refresh_token: str) -> Tokens:
 
 
 def revoke(place: Place, refresh_token: str) -> None:
-    """Makes a refresh token, and every token that came of it, worth nothing to Cognito."""
+    """Revokes a refresh token and every access token that was issued with it."""
     _call(place, "RevokeToken", Token=refresh_token)
 
 
@@ -85,7 +86,7 @@ def _tokens(answer: dict[str, Any], refresh_token: str) -> Tokens:
     result = answer["AuthenticationResult"]
     return {
         "id_token": result["IdToken"],
-        "refresh_token": result.get("RefreshToken", refresh_token),  # a refreshed session keeps its own
+        "refresh_token": result.get("RefreshToken", refresh_token),  # a refresh returns no new refresh token
         "seconds": result["ExpiresIn"],
     }
 
@@ -96,24 +97,24 @@ def _call(place: Place, operation: str, **parameters: Any) -> dict[str, Any]:
         "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
     }
     body = json.dumps({"ClientId": place["client_id"]} | parameters).encode()
-    # A second answer to a challenge is refused, so only what begins is tried again.
+    # Cognito refuses a second response to a challenge, so that call is not repeated.
     answer = web.send("POST", place["cognito_url"], body, headers, repeatable=operation != "RespondToAuthChallenge")
     try:
-        said: dict[str, Any] = json.loads(answer.data or b"{}")
+        content: dict[str, Any] = json.loads(answer.data or b"{}")
     except ValueError:
-        said = {}
+        content = {}
     if answer.status == 200:
-        return said
-    kind = str(said.get("__type", answer.status)).rpartition("#")[2]
-    text = f"Cognito: {line(str(said.get('message') or said.get('Message') or kind))} ({line(kind)})"
+        return content
+    kind = str(content.get("__type", answer.status)).rpartition("#")[2]
+    text = f"Cognito: {line(str(content.get('message') or content.get('Message') or kind))} ({line(kind)})"
     if kind in _BUSY or answer.status >= 500:
         raise TryAgain(text)
-    if kind == "ResourceNotFoundException":  # there is no such client
+    if kind == "ResourceNotFoundException":  # the pool or its client does not exist
         raise StackGone(text, here=places.is_here(place["cognito_url"]))
     if kind == "NotAuthorizedException" and parameters.get("AuthFlow") == "REFRESH_TOKEN_AUTH":
         raise NotSignedIn(f"The session has ended. Sign in again: exports sign-in ({text})")
     if kind in ("NotAuthorizedException", "UserNotFoundException", "PasswordResetRequiredException"):
         raise NotSignedIn(text)
     if "USER_PASSWORD_AUTH" in text:
-        text += ". The client must allow ALLOW_USER_PASSWORD_AUTH; or set EXPORTS_TOKEN to an ID token."
+        text += ". Enable ALLOW_USER_PASSWORD_AUTH for the client, or set EXPORTS_TOKEN to an ID token."
     raise Trouble(text)

@@ -1,19 +1,20 @@
-"""What `exports` can do."""
+"""The commands of `exports`."""
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from exports_cli import cognito, download, follow, places, session, text
+from exports_cli import cognito, download, follow, listing, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
 from exports_cli.parameters import given, typed
 from exports_cli.places import Place
@@ -21,42 +22,44 @@ from exports_cli.session import Session
 from exports_cli.trouble import NoFile, Refused, StackGone, Trouble
 
 F = TypeVar("F", bound=Callable[..., Any])
-
+_LISTED = 20
+_SEARCHED = 1000
+_SHORT_ID = re.compile(rf"[0-9a-f-]{{{listing.SHORT},35}}")  # shorter than an id, which has 36 characters
 
 _STATUS = """\b
 Exit status:
-  0    done
-  1    refused, or could not be done
-  2    called wrongly
-  3    the export has ended without a file
-  4    sign in (again)
-  5    busy or out of reach: try again later
+  0    success
+  1    the command failed, or the API refused it
+  2    wrong options or arguments
+  3    the export has no file
+  4    not signed in, or the session has ended
+  5    busy or not reachable: try again later
   130  interrupted
 """
 
 
 class Interrupted(Trouble):
-    """Ctrl-C; what goes on, and how to come back to it."""
+    """The user pressed Ctrl-C. The message says what continues, and how to return to it."""
 
     exit_code = 130
 
 
 class Command(click.Command):
-    """One that ends by the status of its trouble, and tells it as it was asked to: in words, or as JSON."""
+    """A command that reports an error as text or JSON, and exits with the status of the error."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs it."""
+        """Runs the command."""
         try:
             return super().invoke(ctx)
         except Trouble as trouble:
-            words = trouble.as_json() if ctx.params.get("as_json") else f"exports: {trouble}"
-            click.echo(words, err=True)
+            message = trouble.as_json() if ctx.params.get("as_json") else f"exports: {trouble}"
+            click.echo(message, err=True)
             ctx.exit(trouble.exit_code)
         except KeyboardInterrupt:
             ctx.exit(Interrupted.exit_code)
         except BrokenPipeError:
             raise
-        except OSError as error:  # of a file of the user's
+        except OSError as error:  # a file of the user cannot be read or written
             click.echo(f"exports: {error}", err=True)
             ctx.exit(1)
 
@@ -68,22 +71,22 @@ class Command(click.Command):
     default="default",
     show_default=True,
     envvar="EXPORTS_PROFILE",
-    help="Whose session to use, where one signs in to several stacks.",
+    help="The session to use. Each profile keeps one session.",
     callback=lambda _context, _parameter, name: _profile(name),
 )
 @click.pass_context
 def exports(context: click.Context, profile: str) -> None:
-    """Exports reports to files: request, watch, download.
+    """Exports reports to files.
 
-    Sign in once; then `exports run REPORT` requests an export, waits for it and saves the file. With --json, standard
-    output is JSON, and so is an error on standard error.
+    Sign in once. Then `exports run REPORT` requests an export, waits for it and saves the file. EXPORT is the id of an
+    export, or the last 8 or more characters of its id. With --json, standard output and errors are JSON.
     """
     context.obj = profile
 
 
 def _profile(name: str) -> str:
     if not name.replace("-", "").replace("_", "").isalnum():
-        raise click.BadParameter(f"{name!r} is no name: letters, digits, - and _ are allowed.")
+        raise click.BadParameter(f"{name!r} is not a valid name. Use letters, digits, - and _.")
     return name
 
 
@@ -96,16 +99,16 @@ export_argument = click.argument("export_id", metavar="EXPORT")
 
 
 def _downloading(command: F) -> F:
-    """The options of whoever waits for a file."""
+    """Adds the options of the commands that save a file."""
     options = (
         click.option("--wait/--no-wait", default=True, help="Whether to wait for the export and save its file."),
         click.option(
             "-o",
             "--output",
             type=click.Path(path_type=Path),
-            help="The file to write, or the folder to write it to.  [default: the export's own name, here]",
+            help="The file or the folder to write to.  [default: the export's file name, in the current folder]",
         ),
-        click.option("--force", is_flag=True, help="Replace a file of that name."),
+        click.option("--force", is_flag=True, help="Replace an existing file."),
         as_json_option,
         click.pass_obj,
     )
@@ -114,18 +117,18 @@ def _downloading(command: F) -> F:
     return command
 
 
-# ── Who, and where ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Signing in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @_command("sign-in")
-@click.option("--stack", metavar="NAME", help="A stack that the environment's AWS credentials may describe.")
-@click.option("--api-url", metavar="URL", help="The stack's output ApiUrl; with --client-id.")
-@click.option("--client-id", metavar="ID", help="The stack's output UserPoolClientId; with --api-url.")
-@click.option("--region", help="The Region of the user pool, where the address of the API does not say it.")
-@click.option("--emulator", is_flag=True, help="The stack of .local/stack.json, which `make up` has started.")
-@click.option("--tenant", help="With --emulator: as the user of this tenant that `make up` has made.")
-@click.option("--email", help="Who signs in.  [default: asked for]")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.  [default: asked for]")
+@click.option("--stack", metavar="NAME", help="The name of a stack that your AWS credentials can describe.")
+@click.option("--api-url", metavar="URL", help="The stack's output ApiUrl. Requires --client-id.")
+@click.option("--client-id", metavar="ID", help="The stack's output UserPoolClientId. Requires --api-url.")
+@click.option("--region", help="The Region of the user pool, if the address of the API does not contain it.")
+@click.option("--emulator", is_flag=True, help="The stack that `make up` has started (.local/stack.json).")
+@click.option("--tenant", help="With --emulator: sign in as the user that `make up` created for this tenant.")
+@click.option("--email", help="The e-mail address of the user.  [default: prompt]")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.  [default: prompt]")
 @click.pass_obj
 def sign_in(
     profile: str,
@@ -139,17 +142,17 @@ def sign_in(
     email: str | None,
     password_stdin: bool,
 ) -> None:
-    """Signs in, and keeps the session for the other commands.
+    """Signs in and saves the session for the other commands.
 
-    Say which stack: --stack, --api-url with --client-id, or --emulator. Who has signed in before may leave it out. The
-    session lies in a file of mode 0600; the password is kept nowhere.
+    Name the stack with --stack, with --api-url and --client-id, or with --emulator. If you have signed in before, you
+    can omit it. The session is saved in a file of mode 0600. The password is not saved.
     """
     if sum((stack is not None, api_url is not None or client_id is not None, emulator)) > 1:
-        raise click.UsageError("Say one of --stack, --api-url with --client-id, and --emulator.")
+        raise click.UsageError("Use only one of --stack, --api-url with --client-id, and --emulator.")
     if (api_url is None) != (client_id is None):
-        raise click.UsageError("--api-url and --client-id go together.")
+        raise click.UsageError("Use --api-url and --client-id together.")
     if tenant and (not emulator or email):
-        raise click.UsageError("--tenant goes with --emulator, and without --email.")
+        raise click.UsageError("Use --tenant with --emulator and without --email.")
     before: Session | None = None
     password: str | None = None
     if emulator:
@@ -163,47 +166,47 @@ def sign_in(
     elif before := session.readable(profile):
         place = Place(api_url=before["api_url"], client_id=before["client_id"], cognito_url=before["cognito_url"])
     else:
-        raise click.UsageError("Say which stack: --stack, --api-url with --client-id, or --emulator.")
+        raise click.UsageError("Name the stack: use --stack, --api-url with --client-id, or --emulator.")
     email = email or str(click.prompt("E-mail", default=before["email"] if before else None, err=True))
     if password is None:
-        password = sys.stdin.readline().rstrip("\r\n") if password_stdin else _asked()
-    kept = session.save(profile, session.begun(place, email, cognito.sign_in(place, email, password)))
-    click.echo(f"Signed in to {place['api_url']} as {email}; the session is kept in {kept}.", err=True)
+        password = sys.stdin.readline().rstrip("\r\n") if password_stdin else _prompt_for_password()
+    saved = session.save(profile, session.begun(place, email, cognito.sign_in(place, email, password)))
+    click.echo(f"Signed in to {place['api_url']} as {email}. The session is saved in {saved}.", err=True)
 
 
 def _user_of(tenant: str, users: dict[str, dict[str, str]]) -> tuple[str, str]:
     if tenant not in users:
-        raise click.BadParameter(f"There is no user of {tenant}; there are users of {', '.join(users)}.")
+        raise click.BadParameter(f"The tenant {tenant} has no user. These tenants have one: {', '.join(users)}.")
     return users[tenant]["email"], users[tenant]["password"]
 
 
-def _asked() -> str:
+def _prompt_for_password() -> str:
     return str(click.prompt("Password", hide_input=True, err=True))
 
 
 @_command("sign-out")
 @click.pass_obj
 def sign_out(profile: str) -> None:
-    """Ends the session: Cognito revokes its refresh token, and its file is removed.
+    """Ends the session. Cognito revokes its refresh token, and its file is removed.
 
-    An ID token that somebody has copied stays good until it expires, within the hour.
+    A copy of the ID token stays valid until it expires, at most one hour later.
     """
     try:
-        found = session.load(profile)
-    finally:  # also one that cannot be read
+        ended = session.load(profile)
+    finally:  # also if the file is damaged
         session.forget(profile)
-    if found is None:
-        click.echo("Nobody was signed in.", err=True)
+    if ended is None:
+        click.echo("You were not signed in.", err=True)
         return
     try:
         with suppress(StackGone):
-            cognito.revoke(found, found["refresh_token"])
+            cognito.revoke(ended, ended["refresh_token"])
     except Trouble as trouble:
-        raise type(trouble)(f"The session was removed here, but is not revoked. {trouble}") from trouble
-    click.echo(f"Signed out {found['email']}.", err=True)
+        raise type(trouble)(f"The session file was removed, but the session is not revoked. {trouble}") from trouble
+    click.echo(f"Signed out {ended['email']}.", err=True)
 
 
-# ── What there is ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Reports and exports ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @_command("reports")
@@ -211,15 +214,16 @@ def sign_out(profile: str) -> None:
 @as_json_option
 @click.pass_obj
 def reports(profile: str, *, report: str | None, as_json: bool) -> None:
-    """Lists the reports; of one that is named, its parameters, formats and columns."""
-    found = Api(session.current(profile)).reports()
+    """Lists the reports. With REPORT, shows the parameters, formats, options and columns of that report."""
+    deployed = Api(session.current(profile)).reports()
     if report is None:
-        if not _show(found, as_json=as_json):
-            _print(text.table(["report", "title", "formats"], [_report_row(each) for each in found]))
+        if not _show(deployed, as_json=as_json):
+            _print(text.table(["report", "title", "formats"], [_report_row(each) for each in deployed]))
         return
-    one = next((each for each in found if each["id"] == report), None)
+    one = next((each for each in deployed if each["id"] == report), None)
     if one is None:
-        raise Trouble(f"There is no report {report!r}; there are {', '.join(each['id'] for each in found) or 'none'}.")
+        names = ", ".join(each["id"] for each in deployed) or "none"
+        raise Trouble(f"There is no report {report!r}. The reports are: {names}.")
     if _show(one, as_json=as_json):
         return
     _print(f"{one['id']}: {text.line(one['title'])}")
@@ -227,7 +231,8 @@ def reports(profile: str, *, report: str | None, as_json: bool) -> None:
         _print(text.line(one["description"]))
     for title, shown in (
         ("Parameters (-p name=value)", _parameters(one["parameters"])),
-        ("Formats (--format) and options (--option name=value)", _formats(one["formats"])),
+        ("Formats (-f)", ", ".join(each["name"] for each in one["formats"])),
+        ("Options (--option name=value)", _options(one["formats"])),
         ("Columns", text.table(["name", "type", "title"], [_column_row(each) for each in one["columns"]])),
     ):
         _print("")
@@ -257,23 +262,32 @@ def _parameters(schema: dict[str, Any]) -> Any:
     return text.table(["name", "value", "", "meaning"], rows)
 
 
-def _formats(formats: list[dict[str, Any]]) -> Any:
+def _options(formats: list[dict[str, Any]]) -> Any:
+    """One row for each option; formats that have the same option share its row."""
+    options: dict[str, tuple[str, dict[str, Any], list[str]]] = {}
+    for each in formats:
+        for name, option in each["options"]["properties"].items():
+            options.setdefault(json.dumps([name, option]), (name, option, []))[2].append(each["name"])
     rows = [
         [
-            each["name"],
-            ", ".join(f"{name} ({_kind(o)}, {_default(o)})" for name, o in each["options"]["properties"].items()),
+            name,
+            _kind(option),
+            text.values({name: option["default"]}) if "default" in option else "",
+            "all" if 1 < len(names) == len(formats) else ", ".join(names),
+            option.get("title", ""),
         ]
-        for each in formats
+        for name, option, names in options.values()
     ]
-    return text.table(["format", "options"], rows)
+    return text.table(["name", "value", "default", "formats", "meaning"], rows)
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """What a value may be, in few words."""
+    """The allowed values, in short."""
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}))}"
     if "enum" in schema:
-        return " | ".join(text.plain(value) for value in schema["enum"])
+        values = (text.plain(value) for value in schema["enum"])
+        return " | ".join(f'"{value}"' if "|" in value else value for value in values)
     return str(schema.get("pattern") or schema.get("format") or schema.get("type") or "any")
 
 
@@ -282,26 +296,50 @@ def _default(schema: dict[str, Any]) -> str:
 
 
 @_command("list")
-@click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only those of this status.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only exports of this status.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help=f"At most this many exports.  [default: {_LISTED}]")
+@click.option("--all", "everything", is_flag=True, help="All exports.")
 @as_json_option
 @click.pass_obj
-def list_exports(profile: str, *, status: str | None, limit: int, as_json: bool) -> None:
-    """Lists your exports, newest first."""
-    found = list(islice(Api(session.current(profile)).exports(status), limit))
-    if _show(found, as_json=as_json):
+def list_exports(profile: str, *, status: str | None, limit: int | None, everything: bool, as_json: bool) -> None:
+    """Lists your exports, newest first.
+
+    Each export is one line. In a narrow terminal, the first column is the last 8 characters of the id. Every command
+    accepts them as EXPORT.
+    """
+    if limit and everything:
+        raise click.UsageError("Use only one of --limit and --all.")
+    wanted = None if everything else limit or _LISTED
+    newest, is_last = _newest(Api(session.current(profile)), status, wanted)
+    if _show(newest[:wanted], as_json=as_json):
         return
-    rows = [
-        [each["id"], each["created_at"], each["report"], each["format"], each["status"], _state(each)] for each in found
-    ]
-    head = ["export", "created", "report", "format", "status", ""]
-    _print(text.table(head, rows) if rows else "There are no such exports.")
+    if not newest:
+        click.echo(f"You have no {status} exports." if status else "You have no exports.")
+        return
+    for each in listing.lines(newest[:wanted], text.width(), datetime.datetime.now(datetime.UTC)):
+        click.echo(each)
+    if wanted is not None and (more := _more(len(newest) - wanted, is_last=is_last)):
+        narrowed = f" --status {status.lower()}" if status else ""
+        click.echo(f"{more} To list all: exports list{narrowed} --all", err=True)
 
 
-def _state(export: Export) -> str:
-    if export["error"]:
-        return str(export["error"]["title"])
-    return text.size(export) or text.parts(export)
+def _newest(api: Api, status: str | None, wanted: int | None) -> tuple[list[Export], bool]:
+    """Reads whole pages until there are at least ``wanted`` exports. Returns them, and whether they are all."""
+    newest: list[Export] = []
+    for page in api.pages(status):
+        newest += page.exports
+        if page.is_last:
+            return newest, True
+        if wanted is not None and len(newest) >= wanted:
+            break
+    return newest, False
+
+
+def _more(known: int, *, is_last: bool) -> str:
+    """How many exports are not shown. The API gives no total, so of later pages only their existence is known."""
+    if known > 0:
+        return f"{'' if is_last else 'At least '}{known} more {'export' if known == 1 else 'exports'}."
+    return "" if is_last else "There may be more exports."
 
 
 @_command("show")
@@ -309,13 +347,35 @@ def _state(export: Export) -> str:
 @as_json_option
 @click.pass_obj
 def show(profile: str, *, export_id: str, as_json: bool) -> None:
-    """Shows one export: what was asked for, how far it is, why it failed."""
-    export = Api(session.current(profile)).export(export_id).body
+    """Shows one export.
+
+    Prints the request, the progress, the file, and why the export failed.
+    """
+    api = Api(session.current(profile))
+    export = api.export(_whole_id(api, export_id)).body
     if not _show(export, as_json=as_json):
         _print("\n".join(f"{name:<11}{value}" for name, value in text.pairs(export)))
 
 
-# ── What can be done ────────────────────────────────────────────────────────────────────────────────────────────────
+def _whole_id(api: Api, text_of_id: str) -> str:
+    """The id of the user's export that ends with this text; a whole id, or what is no part of one, as it is.
+
+    Raises:
+        Trouble: no export ends with it, or several do.
+    """
+    if not _SHORT_ID.fullmatch(text_of_id):
+        return text_of_id
+    newest, is_last = _newest(api, None, _SEARCHED)
+    matching = [each["id"] for each in newest if each["id"].endswith(text_of_id)]
+    if len(matching) == 1:
+        return str(matching[0])
+    if matching:
+        raise Trouble(f"{len(matching)} exports end with {text_of_id}: {', '.join(matching)}. Give the whole id.")
+    searched = "exports" if is_last else f"{len(newest):,} newest exports"
+    raise Trouble(f"None of your {searched} has an id that ends with {text_of_id}. To list them: exports list --all")
+
+
+# ── Commands that change something ──────────────────────────────────────────────────────────────────────────────────
 
 
 @_command("run")
@@ -328,13 +388,20 @@ def show(profile: str, *, export_id: str, as_json: bool) -> None:
     metavar="NAME=VALUE",
     multiple=True,
     callback=given,
-    help="Repeatable; with one name, where the parameter takes a list.",
+    help="A parameter of the report. Repeat it for more; repeat a name if the parameter takes a list.",
 )
-@click.option("--option", "options", metavar="NAME=VALUE", multiple=True, callback=given, help="Repeatable.")
+@click.option(
+    "--option",
+    "options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=given,
+    help="An option of the format. Repeat it for more.",
+)
 @click.option(
     "--idempotency-key",
     metavar="KEY",
-    help="Makes one export of every run with this key within a day.  [default: a new key]",
+    help="All runs with the same key within 24 hours are one export.  [default: a new key]",
 )
 @_downloading
 def run(
@@ -350,25 +417,25 @@ def run(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Requests an export, waits for it, and saves its file.
+    """Requests an export, waits for it and saves its file.
 
-    `exports reports REPORT` says which parameters and options there are. Ctrl-C leaves the export running.
+    `exports reports REPORT` shows the parameters and options. Ctrl-C does not stop the export.
     """
     _refuse_output_without_waiting(output, wait=wait)
-    if output:  # with a key, a file that is there may be the very export, from an earlier run
+    if output:  # with a key, an existing file may be this export's, from an earlier run
         download.refuse(output, force=force or idempotency_key is not None)
     api = Api(session.current(profile))
-    found = next((each for each in api.reports() if each["id"] == report), None)
-    formats = {each["name"]: each["options"] for each in found["formats"]} if found else {}
+    definition = next((each for each in api.reports() if each["id"] == report), None)
+    formats = {each["name"]: each["options"] for each in definition["formats"]} if definition else {}
     body = {
         "report": report,
         "format": file_format,
-        "parameters": typed(parameters, found["parameters"] if found else {}),
+        "parameters": typed(parameters, definition["parameters"] if definition else {}),
         "options": typed(options, formats.get(file_format, {})),
     }
     answer = api.request(body, idempotency_key)
     if answer.replayed:
-        click.echo("An earlier run with this key has requested it already.", err=True)
+        click.echo("An earlier run with this key requested the same export.", err=True)
     _finish(api, answer, output, wait=wait, force=force, as_json=as_json)
 
 
@@ -376,26 +443,26 @@ def run(
 @export_argument
 @_downloading
 def retry(profile: str, *, export_id: str, wait: bool, output: Path | None, force: bool, as_json: bool) -> None:
-    """Makes another attempt at an export that is FAILED or CANCELLED; parts that are finished are kept."""
+    """Starts another attempt at an export that is FAILED or CANCELLED. Finished parts are kept."""
     _refuse_output_without_waiting(output, wait=wait)
     if output:
         download.refuse(output, force=force)
     api = Api(session.current(profile))
-    _finish(api, api.retry(export_id), output, wait=wait, force=force, as_json=as_json)
+    _finish(api, api.retry(_whole_id(api, export_id)), output, wait=wait, force=force, as_json=as_json)
 
 
 @_command("download")
 @export_argument
 @_downloading
 def download_file(profile: str, *, export_id: str, wait: bool, output: Path | None, force: bool, as_json: bool) -> None:
-    """Saves the file of an export; waits for one that is not finished, unless --no-wait.
+    """Saves the file of an export. Waits until the export has ended, unless you use --no-wait.
 
-    Goes on where an earlier download stopped. The file gets its name once its size and CRC-32 are those of the export.
+    Resumes an interrupted download. The file gets its name after its size and CRC-32 are verified.
     """
     api = Api(session.current(profile))
-    answer = api.export(export_id)
+    answer = api.export(_whole_id(api, export_id))
     if answer.body["status"] in ACTIVE and not wait:
-        raise NoFile(f"The export is {answer.body['status']}: there is no file yet.")
+        raise NoFile(f"The export is {answer.body['status']} and has no file yet.")
     _finish(api, answer, output, wait=True, force=force, as_json=as_json)
 
 
@@ -404,51 +471,53 @@ def download_file(profile: str, *, export_id: str, wait: bool, output: Path | No
 @as_json_option
 @click.pass_obj
 def cancel(profile: str, *, export_id: str, as_json: bool) -> None:
-    """Cancels an export that is queued or running."""
-    answer = Api(session.current(profile)).cancel(export_id)
-    if not _show(answer.body, as_json=as_json):
-        _print(f"{export_id} is {answer.body['status']}.")
+    """Cancels an export that is QUEUED or RUNNING."""
+    api = Api(session.current(profile))
+    export = api.cancel(_whole_id(api, export_id)).body
+    if not _show(export, as_json=as_json):
+        _print(f"{export['id']} is {export['status']}.")
 
 
 def _refuse_output_without_waiting(output: Path | None, *, wait: bool) -> None:
     if output and not wait:
-        raise click.UsageError("--no-wait saves no file: leave --output out, and use `exports download` later.")
+        raise click.UsageError("--no-wait saves no file. Omit --output, and use `exports download` later.")
 
 
 def _finish(api: Api, answer: Answer, output: Path | None, *, wait: bool, force: bool, as_json: bool) -> None:
-    """Waits for an export and saves its file; or says how to, where that is not wanted."""
+    """Waits for an export and saves its file. With ``wait=False``, prints the command that does so."""
     export: Export = answer.body
     if not wait:
         if not _show(export, as_json=as_json):
             _print(export["id"])
-        click.echo(f"It is {export['status']}. To wait for its file: exports download {export['id']}", err=True)
+        command = f"exports download {export['id']}"
+        click.echo(f"The export is {export['status']}. To wait for its file: {command}", err=True)
         return
     go_on = _to_go_on(export, output, force=force)
     try:
         export = follow.until_ended(api, answer)
     except KeyboardInterrupt:
-        what = f"{export['id']} goes on without you. To stop it: exports cancel {export['id']}"
-        raise Interrupted(what).of(export["id"], go_on) from None
+        message = f"{export['id']} continues. To cancel it: exports cancel {export['id']}"
+        raise Interrupted(message).of(export["id"], go_on) from None
     except Trouble as trouble:
         _add_export(trouble, export, go_on)
         raise
     if export["status"] != "SUCCEEDED":
         if as_json:
             _show(export, as_json=True)
-        words = "\n".join(f"  {name:<11}{value}" for name, value in text.pairs(export) if name in _OF_A_FAILURE)
-        raise NoFile(f"{export['id']} is {export['status']}." + (f"\n{words}" if words else ""))
+        reasons = "\n".join(f"  {name:<11}{value}" for name, value in text.pairs(export) if name in _OF_A_FAILURE)
+        raise NoFile(f"{export['id']} is {export['status']}." + (f"\n{reasons}" if reasons else ""))
     try:
         with follow.downloading(export) as bar:
             saved = download.save(api, export, output, bar, force=force)
     except KeyboardInterrupt:
-        raise Interrupted("What has come is kept.").of(export["id"], go_on) from None
+        raise Interrupted("The partial file is kept.").of(export["id"], go_on) from None
     except Trouble as trouble:
         _add_export(trouble, export, go_on)
         raise
-    except OSError as error:  # of the file, such as a full disk
+    except OSError as error:  # the file cannot be written, for example because the disk is full
         raise Trouble(str(error)).of(export["id"], go_on) from error
     if not _show(export | {"file": str(saved.path)}, as_json=as_json):
-        _print(f"{saved.path}: {text.size(export)}{', as it was before' if saved.before else ''}")
+        _print(f"{saved.path}: {text.size(export)}{', unchanged' if saved.before else ''}")
 
 
 _OF_A_FAILURE = ("failed in", "error", "detail", "retry", "remedy")
@@ -456,19 +525,19 @@ _OF_A_FAILURE = ("failed in", "error", "detail", "retry", "remedy")
 
 def _to_go_on(export: Export, output: Path | None, *, force: bool) -> str:
     where = f" -o {shlex.quote(str(output))}" if output else ""
-    return f"To go on: exports download {export['id']}{where}{' --force' * force}"
+    return f"To continue: exports download {export['id']}{where}{' --force' * force}"
 
 
 def _add_export(trouble: Trouble, export: Export, go_on: str) -> None:
-    """Of a trouble that leaves an export behind: how to come back to it, or to look at it where that would not help."""
+    """Adds the next command to an error that leaves an export behind: `show` if the API refuses to continue."""
     final = isinstance(trouble, Refused) and trouble.exit_code == Refused.exit_code
-    trouble.of(export["id"], f"To look at it: exports show {export['id']}" if final else go_on)
+    trouble.of(export["id"], f"To see it: exports show {export['id']}" if final else go_on)
 
 
-def _show(found: Any, *, as_json: bool) -> bool:
-    """Writes JSON where it is wanted; whether it was."""
+def _show(value: Any, *, as_json: bool) -> bool:
+    """Writes JSON if ``as_json``, and returns ``as_json``."""
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
     return as_json
 
 

@@ -1,4 +1,4 @@
-"""Waiting for an export, and showing how far it is."""
+"""Waits for an export and shows its progress."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from exports_cli.api import Answer, Api, Export
 
 _LONGEST_PAUSE = 5.0  # seconds
-_SLOWER = 1.2
+_SLOWER = 1.2  # factor by which the pause grows
 
 
 def until_ended(api: Api, answer: Answer) -> Export:
-    """Asks for an export until it has ended: never sooner than the API wants, more rarely the longer it takes.
+    """Polls an export until it has ended. The pause grows, and is never shorter than the API's Retry-After.
 
     Args:
-        api: where it is.
-        answer: what the API said of it last.
+        api: the API.
+        answer: the API's last answer about the export.
     """
     export, pause = answer.body, 1.0
     columns = (
@@ -46,11 +46,11 @@ def until_ended(api: Api, answer: Answer) -> Export:
     )
     shown = text.console(stderr=True)
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
-        bar, said = progress.add_task(export["status"], total=None), ""
+        bar, written = progress.add_task(export["status"], total=None), ""
         while export["status"] in ACTIVE:
-            if not shown.is_terminal and export["status"] != said:
-                said = export["status"]
-                click.echo(f"{export['id']} {said}", err=True)
+            if not shown.is_terminal and export["status"] != written:
+                written = export["status"]
+                click.echo(f"{export['id']} {written}", err=True)
             time.sleep(max(pause, answer.pause))
             pause = min(pause * _SLOWER, _LONGEST_PAUSE)
             answer = api.export(export["id"])
@@ -64,7 +64,7 @@ def until_ended(api: Api, answer: Answer) -> Export:
 
 @contextmanager
 def downloading(export: Export) -> Iterator[Callable[[int], None]]:
-    """A bar for a file that comes; gives what is to be told how many bytes there are."""
+    """Shows a progress bar for a download. Yields the function that takes the number of bytes so far."""
     shown = text.console(stderr=True)
     columns = (
         TextColumn("Download "),

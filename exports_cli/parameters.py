@@ -1,4 +1,4 @@
-"""``name=value`` of the command line as the JSON that the API takes."""
+"""Converts ``name=value`` of the command line to the JSON that the API accepts."""
 
 from __future__ import annotations
 
@@ -7,46 +7,52 @@ from typing import Any
 
 import click
 
+from exports_cli.text import plain
+
 
 def given(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, list[str]]:
-    """The values by their names, as they were typed, in their order."""
-    found: dict[str, list[str]] = {}
+    """The values by name, as typed and in their order."""
+    values: dict[str, list[str]] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise click.BadParameter(f"{word!r} is not NAME=VALUE.")
-        found.setdefault(name, []).append(value)
-    return found
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def typed(values: dict[str, list[str]], schema: dict[str, Any]) -> dict[str, Any]:
-    """The values of the types that a JSON Schema wants of them; a list is what was given under one name.
+    r"""Converts the values to the types in a JSON Schema. Values of one name become a list if the schema has an array.
 
-    What is not of its type, or is unknown, goes as it was typed: the API names every fault, and knows all the rules.
+    A value of a wrong type or of an unknown name stays text: the API knows all the rules and reports every fault.
+    A value of an enum may be typed as `exports` shows it: ``\t`` is a tab.
 
     Raises:
-        click.UsageError: of what takes one value several are given.
+        click.UsageError: a name that takes one value has several.
     """
-    properties, found = schema.get("properties", {}), {}
+    properties = schema.get("properties", {})
+    converted: dict[str, Any] = {}
     for name, several in values.items():
         rule = properties.get(name, {})
         if rule.get("type") == "array":
-            found[name] = [_typed(value, rule.get("items", {}).get("type", "string")) for value in several]
+            converted[name] = [_typed(value, rule.get("items", {})) for value in several]
         elif len(several) > 1:
-            raise click.UsageError(f"{name!r} is given twice, and takes one value.")
+            raise click.UsageError(f"{name!r} takes one value, but you gave {len(several)}.")
         else:
-            found[name] = _typed(several[0], rule.get("type", "string"))
-    return found
+            converted[name] = _typed(several[0], rule)
+    return converted
 
 
-def _typed(value: str, kind: str) -> Any:
+def _typed(value: str, rule: dict[str, Any]) -> Any:
+    kind = rule.get("type", "string")
     if kind == "string":
-        return value
+        texts = [each for each in rule.get("enum", []) if isinstance(each, str)]
+        return value if value in texts else next((each for each in texts if plain(each) == value), value)
     try:
-        found = json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         return value
     kinds: dict[str, type | tuple[type, ...]] = {"integer": int, "number": (int, float), "boolean": bool}
-    wanted = kinds.get(kind, object)
-    is_flag_for_number = isinstance(found, bool) and kind in ("integer", "number")
-    return found if isinstance(found, wanted) and not is_flag_for_number else value
+    expected = kinds.get(kind, object)
+    is_flag_for_number = isinstance(parsed, bool) and kind in ("integer", "number")
+    return parsed if isinstance(parsed, expected) and not is_flag_for_number else value

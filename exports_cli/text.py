@@ -1,8 +1,10 @@
-"""How the commands write for a person."""
+"""How the commands write for people."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -12,29 +14,34 @@ _PIPED_WIDTH = 200
 
 
 def line(text: str) -> str:
-    """One line, and nothing that a terminal obeys: the API's words may quote what somebody has sent."""
+    """A text as one line without control characters: the API may quote what a user has sent."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in " ".join(text.split()))
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where to write: in colour and as wide as the terminal, or plainly into a pipe."""
-    plainly: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
-    made = Console(**plainly, soft_wrap=True)
-    return made if made.is_terminal else Console(**plainly, width=_PIPED_WIDTH)
+    """The console: as wide as the terminal, or 200 columns wide in a pipe."""
+    options: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
+    terminal = Console(**options, soft_wrap=True)
+    return terminal if terminal.is_terminal else Console(**options, width=_PIPED_WIDTH)
 
 
-def table(head: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> Table:
-    """Columns that stand under each other; those numbered ``right`` end in one place. An id is never cut."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+def width() -> int | None:
+    """Columns of the terminal on standard output; None if standard output is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table(head: list[str], rows: list[list[str]]) -> Table:
+    """A table without borders. Its first column is never wrapped."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(head):
-        made.add_column(name, justify="right" if number in right else "left", overflow="fold", no_wrap=number == 0)
+        shown.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        made.add_row(*(line(cell) for cell in row))
-    return made
+        shown.add_row(*(line(cell) for cell in row))
+    return shown
 
 
 def parts(export: dict[str, Any]) -> str:
-    """How far an export is."""
+    """The progress of an export; "" before it is planned."""
     progress = export["progress"]
     if progress["parts_total"] is None:
         return ""
@@ -42,15 +49,16 @@ def parts(export: dict[str, Any]) -> str:
 
 
 def size(export: dict[str, Any]) -> str:
-    """What the file of an export holds, "" where there is none."""
+    """The rows, size and CRC-32 of an export's file; "" if there is no file."""
     if export["bytes"] is None:
         return ""
-    return f"{export['rows']:,} rows, {export['bytes']:,} bytes, CRC-32 {export['crc32']}"
+    rows = "1 row" if export["rows"] == 1 else f"{export['rows']:,} rows"
+    return f"{rows}, {export['bytes']:,} bytes, CRC-32 {export['crc32']}"
 
 
 def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
-    """Everything about an export, by its name; only what there is to say."""
-    said = {
+    """The fields of an export as names and texts, without the empty ones."""
+    shown = {
         "export": export["id"],
         "status": export["status"],
         "report": export["report"],
@@ -67,25 +75,31 @@ def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
         "expires": export["expires_at"],
     }
     if warning := export.get("warning"):
-        said["warning"] = f"{warning['title']}. {warning['remedy']}"
+        shown["warning"] = f"{warning['title']}. {warning['remedy']}"
     if error := export["error"]:
         part = "" if error.get("part") is None else f", part {error['part']}"
-        said |= {
+        shown |= {
             "failed in": f"{error.get('state') or 'no state'}{part}",
             "error": f"{error['type']}: {error['title']}",
             "detail": error.get("detail"),
-            "retry": "helps" if error.get("retryable") else "fails again unless the cause is corrected",
+            "retry": "may succeed" if error.get("retryable") else "fails again until the cause is corrected",
             "remedy": error.get("remedy"),
         }
-    return [(name, line(str(value))) for name, value in said.items() if value]
+    return [(name, line(str(value))) for name, value in shown.items() if value]
 
 
-def values(given: dict[str, Any]) -> str:
-    """Names and values as a command line gives them."""
-    several = ((name, value if isinstance(value, list) else [value]) for name, value in given.items())
-    return " ".join(f"{name}={plain(each)}" for name, values in several for each in values)
+def values(named: dict[str, Any]) -> str:
+    """Names and values as on a command line: ``name=value``, in quotes if the value contains a blank."""
+    several = ((name, value if isinstance(value, list) else [value]) for name, value in named.items())
+    return " ".join(f"{name}={_quoted(each)}" for name, values in several for each in values)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and " " in value else plain(value)
 
 
 def plain(value: Any) -> str:
-    """A JSON value as it is typed; as JSON writes it where that would not be seen."""
+    r"""A JSON value as it is typed. A tab is ``\t``; another text that would be invisible is shown as JSON."""
+    if value == "\t":
+        return r"\t"
     return value if isinstance(value, str) and value.isprintable() and value.strip() else json.dumps(value)

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit status that scripts read of it."""
+"""The errors of the command lines, and the exit status of each."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ _PREFIX = "urn:report-exports:problem:"
 
 
 class Trouble(Exception):
-    """Something could not be done; the message says what, and what to do."""
+    """A command failed. The message says why, and what to do."""
 
     exit_code = 1
     export_id: str | None = None
-    """The export that there is all the same."""
+    """The export that exists in spite of the error."""
     go_on = ""
-    """How to come back to it."""
+    """The command that continues with that export."""
 
     def of(self, export_id: str, go_on: str) -> Self:
-        """The same trouble, once there is an export that must not be lost sight of."""
+        """Adds the export that exists in spite of the error, so that the user does not lose it."""
         self.export_id, self.go_on = export_id, go_on
         return self
 
     def __str__(self) -> str:
-        """What, and what to do."""
+        """The message, and the command that continues."""
         return "\n".join(filter(None, (super().__str__(), self.go_on)))
 
     def as_json(self) -> str:
-        """The same for a script."""
+        """The error as JSON, for scripts."""
         return json.dumps(self._of_export({"title": super().__str__()}))
 
-    def _of_export(self, said: dict[str, Any]) -> dict[str, Any]:
-        return said | ({"export_id": self.export_id, "go_on": self.go_on} if self.export_id else {})
+    def _of_export(self, problem: dict[str, Any]) -> dict[str, Any]:
+        return problem | ({"export_id": self.export_id, "go_on": self.go_on} if self.export_id else {})
 
 
 class NoFile(Trouble):
-    """The export has ended without a file, or has it no longer."""
+    """The export has no file: it has ended without one, or the file has expired, or it is not finished yet."""
 
     exit_code = 3
 
 
 class NotSignedIn(Trouble):
-    """Nobody is signed in, or not any more."""
+    """The user is not signed in, or the session has ended."""
 
     exit_code = 4
 
 
 class StackGone(NotSignedIn):
-    """The stack that one was signed in to is there no longer."""
+    """The stack of the session does not exist any more."""
 
     def __init__(self, evidence: str, *, here: bool) -> None:
-        anew = "--emulator" if here else "--stack NAME"
+        option = "--emulator" if here else "--stack NAME"
         super().__init__(
-            f"The stack of this session is gone, or was made anew ({evidence}). Sign in again: exports sign-in {anew}"
+            f"The stack of this session was deleted or replaced ({evidence}). Sign in again: exports sign-in {option}"
         )
 
 
 class TryAgain(Trouble):
-    """Busy, or not to be reached: the same command may do later."""
+    """The service is busy or cannot be reached. The same command may succeed later."""
 
     exit_code = 5
 
 
 class Refused(Trouble):
-    """The API's answer is an error (RFC 9457); ``problem`` is its body."""
+    """The API answered with an error (RFC 9457). ``problem`` is the body."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         super().__init__(explain(status, problem))
@@ -80,25 +80,25 @@ class Refused(Trouble):
 
     @property
     def name(self) -> str:
-        """The problem's own name, such as ``not-ready``; "" where the body has none."""
+        """The name of the problem, such as ``not-ready``; "" if the body has no type."""
         return str(self.problem.get("type", "")).removeprefix(_PREFIX)
 
     def as_json(self) -> str:
-        """The problem as the API sent it, and the export that there is all the same."""
+        """The problem as the API sent it, and the export that exists in spite of it."""
         return json.dumps(self._of_export({"status": self.status} | self.problem))
 
 
 def explain(status: int, problem: dict[str, Any]) -> str:
-    """A problem for a person: every fault on a line of its own, under what it is about."""
+    """A problem as text. Each fault is on its own line, after its pointer."""
     name = str(problem.get("type", "")).removeprefix(_PREFIX)
-    head = f"{line(str(problem.get('title') or 'The API refused this'))} ({status}{' ' * bool(name)}{line(name)})"
+    head = f"{line(str(problem.get('title') or 'The API refused the call'))} ({status}{' ' * bool(name)}{line(name)})"
     faults = [fault for fault in problem.get("errors") or [] if isinstance(fault, dict)]
     if not faults:
         detail = line(str(problem.get("detail") or ""))
         return f"{head}: {detail}" if detail else head
     rows = [head]
     for fault in faults:
-        rows.append(f"  {line(str(fault.get('pointer') or '(the whole)'))}  {line(str(fault.get('detail', '')))}")
+        rows.append(f"  {line(str(fault.get('pointer') or '(body)'))}  {line(str(fault.get('detail', '')))}")
         if allowed := fault.get("allowed"):
             rows.append(f"      allowed: {line(str(allowed))}")
     return "\n".join(rows)

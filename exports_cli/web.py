@@ -1,6 +1,6 @@
-"""HTTP calls, each tried again while that is safe and of use.
+"""HTTP calls, with retries where they are safe.
 
-urllib3: one package without dependencies, with retries that read Retry-After (RFC 9110, section 10.2.3).
+urllib3 is one package without dependencies, and its retries read Retry-After (RFC 9110, section 10.2.3).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _WORTH_SAYING = 2  # seconds
 
 
 class Repeated(Retry):
-    """For a call that may be made twice: again when nobody answers, and when the answer is that AWS is busy."""
+    """The retries of a call that is safe to repeat: if there is no answer, or AWS is busy."""
 
     RETRY_AFTER_STATUS_CODES = frozenset({429, 503})
 
     def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
-        """Waits as long as the answer asks for, and says so when a person would wonder."""
-        wanted = self.get_retry_after(response) if response is not None else None
-        if wanted and wanted >= _WORTH_SAYING and response is not None:
-            click.echo(f"The API is busy ({response.status}); trying again in {wanted:.0f} s.", err=True)
+        """Waits for the seconds in Retry-After, and tells the user if the wait is noticeable."""
+        pause = self.get_retry_after(response) if response is not None else None
+        if pause and pause >= _WORTH_SAYING and response is not None:
+            click.echo(f"The API is busy ({response.status}). Retrying in {pause:.0f} s.", err=True)
         super().sleep(response)
 
 
 class Once(Repeated):
-    """For a call that must not be made twice unknowingly: again only where the gateway refused to begin."""
+    """The retries of a call that is not safe to repeat: only if the gateway refused it before it started."""
 
     RETRY_AFTER_STATUS_CODES = frozenset({429})
 
@@ -67,7 +67,7 @@ def _manager(proxy: str | None) -> urllib3.PoolManager:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, as curl reads it."""
+    """The proxy of the environment for an address, as curl reads it."""
     parts = urlsplit(url)
     if urllib.request.proxy_bypass(parts.netloc):
         return None
@@ -83,18 +83,18 @@ def send(
     repeatable: bool = True,
     stream: bool = False,
 ) -> urllib3.BaseHTTPResponse:
-    """One call; redirects are answers.
+    """Makes one HTTP call. Does not follow redirects.
 
     Args:
-        method: of HTTP.
-        url: where to.
-        body: to send.
-        headers: to send.
-        repeatable: whether making the call twice does no harm.
-        stream: leaves the body to be read.
+        method: HTTP method.
+        url: address.
+        body: request body.
+        headers: request headers.
+        repeatable: whether the call is safe to repeat.
+        stream: returns before the body is read.
 
     Raises:
-        TryAgain: nobody answered.
+        TryAgain: there was no answer.
     """
     try:
         return _manager(_proxy(url)).request(
@@ -109,15 +109,15 @@ def send(
         )
     except urllib3.exceptions.HTTPError as error:
         where = urlsplit(url)
-        said = f"{where.scheme}://{where.netloc} does not answer: {_reason(error)}"
+        text = f"{where.scheme}://{where.netloc} does not answer: {_reason(error)}"
         if places.is_here(url):
-            said += ". If it is the emulator, start it: make up"
+            text += ". If it is the emulator, start it: make up"
         elif isinstance(getattr(error, "reason", None), urllib3.exceptions.NameResolutionError):
-            said += ". If there is a network, the stack is gone: sign in to another one (exports sign-in --help)"
-        raise TryAgain(said) from error
+            text += ". If your network works, the stack was deleted: sign in to another one (exports sign-in --help)"
+        raise TryAgain(text) from error
 
 
 def _reason(error: Exception) -> str:
-    """Why, without the address, which may be signed."""
+    """The reason without the address, which may be signed."""
     inner = getattr(error, "reason", None) or error
     return getattr(inner, "_message", None) or type(inner).__name__

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 from urllib.error import URLError
 
-from exports_admin import locks, stack
+from exports_admin import locks, own, stack
 from exports_cli.trouble import Trouble
 from local import demo, launcher, port
 
@@ -31,7 +31,7 @@ def main() -> int:
                     print(f"It runs on port {description['port']} already; make down first to move it.")
                 print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
             case "down":
-                print("Stopped." if launcher.down() else "Nothing was running.")
+                print(f"Stopped. {own.at_the_end()}" if launcher.down() else "Nothing was running.")
             case "demo":
                 with launcher.running(arguments.port, "demo") as description:
                     demo.show(description)

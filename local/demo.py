@@ -1,4 +1,4 @@
-"""`make demo`: one airline's export, from the request to the file, seen through the API and the state machine."""
+"""`make demo`: exports the flights of one airline, and shows the request, the file and the execution."""
 
 import csv
 import datetime
@@ -24,7 +24,7 @@ _TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 
 def show(description: dict[str, Any]) -> Path:
-    """Requests United's flights of 2013, follows the export, saves the file and shows what happened.
+    """Requests the flights of United in 2013, waits for the export, saves the file and shows the execution.
 
     Raises:
         Trouble: the export did not succeed.
@@ -49,16 +49,16 @@ def show(description: dict[str, Any]) -> Path:
     _show_rows(console, saved)
     console.print(f"{export['rows']:,} rows, {export['bytes']:,} bytes, CRC-32 {export['crc32']}: [bold]{saved}[/]")
     _show_execution(console, description, export)
-    console.print(f"POST answered after {accepted:.2f} s; SUCCEEDED was seen after {ended:.2f} s.\n")
-    console.print("[bold]What to try next[/]")
-    console.print("  make up       keep it running; README.md, 'Call it yourself', has the first calls")
+    console.print(f"POST returned after {accepted:.2f} s. The export was SUCCEEDED after {ended:.2f} s.\n")
+    console.print("[bold]Next steps[/]")
+    console.print("  make up       keep the stack running; for the first calls, see 'Call it yourself' in README.md")
     console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json     (needs Docker)")
     console.print("  reports/      add a report: one file, no code")
     return saved
 
 
 def call(url: str, token: str, body: object = None) -> Any:
-    """A call of the API: GET, or POST of a JSON body; the JSON of the answer."""
+    """Calls the API: POST with a JSON body, or GET without one. Returns the JSON of the answer."""
     headers = {"Authorization": token, "Accept": "application/json", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
@@ -66,7 +66,7 @@ def call(url: str, token: str, body: object = None) -> Any:
 
 
 def _follow(console: Console, export: dict[str, Any], token: str) -> dict[str, Any]:
-    """Asks the API until the export has ended, and shows its progress."""
+    """Polls the API until the export has ended, and shows its progress."""
     columns = (
         TextColumn("{task.description:9}"),
         BarColumn(),
@@ -91,7 +91,7 @@ def _show_rows(console: Console, file: Path, rows: int = 4) -> None:
     with file.open(newline="", encoding="utf-8") as text:
         lines = list(itertools.islice(csv.reader(text), rows + 1))
     shown = (3, 5, 9, 10, 12, 13)
-    table = Table(title="The first rows, six of the nineteen columns", title_justify="left")
+    table = Table(title="The first rows, with six of the nineteen columns", title_justify="left")
     for column in shown:
         table.add_column(lines[0][column])
     for line in lines[1:]:
@@ -100,7 +100,7 @@ def _show_rows(console: Console, file: Path, rows: int = 4) -> None:
 
 
 def _show_execution(console: Console, description: dict[str, Any], export: dict[str, Any]) -> None:
-    """The execution state by state, like the event list of the Step Functions console."""
+    """Shows the states of the execution, like the event list of the Step Functions console."""
     execution = attempts.execution_arn(description["state_machine_arn"], f"{export['id']}-{export['attempt']}")
     stepfunctions = stack.client("stepfunctions", description)
     pages = stepfunctions.get_paginator("get_execution_history").paginate(executionArn=execution)

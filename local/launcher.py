@@ -16,13 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError, WaiterError
+
 from checks import reports
 from checks.repository import ROOT
-from exports_admin import emulator, locks, packages, stack
+from exports_admin import emulator, locks, packages, restore, stack
 from exports_admin.packages import RUNTIME
 from exports_admin.stack import STACK
 from exports_cli.trouble import Trouble
 from local import port as ports
+from local import reports_layer
 
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
@@ -32,7 +35,8 @@ PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
 PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
 # What decides the emulator, and what is deployed on it.
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
-_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "reports", "statemachines", "local/launcher.py"]
+_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "statemachines", "local/launcher.py"]
+_REPORTS = ["reports"]
 _SLOW_START = 120
 _ANEW = "Install it anew: rm -r .local/emulator, then the same command again."
 _started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that those that have ended are reaped
@@ -50,7 +54,9 @@ def up(port: int) -> dict[str, Any]:
         Trouble: with nothing left running that this call started.
     """
     with _lock("up") as lock:
-        description = _current(lock, port) | {"kept": True}
+        description = _current(lock, port)
+        if not description.get("kept"):
+            description = restore.restore(description) | {"kept": True}
         _write(description)
     return description
 
@@ -104,13 +110,18 @@ def _bring_up(port: int) -> None:
         _stop()  # one of ours that is of another version, or whose start was broken off
     try:
         pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
-        _build(digests["product"])
-        _step("Deploying the template with sam deploy")
-        here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
-        sam("deploy", *_overrides(), *here, port=port)
-        _step("Filling in the sample data and the users")
-        kept = {"kept": description.get("kept", False)} if description else {}
-        filled = _fill(port) | {"pid": pid, "port": port, "digests": digests} | kept
+        if description and description["digests"]["product"] == digests["product"]:
+            _deploy_reports(port)
+            filled = description | {"digests": digests}
+        else:
+            _build(digests["product"])
+            _step("Deploying the template with sam deploy")
+            here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
+            sam("deploy", *_overrides(), *here, port=port)
+            _step("Filling in the sample data and the users")
+            filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
+            if description:
+                filled |= {"kept": description.get("kept", False), "users": description["users"] | filled["users"]}
     except BaseException:
         if description is None:
             _stop()
@@ -231,6 +242,16 @@ def _build(digest: str) -> None:
     _step(packages.require_allowed())
 
 
+def _deploy_reports(port: int) -> None:
+    _step(packages.require_allowed())
+    _step("Only reports/ has changed: deploying its layer")
+    where = {"region": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
+    try:
+        reports_layer.deploy(STACK, where, reports.FOLDER)
+    except (ClientError, WaiterError) as error:
+        raise Trouble(f"The reports were not deployed: {error}") from error
+
+
 def _overrides() -> list[str]:
     return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
 
@@ -286,7 +307,7 @@ def _write(description: dict[str, Any]) -> None:
 
 
 def _digests() -> dict[str, str]:
-    return {"emulator": _digest(_EMULATOR), "product": _digest(_PRODUCT)}
+    return {"emulator": _digest(_EMULATOR), "product": _digest(_PRODUCT), "reports": _digest(_REPORTS)}
 
 
 def _digest(inputs: list[str]) -> str:

@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from notify_owner.mail import compose
 from shared.api import exports
-from shared.errors import InvalidEvent
+from shared.catalogue import reports
+from shared.errors import InvalidDefinition, InvalidEvent
 from shared.lambda_ import aws, clock, contract
 from shared.lambda_.function import Event, function
 from shared.lambda_.telemetry import logger, metrics, tag_logs
@@ -81,7 +82,7 @@ def notify(owner: str, export_id: str, attempt: int, status: str) -> None:
 
 
 def _send(record: Record) -> None:
-    mail = compose(record, os.environ["PAGE_URL"])
+    mail = compose(record, _title(record["report"]), os.environ["PAGE_URL"])
     answer = aws.ses().send_email(
         FromEmailAddress=os.environ["SENDER_EMAIL"],
         Destination={"ToAddresses": [record["notify"]]},
@@ -97,6 +98,16 @@ def _send(record: Record) -> None:
     )
     metrics.add_metric(name="OwnersNotified", unit="Count", value=1)
     logger.info("mailed", extra={"ses_message_id": answer["MessageId"]})
+
+
+def _title(report: str) -> str:
+    """The title of a report; its id if the report was removed, or if the definitions cannot be read."""
+    try:
+        deployed = reports.deployed()
+    except InvalidDefinition:
+        logger.exception("the title of the report cannot be read")
+        return report
+    return str(deployed[report].definition["title"]) if report in deployed else report
 
 
 def _note(record: Record) -> None:

@@ -1,11 +1,15 @@
 """A report that could not be exported is named, with the file, line and place of each fault, before it is deployed."""
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from checks import reports
+from checks.__main__ import main
+from checks.repository import ROOT
 
 GOOD = """\
 title: Sales
@@ -157,3 +161,18 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 def test_a_broken_report_is_named_with_its_fault(tmp_path: Path, name: str, text: str, said: str) -> None:
     faults = found(tmp_path, text, name)
     assert any(fault.startswith(f"reports/{said}") for fault in faults), faults
+
+
+def test_make_check_reports_says_where_a_fault_is_and_loads_no_other_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reports, "FOLDER", tmp_path)
+    (tmp_path / "sales.yaml").write_text(GOOD)
+    assert main(["reports"]) == 0
+    assert capsys.readouterr().out == "Valid: sales.yaml.\n"
+    (tmp_path / "sales.yaml").write_text(GOOD.replace("tenant: shop", "tenant: shpo"))
+    assert main(["reports"]) == 1
+    assert capsys.readouterr().err.startswith("reports/sales.yaml:12: /tenant: the source has no column shpo.")
+    code = "import sys; from checks.__main__ import main; main(['reports']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"checks.template", "checks.workflow", "checks.documents"} & set(loaded.split())

@@ -64,7 +64,7 @@ def replay(deployed: Deployed, export_id: str, environment: Environment | None =
     def attempt() -> str:
         ran = run(deployed, "replay", export_id, environment=environment)
         if ran.returncode:
-            assert f"{export_id}: there is no letter" in ran.stderr
+            assert f"{export_id}: there is no dead letter" in ran.stderr
         return ran.stdout
 
     return until(attempt, f"the letter of {export_id}")
@@ -89,7 +89,7 @@ class Operator:
             "its Map Runs": f"{deployed['state_machine_arn'].replace(':stateMachine:', ':mapRun:')}/Parts:*",
         }
         section = (ROOT / "docs" / "operations.md").read_text("utf-8").split("\n## exports-admin\n")[1]
-        rows = re.findall(r"^\| (`\w+:.+?) \| (.+?) \| (.+?) \|$", section.split("\n## ")[0], re.MULTILINE)
+        rows = re.findall(r"^\| (`[\w-]+:.+?) \| (.+?) \| (.+?) \|$", section.split("\n## ")[0], re.MULTILINE)
         named = [(actions, resources[on], commands) for actions, many, commands in rows for on in many.split(", ")]
         self._listed = [(action, on, wanted) for all_, on, wanted in named for action in re.findall(r"`(\S+)`", all_)]
         trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
@@ -161,7 +161,7 @@ def test_what_failed_is_replayed_once_its_cause_is_corrected(
     assert deployed.find_letter(failed["id"]) is None
     again = run(deployed, "replay", failed["id"])
     assert (again.returncode, again.stdout) == (1, "")
-    assert f"{failed['id']}: there is no letter" in again.stderr
+    assert f"{failed['id']}: there is no dead letter" in again.stderr
 
 
 def refusal(deployed: Deployed, export_id: str, operator: Operator) -> str:
@@ -171,7 +171,7 @@ def refusal(deployed: Deployed, export_id: str, operator: Operator) -> str:
         ran = run(deployed, "replay", export_id, environment=operator.environment)
         assert (ran.returncode, ran.stdout) == (1, "")
         assert "Traceback" not in ran.stderr
-        return "" if "there is no letter" in ran.stderr else ran.stderr
+        return "" if "there is no dead letter" in ran.stderr else ran.stderr
 
     return until(attempt, f"the letter of {export_id}")
 
@@ -193,7 +193,7 @@ def test_an_operator_needs_the_permissions_that_are_documented_and_no_others(
         operator.may_all_but(action)
         assert action in refusal(deployed, export_id, operator)
     operator.may_all_but("states:StartExecution")
-    assert "its letter stays" in refusal(deployed, export_id, operator)
+    assert "the dead letter stays" in refusal(deployed, export_id, operator)
     operator.may_all_but()
     assert replay(deployed, export_id, operator.environment) == f"{export_id} attempt 1: attempt 2 has started\n"
     export = caller.get(f"/exports/{export_id}").json
@@ -263,7 +263,7 @@ def test_the_fixture_of_a_part_names_what_the_part_reads(deployed: Deployed, fai
 
 def test_a_state_that_was_not_reached_has_no_fixture(deployed: Deployed, failed: Failed) -> None:
     ran = run(deployed, "fixture", failed.export["id"], "AssembleFile")
-    said = "exports-admin: AssembleFile did not run in attempt 1, which failed in ExportFailed.\n"
+    said = "exports-admin: AssembleFile did not run in attempt 1, which failed in GeneratePart, part 0.\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", said)
 
 

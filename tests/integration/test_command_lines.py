@@ -13,14 +13,16 @@ from urllib.parse import quote
 
 import pytest
 
-from exports_admin import stack
+from exports_admin import own, stack
+from local import launcher
 from local.launcher import ROOT
+from tests.integration import source
 from tests.integration.api import flights, http
 from tests.integration.deployed import until
 from tests.integration.test_admin import Operator, operator, run, without_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.integration.api import Caller
@@ -103,7 +105,7 @@ def test_a_download_goes_on_from_what_is_there(cli: Cli, caller: Caller) -> None
     # That it was not fetched anew, a damaged part proves: its bytes stay, and the CRC-32 finds them out.
     begun.write_bytes(b"x" * half)
     ran = cli("download", export["id"], "-o", name, "--force", code=1)
-    assert "What came is not the export" in ran.stderr
+    assert "The downloaded file is not the export's" in ran.stderr
     assert (cli.folder / name).read_bytes() == there.content
     assert not begun.exists()
 
@@ -140,8 +142,8 @@ def test_a_key_makes_two_runs_one_export(cli: Cli, caller: Caller) -> None:
     words = ["run", "flights", "-f", "jsonl", *JANUARY, "--idempotency-key", "monday", "-o", "monday.jsonl"]
     first = cli.json(*words)
     ran = cli(*words)
-    assert "An earlier run with this key has requested it already." in ran.stderr
-    assert "as it was before" in ran.stdout
+    assert "An earlier run with this key requested the same export." in ran.stderr
+    assert "unchanged" in ran.stdout
     assert [export["id"] for export in caller.exports()] == [first["id"]]
 
 
@@ -164,7 +166,7 @@ def test_who_has_signed_out_is_out(cli: Cli, tmp_path: Path) -> None:
     session = json.loads(kept.read_text())
     cli("sign-out")
     assert not kept.exists()
-    assert "Nobody is signed in" in cli("list", code=4).stderr
+    assert "You are not signed in" in cli("list", code=4).stderr
     kept.write_text(json.dumps(session | {"expires_at": 0}))  # somebody has copied it: it is worth nothing
     assert "The session has ended" in cli("list", code=4).stderr
 
@@ -205,16 +207,16 @@ def test_a_seeded_user_signs_in_chooses_a_password_and_exports(
 
         def alone() -> Ran | None:
             ran = admin(deployed, "seed", deployed["stack"], "--tenant", "HA", "--email", email)
-            return None if "is no file of the sample" in ran.stderr else ran
+            return None if "is not part of the sample data" in ran.stderr else ran
 
         ran = until(alone, "a dataset without files of other tests")
         assert ran.returncode == 0, ran.stderr
         return ran
 
     ran = seed()
-    assert "336,776 flights in 12 files; 0 written now, 12 there before" in ran.stdout
+    assert "336,776 flights in 12 files (0 uploaded, 12 existed before)" in ran.stdout
     password = ran.stdout.split("temporary password ")[1].split(",")[0]
-    assert f"{email}: user of tenant HA in {deployed['user_pool_id']}, there before" in seed().stdout
+    assert f"{email}: existing user of tenant HA in {deployed['user_pool_id']} (" in seed().stdout
 
     cli = Cli(tmp_path)
     own = f"Own-{uuid.uuid4().hex}"
@@ -234,10 +236,71 @@ def test_seed_says_what_is_among_the_flights_and_changes_nothing(deployed: Deplo
     with deployed.source_file(path, b"x") as key:
         ran = admin(deployed, "seed", deployed["stack"], "--email", email)
     assert ran.returncode == 1
-    assert f"/{key}: is no file of the sample, and reports would read it with the rest" in ran.stderr
+    assert f"/{key}: is not part of the sample data, but reports would read it" in ran.stderr
     cognito = deployed.client("cognito-idp")
     with pytest.raises(cognito.exceptions.UserNotFoundException):
         cognito.admin_get_user(UserPoolId=deployed["user_pool_id"], Username=email)
+
+
+# ── exports-admin put and user ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def undone(deployed: Deployed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A name for a dataset, a tenant and users, of which nothing is left or remembered at the end."""
+    files = [launcher.DESCRIPTION, own.file()]
+    before = [file.read_text() if file.exists() else None for file in files]
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    for file, text in zip(files, before, strict=True):
+        file.write_text(text) if text is not None else file.unlink(missing_ok=True)
+    bucket, folder = deployed["data_location"].removeprefix("s3://").split("/", 1)
+    for key in deployed.keys(f"{folder}{name}/"):
+        deployed.client("s3").delete_object(Bucket=bucket, Key=key)
+    pool, found = deployed["user_pool_id"], deployed.client("cognito-idp").get_paginator("list_users")
+    for user in [user for page in found.paginate(UserPoolId=pool) for user in page["Users"]]:
+        if any(each["Value"].startswith(name) for each in user["Attributes"]):
+            deployed.client("cognito-idp").admin_delete_user(UserPoolId=pool, Username=user["Username"])
+
+
+@pytest.mark.emulator_only(
+    "makes a role, which AWS knows only after a while, and signs in with the emulator's password"
+)
+def test_who_brings_data_and_users_needs_the_permissions_that_are_documented_and_no_others(
+    deployed: Deployed, operator: Operator, undone: str, tmp_path: Path
+) -> None:
+    rows = (tmp_path / "mine" / "month=1").resolve()
+    rows.mkdir(parents=True)
+    (rows / "rows.parquet").write_bytes(source.parquet(undone))
+    everything = {
+        action for command in ("replay", "erase", "seed", "put", "user") for action in operator.needs(command)
+    }
+
+    def may(command: str, *words: str, refused: str = "") -> bool:
+        operator.may_all_but(*(everything - set(operator.needs(command))), refused)
+        ran = run(deployed, command, *words, environment=operator.environment)
+        assert "Traceback" not in ran.stderr
+        return ran.returncode == 0
+
+    put = ("put", str(rows.parent), undone, "--replace")
+    user, moved = (f"{undone}@example.com", "--tenant", undone), (f"{undone}@example.com", "--tenant", "b", "--change")
+    of_put = set(operator.needs("put")) - {"s3:AbortMultipartUpload"}  # only a large file that breaks off needs it
+    folder = deployed["data_location"].removeprefix(f"s3://{deployed['bucket']}/")
+    deployed.client("s3").put_object(Bucket=deployed["bucket"], Key=f"{folder}{undone}/old.parquet", Body=b"")
+    assert [action for action in sorted(of_put) if may(*put, refused=action)] == []
+    assert may(*put)
+    assert deployed.keys(f"{folder}{undone}/") == [f"{folder}{undone}/month=1/rows.parquet"]
+
+    of_user = set(operator.needs("user"))
+    made = {"cognito-idp:AdminSetUserPassword", "cognito-idp:AdminUpdateUserAttributes"}  # after the user exists
+    assert [action for action in sorted(of_user - made) if may("user", *user, refused=action)] == []
+    assert not may("user", *user, refused="cognito-idp:AdminSetUserPassword")
+    deployed.client("cognito-idp").admin_delete_user(UserPoolId=deployed["user_pool_id"], Username=user[0])
+    assert may("user", *user)
+    token = run(deployed, "token", "--tenant", undone).stdout.strip()
+    assert http("GET", f"{deployed['api_url']}/reports", headers={"Authorization": token}).status == 200
+    assert not may("user", *moved, refused="cognito-idp:AdminUpdateUserAttributes")
+    assert may("user", *moved)
 
 
 # ── exports-admin erase ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,7 +352,7 @@ def test_nothing_is_left_of_a_tenant(deployed: Deployed, sign_up: Callable[[str]
     made = {user: user.make(first="2013-01-01", last="2013-01-02") for user in (first, second, near)}
     ran = run(deployed, "erase", "--tenant", tenant, "--yes")
     assert ran.returncode == 0, ran.stderr
-    assert f"Gone of tenant {tenant}: 2 exports (0 active)" in ran.stdout
+    assert f"Removed of tenant {tenant}: 2 exports (0 active)" in ran.stdout
     for user in (first, second):
         assert left(deployed, user, [made[user]["id"]]) == []
     assert near.download(made[near]).content is not None

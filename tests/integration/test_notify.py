@@ -74,7 +74,7 @@ def test_a_report_that_is_ready_is_mailed_once_however_often_it_is_announced(
     assert export["status"] == "SUCCEEDED"
     [mail] = mailed(deployed, caller)
     assert (mail["from"], mail["to"]) == (deployed["sender_email"], [caller.email])
-    assert mail["subject"] == "Your report is ready: flights"
+    assert mail["subject"] == "Your report is ready: Flights"
     file_name = caller.signed(export)["file_name"]
     for part in (mail["text"], mail["html"]):
         assert file_name in part
@@ -108,7 +108,7 @@ def test_a_report_that_failed_is_mailed_with_what_to_do_and_the_address_stays_wh
         announced = announcements.of(export)
     assert export["status"] == "FAILED"
     [mail] = mailed(deployed, caller)
-    assert mail["subject"] == "Your report could not be made: flights"
+    assert mail["subject"] == "Your report failed: Flights"
     for part in (mail["text"], mail["html"]):
         assert export["error"]["title"] in part
         assert export["error"]["remedy"] in part

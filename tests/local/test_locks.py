@@ -39,6 +39,6 @@ def test_what_installs_waits_for_what_installs_already() -> None:
         command = [sys.executable, "-m", "exports_admin.locks", "echo", "installed"]
         waiting = subprocess.Popen(command, cwd=locks.STATE.parent, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
-        said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
+        said = f"• Waiting for make demo (process {os.getpid()}): this folder is in use\n"
         assert waiting.stdout.readline() == said
     assert waiting.communicate()[0] == "installed\n"

@@ -15,7 +15,7 @@ import pytest
 
 from checks import Fault, reports
 from exports_admin import locks
-from local import launcher
+from local import __main__, launcher
 from local import port as ports
 
 
@@ -26,6 +26,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / environment).symlink_to(launcher.STATE / environment)
     monkeypatch.setattr(launcher, "STATE", tmp_path)
     monkeypatch.setattr(launcher, "DESCRIPTION", tmp_path / "stack.json")
+    monkeypatch.setattr(locks, "STATE", tmp_path)
     yield tmp_path
     launcher.down()
 
@@ -115,6 +116,36 @@ def test_a_failed_redeployment_leaves_the_stack_that_ran(
         launcher.up(port)
     assert answers(port)
     assert launcher.describe() == before
+
+
+def test_after_a_change_of_reports_only_the_reports_layer_is_deployed(
+    state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, digest = [], launcher._digest
+    monkeypatch.setattr(launcher, "_build", lambda digest: done.append("build"))
+    monkeypatch.setattr(launcher, "sam", lambda *arguments, port: done.append("deploy"))
+    monkeypatch.setattr(launcher.reports_layer, "deploy", lambda *arguments: done.append("reports"))
+    users = launcher.up(port)["users"]
+    assert done == ["build", "deploy"]
+    monkeypatch.setattr(launcher, "_digest", lambda inputs: "other" if inputs == ["reports"] else digest(inputs))
+    assert launcher.up(port)["users"] == users
+    assert done == ["build", "deploy", "reports"]
+    launcher.up(port)
+    assert len(done) == 3
+
+
+def test_what_make_down_loses_and_make_up_brings_back_is_said(
+    state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launcher.up(port)
+    (state / "own.json").write_text('{"datasets": {"sales": ["/my/sales"]}, "users": {"ann@example.com": "acme"}}')
+    monkeypatch.setattr(sys, "argv", ["local", "down"])
+    assert __main__.main() == 0
+    assert capsys.readouterr().out.endswith(
+        "Stopped. The emulator keeps nothing: all exports with their files, all data and all users are gone.\n"
+        "make up brings back the sample data with its users; the dataset sales from /my/sales;"
+        " the user ann@example.com of tenant acme.\n"
+    )
 
 
 def elsewhere(state: Path, code: str) -> list[str]:
@@ -208,7 +239,7 @@ def test_who_stops_or_changes_the_stack_waits_for_those_who_use_it(state: Path, 
         command = elsewhere(state, "launcher.down()")
         waiting = subprocess.Popen(command, cwd=launcher.ROOT, stdout=subprocess.PIPE, text=True)
         assert waiting.stdout
-        said = f"• Waiting for make demo (process {os.getpid()}): it works in this folder\n"
+        said = f"• Waiting for make demo (process {os.getpid()}): this folder is in use\n"
         assert waiting.stdout.readline() == said
         assert answers(port)
     waiting.communicate(timeout=30)
@@ -219,7 +250,7 @@ def test_a_broken_report_stops_before_anything_is_deployed(
     state: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "is not known", "No")]
+        reports, "faults", lambda folder: [Fault("reports/sales.yaml", 3, "/colour", "unknown field", "No")]
     )
     with pytest.raises(launcher.Trouble, match=r"reports/sales\.yaml:3: /colour: unknown field"):
         launcher.up(port)
@@ -242,7 +273,6 @@ def test_a_taken_port_is_found_before_anything_is_installed(tmp_path: Path, monk
 def test_the_port_of_its_own_emulator_is_not_taken(
     state: Path, port: int, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "STATE", state)
     monkeypatch.setattr(sys, "argv", ["port", str(port)])
     launcher._start(port)
     assert ports.fault(port)

@@ -122,13 +122,14 @@ def test_a_stack_that_is_not_there_is_named(account: Any, admin: Admin) -> None:
 
 def test_a_stack_that_is_none_of_ours_is_refused(account: Any, admin: Admin) -> None:
     deploy(account, "shop", {"ApiUrl": "https://shop.example.com"})
-    said = "exports-admin: The stack shop (CREATE_COMPLETE) is none of Report Exports: it has no such outputs.\n"
+    why = "it has no output ExportsTableName"
+    said = f"exports-admin: The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: {why}.\n"
     assert admin("dead-letters", "--stack", "shop") == Run(1, "", said)
 
 
 def test_without_a_region_it_says_how_to_name_one(account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    said = "exports-admin: Which Region? Set AWS_REGION, or AWS_PROFILE to a profile that names one.\n"
+    said = "exports-admin: No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.\n"
     assert admin("dead-letters") == Run(1, "", said)
 
 
@@ -141,7 +142,7 @@ def test_without_credentials_it_says_how_to_give_them(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     ran = admin("dead-letters")
     assert ran.code == 1
-    assert ran.err.startswith("exports-admin: As whom? There are no AWS credentials. Set AWS_PROFILE, or ")
+    assert ran.err.startswith("exports-admin: There are no AWS credentials. Set AWS_PROFILE, or ")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_without_make_the_program_says_what_to_do(program: str, tmp_path: Path) 
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "bin" / program, tmp_path / "bin")
     run = subprocess.run([str(tmp_path / "bin" / program)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
-    said = f"{program}: install make first; with it, this program installs what it needs.\n"
+    said = f"{program}: make is missing. Install it; this program then installs its dependencies.\n"
     assert (run.returncode, run.stdout, run.stderr) == (1, "", said)
 
 
@@ -203,8 +204,8 @@ def test_without_aws_and_emulator_it_says_how_to_start_or_name_a_stack(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(emulator, "describe", lambda: None)
     said = (
-        "exports-admin: The emulator is not running. Start it: make up; "
-        "for a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and say --stack NAME.\n"
+        "exports-admin: The emulator is not running. Start it: make up. "
+        "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME.\n"
     )
     assert admin("dead-letters") == Run(1, "", said)
 

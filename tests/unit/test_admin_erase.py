@@ -94,8 +94,8 @@ def test_everything_of_an_owner_goes_and_nothing_of_anybody_else(admin: Admin, c
     assert uploads(cloud) == []
     assert queue.count() == 0
     assert cloud.stands() == {f"{number(1)}-1": "ABORTED"}
-    counted = "5 exports (2 active), 1 idempotency keys, 2 files, 5 work files, 1 unfinished uploads, 2 dead letters"
-    assert ran.out.splitlines()[0] == f"Gone of {OWNER}: {counted}."
+    counted = "5 exports (2 active), 1 idempotency key, 2 files, 5 work files, 1 unfinished upload, 2 dead letters"
+    assert ran.out.splitlines()[0] == f"Removed of {OWNER}: {counted}."
 
 
 def test_everything_of_a_tenant_goes_and_nothing_of_one_that_begins_the_same(admin: Admin, cloud: Cloud) -> None:
@@ -255,7 +255,7 @@ def test_what_comes_meanwhile_is_told(admin: Admin, cloud: Cloud, monkeypatch: p
 
     monkeypatch.setattr(dead_letter_queue, "held", and_one_comes)
     ran = admin("erase", "--owner", OWNER, "--yes")
-    assert (ran.code, "1 items have come meanwhile" in ran.err) == (1, True)
+    assert (ran.code, "1 new item arrived during the command" in ran.err) == (1, True)
 
 
 def test_a_late_worker_finds_what_it_left_swept(admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,12 +290,12 @@ def test_what_remains_is_named_with_the_day_until_when(admin: Admin, time: Froze
     until = {each["what"]: each["until"] for each in said["remains"]}
     assert until["log lines"] == "2026-12-23"
     assert until["execution histories"] == "2027-02-21"
-    assert until["copies of your own"] is None
+    assert until["your own copies"] is None
     assert until[erase.LATE.what] == "2026-11-30"
     again = admin("erase", "--owner", OWNER, "--yes").out
     assert erase.LATE.what not in again  # nothing was active
     assert "work files of deleted exports      until 2026-11-30" in again
-    assert "the table as it was                until 2026-12-28" in again
+    assert "earlier states of the table        until 2026-12-28" in again
 
 
 def test_the_days_are_those_of_the_template() -> None:
@@ -321,3 +321,57 @@ def test_the_stack_that_is_meant_is_the_one_that_is_named(admin: Admin, monkeypa
     assert admin("erase", "--owner", OWNER, "--yes", "--stack", "exports-staging").code == 0
     assert asked == ["exports-staging"]
     assert event("environment")["ReadExports"]["EXPORTS_BUCKET"] == "report-exports-local"
+
+
+# ── A tenant that does not exist ────────────────────────────────────────────────────────────────────────────────────
+
+NOTHING = "it has no record, no file, no upload and no dead letter."
+NOT_SEARCHED = "Nothing was erased. The users in the pool were not searched.\n"
+
+
+@pytest.mark.parametrize("words", [["--yes"], ["--yes", "--json"], ["--dry-run"], ["--dry-run", "--json"], []])
+def test_a_tenant_without_data_is_an_error(words: list[str], admin: Admin, cloud: Cloud, calls: Calls) -> None:
+    before = cloud.items(), cloud.keys()
+    ran = admin("erase", "--tenant", "NOBODY", *words)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"exports-admin: There is no tenant NOBODY: {NOTHING} {NOT_SEARCHED}"
+    assert (cloud.items(), cloud.keys()) == before
+
+
+def test_a_tenant_that_differs_by_case_alone_is_named(admin: Admin, cloud: Cloud) -> None:
+    ran = admin("erase", "--tenant", "ua2", "--yes")
+    similar = "Tenants are case-sensitive. Do you mean UA2?"
+    assert ran.err == f"exports-admin: There is no tenant ua2: {NOTHING} {similar} {NOT_SEARCHED}"
+    cloud.put("exports/Acme/u/1/1/file.csv", "of a tenant whose records have gone")
+    cloud.write({**succeeded(number(8)), "owner": "ACME#u"})
+    ran = admin("erase", "--tenant", "acme", "--dry-run")
+    assert "Do you mean ACME or Acme?" in ran.err
+    assert admin("erase", "--tenant", "Acme", "--yes").code == 0  # a file is enough
+    assert admin("erase", "--tenant", "ACME", "--yes").code == 0
+
+
+@pytest.mark.parametrize("tenant", ["LETTER", "UPLOAD"])
+def test_a_letter_or_an_upload_is_enough_for_a_tenant(tenant: str, admin: Admin, cloud: Cloud, queue: Queue) -> None:
+    failure = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""}
+    queue.put(json.dumps({"owner": "LETTER#u", "export_id": number(7), "attempt": 1, "failure": failure}))
+    cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=f"exports/UPLOAD/u/{number(7)}/1/file.csv")
+    assert admin("erase", "--tenant", tenant, "--yes").code == 0
+    assert admin("erase", "--tenant", tenant, "--yes").code == 1
+
+
+def test_the_search_for_a_similar_tenant_is_bounded(
+    admin: Admin, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(belongings, "_PAGES", 1)
+    monkeypatch.setenv("EXPORTS_TABLE", event("environment")["ReconcileExports"]["EXPORTS_TABLE"])
+    assert belongings.known_tenants() == ({"U", "UA", "UA2"}, True)
+    make = type(cloud.s3)._make_api_call
+
+    def one_a_page(client: Any, name: str, parameters: dict[str, Any]) -> Any:
+        limit = {"Scan": {"Limit": 1}, "ListObjectsV2": {"MaxKeys": 1}}.get(name, {})
+        return make(client, name, parameters | limit)
+
+    monkeypatch.setattr(type(cloud.s3).__mro__[1], "_make_api_call", one_a_page)
+    assert not belongings.known_tenants().is_complete
+    ran = admin("erase", "--tenant", "NOBODY", "--dry-run")
+    assert "Similar names were searched only in the first 10 pages of the table and of the bucket." in ran.err

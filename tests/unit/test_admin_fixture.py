@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from exports_admin import executions, fixture
 from shared.lambda_ import contract
 from tests.unit.support import EXPORT_ID, OWNER, ROOT, USER
 from tests.unit.test_admin import Admin, Run, command_line
@@ -45,7 +46,7 @@ def test_what_a_function_was_given_is_written_as_the_other_fixtures_are(
     contract.require(contract.event_contract(str(ROOT / "functions" / folder / "app.py")), json.loads(ran.out))
     named = f"{state}, part 2," if number else state
     assert ran.err == (
-        f"What {named} was given in attempt 1. The user's id was replaced (--keep-owner keeps it).\n"
+        f"Wrote the input of {named} in attempt 1. The user's id was replaced. To keep it, use --keep-owner.\n"
         f"make invoke FUNCTION={state} EVENT=events/{folder}/CASE.json\n"
     )
 
@@ -95,7 +96,7 @@ def test_a_fixture_that_cannot_be_made_leaves_the_file_alone(admin: Admin, past:
 def test_of_several_tries_the_last_is_taken_and_that_is_said(admin: Admin, past: StepFunctions) -> None:
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED, "States.Timeout", "Lambda.Unknown"))
     assert admin("fixture", EXPORT_ID, "PlanParts").err.startswith(
-        "What PlanParts was given in attempt 1, the last of 3 times."
+        "Wrote the input of PlanParts in attempt 1 (the last of 3 tries)."
     )
 
 
@@ -132,21 +133,21 @@ def test_a_function_whose_own_arn_is_the_resource_has_a_fixture(admin: Admin, pa
 
 # ── what cannot be done ─────────────────────────────────────────────────────────────────────────────────────────────
 
-CALLERS = "These do: PlanParts, GeneratePart PART, AssembleFile."
+CALLERS = "These are: PlanParts, GeneratePart PART, AssembleFile."
 WRONG = {
-    "an id that is none": (["x", "PlanParts"], "'x' is no export's id."),
+    "an id that is none": (["x", "PlanParts"], "'x' is not the id of an export."),
     "a state that calls AWS itself": (
         [EXPORT_ID, "SendToDeadLetters"],
-        f"SendToDeadLetters is no state that calls a function. {CALLERS}",
+        f"SendToDeadLetters is not a state that calls a function. {CALLERS}",
     ),
-    "a state that is not there": ([EXPORT_ID, "Plan"], f"Plan is no state that calls a function. {CALLERS}"),
+    "a state that is not there": ([EXPORT_ID, "Plan"], f"Plan is not a state that calls a function. {CALLERS}"),
     "a part that is not said": (
         [EXPORT_ID, "GeneratePart"],
-        "GeneratePart runs once for each part: say which, as in GeneratePart 0.",
+        "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0.",
     ),
     "a part where there is none": (
         [EXPORT_ID, "PlanParts", "3"],
-        "PlanParts runs once in an attempt, not for each part: leave the 3 out.",
+        "PlanParts runs once in an attempt, not for each part. Omit the 3.",
     ),
     "a part that is no number": ([EXPORT_ID, "GeneratePart", "x"], "'x' is not a valid integer range."),
     "an attempt that is none": ([EXPORT_ID, "PlanParts", "--attempt", "0"], "0 is not in the range x>=1."),
@@ -181,13 +182,13 @@ NOT_THERE: dict[str, tuple[Any, list[str], str]] = {
     "an export that is unknown": (
         lambda past: None,
         ["PlanParts"],
-        f"There is no execution of {EXPORT_ID}. Is it of this stack, and did it begin? "
+        f"There is no execution of {EXPORT_ID}. The export is of another stack, or it never started. "
         "AWS keeps an execution for 90 days after its end.",
     ),
     "an attempt that is unknown": (
         succeeded,
         ["PlanParts", "--attempt", "7"],
-        f"There is no execution of {EXPORT_ID}, attempt 7: no such attempt began. "
+        f"Attempt 7 at {EXPORT_ID} has no execution: it never started. "
         "AWS keeps an execution for 90 days after its end.",
     ),
     "a state that a failed attempt did not reach": (
@@ -198,7 +199,7 @@ NOT_THERE: dict[str, tuple[Any, list[str], str]] = {
     "a state that a running attempt has not reached": (
         lambda past: planned(past, "RUNNING"),
         ["AssembleFile"],
-        "AssembleFile did not run in attempt 1, which runs: it is in PlanParts.",
+        "AssembleFile did not run in attempt 1, which is running in PlanParts.",
     ),
     "a state that a stopped attempt did not reach": (
         lambda past: planned(past, "ABORTED"),
@@ -213,7 +214,7 @@ NOT_THERE: dict[str, tuple[Any, list[str], str]] = {
     "an attempt that has just begun": (
         lambda past: past.put(f"{EXPORT_ID}-1", History(), "RUNNING"),
         ["PlanParts"],
-        "PlanParts did not run in attempt 1, which has just begun.",
+        "PlanParts did not run in attempt 1, which has just started.",
     ),
     "a state that called no function": (
         never_called,
@@ -223,17 +224,17 @@ NOT_THERE: dict[str, tuple[Any, list[str], str]] = {
     "a part before there are any": (
         lambda past: planned(past, "FAILED"),
         ["GeneratePart", "0"],
-        "No part was begun in attempt 1, which failed in PlanParts.",
+        "No part started in attempt 1, which failed in PlanParts.",
     ),
     "a part that there is not": (
         succeeded,
         ["GeneratePart", "3"],
-        "There is no part 3 in attempt 1: it has 3, from 0 to 2.",
+        "There is no part 3 in attempt 1. Its 3 parts are 0 to 2.",
     ),
     "a part that was not begun": (
         not_all_begun,
         ["GeneratePart", "2"],
-        "Part 2 was not begun in attempt 1, which failed in ExportFailed.",
+        "Part 2 did not start in attempt 1, which failed in GeneratePart, part 1.",
     ),
 }
 
@@ -245,23 +246,47 @@ def test_what_is_not_there_is_said(case: str, admin: Admin, past: StepFunctions)
     assert admin("fixture", EXPORT_ID, *arguments) == Run(1, "", f"exports-admin: {said}\n")
 
 
+ENDS: dict[str, Any] = {
+    "a part failed": (not_all_begun, "failed in GeneratePart, part 1"),
+    "a state failed": (
+        lambda past: past.put(f"{EXPORT_ID}-1", History().failed("PlanParts", "SourceMissing"), "FAILED", ("x", "{}")),
+        "failed in PlanParts",
+    ),
+    "the definition broke": (lambda past: planned(past, "FAILED", ("States.Runtime", "x")), "failed in PlanParts"),
+    "its time was up": (lambda past: planned(past, "TIMED_OUT"), "timed out in PlanParts"),
+    "it was stopped": (lambda past: planned(past, "ABORTED"), "was stopped in PlanParts"),
+    "it succeeded": (succeeded, "succeeded"),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_fixture_and_show_name_the_same_failed_state(case: str, admin: Admin, past: StepFunctions) -> None:
+    arrange, said = ENDS[case]
+    arrange(past)
+    made = executions.find(EXPORT_ID, None)
+    assert fixture._outcome(made, made.steps()) == f"which {said}"
+    shown = admin("show", EXPORT_ID).out
+    where = said.partition(" in ")[2]
+    assert (f" in {where}" in shown) == bool(where)
+    error = json.loads(admin("show", EXPORT_ID, "--json").out)["error"]
+    assert (error["state"] if error else "") == where.partition(",")[0]
+
+
 def test_an_input_that_breaks_the_contract_is_refused_with_its_place(admin: Admin, past: StepFunctions) -> None:
     given = GIVEN | {"attempt": "1", "format": "csv"}
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED | {"Payload": given}))
     ran = admin("fixture", EXPORT_ID, "PlanParts")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith(
-        "exports-admin: This is no fixture, for it breaks functions/plan_parts/event.schema.json: "
-    )
+    assert ran.err.startswith("exports-admin: The input does not match functions/plan_parts/event.schema.json: ")
     assert '/attempt: "1" is not allowed' in ran.err
     assert "/format: unknown field" in ran.err
-    assert ran.err.endswith("It was another version that ran; check that one out.\n")
+    assert ran.err.endswith("Another version processed the export. Check out that version.\n")
 
 
 def test_a_function_of_another_version_is_named(admin: Admin, past: StepFunctions) -> None:
     call = PLANNED | {"FunctionName": f"{FUNCTION}make-plan"}
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", call))
     assert admin("fixture", EXPORT_ID, "PlanParts").err == (
-        "exports-admin: The function report-exports-make-plan is none of this version: "
-        "there is no functions/make_plan/event.schema.json.\n"
+        "exports-admin: This version has no function report-exports-make-plan: "
+        "there is no file functions/make_plan/event.schema.json.\n"
     )

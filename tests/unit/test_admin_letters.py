@@ -95,7 +95,7 @@ def test_a_letter_says_what_failed_and_what_to_do(admin: Admin, queue: Queue, cl
         f"  failed  {FINISHED} in GeneratePart, part 7\n"
         "  error   SourceUnreadable: A source file cannot be read\n"
         "  detail  part 7 has no receipt\n"
-        "  retry   fails again unless the cause is corrected\n"
+        "  retry   fails again until the cause is corrected\n"
         "  remedy  Replace the file that the detail names with a valid one. Then retry.\n"
         "  now     FAILED\n",
         "",
@@ -156,7 +156,7 @@ MOVED_ON: dict[str, tuple[list[dict[str, Any]], str]] = {
     "cancelled": ([cancelled(attempt=2)], "attempt 2 is CANCELLED"),
     "succeeded": ([succeeded(attempt=2)], "attempt 2 is SUCCEEDED"),
     "expired": ([succeeded(attempt=2, expires_at="2026-11-23T09:12:31.482Z")], "attempt 2 is EXPIRED"),
-    "removed": ([], "the export was removed"),
+    "removed": ([], "the export was deleted"),
 }
 
 
@@ -166,7 +166,7 @@ def test_a_letter_whose_export_has_moved_on_says_so(case: str, admin: Admin, que
     cloud.write(*items)
     queue.send()
     ran = admin("dead-letters")
-    assert f"  now     moved on: {stands}; replay only removes the letter\n" in ran.out
+    assert f"  now     {stands}; replay only removes the dead letter\n" in ran.out
     assert "  failed  in AssembleFile\n" in ran.out
 
 
@@ -174,7 +174,7 @@ def test_doubled_letters_are_shown_once_with_their_number(admin: Admin, queue: Q
     cloud.write(failed())
     queue.send()
     queue.send()
-    assert admin("dead-letters").out.startswith(f"{EXPORT_ID} attempt 1 of {OWNER} (2 letters)\n")
+    assert admin("dead-letters").out.startswith(f"{EXPORT_ID} attempt 1 of {OWNER} (2 dead letters)\n")
     [shown] = json.loads(admin("dead-letters", "--json").out)
     assert shown["letters"] == 2
     assert queue.count() == 2
@@ -224,7 +224,7 @@ def test_a_message_that_is_no_letter_is_named_and_stays(case: str, admin: Admin,
     cloud.write(failed())
     ran = admin("dead-letters", "--json")
     assert len(json.loads(ran.out)) == 1
-    assert "is no letter, and stays: " in ran.err
+    assert "is not a dead letter and stays in the queue: " in ran.err
     assert said in ran.err
     assert admin("replay", "--all").code == 0
     assert queue.count() == 1
@@ -235,7 +235,7 @@ def test_letters_that_somebody_else_reads_are_not_passed_over_in_silence(admin: 
     aws.sqs().receive_message(QueueUrl=QUEUE)
     ran = admin("dead-letters")
     assert ran.out == "There are no dead letters.\n"
-    assert ran.err == "1 more may be hidden, because somebody reads them: look again in 120 s.\n"
+    assert ran.err == "Another consumer may hold 1 more dead letter. Try again in 120 s to see them.\n"
 
 
 def test_letters_show_again_when_the_listing_breaks_off(admin: Admin, queue: Queue, calls: Calls) -> None:
@@ -289,7 +289,7 @@ def test_letters_of_two_attempts_are_one_new_attempt(admin: Admin, queue: Queue,
     queue.send(attempt=2)
     queue.send(attempt=1)
     assert admin("replay", EXPORT_ID).out == (
-        f"{EXPORT_ID} attempt 1: only its letter was removed: attempt 2 is FAILED\n"
+        f"{EXPORT_ID} attempt 1: only the dead letter was removed, because attempt 2 is FAILED\n"
         f"{EXPORT_ID} attempt 2: attempt 3 has started\n"
     )
     assert queue.count() == 0
@@ -304,7 +304,7 @@ def test_where_the_export_has_moved_on_only_the_letter_goes(
     items, stands = MOVED_ON[case]
     cloud.write(*items)
     queue.send(kind="ColumnMismatch")
-    said = f"{EXPORT_ID} attempt 1: only its letter was removed: {stands}\n"
+    said = f"{EXPORT_ID} attempt 1: only the dead letter was removed, because {stands}\n"
     assert admin("replay", *arguments) == Run(0, said, "")
     assert queue.count() == 0
     assert cloud.records() == items
@@ -320,7 +320,7 @@ def test_all_skips_what_fails_again_until_it_is_corrected(admin: Admin, queue: Q
         f"{number(0)} attempt 1: attempt 2 has started\n"
         f"{number(1)} attempt 1: skipped, ExpressionFailed: Correct the expression in reports/<report>.yaml.\n"
         f"{number(2)} attempt 1: attempt 2 has started\n"
-        "1 skipped: they fail again until their cause is corrected. Then add --corrected.\n",
+        "Skipped 1 dead letter. Correct the cause, then use --all --corrected.\n",
         "",
     )
     assert started(cloud) == [f"{number(0)}-2", f"{number(2)}-2"]
@@ -336,7 +336,7 @@ def test_all_of_a_type_leaves_the_others(admin: Admin, queue: Queue, cloud: Clou
     assert admin("replay", "--all", "--type", "RowsMissing").out == f"{number(0)} attempt 1: attempt 2 has started\n"
     assert started(cloud) == [f"{number(0)}-2"]
     ran = admin("replay", "--all", "--type", "RowsMissing")
-    assert ran == Run(0, "There are no dead letters of RowsMissing, but of States.Timeout.\n", "")
+    assert ran == Run(0, "There are no dead letters of type RowsMissing. There are some of type States.Timeout.\n", "")
     assert queue.count() == 1
 
 
@@ -346,7 +346,7 @@ def test_replaying_twice_does_no_harm(admin: Admin, queue: Queue, cloud: Cloud) 
     admin("replay", "--all")
     assert admin("replay", "--all") == Run(0, "There are no dead letters.\n", "")
     assert admin("replay", EXPORT_ID, number(3)) == Run(
-        1, "", f"{EXPORT_ID}: there is no letter\n{number(3)}: there is no letter\n"
+        1, "", f"{EXPORT_ID}: there is no dead letter\n{number(3)}: there is no dead letter\n"
     )
     assert started(cloud) == [f"{EXPORT_ID}-2"]
 
@@ -363,7 +363,7 @@ def test_a_letter_stays_until_the_attempt_has_started(
     ran = admin("replay", "--all")
     assert (ran.code, ran.out) == (1, "")
     for name, line in zip([number(1), EXPORT_ID], ran.err.splitlines(), strict=True):
-        assert line.startswith(f"{name} attempt 1: failed, and its letter stays: ")
+        assert line.startswith(f"{name} attempt 1: replay failed, the dead letter stays: ")
     calls.heal()
     assert queue.count() == 2
     assert started(cloud) == []
@@ -437,7 +437,7 @@ def test_an_export_that_is_removed_meanwhile_only_loses_its_letter(
         return write(record, *given)
 
     monkeypatch.setattr(table, "retry", after_its_removal)
-    said = f"{EXPORT_ID} attempt 1: only its letter was removed: the export was removed\n"
+    said = f"{EXPORT_ID} attempt 1: only the dead letter was removed, because the export was deleted\n"
     assert admin("replay", EXPORT_ID) == Run(0, said, "")
     assert (cloud.records(), started(cloud), queue.count()) == ([], [], 0)
 
@@ -445,11 +445,11 @@ def test_an_export_that_is_removed_meanwhile_only_loses_its_letter(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Name the exports to replay or say --all, one of the two."),
-        (["--all", EXPORT_ID], "Name the exports to replay or say --all, one of the two."),
-        (["--type", "RowsMissing", EXPORT_ID], "--type and --corrected go with --all;"),
-        (["--corrected", EXPORT_ID], "--type and --corrected go with --all;"),
-        ([EXPORT_ID, "x"], "'x' is no export's id; `exports-admin dead-letters` lists them."),
+        ([], "Either name the exports to replay or use --all."),
+        (["--all", EXPORT_ID], "Either name the exports to replay or use --all."),
+        (["--type", "RowsMissing", EXPORT_ID], "Use --type and --corrected with --all only."),
+        (["--corrected", EXPORT_ID], "Use --type and --corrected with --all only."),
+        ([EXPORT_ID, "x"], "'x' is not the id of an export. To list the ids: exports-admin dead-letters"),
         (["--everything"], "No such option: --everything"),
     ],
 )

@@ -55,6 +55,7 @@ class Account:
             "dead_letters_url": "url",
             "state_machine_arn": "arn",
             "retention_days": 7,
+            "tenant_claim": "custom:tenant_id",
         }
 
     def keys(self) -> list[str]:
@@ -99,8 +100,8 @@ def test_an_empty_stack_gets_the_sample_and_a_first_user(admin: Admin, account: 
     assert ran.code == 0, ran.err
     assert account.keys() == [JANUARY, JANUARY.replace("month=1", "month=2")]
     said = ran.out.splitlines()
-    assert said[0] == f"s3://{BUCKET}/data/flights/: 4 flights in 2 files; 2 written now, 0 there before"
-    assert said[1].startswith(f"ua@example.com: user of tenant UA in {account.pool}, made now; temporary password ")
+    assert said[0] == f"s3://{BUCKET}/data/flights/: 4 flights in 2 files (2 uploaded, 0 existed before)"
+    assert said[1].startswith(f"ua@example.com: new user of tenant UA in {account.pool}; temporary password ")
     assert said[2] == "Next: bin/exports sign-in --stack exports-staging --email ua@example.com"
     user = account.user("ua@example.com")
     assert (user["custom:tenant_id"], user["email_verified"], user["status"]) == ("UA", "true", "FORCE_CHANGE_PASSWORD")
@@ -111,8 +112,8 @@ def test_seeding_twice_changes_nothing(admin: Admin, account: Account) -> None:
     before = account.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
     ran = admin("seed")
     assert (ran.code, ran.err) == (0, "")
-    assert "0 written now, 2 there before" in ran.out
-    assert "there before (FORCE_CHANGE_PASSWORD)" in ran.out
+    assert "(0 uploaded, 2 existed before)" in ran.out
+    assert f"existing user of tenant UA in {account.pool} (FORCE_CHANGE_PASSWORD)" in ran.out
     assert "password" not in ran.out.lower().replace("force_change_password", "")
     assert account.s3.list_objects_v2(Bucket=BUCKET)["Contents"] == before
 
@@ -120,20 +121,20 @@ def test_seeding_twice_changes_nothing(admin: Admin, account: Account) -> None:
 def test_what_is_missing_is_added(admin: Admin, account: Account) -> None:
     admin("seed")
     account.s3.delete_object(Bucket=BUCKET, Key=JANUARY)
-    assert "1 written now, 1 there before" in admin("seed").out
+    assert "(1 uploaded, 1 existed before)" in admin("seed").out
     assert JANUARY in account.keys()  # noqa: SIM118
 
 
 def test_the_same_rows_in_other_bytes_are_the_sample(admin: Admin, account: Account) -> None:
     account.put(JANUARY, FLIGHTS, compression="uncompressed")
-    assert "1 written now, 1 there before" in admin("seed").out
+    assert "(1 uploaded, 1 existed before)" in admin("seed").out
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
         (FLIGHTS.drop("dest"), "has no column dest"),
-        (FLIGHTS.with_columns(extra=1), "has a column extra, which the sample has not"),
+        (FLIGHTS.with_columns(extra=1), "has a column extra that the sample data lacks"),
         (FLIGHTS.cast({"dep_delay": pl.Float64}), "column dep_delay is Float64, not Int64"),
         (FLIGHTS.head(1), "has 1 rows, not 2"),
         (FLIGHTS.with_columns(dep_delay=pl.lit(None, pl.Int64)), "has other values in dep_delay"),
@@ -150,13 +151,13 @@ def test_a_file_that_is_not_the_samples_is_explained_and_left(
     ran = admin("seed")
     assert ran.code == 1
     assert f"s3://{BUCKET}/{JANUARY}: {fault}" in ran.err
-    assert "nothing was changed" in ran.err
+    assert "Nothing was changed" in ran.err
     assert account.keys() == [JANUARY]
     assert account.s3.get_object(Bucket=BUCKET, Key=JANUARY)["ETag"] == before
     with pytest.raises(account.cognito.exceptions.UserNotFoundException):
         account.user("ua@example.com")
     ran = admin("seed", "--replace")
-    assert (ran.code, "2 written now" in ran.out) == (0, True)
+    assert (ran.code, "(2 uploaded" in ran.out) == (0, True)
     assert account.s3.get_object(Bucket=BUCKET, Key=JANUARY)["ETag"] != before
 
 
@@ -176,7 +177,7 @@ def test_a_file_that_is_none_of_the_samples_is_never_touched(admin: Admin, accou
     for words in ([], ["--replace"]):
         ran = admin("seed", *words)
         assert ran.code == 1
-        assert f"s3://{BUCKET}/{key}: is no file of the sample, and reports would read it with the rest" in ran.err
+        assert f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it" in ran.err
         assert len(account.keys()) == 3
 
 
@@ -188,7 +189,7 @@ def test_a_folder_whose_files_expire_is_not_filled(admin: Admin, account: Accoun
     account.folder = folder
     ran = admin("seed")
     assert ran.code == 1
-    assert f"What lies under s3://{BUCKET}/{folder} expires. Deploy with another DataPrefix" in ran.err
+    assert f"Files under s3://{BUCKET}/{folder} expire. Deploy with another DataPrefix" in ran.err
     assert account.keys() == []
 
 
@@ -196,19 +197,27 @@ def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account)
     admin("seed", "--email", "ann@example.com", "--tenant", "DL")
     ran = admin("seed", "--email", "ann@example.com", "--tenant", "UA")
     assert ran.code == 1
-    assert "ann@example.com is there already, of tenant DL; not changed. Say --tenant DL or another --email." in ran.err
+    said = "ann@example.com is an existing user of tenant DL, and was not changed. Use --tenant DL or another --email."
+    assert said in ran.err
     assert account.user("ann@example.com")["custom:tenant_id"] == "DL"
+
+
+def test_a_user_without_a_tenant_is_not_changed(admin: Admin, account: Account) -> None:
+    account.cognito.admin_create_user(UserPoolId=account.pool, Username="bob@example.com")
+    ran = admin("seed", "--email", "bob@example.com")
+    said = "bob@example.com is an existing user without a tenant, and was not changed. Use another --email."
+    assert (ran.code, said in ran.err) == (1, True)
 
 
 def test_a_tenant_without_data_is_refused(admin: Admin, account: Account) -> None:
     ran = admin("seed", "--tenant", "XX")
-    assert (ran.code, "'XX' has no flight in the sample data; DL, UA have." in ran.err) == (2, True)
+    assert (ran.code, "'XX' has no flight in the sample data. These have: DL, UA." in ran.err) == (2, True)
     assert account.keys() == []
 
 
 def test_an_invited_users_password_is_not_written_here(admin: Admin, account: Account) -> None:
     ran = admin("seed", "--email", "ann@example.com", "--invite")
-    assert "made now; Cognito mails the temporary password" in ran.out
+    assert f"new user of tenant UA in {account.pool}; Cognito mails the temporary password" in ran.out
 
 
 # ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,7 +237,7 @@ def emulated(account: Account, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) 
 def test_a_tenants_user_of_the_emulator_gets_a_token(admin: Admin, emulated: Stack) -> None:
     assert admin("token", "--tenant", "UA") == Run(0, "id-1\n", "")
     assert emulated.asked[0].body["AuthParameters"] == {"USERNAME": "ua@example.com", "PASSWORD": "secret"}
-    said = "exports-admin: There is no user of XX: there are users of UA.\n"
+    said = "exports-admin: The tenant XX has no user. These tenants have one: UA.\n"
     assert admin("token", "--tenant", "XX") == Run(1, "", said)
 
 
@@ -244,7 +253,7 @@ def test_anybody_gets_a_token_for_a_password(admin: Admin, emulated: Stack, monk
 
 def test_on_aws_no_tenants_password_is_known(admin: Admin, account: Account) -> None:
     ran = admin("token", "--tenant", "UA")
-    assert (ran.code, "only the emulator's are known; say --email" in ran.err) == (1, True)
+    assert (ran.code, "is known only on the emulator. Use --email." in ran.err) == (1, True)
 
 
 @pytest.mark.parametrize("words", [[], ["--tenant", "UA", "--email", "a@b.c"]])

@@ -60,7 +60,7 @@ def test_a_failure_is_seen_at_one_glance(admin: Admin, past: StepFunctions, clou
         0,
         f"""\
 {EXPORT_ID} attempt 1 of {OWNER}: failed
-  began   2026-11-23T09:12:31.482Z, took 3.300 s
+  started 2026-11-23T09:12:31.482Z, took 3.300 s
   failed  in GeneratePart, part 1
   error   SourceUnreadable: A source file cannot be read
   detail  s3://bucket/a.parquet
@@ -78,11 +78,11 @@ SendToDeadLetters  succeeded  +2.200 s  0.400 s
 RecordLetterSent   succeeded  +2.700 s  0.400 s
 ExportFailed       failed     +3.200 s  0.100 s
 
-4 parts: 2 succeeded, 1 failed, 1 aborted; median 5.399 s; 1 retried of the 4 that were looked at
-The first that failed
+4 parts: 2 succeeded, 1 failed, 1 aborted; median 5.399 s; 1 retried (4 histories read)
+First failed parts
   part  status     took  retries  error
      1  failed  6.199 s           SourceUnreadable: s3://bucket/a.parquet
-The slowest
+Slowest parts
   part  status        took  retries  error
      2  succeeded  9.198 s        2  SourceUnavailable: s3://bucket/a.parquet
      1  failed     6.199 s           SourceUnreadable: s3://bucket/a.parquet
@@ -99,14 +99,14 @@ def test_a_success_is_shown_with_its_file(admin: Admin, past: StepFunctions, clo
     out = admin("show", EXPORT_ID).out
     assert out.startswith(f"{EXPORT_ID} attempt 1 of {OWNER}: succeeded\n")
     assert "  file    58,665 rows, 5,123,456 bytes, CRC-32 0badcafe\n  warning NoCellReferences\n" in out
-    assert "3 parts: 3 succeeded; median 0.599 s; none retried of the 3 that were looked at\n" in out
-    assert "The first that failed" not in out
+    assert "3 parts: 3 succeeded; median 0.599 s; none retried (3 histories read)\n" in out
+    assert "First failed parts" not in out
 
 
 RECORDS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a newer attempt waits": ([queued(attempt=2)], "attempt 2 is QUEUED"),
     "cancelled": ([cancelled()], "attempt 1 is CANCELLED"),
-    "removed": ([], "removed"),
+    "deleted": ([], "deleted"),
 }
 
 
@@ -122,7 +122,7 @@ ENDS = {
     "the definition broke": ("FAILED", ("States.Runtime", "no path"), "  error   States.Runtime: The state machine c"),
     "its time was up": ("TIMED_OUT", None, "  error   ExecutionTimedOut: The export took too long\n"),
     "it was cancelled": ("ABORTED", ("", "The export was cancelled."), "  stopped in PlanParts: The export was cancel"),
-    "it runs": ("RUNNING", None, ", and runs still\n"),
+    "it runs": ("RUNNING", None, ", running for "),
 }
 
 
@@ -221,7 +221,7 @@ def test_an_export_that_is_unknown_is_said_so(admin: Admin, past: StepFunctions)
 
 def test_one_form_is_asked_for(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
     ran = admin("show", EXPORT_ID, "--json", "--html", str(tmp_path / "page.html"))
-    assert (ran.code, ran.err.splitlines()[-1]) == (2, "Error: Say --json or --html, one of the two.")
+    assert (ran.code, ran.err.splitlines()[-1]) == (2, "Error: Use either --json or --html.")
     assert not list(tmp_path.iterdir())
 
 

@@ -128,7 +128,7 @@ def test_a_tenants_user_of_the_emulator_needs_no_password(cli: Cli, stack: Stack
     assert cli("sign-in", "--emulator", "--tenant", "UA").code == 0
     assert stack.asked[0].body["AuthParameters"] == {"USERNAME": "ua@example.com", "PASSWORD": "secret"}
     assert cli("sign-in", "--emulator", "--tenant", "XX").err.endswith(
-        "There is no user of XX; there are users of UA.\n"
+        "The tenant XX has no user. These tenants have one: UA.\n"
     )
 
 
@@ -153,7 +153,7 @@ def test_a_temporary_password_is_replaced_by_ones_own(
     stack.answer("POST /", Said(200, challenge))
     monkeypatch.setattr(click, "prompt", lambda *_, **__: "my own")
     ran = cli("sign-in", "--emulator", "--email", "ann@example.com", "--password-stdin", typed="temporary\n")
-    assert (ran.code, "Choose your own" in ran.err) == (0, True)
+    assert (ran.code, "Choose a new one" in ran.err) == (0, True)
     answered = stack.asked[1]
     assert answered.headers["X-Amz-Target"].endswith(".RespondToAuthChallenge")
     assert answered.body == {
@@ -178,10 +178,10 @@ def test_a_second_factor_is_asked_for(cli: Cli, stack: Stack, emulator: Path, mo
         (
             Said(400, {"__type": "x#InvalidParameterException", "message": "USER_PASSWORD_AUTH flow not enabled"}),
             1,
-            "must allow ALLOW_USER_PASSWORD_AUTH; or set EXPORTS_TOKEN",
+            "Enable ALLOW_USER_PASSWORD_AUTH for the client, or set EXPORTS_TOKEN",
         ),
         (Said(400, {"__type": "TooManyRequestsException", "message": "Rate exceeded"}), 5, "Rate exceeded"),
-        (Said(200, {"ChallengeName": "WEB_AUTHN"}), 1, "Cognito asks for WEB_AUTHN, which this program cannot answer"),
+        (Said(200, {"ChallengeName": "WEB_AUTHN"}), 1, "Cognito sent the challenge WEB_AUTHN, which `exports`"),
         (Said(418), 1, "Cognito: 418"),
     ],
 )
@@ -199,14 +199,14 @@ def test_who_signs_out_leaves_nothing(signed: Cli, stack: Stack) -> None:
     assert signed("sign-out").err == "Signed out ann@example.com.\n"
     assert list(session.folder().iterdir()) == []
     assert stack.asked[0].body == {"ClientId": "client", "Token": "refresh"}
-    assert signed("sign-out").err == "Nobody was signed in.\n"
+    assert signed("sign-out").err == "You were not signed in.\n"
 
 
 def test_a_session_goes_even_where_it_cannot_be_revoked(signed: Cli, stack: Stack) -> None:
     stack.answer("POST /", Said(400, {"__type": "UnsupportedOperationException", "message": "Revocation is off"}))
     ran = signed("sign-out")
     assert (ran.code, session.file("default").exists()) == (1, False)
-    assert "removed here, but is not revoked. Cognito: Revocation is off" in ran.err
+    assert "was removed, but the session is not revoked. Cognito: Revocation is off" in ran.err
 
 
 def test_profiles_do_not_know_of_each_other(signed: Cli) -> None:
@@ -232,7 +232,7 @@ def test_a_damaged_session_stands_in_nobodys_way(
 ) -> None:
     session.file("default").write_text(content)
     ran = signed("sign-in")
-    assert (ran.code, "Say which stack" in ran.err) == (2, True)
+    assert (ran.code, "Name the stack" in ran.err) == (2, True)
     with monkeypatch.context() as machine:
         machine.setenv("EXPORTS_TOKEN", "mine")
         assert "set EXPORTS_API_URL" in signed("list").err
@@ -293,7 +293,7 @@ def test_a_token_of_ones_own_is_sent_over_tls_alone(api_url: str, cli: Cli, monk
     monkeypatch.setenv("EXPORTS_API_URL", api_url)
     ran = cli("list")
     assert ran.code == 1
-    assert "must begin with https://" in ran.err or "is no address." in ran.err
+    assert "must begin with https://" in ran.err or "is not a valid address." in ran.err
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_token_of_ones_own_is_sent_over_tls_alone(api_url: str, cli: Cli, monk
         ({"endpoint_url": "https://evil.example/"}, "endpoint_url is https://evil.example/"),
         ({"api_url": "https://evil.example/v1"}, "api_url is https://evil.example/v1"),
         ({"api_url": "http://evil.example/v1", "endpoint_url": None}, "must begin with https://"),
-        ({"api_url": "https://a.example/v1", "endpoint_url": None, "region": "evil.example/x"}, "is no Region"),
+        ({"api_url": "https://a.example/v1", "endpoint_url": None, "region": "evil.example/x"}, "is not a Region"),
     ],
 )
 def test_an_emulator_is_on_this_machine(
@@ -326,7 +326,7 @@ def test_the_description_may_be_of_a_stack_on_aws(cli: Cli, emulator: Path) -> N
 
 
 def test_nobody_is_told_to_sign_in_first(cli: Cli) -> None:
-    assert cli("list") == Run(4, "", "exports: Nobody is signed in. Sign in first: exports sign-in --help\n")
+    assert cli("list") == Run(4, "", "exports: You are not signed in. Sign in first: exports sign-in --help\n")
 
 
 def test_a_token_that_has_run_out_is_made_anew_and_kept(signed: Cli, stack: Stack) -> None:
@@ -373,7 +373,7 @@ def test_a_busy_api_is_asked_again_when_it_says(signed: Cli, stack: Stack, slept
     ran = signed("reports", "--json")
     assert (ran.code, json.loads(ran.out)) == (0, REPORTS)
     assert slept == [5, 5]
-    assert ran.err == "The API is busy (503); trying again in 5 s.\n" * 2
+    assert ran.err == "The API is busy (503). Retrying in 5 s.\n" * 2
 
 
 def test_an_api_that_stays_busy_is_given_up(signed: Cli, stack: Stack, slept: list[float]) -> None:
@@ -404,7 +404,7 @@ def test_every_fault_is_shown_with_its_pointer(signed: Cli, stack: Stack) -> Non
         "exports: The request is not valid (400 invalid-request)\n"
         "  /parameters/from  is required\n"
         "      allowed: a date\n"
-        "  (the whole)  says \N{REPLACEMENT CHARACTER}[31mred\n"
+        "  (body)  says \N{REPLACEMENT CHARACTER}[31mred\n"
         "      allowed: an object\n",
     )
     stack.answer("POST /v1/exports", Said(400, body))
@@ -414,7 +414,7 @@ def test_every_fault_is_shown_with_its_pointer(signed: Cli, stack: Stack) -> Non
 
 def test_an_answer_that_is_no_json_is_no_answer(signed: Cli, stack: Stack) -> None:
     stack.answer("GET /v1/reports", Said(200), Said(400, {"message": "Bad request"}))
-    assert "The API answered 200, and no JSON" in signed("reports").err
+    assert "The API answered 200 without JSON" in signed("reports").err
     assert signed("reports").err == "exports: The API answered 400 (400): Bad request\n"
 
 
@@ -422,7 +422,7 @@ def test_an_answer_that_is_no_json_is_no_answer(signed: Cli, stack: Stack) -> No
 @pytest.mark.parametrize("said", [Said(404, {"message": "Not Found"}), Said(403, {"message": "Forbidden"}), Said(404)])
 def test_a_session_of_a_stack_that_is_gone_is_said_to_be_so(said: Said, signed: Cli, stack: Stack) -> None:
     stack.answer("GET /v1/exports", said)
-    why = f"The stack of this session is gone, or was made anew ({stack.url}/v1 answered {said.status})"
+    why = f"The stack of this session was deleted or replaced ({stack.url}/v1 answered {said.status})"
     assert signed("list") == Run(4, "", f"exports: {why}. Sign in again: exports sign-in --emulator\n")
 
 
@@ -432,9 +432,7 @@ def test_a_session_of_a_user_pool_that_is_gone_is_said_to_be_so(signed: Cli, sta
     stack.answer("POST /", gone, gone)
     ran = signed("list")
     assert (ran.code, ran.err.count("\n")) == (4, 1)
-    assert ran.err.startswith(
-        "exports: The stack of this session is gone, or was made anew (Cognito: User pool client "
-    )
+    assert ran.err.startswith("exports: The stack of this session was deleted or replaced (Cognito: User pool client ")
     assert signed("sign-out") == Run(0, "", "Signed out ann@example.com.\n")
 
 
@@ -444,7 +442,7 @@ def test_what_is_said_of_a_stack_that_is_gone_fits_where_it_was(
     assert str(StackGone("x", here=False)).endswith("Sign in again: exports sign-in --stack NAME")
     monkeypatch.setenv("EXPORTS_TOKEN", "token")
     stack.answer("GET /v1/exports", Said(404))
-    said = f"exports: There is no stack of Report Exports at {stack.url}/v1 (404): set EXPORTS_API_URL anew.\n"
+    said = f"exports: There is no stack of Report Exports at {stack.url}/v1 (404). Correct EXPORTS_API_URL.\n"
     assert signed("list") == Run(1, "", said)
 
 
@@ -452,7 +450,7 @@ def test_what_is_said_of_a_stack_that_is_gone_fits_where_it_was(
     ("address", "remedy"),
     [
         ("http://127.0.0.1:9", ". If it is the emulator, start it: make up"),
-        ("https://gone.invalid", ". If there is a network, the stack is gone: sign in to another one (exports sign-in"),
+        ("https://gone.invalid", ". If your network works, the stack was deleted: sign in to another one (exports sig"),
     ],
 )
 def test_an_address_where_nobody_answers_is_told_with_what_to_do(
@@ -500,12 +498,13 @@ def test_a_key_of_ones_own_is_sent_and_a_replay_is_told(signed: Cli, stack: Stac
     stack.answer("POST /v1/exports", Said(202, export("QUEUED"), {"Idempotent-Replayed": "true"}))
     ran = signed("run", "flights", "-f", "csv", "--idempotency-key", "monday", "--no-wait")
     assert stack.calls("POST /v1/exports")[0].headers["Idempotency-Key"] == "monday"
-    assert "An earlier run with this key has requested it already." in ran.err
+    assert "An earlier run with this key requested the same export." in ran.err
 
 
 def test_who_does_not_wait_gets_the_id(signed: Cli, stack: Stack) -> None:
     ran = signed("run", "flights", "-f", "csv", "--no-wait")
-    assert ran == Run(0, f"{EXPORT_ID}\n", f"It is QUEUED. To wait for its file: exports download {EXPORT_ID}\n")
+    hint = f"The export is QUEUED. To wait for its file: exports download {EXPORT_ID}\n"
+    assert ran == Run(0, f"{EXPORT_ID}\n", hint)
     ran = signed("run", "flights", "-f", "csv", "--no-wait", "--json")
     assert json.loads(ran.out)["id"] == EXPORT_ID
     assert signed("run", "flights", "-f", "csv", "--no-wait", "-o", "x").code == 2
@@ -548,7 +547,7 @@ def test_an_export_without_a_file_says_why_and_ends_with_3(
     assert f"{EXPORT_ID} is {status}." in ran.err
     assert ("GeneratePart, part 7" in ran.err) == (status == "FAILED")
     if retryable is not None:
-        assert ("helps" if retryable else "fails again unless the cause is corrected") in ran.err
+        assert ("may succeed" if retryable else "fails again until the cause is corrected") in ran.err
         assert "Replace the file." in ran.err
 
 
@@ -561,8 +560,8 @@ def test_ctrl_c_leaves_the_export_running_and_says_how_to_go_on(
     monkeypatch.setattr(time, "sleep", interrupt)
     ran = signed("run", "flights", "-f", "csv", "-o", "my june.csv")
     assert (ran.code, ran.out) == (130, "")
-    assert f"goes on without you. To stop it: exports cancel {EXPORT_ID}" in ran.err
-    assert ran.err.endswith(f"To go on: exports download {EXPORT_ID} -o 'my june.csv'\n")
+    assert f"{EXPORT_ID} continues. To cancel it: exports cancel {EXPORT_ID}\n" in ran.err
+    assert ran.err.endswith(f"To continue: exports download {EXPORT_ID} -o 'my june.csv'\n")
     assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
 
 
@@ -572,10 +571,15 @@ BUSY = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling.
 @pytest.mark.parametrize(
     ("call", "said", "code", "hint"),
     [
-        (f"GET /v1/exports/{EXPORT_ID}", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
-        (f"GET /v1/exports/{EXPORT_ID}", [Said(400, {"message": "No"})], 1, "To look at it: exports show {}"),
-        (f"GET /v1/exports/{EXPORT_ID}/file", [BUSY] * 6, 5, "To go on: exports download {} -o 'my june.csv' --force"),
-        ("S3", [Said(500)] * 5, 5, "To go on: exports download {} -o 'my june.csv' --force"),
+        (f"GET /v1/exports/{EXPORT_ID}", [BUSY] * 6, 5, "To continue: exports download {} -o 'my june.csv' --force"),
+        (f"GET /v1/exports/{EXPORT_ID}", [Said(400, {"message": "No"})], 1, "To see it: exports show {}"),
+        (
+            f"GET /v1/exports/{EXPORT_ID}/file",
+            [BUSY] * 6,
+            5,
+            "To continue: exports download {} -o 'my june.csv' --force",
+        ),
+        ("S3", [Said(500)] * 5, 5, "To continue: exports download {} -o 'my june.csv' --force"),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -600,7 +604,7 @@ def test_a_session_that_ends_while_waiting_leaves_the_export_to_come_back_to(
     stack.answer("POST /", Said(400, {"__type": "NotAuthorizedException", "message": "Refresh Token has expired"}))
     ran = signed("run", "flights", "-f", "csv")
     assert (ran.code, "Sign in again: exports sign-in" in ran.err) == (4, True)
-    assert ran.err.endswith(f"\nTo go on: exports download {EXPORT_ID}\n")
+    assert ran.err.endswith(f"\nTo continue: exports download {EXPORT_ID}\n")
 
 
 def test_words_are_sent_as_what_they_are_to_be() -> None:
@@ -619,6 +623,31 @@ def test_a_list_is_what_is_given_under_one_name() -> None:
     assert values({"day": [1, 2], "of": "May"}) == "day=1 day=2 of=May"
 
 
+def test_a_tab_is_typed_as_it_is_shown() -> None:
+    schema: Any = {"properties": {"delimiter": {"type": "string", "enum": [",", "\t"]}, "name": {"type": "string"}}}
+    shown = {"delimiter": [r"\t"], "name": [r"\t"]}  # a text without an enum is sent as it is
+    assert typed(shown, schema) == {"delimiter": "\t", "name": r"\t"}
+    assert typed({"delimiter": ["\t"]}, schema) == {"delimiter": "\t"}
+    assert typed({"delimiter": [","]}, schema) == {"delimiter": ","}
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"delimiter": "\t", "bom": True}, r"delimiter=\t bom=true"),
+        ({"delimiter": ","}, "delimiter=,"),
+        ({"delimiter": " "}, 'delimiter=" "'),
+        ({"file_name": "June flights"}, 'file_name="June flights"'),
+        ({"file_name": ""}, 'file_name=""'),
+        ({"timezone": None}, "timezone=null"),
+    ],
+)
+def test_options_read_as_names_and_values(options: dict[str, Any], shown: str, signed: Cli, stack: Stack) -> None:
+    assert values(options) == shown
+    stack.answer(f"GET /v1/exports/{EXPORT_ID}", Said(200, export(options=options)))
+    assert f"options    {shown}\n" in signed("show", EXPORT_ID).out
+
+
 @pytest.mark.parametrize("words", [["-p", "from"], ["-p", "=x"], ["-p", "a=1", "-p", "a=2"], ["--option", "x"]])
 def test_a_parameter_is_a_name_and_a_value(words: list[str], signed: Cli) -> None:
     assert signed("run", "flights", "-f", "csv", *words).code == 2
@@ -633,12 +662,28 @@ def test_reports_are_listed_and_explained(signed: Cli) -> None:
     for words in (
         "from           date     required",
         "integer  default 0",
-        'delimiter (, | "\\t", optional)',
+        "Formats (-f)\ncsv\n",
+        "delimiter  , | \\t              csv",
+        "bom        boolean  bom=false  csv",
         "Destination",
     ):
         assert words in said, said
     ran = signed("reports", "nothing")
-    assert (ran.code, ran.err) == (1, "exports: There is no report 'nothing'; there are flights.\n")
+    assert (ran.code, ran.err) == (1, "exports: There is no report 'nothing'. The reports are: flights.\n")
+
+
+def test_formats_share_the_row_of_an_option(signed: Cli, stack: Stack) -> None:
+    bom = {"title": "Byte order mark", "type": "boolean", "default": False}
+    pipe = {"title": "Delimiter", "enum": [",", "|"], "default": ","}
+    formats = [
+        {"name": "csv", "options": {"properties": {"bom": bom, "delimiter": pipe}}},
+        {"name": "csv.gz", "options": {"properties": {"bom": bom}}},
+    ]
+    stack.answer("GET /v1/reports", Said(200, {"reports": [REPORTS[0] | {"formats": formats}]}))
+    rows = [line.split("  ") for line in signed("reports", "flights").out.splitlines()]
+    cells = [[cell.strip() for cell in row if cell] for row in rows]
+    assert ["bom", "boolean", "bom=false", "all", "Byte order mark"] in cells
+    assert ["delimiter", ', | "|"', "delimiter=,", "csv", "Delimiter"] in cells
 
 
 def test_exports_are_listed_page_by_page(signed: Cli, stack: Stack) -> None:
@@ -651,12 +696,90 @@ def test_exports_are_listed_page_by_page(signed: Cli, stack: Stack) -> None:
     every = "/v1/exports?limit=100&status=RUNNING"
     assert asked == [every, f"{every}&cursor=next%3D1", f"{every}&cursor=next%3D2"]
     stack.answer("GET /v1/exports", Said(200, {"exports": [], "cursor": None}))
-    assert signed("list").out == "There are no such exports.\n"
+    assert signed("list").out == "You have no exports.\n"
+    stack.answer("GET /v1/exports", Said(200, {"exports": [], "cursor": None}))
+    assert signed("list", "--status", "failed").out == "You have no FAILED exports.\n"
 
 
-def test_an_id_is_never_cut(signed: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_pipe_no_id_is_cut(signed: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert EXPORT_ID in signed("list").out
+
+
+PAGE = [export(created_at="2026-11-23T09:12:31.482Z")] * 25
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "rows", "hint"),
+    [
+        ([], True, 20, "5 more exports. To list all: exports list --all\n"),
+        ([], False, 20, "At least 5 more exports. To list all: exports list --all\n"),
+        (["-n", "24"], True, 24, "1 more export. To list all: exports list --all\n"),
+        (["-n", "25"], True, 25, ""),
+        (["-n", "25"], False, 25, "There may be more exports. To list all: exports list --all\n"),
+        (
+            ["--status", "FAILED", "-n", "24"],
+            True,
+            24,
+            "1 more export. To list all: exports list --status failed --all\n",
+        ),
+        (["--all"], True, 25, ""),
+    ],
+)
+def test_a_list_says_how_many_exports_it_does_not_show(
+    words: list[str], last: bool, rows: int, hint: str, signed: Cli, stack: Stack
+) -> None:
+    stack.answer("GET /v1/exports", Said(200, {"exports": PAGE, "cursor": None if last else "next"}))
+    ran = signed("list", *words)
+    assert (ran.code, ran.err, ran.out.count(EXPORT_ID)) == (0, hint, rows)
+    assert len(stack.calls("GET /v1/exports")) == 1
+
+
+def test_all_exports_are_listed_to_the_last_page(signed: Cli, stack: Stack) -> None:
+    pages = [Said(200, {"exports": PAGE, "cursor": cursor}) for cursor in ("1", "2", None)]
+    stack.answer("GET /v1/exports", *pages, *pages)
+    assert signed("list", "--all").out.count(EXPORT_ID) == 75
+    assert len(json.loads(signed("list", "--all", "--json").out)) == 75
+    assert signed("list", "--all", "-n", "3").code == 2
+
+
+# ── The end of an id ────────────────────────────────────────────────────────────────────────────────────────────────
+
+OTHER_ID = "01a207ad-a9fb-7c3e-9b52-6f0d2b8c41e7"  # differs from EXPORT_ID also in its last 8 characters
+
+
+@pytest.mark.parametrize("end", [EXPORT_ID[-8:], EXPORT_ID[-12:], EXPORT_ID[1:]])
+def test_a_command_takes_the_end_of_an_id(end: str, signed: Cli, stack: Stack) -> None:
+    stack.goes = ["SUCCEEDED"]
+    listed = Said(200, {"exports": [export(id=OTHER_ID), export()], "cursor": None})
+    stack.answer("GET /v1/exports", *[listed] * 4)
+    assert f"export     {EXPORT_ID}\n" in signed("show", end).out
+    assert signed("cancel", end).out == f"{EXPORT_ID} is SUCCEEDED.\n"
+    assert signed("retry", end, "--no-wait").out == f"{EXPORT_ID}\n"
+    assert signed("download", end).code == 0
+
+
+def test_the_end_of_an_id_must_be_of_one_export(signed: Cli, stack: Stack) -> None:
+    end, twin = EXPORT_ID[-8:], EXPORT_ID.replace("01a207ad", "01a207ae")
+    none = Said(200, {"exports": [export(id=OTHER_ID)], "cursor": None})
+    stack.answer("GET /v1/exports", none, Said(200, {"exports": [export(), export(id=twin)], "cursor": None}))
+    why = f"None of your exports has an id that ends with {end}. To list them: exports list --all"
+    assert signed("cancel", end) == Run(1, "", f"exports: {why}\n")
+    why = f"2 exports end with {end}: {EXPORT_ID}, {twin}. Give the whole id."
+    assert signed("cancel", end) == Run(1, "", f"exports: {why}\n")
+    assert stack.calls(f"DELETE /v1/exports/{EXPORT_ID}") == []
+
+
+def test_the_end_of_an_id_is_searched_in_the_newest_exports(signed: Cli, stack: Stack) -> None:
+    stack.answer("GET /v1/exports", *[Said(200, {"exports": [export(id=OTHER_ID)] * 100, "cursor": "next"})] * 11)
+    assert "None of your 1,000 newest exports has an id" in signed("show", EXPORT_ID[-8:]).err
+    assert len(stack.calls("GET /v1/exports")) == 10
+
+
+def test_a_whole_id_and_what_is_no_id_are_not_searched(signed: Cli, stack: Stack) -> None:
+    for text in (EXPORT_ID, EXPORT_ID[-7:], "monday's one", EXPORT_ID.upper()):
+        signed("show", text)
+    assert stack.calls("GET /v1/exports") == []
 
 
 def test_an_export_is_shown(signed: Cli, stack: Stack) -> None:

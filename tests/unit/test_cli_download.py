@@ -102,7 +102,7 @@ def test_a_download_that_was_given_up_goes_on_later(signed: Cli, ready: Stack, h
     ready.cuts = [400_000, *[0] * 5]
     ran = signed("download", EXPORT_ID)
     assert ran.code == 5
-    assert "400,000 bytes of 1,048,576 are kept" in ran.err
+    assert "400,000 of 1,048,576 bytes are kept" in ran.err
     assert not (here / "flights-UA.csv").exists()
     (partial,) = partials(here)
     assert partial.read_bytes() == LONG[:400_000]
@@ -119,7 +119,7 @@ def test_an_address_that_has_expired_is_asked_for_again(signed: Cli, ready: Stac
     assert (here / "flights-UA.csv").read_bytes() == LONG
     ready.answer("S3", *[Said(403)] * 5)
     ran = signed("download", EXPORT_ID, "-o", "other.csv")
-    assert (ran.code, "The file does not come (S3 answered 403)" in ran.err) == (5, True)
+    assert (ran.code, "The download failed (S3 answered 403)" in ran.err) == (5, True)
 
 
 def test_nothing_of_another_object_is_kept(signed: Cli, ready: Stack, here: Path) -> None:
@@ -160,7 +160,7 @@ def test_what_is_not_the_export_never_gets_its_name(
     assert ran.code == (1 if len(came) == len(LONG) else 5)
     assert not (here / "flights-UA.csv").exists()
     if ran.code == 1:
-        assert "What came is not the export" in ran.err
+        assert "The downloaded file is not the export's" in ran.err
         assert partials(here) == []
 
 
@@ -177,14 +177,14 @@ def test_a_damaged_part_is_found_out(signed: Cli, ready: Stack, here: Path) -> N
 def test_a_file_that_is_there_is_not_fetched_again(signed: Cli, ready: Stack, here: Path) -> None:
     (here / "mine.csv").write_bytes(LONG)
     ran = signed("download", EXPORT_ID, "-o", "mine.csv")
-    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    assert (ran.code, "unchanged" in ran.out) == (0, True)
     assert ranges(ready) == []
 
 
 def test_another_file_is_replaced_only_when_told_to(signed: Cli, ready: Stack, here: Path) -> None:
     (here / "mine.csv").write_bytes(b"mine")
     ran = signed("download", EXPORT_ID, "-o", "mine.csv")
-    assert (ran.code, "Say --force" in ran.err) == (1, True)
+    assert (ran.code, "Use --force" in ran.err) == (1, True)
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0
     assert (here / "mine.csv").read_bytes() == LONG
@@ -217,7 +217,7 @@ def test_a_file_made_during_the_transfer_is_not_replaced(
         no_links(monkeypatch)
     meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(b"mine"))
     ran = signed("download", EXPORT_ID, "-o", "mine.csv")
-    assert (ran.code, "mine.csv is there already, and is not this export. Say --force" in ran.err) == (1, True)
+    assert (ran.code, "mine.csv already exists and is not this export's file. Use --force" in ran.err) == (1, True)
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert [each.read_bytes() for each in partials(here)] == [LONG]
     assert signed("download", EXPORT_ID, "-o", "mine.csv", "--force").code == 0  # nothing is fetched again
@@ -231,7 +231,7 @@ def test_the_same_export_made_during_the_transfer_is_as_good(
 ) -> None:
     meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
     ran = signed("download", EXPORT_ID, "-o", "mine.csv")
-    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    assert (ran.code, "unchanged" in ran.out) == (0, True)
     assert partials(here) == []
 
 
@@ -288,7 +288,10 @@ def test_a_lock_is_of_the_file_that_has_the_name_now(here: Path) -> None:
 @pytest.mark.parametrize("words", [["run", "flights", "-f", "csv"], ["retry", EXPORT_ID]])
 def test_where_a_file_cannot_go_no_export_is_requested(words: list[str], signed: Cli, stack: Stack, here: Path) -> None:
     (here / "mine.csv").write_bytes(b"mine")
-    for output, said in (("mine.csv", "Say --force to replace it"), ("absent/x.csv", "absent is no folder")):
+    for output, said in (
+        ("mine.csv", "Use --force to replace it"),
+        ("absent/x.csv", "The folder absent does not exist"),
+    ):
         ran = signed(*words, "-o", output)
         assert (ran.code, said in ran.err) == (1, True)
     assert stack.asked == []
@@ -300,7 +303,7 @@ def test_a_run_with_a_key_may_find_its_file_there(signed: Cli, ready: Stack, her
     words = ["run", "flights", "-f", "csv", "--idempotency-key", "monday", "-o", "mine.csv"]
     assert signed(*words).code == 0
     ran = signed(*words)
-    assert (ran.code, "as it was before" in ran.out) == (0, True)
+    assert (ran.code, "unchanged" in ran.out) == (0, True)
     asked = len(ready.asked)
     assert signed(*words[:-1], "absent/x.csv").code == 1
     assert len(ready.asked) == asked
@@ -312,7 +315,7 @@ def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
     gone = Said(410, problem(410, "expired", "The file has expired", "Request it again."))
     ready.answer(f"GET /v1/exports/{EXPORT_ID}/file", gone)
     ran = signed("download", EXPORT_ID)
-    look = f"To look at it: exports show {EXPORT_ID}\n"
+    look = f"To see it: exports show {EXPORT_ID}\n"
     assert ran == (1, "", f"exports: The file has expired (410 expired): Request it again.\n{look}")
     assert list(here.iterdir()) == []
 
@@ -320,7 +323,7 @@ def test_an_expired_file_ends_it(signed: Cli, ready: Stack, here: Path) -> None:
 def test_download_waits_for_what_is_not_finished_unless_told_not_to(signed: Cli, stack: Stack, here: Path) -> None:
     stack.goes = ["RUNNING"]
     ran = signed("download", EXPORT_ID, "--no-wait")
-    assert (ran.code, "there is no file yet" in ran.err) == (3, True)
+    assert (ran.code, "and has no file yet" in ran.err) == (3, True)
     stack.goes = ["RUNNING", "RUNNING", "SUCCEEDED"]
     assert signed("download", EXPORT_ID).code == 0
     assert (here / "flights-UA.csv").read_bytes() == stack.content
@@ -336,8 +339,8 @@ def test_ctrl_c_keeps_what_has_come(signed: Cli, ready: Stack, here: Path, monke
     ready.cuts = [400_000]
     monkeypatch.setattr(download, "_append", interrupted)
     ran = signed("download", EXPORT_ID)
-    assert (ran.code, "What has come is kept." in ran.err) == (130, True)
-    assert f"To go on: exports download {EXPORT_ID}" in ran.err
+    assert (ran.code, "The partial file is kept." in ran.err) == (130, True)
+    assert f"To continue: exports download {EXPORT_ID}" in ran.err
     assert [each.stat().st_size for each in partials(here)] == [400_000]
 
 
@@ -347,7 +350,7 @@ def test_a_full_disk_is_no_traceback(signed: Cli, ready: Stack, monkeypatch: pyt
 
     monkeypatch.setattr("os.fsync", full)
     ran = signed("download", EXPORT_ID)
-    go_on = f"To go on: exports download {EXPORT_ID}\n"
+    go_on = f"To continue: exports download {EXPORT_ID}\n"
     assert (ran.code, ran.err) == (1, f"exports: [Errno 28] No space left on device\n{go_on}")
 
 

@@ -23,6 +23,7 @@ from tests.unit.support import (
     FUNCTIONS,
     NO_ANSWER,
     OWNER,
+    ROOT,
     cancelled,
     event,
     failed,
@@ -34,6 +35,7 @@ from tests.unit.support import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.unit.support import Calls, Cloud, Frozen
 
@@ -298,12 +300,13 @@ class Shown(HTMLParser):
         self.links += [value or "" for name, value in attrs if name == "href"]
 
 
-def test_a_mail_says_what_is_ready_and_until_when() -> None:
-    subject, text, page = mail.compose(ready(), PAGE)  # type: ignore[arg-type]
-    assert subject == "Your report is ready: flights"
+def test_a_mail_names_the_report_the_file_and_when_the_file_expires() -> None:
+    subject, text, page = mail.compose(ready(), "Flights", PAGE)  # type: ignore[arg-type]
+    assert subject == "Your report is ready: Flights"
     for line in (
-        f"File: flights-UA-20261123-{EXPORT_ID[-8:]}.csv",
-        "It holds 58,665 rows, 5.1 MB, and can be downloaded until 2026-11-30 09:12 UTC.",
+        "Report: Flights",
+        f"File: flights-UA-20261123-{EXPORT_ID[-8:]}.csv (58,665 rows, 5.1 MB)",
+        "Available until: 2026-11-30 09:12 UTC",
     ):
         assert line in text
         assert line in Shown(page).text
@@ -315,10 +318,13 @@ def test_a_mail_of_a_failure_says_why_and_what_to_do_but_no_detail() -> None:
     error = json.dumps(
         {"Error": "SourceUnreadable", "Cause": json.dumps({"errorMessage": "s3://secret/key is broken"})}
     )
-    subject, text, page = mail.compose(failed(type="SourceUnreadable", error=error) | {"notify": ANN}, PAGE)  # type: ignore[arg-type]
-    assert subject == "Your report could not be made: flights"
+    record: Any = failed(type="SourceUnreadable", error=error) | {"notify": ANN}
+    subject, text, page = mail.compose(record, "Flights", PAGE)
+    assert subject == "Your report failed: Flights"
     for line in (
-        "Why: A source file cannot be read.",
+        "Report: Flights",
+        "Format: csv",
+        "Reason: A source file cannot be read",
         "What to do: Replace the file that the detail names with a valid one. Then retry.",
     ):
         assert line in text
@@ -326,9 +332,44 @@ def test_a_mail_of_a_failure_says_why_and_what_to_do_but_no_detail() -> None:
     assert "secret" not in text + page
 
 
+def subject_of(deliver: Deliver, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The subject of the one mail that the typical event sends."""
+    subjects: list[str] = []
+
+    def send(**sent: Any) -> Any:
+        subjects.append(sent["Content"]["Simple"]["Subject"]["Data"])
+        return {"MessageId": "1"}
+
+    monkeypatch.setattr(aws.ses(), "send_email", send)
+    assert deliver() == DONE
+    [subject] = subjects
+    return subject
+
+
+def test_the_mail_names_the_report_by_its_title(
+    deliver: Deliver, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    definition = (ROOT / "reports" / "flights.yaml").read_text("utf-8")
+    (tmp_path / "flights.yaml").write_text(definition.replace("title: Flights\n", "title: All flights of 2013\n", 1))
+    monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
+    cloud.write(ready())
+    assert subject_of(deliver, monkeypatch) == "Your report is ready: All flights of 2013"
+
+
+@pytest.mark.parametrize("content", [{}, {"flights.yaml": "title: ["}], ids=["removed", "unreadable"])
+def test_without_a_definition_the_mail_names_the_report_by_its_id(
+    content: dict[str, str], deliver: Deliver, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
+    cloud.write(ready())
+    assert subject_of(deliver, monkeypatch) == "Your report is ready: flights"
+
+
 def test_without_a_page_a_mail_says_where_to_look() -> None:
-    _, text, page = mail.compose(ready(), "")  # type: ignore[arg-type]
-    where = f"Look for export {EXPORT_ID} where you asked for it."
+    _, text, page = mail.compose(ready(), "Flights", "")  # type: ignore[arg-type]
+    where = f"Find export {EXPORT_ID} in the application in which you requested it."
     assert where in text
     assert where in Shown(page).text
     assert "http" not in text
@@ -336,21 +377,24 @@ def test_without_a_page_a_mail_says_where_to_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (5_123_456, "5.1 MB"), (2_400_000_000_000_000, "2400.0 TB")],
+    ("rows", "size", "shown"),
+    [
+        (0, 0, "0 rows, 0 bytes"),
+        (1, 999, "1 row, 999 bytes"),
+        (2, 1000, "2 rows, 1.0 KB"),
+        (58_665, 5_123_456, "58,665 rows, 5.1 MB"),
+        (10**9, 2_400_000_000_000_000, "1,000,000,000 rows, 2400.0 TB"),
+    ],
 )
-def test_a_size_has_the_unit_that_people_use(size: int, said: str) -> None:
-    assert said in mail.compose(ready(bytes=size), "").text  # type: ignore[arg-type]
-
-
-def test_one_row_is_not_called_rows() -> None:
-    assert "It holds 1 row, " in mail.compose(ready(rows=1), "").text  # type: ignore[arg-type]
+def test_rows_are_counted_and_a_size_has_a_readable_unit(rows: int, size: int, shown: str) -> None:
+    assert f" ({shown})" in mail.compose(ready(rows=rows, bytes=size), "Flights", "").text  # type: ignore[arg-type]
 
 
 @given(words=st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_whatever_is_in_a_name_is_text_in_the_page(words: str) -> None:
-    page = Shown(mail.compose(ready(file_name=words), PAGE).html)  # type: ignore[arg-type]
-    assert f"File: {words}\n" in page.text
+    page = Shown(mail.compose(ready(file_name=words), words, PAGE).html)  # type: ignore[arg-type]
+    assert f"Report: {words}\n" in page.text
+    assert f"File: {words} (" in page.text
     assert len(page.links) == 1
 
 
@@ -364,4 +408,4 @@ def test_the_link_keeps_what_is_in_the_pages_address(query: list[tuple[str, str]
     assert parse_qsl(parts.query, keep_blank_values=True) == [*query, ("export", EXPORT_ID)]
     assert (parts.scheme, parts.netloc, parts.path) == ("https", "app.example.com", "/a/b")
     assert parts.fragment == fragment.removeprefix("#")
-    assert html.escape(mail.link_to(address, EXPORT_ID)) in mail.compose(ready(), address).html  # type: ignore[arg-type]
+    assert html.escape(mail.link_to(address, EXPORT_ID)) in mail.compose(ready(), "Flights", address).html  # type: ignore[arg-type]

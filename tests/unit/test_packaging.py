@@ -84,5 +84,5 @@ def test_what_is_tested_is_what_is_deployed() -> None:
 
 def test_a_package_over_lambdas_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "sizes", lambda: {"functions": 62_144_000, "engine layer": 200_000_000})
-    with pytest.raises(Trouble, match=r"together 262144000 bytes\. Lambda allows 262144000"):
+    with pytest.raises(Trouble, match=r"total is 262144000 bytes, but Lambda allows 262144000"):
         packages.require_allowed()

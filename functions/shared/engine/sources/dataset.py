@@ -64,14 +64,15 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
         if not logged:
             raise SourceMissing(f"the Delta table {objects.address(folder)} has no rows in version {snapshot.version}")
         return logged, snapshot.types
-    data = [File(each, partitions.of(path)) for path, each in listed.items() if _is_data(path)]
+    data = [File(each, partitions.of(path)) for path, each in listed.items() if is_data(path)]
     if not data:
         others = f"; other objects are there, such as {objects.address(folder)}{next(iter(listed))}" if listed else ""
         raise SourceMissing(f"no Parquet file under {objects.address(folder)}{others}")
     return data, {}
 
 
-def _is_data(path: str) -> bool:
+def is_data(path: str) -> bool:
+    """Whether the file at a path in the dataset holds rows; else reports pass over it."""
     *folders, name = path.split("/")
     return bool(name) and not name.endswith(NO_DATA) and not any(map(_is_hidden, [*folders, name]))
 

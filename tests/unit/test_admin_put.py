@@ -1,0 +1,216 @@
+"""exports-admin put, user: what becomes of a folder and a user, what is refused, and what the emulator gets again."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from exports_admin import emulator, locks, put, restore, user
+from exports_admin import stack as deployment
+from shared.api import http
+from shared.catalogue import reports
+from tests.unit.support import REGION
+from tests.unit.test_admin import Admin, command_line
+from tests.unit.test_admin_seed import BUCKET, Account, account
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["account"]
+
+admin = pytest.fixture(command_line)
+SALES = pl.DataFrame({"shop": ["acme", "zenith"], "amount": [1, 2]})
+
+
+def parquet(file: Path) -> int:
+    """Writes a file; how many bytes it has."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    SALES.write_parquet(file)
+    return file.stat().st_size
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of two Parquet files."""
+    for month in (1, 2):
+        parquet(tmp_path / f"mine/month={month}/part-0.parquet")
+    return tmp_path / "mine"
+
+
+KEYS = [f"data/sales/month={month}/part-0.parquet" for month in (1, 2)]
+
+
+# ── The data ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_becomes_a_dataset_with_its_partitions(admin: Admin, account: Account, folder: Path) -> None:
+    size = parquet(folder / "month=1/part-0.parquet")
+    (folder / "_SUCCESS").touch()
+    (folder / "month=1/.part-0.parquet.crc").touch()
+    ran = admin("put", str(folder), "sales")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"s3://{BUCKET}/data/sales/: 2 files of {2 * size:,} bytes uploaded",
+        "Passed over, because reports pass over such names:",
+        "  _SUCCESS",
+        "  month=1/.part-0.parquet.crc",
+    ]
+    assert account.keys() == KEYS
+    stored = account.s3.get_object(Bucket=BUCKET, Key=KEYS[0])["Body"].read()
+    assert pl.read_parquet(io.BytesIO(stored)).equals(SALES)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"shop,amount\nacme,1\n", "is no Parquet: it begins with b'shop', not with b'PAR1'"),
+        (b"PAR1 broken off here", "is no whole Parquet file: it ends with b'here', not with b'PAR1'"),
+        (b"PAR1PAR1", "is no Parquet: it is too short"),
+    ],
+)
+def test_nothing_is_uploaded_of_a_folder_with_a_file_that_is_no_parquet(
+    admin: Admin, account: Account, folder: Path, content: bytes, fault: str
+) -> None:
+    (folder / "month=1/more").write_bytes(content)
+    (folder / "other.csv").write_bytes(b"x")
+    ran = admin("put", str(folder), "sales")
+    assert ran.code == 1
+    assert f"Nothing was uploaded. In {folder}:\n  month=1/more {fault}\n  other.csv is no Parquet" in ran.err
+    assert account.keys() == []
+
+
+def test_a_folder_without_parquet_and_a_table_are_refused(admin: Admin, account: Account, folder: Path) -> None:
+    (folder / "empty").mkdir()
+    assert f"There is no Parquet file in {folder / 'empty'}." in admin("put", str(folder / "empty"), "sales").err
+    (folder / "_delta_log").mkdir()
+    (folder / "_delta_log" / "00000000000000000000.json").touch()
+    said = f"{folder} is a Delta table, and put uploads plain Parquet files only. Copy a Delta table with its"
+    assert said in admin("put", str(folder), "sales").err
+    assert account.keys() == []
+
+
+def test_a_dataset_that_has_files_is_mixed_or_replaced_only_if_that_is_said(
+    admin: Admin, account: Account, folder: Path
+) -> None:
+    old = "data/sales/old.parquet"
+    account.put(old, SALES)
+    ran = admin("put", str(folder), "sales")
+    assert ran.code == 1
+    assert f"s3://{BUCKET}/data/sales/ has 1 file; nothing was uploaded. Say --add" in ran.err
+    assert account.keys() == [old]
+
+    assert admin("put", str(folder), "sales", "--add").code == 0
+    assert account.keys() == [*KEYS, old]
+    ran = admin("put", str(folder), "sales", "--add")
+    assert (ran.code, "has files of these names" in ran.err, "month=1/part-0" in ran.err) == (1, True, True)
+
+    account.put("data/sales-2/other.parquet", SALES)
+    assert "uploaded, 1 file deleted" in admin("put", str(folder), "sales", "--replace").out
+    assert account.keys() == ["data/sales-2/other.parquet", *KEYS]
+    assert admin("put", str(folder), "sales", "--add", "--replace").code == 2
+
+
+@pytest.mark.parametrize("name", ["", "/sales", "sales/", "../sales", "a b", ".sales", "a//b"])
+def test_a_name_that_no_report_can_have_is_refused(admin: Admin, account: Account, folder: Path, name: str) -> None:
+    ran = admin("put", str(folder), name)
+    assert (ran.code, f"{name!r} is no dataset" in ran.err) == (2, True)
+
+
+def test_a_folder_whose_files_expire_is_not_used(admin: Admin, account: Account, folder: Path) -> None:
+    account.folder = ""
+    assert f"Files under s3://{BUCKET}/work/sales/ expire." in admin("put", str(folder), "work/sales").err
+
+
+def test_names_are_those_of_the_product() -> None:
+    assert reports._SCHEMA["$defs"]["folder"]["properties"]["dataset"]["pattern"] == f"^{put.DATASET.pattern}$"
+    assert user.TENANT.pattern == http._TENANT.pattern
+
+
+# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_user_of_a_tenant_is_invited_or_gets_a_password(admin: Admin, account: Account) -> None:
+    ran = admin("user", "ann@example.com", "--tenant", "acme")
+    assert ran.out.splitlines() == [
+        f"ann@example.com: new user of tenant acme in {account.pool}; Cognito mails the temporary password",
+        "Next: bin/exports sign-in --stack report-exports --email ann@example.com",
+    ]
+    made = account.user("ann@example.com")
+    assert (made["custom:tenant_id"], made["email_verified"]) == ("acme", "true")
+    ran = admin("user", "bob@example.com", "--tenant", "acme", "--password", "--stack", "mine")
+    assert "; temporary password Aa1-" in ran.out
+    assert ran.out.endswith("Next: bin/exports sign-in --stack mine --email bob@example.com\n")
+
+
+def test_a_user_who_exists_is_moved_only_if_that_is_said(admin: Admin, account: Account) -> None:
+    admin("user", "ann@example.com", "--tenant", "acme")
+    assert "there before (FORCE_CHANGE_PASSWORD)" in admin("user", "ann@example.com", "--tenant", "acme").out
+    ran = admin("user", "ann@example.com", "--tenant", "zenith")
+    assert ran.code == 1
+    assert "ann@example.com exists and is of tenant acme; nothing was changed. Say --change to move" in ran.err
+    ran = admin("user", "ann@example.com", "--tenant", "zenith", "--change")
+    assert f"ann@example.com: moved from tenant acme to tenant zenith in {account.pool}." in ran.out
+    assert account.user("ann@example.com")["custom:tenant_id"] == "zenith"
+
+
+def test_a_tenant_that_the_api_would_refuse_gets_no_user(admin: Admin, account: Account) -> None:
+    ran = admin("user", "ann@example.com", "--tenant", "acme#1")
+    assert (ran.code, "'acme#1' is no tenant" in ran.err) == (2, True)
+
+
+# ── The emulator ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_put_on_the_emulator_is_put_again_on_the_next(
+    admin: Admin, server: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"region": REGION, "endpoint_url": server}
+    s3, cognito = deployment.client("s3", where), deployment.client("cognito-idp", where)
+    description: dict[str, Any] = where | {
+        "stack": "report-exports",
+        "bucket": "ours",
+        "table": "table",
+        "data_location": "s3://ours/data/",
+        "dead_letters_url": "url",
+        "state_machine_arn": "arn",
+        "retention_days": 7,
+        "tenant_claim": "custom:tenant_id",
+        "users": {},
+    }
+
+    def start() -> dict[str, Any]:
+        """An emulator with nothing on it."""
+        s3.create_bucket(Bucket="ours", CreateBucketConfiguration={"LocationConstraint": REGION})
+        schema = [{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}]
+        pool = cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], Schema=schema)["UserPool"]["Id"]
+        return description | {"user_pool_id": pool}
+
+    def keys() -> list[str]:
+        return [item["Key"] for item in s3.list_objects_v2(Bucket="ours").get("Contents", [])]
+
+    monkeypatch.setattr(locks, "STATE", tmp_path)
+    stack_json = tmp_path / "stack.json"
+    stack_json.write_text(json.dumps(start()))
+    monkeypatch.setattr(emulator, "describe", lambda: json.loads(stack_json.read_text()))
+    monkeypatch.setattr(deployment, "find", lambda _: emulator.describe())
+    assert admin("put", str(folder), "sales").code == 0
+    ran = admin("user", "ann@example.com", "--tenant", "acme")
+    assert "; password Aa1-" in ran.out
+    assert ran.out.endswith("Next: bin/exports sign-in --emulator --tenant acme\n")
+    assert json.loads(stack_json.read_text())["users"]["acme"]["email"] == "ann@example.com"
+
+    for key in keys():
+        s3.delete_object(Bucket="ours", Key=key)
+    s3.delete_bucket(Bucket="ours")
+    again = restore.restore(start())
+    assert keys() == KEYS
+    assert again["users"]["acme"]["email"] == "ann@example.com"
+    found = cognito.admin_get_user(UserPoolId=again["user_pool_id"], Username="ann@example.com")
+    assert {"Name": "custom:tenant_id", "Value": "acme"} in found["UserAttributes"]
+
+    (folder / "month=1/part-0.parquet").write_text("no Parquet any more")
+    assert restore.restore(again)["users"] == again["users"]
