@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import boto3
@@ -36,6 +37,9 @@ with pytest.MonkeyPatch.context() as at_import:
     from shared.catalogue import reports
     from shared.lambda_ import aws, clock, telemetry
 
+read_reports = reports.load
+reports_of_the_project = cache(lambda: read_reports(REPORTS))
+
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -47,6 +51,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "1")
     for name in BLANK:
         monkeypatch.delenv(name, raising=False)
+    # Reading and checking the project's reports takes longer than most tests.
+    load = {REPORTS: reports_of_the_project}
+    monkeypatch.setattr(reports, "load", lambda folder: load.get(folder, lambda: read_reports(folder))())
     forget()
     yield
     forget()

@@ -1,6 +1,7 @@
 """What the unit tests share: the project's files as they read them, the time, and an account of AWS in memory."""
 
 import datetime
+import itertools
 import json
 from functools import cache
 from pathlib import Path
@@ -164,6 +165,18 @@ def kind(answered: Answer) -> str:
     return str(answered.body["type"].removeprefix("urn:report-exports:problem:"))
 
 
+def told(answered: Answer) -> tuple[int, str, str, str]:
+    """Status, name, title and detail of a problem."""
+    assert answered.status == answered.body["status"]
+    return answered.status, kind(answered), answered.body["title"], answered.body["detail"]
+
+
+def pointers(answered: Answer) -> list[str]:
+    """The places of the faults of a request that is not valid."""
+    assert (answered.status, kind(answered)) == (400, "invalid-request")
+    return [fault["pointer"] for fault in answered.body["errors"]]
+
+
 def busy(answered: Answer) -> bool:
     """Whether the caller is asked to come back."""
     return answered.status == 503 and answered.headers["Retry-After"] == "5" and kind(answered) == "busy"
@@ -214,8 +227,10 @@ class Cloud:
     def write(self, *items: dict[str, Any]) -> None:
         """Puts items into the table."""
         serialize = TypeSerializer().serialize
-        for item in items:
-            self.dynamodb.put_item(TableName=self.table, Item={name: serialize(value) for name, value in item.items()})
+        serialized = [{name: serialize(value) for name, value in item.items()} for item in items]
+        for some in itertools.batched(serialized, 25):  # as many as BatchWriteItem takes
+            requests = [{"PutRequest": {"Item": item}} for item in some]
+            self.dynamodb.batch_write_item(RequestItems={self.table: requests})
 
     def items(self) -> list[dict[str, Any]]:
         """Everything in the table."""
