@@ -44,7 +44,8 @@ DESCRIBED = {
 @cache
 def client(service: str, **_: str) -> Any:
     """A client, made once for all tests, because that takes longer than most tests."""
-    return boto3.session.Session("testing", "testing", region_name=REGION).client(service)
+    session: Any = boto3.session.Session("testing", "testing", region_name=REGION)
+    return session.client(service)
 
 
 class Account:

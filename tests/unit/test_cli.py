@@ -139,7 +139,9 @@ def test_a_user_of_the_emulator_needs_no_password(cli: Cli, stack: Stack, emulat
 def test_a_second_sign_in_need_not_name_the_stack(signed: Cli, stack: Stack) -> None:
     assert signed("sign-in", "--email", "bob@example.com", "--password-stdin", typed="x\n").code == 0
     assert stack.asked[0].body["AuthParameters"]["USERNAME"] == "bob@example.com"
-    assert (session.readable("default") or {})["email"] == "bob@example.com"
+    saved = session.load("default")
+    assert saved
+    assert saved["email"] == "bob@example.com"
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,8 @@ def test_without_a_session_the_user_is_told_to_sign_in(cli: Cli) -> None:
 
 
 def test_an_expired_token_is_refreshed_and_saved(signed: Cli, stack: Stack) -> None:
-    session.save("default", {**(session.load("default") or {}), "expires_at": int(time.time()) + 30})  # type: ignore[typeddict-item]
+    saved: Any = session.load("default")
+    session.save("default", saved | {"expires_at": int(time.time()) + 30})
     assert (signed("list").code, signed("list").code) == (0, 0)
     assert [each.body and each.body["AuthFlow"] for each in stack.asked] == ["REFRESH_TOKEN_AUTH", None, None]
     assert stack.asked[1].headers["Authorization"] == "id-2"
