@@ -1,6 +1,5 @@
-"""exports-admin: which stack it operates, and what it says when there is no way to one."""
+"""The program exports-admin: which stack it operates, and its errors if it cannot reach one."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,10 +11,11 @@ from unittest.mock import patch
 
 import boto3
 import pytest
-from moto import mock_aws
+from botocore.client import BaseClient
 
-from exports_admin import __main__, emulator
+from exports_admin import __main__, emulator, stack
 from exports_admin.connection import connect
+from exports_cli.trouble import Trouble
 from shared.lambda_.telemetry import logger
 from tests.unit.support import REGION, ROOT
 
@@ -23,7 +23,7 @@ OF_AWS = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_A
 
 
 class Run(NamedTuple):
-    """What a command ended with and wrote."""
+    """The exit status and the output of a command."""
 
     code: int
     out: str
@@ -34,7 +34,7 @@ Admin = Callable[..., Run]
 
 
 def command_line(alone: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Admin]:
-    """Runs a command line of exports-admin in this process."""
+    """Runs exports-admin in this process."""
     level = logger.log_level
 
     def admin(*arguments: str) -> Run:
@@ -52,29 +52,14 @@ def command_line(alone: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 admin = pytest.fixture(command_line)
 
 
-@pytest.fixture
-def account(alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An account without a stack, on a machine without an emulator; its CloudFormation."""
+@pytest.fixture(autouse=True)
+def nothing_configured(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without configuration files and without an emulator; its environment has a Region and credentials."""
     monkeypatch.setattr(emulator, "describe", lambda: None)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with mock_aws():
-        yield boto3.session.Session(region_name=REGION).client("cloudformation")
-
-
-def deploy(cloudformation: Any, name: str, outputs: dict[str, str]) -> None:
-    """A stack that has these outputs."""
-    body = {
-        "Parameters": {
-            "RetentionDays": {"Type": "Number", "Default": 9},
-            "SenderEmail": {"Type": "String", "Default": ""},
-            "PageUrl": {"Type": "String", "Default": ""},
-        },
-        "Resources": {"DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{name}-letters"}}},
-        "Outputs": {key: {"Value": value} for key, value in outputs.items()},
-    }
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(body))
 
 
 OUTPUTS = {
@@ -91,86 +76,130 @@ OUTPUTS = {
 }
 
 
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
+    """The outputs of the stacks in the account, by name; `exports-staging` is a stack of Report Exports."""
+    stacks = {"exports-staging": OUTPUTS}
+    parameters = {"RetentionDays": "9", "SenderEmail": "", "PageUrl": ""}
+
+    def answer(client: Any, operation: str, asked: dict[str, str]) -> Any:
+        assert (operation, client.meta.region_name) == ("DescribeStacks", REGION)
+        if asked["StackName"] not in stacks:
+            error = {"Code": "ValidationError", "Message": f"Stack with id {asked['StackName']} does not exist"}
+            raise client.exceptions.from_code("ValidationError")({"Error": error}, operation)
+        outputs = stacks[asked["StackName"]].items()
+        described = {"StackStatus": "CREATE_COMPLETE"} | {
+            "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs],
+            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        }
+        return {"Stacks": [described]}
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    return stacks
+
+
 @pytest.mark.parametrize("region", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_the_stack_is_found_in_the_region_of_the_environment(
-    region: str, account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch
+def test_the_product_gets_the_variables_of_the_functions_of_the_stack(
+    region: str, deployed: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv(region, REGION)
-    deploy(account, "report-exports", OUTPUTS)
-    assert admin("dead-letters") == Run(0, "There are no dead letters.\n", "")
-
-
-def test_the_product_finds_what_the_stack_gives_its_functions(account: Any) -> None:
-    deploy(account, "exports-staging", OUTPUTS)
+    expected = {
+        "AWS_DEFAULT_REGION": REGION,
+        "DEAD_LETTERS_URL": OUTPUTS["DeadLettersUrl"],
+        "EXPORTS_BUCKET": "bucket",
+        "EXPORTS_TABLE": "table",
+        "RETENTION_DAYS": "9",
+        "STATE_MACHINE_ARN": OUTPUTS["StateMachineArn"],
+    }
     with patch.dict(os.environ):
         connect("exports-staging")
-        given = {name: os.environ[name] for name in ("EXPORTS_TABLE", "RETENTION_DAYS", "STATE_MACHINE_ARN")}
-        assert given == {
-            "EXPORTS_TABLE": "table",
-            "RETENTION_DAYS": "9",
-            "STATE_MACHINE_ARN": OUTPUTS["StateMachineArn"],
-        }
+        assert {name: os.environ[name] for name in expected} == expected
 
 
-def test_a_stack_that_is_not_there_is_named(account: Any, admin: Admin) -> None:
-    ran = admin("dead-letters", "--stack", "nowhere")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith(f"exports-admin: The stack nowhere in {REGION} cannot be read: ")
-    assert "nowhere does not exist" in ran.err
-
-
-def test_a_stack_that_is_none_of_ours_is_refused(account: Any, admin: Admin) -> None:
-    deploy(account, "shop", {"ApiUrl": "https://shop.example.com"})
+def test_a_stack_that_cannot_be_used_is_named(deployed: dict[str, dict[str, str]], admin: Admin) -> None:
+    missing = "An error occurred (ValidationError) when calling the DescribeStacks operation"
+    said = f"The stack nowhere in {REGION} cannot be read: {missing}: Stack with id nowhere does not exist"
+    assert admin("dead-letters", "--stack", "nowhere") == Run(1, "", f"exports-admin: {said}\n")
+    deployed["shop"] = {"ApiUrl": "https://shop.example.com"}
     why = "it has no output ExportsTableName"
-    said = f"exports-admin: The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: {why}.\n"
-    assert admin("dead-letters", "--stack", "shop") == Run(1, "", said)
+    said = f"The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: {why}."
+    assert admin("dead-letters", "--stack", "shop") == Run(1, "", f"exports-admin: {said}\n")
 
 
-def test_without_a_region_it_says_how_to_name_one(account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    said = "exports-admin: No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.\n"
-    assert admin("dead-letters") == Run(1, "", said)
-
-
-def test_without_credentials_it_says_how_to_give_them(
-    alone: None, admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    ran = admin("dead-letters")
-    assert ran.code == 1
-    assert ran.err.startswith("exports-admin: There are no AWS credentials. Set AWS_PROFILE, or ")
+NO_CREDENTIALS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variables", "said"),
     [
-        ("AWS_PROFILE", "nobody", "The config profile (nobody) could not be found"),
-        ("AWS_ENDPOINT_URL", "here", "cannot be read: Invalid endpoint: here"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", 'Could not connect to the endpoint URL: "http://127.0.0.1:9/"'),
+        (
+            {"AWS_DEFAULT_REGION": None},
+            "No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.\n",
+        ),
+        (
+            NO_CREDENTIALS,
+            "There are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.\n",
+        ),
+        (
+            dict.fromkeys(OF_AWS),
+            "The emulator is not running. Start it: make up. "
+            "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME.\n",
+        ),
+        (
+            {"AWS_ENDPOINT_URL": "here"},
+            f"The stack report-exports in {REGION} cannot be read: Invalid endpoint: here\n",
+        ),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
+            f"The stack report-exports in {REGION} cannot be read: "
+            'Could not connect to the endpoint URL: "http://127.0.0.1:9/"\n',
+        ),
     ],
 )
-def test_a_way_to_aws_that_leads_nowhere_is_named(
-    variable: str, value: str, said: str, tmp_path: Path, alone: None
+def test_an_environment_that_leads_to_no_stack_is_explained(
+    variables: dict[str, str | None], said: str, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the program itself, for the product's own imports read the configuration too; from any folder."""
+    for name, value in variables.items():
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, value)
+    assert admin("dead-letters") == Run(1, "", f"exports-admin: {said}")
+
+
+def test_without_a_configuration_of_aws_the_running_emulator_is_operated(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
+    monkeypatch.setattr(emulator, "describe", lambda: described)
+    asked: list[tuple[str | None, ...]] = []
+
+    def find(_name: str) -> None:
+        asked.append(tuple(os.environ.get(name) for name in ("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")))
+        raise Trouble("seen")
+
+    monkeypatch.setattr(stack, "find", find)
+    for name in OF_AWS:
+        monkeypatch.delenv(name, raising=False)
+    assert admin("dead-letters") == Run(1, "", "exports-admin: seen\n")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    admin("dead-letters")
+    assert asked == [("us-east-1", "http://127.0.0.1:9"), (None, None)]
+
+
+def test_a_profile_that_does_not_exist_is_one_line_in_every_folder(tmp_path: Path) -> None:
+    """In a process of its own, because the product's imports read the configuration of AWS too."""
     (tmp_path / "shared").mkdir()
     linked = tmp_path / "exports-admin"
     linked.symlink_to(ROOT / "bin" / "exports-admin")
-    environment = os.environ | {variable: value, "AWS_MAX_ATTEMPTS": "1"}
-    run = subprocess.run(
-        [str(linked), "dead-letters"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert (run.returncode, run.stdout) == (1, "")
+    environment = os.environ | {"AWS_PROFILE": "nobody"}
+    run = subprocess.run([str(linked), "dead-letters"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
     assert run.stderr.startswith("exports-admin: ")
-    assert said in run.stderr
-    assert run.stderr.count("\n") == 1
+    assert "The config profile (nobody) could not be found" in run.stderr
 
 
-def test_the_program_sets_itself_up_where_it_was_not(tmp_path: Path) -> None:
+def test_the_program_installs_its_dependencies_first(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     shutil.copy(ROOT / "bin" / "exports-admin", tmp_path / "bin")
     (tmp_path / "python").write_text("#!/bin/sh\necho runs $@\n")
@@ -195,31 +224,3 @@ def test_without_make_the_program_says_what_to_do(program: str, tmp_path: Path) 
     run = subprocess.run([str(tmp_path / "bin" / program)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     said = f"{program}: make is missing. Install it; this program then installs its dependencies.\n"
     assert (run.returncode, run.stdout, run.stderr) == (1, "", said)
-
-
-def test_without_aws_and_emulator_it_says_how_to_start_or_name_a_stack(
-    account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in OF_AWS:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(emulator, "describe", lambda: None)
-    said = (
-        "exports-admin: The emulator is not running. Start it: make up. "
-        "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME.\n"
-    )
-    assert admin("dead-letters") == Run(1, "", said)
-
-
-def test_where_nothing_says_anything_of_aws_the_running_emulator_is_meant(
-    account: Any, admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in OF_AWS:
-        monkeypatch.delenv(name, raising=False)
-    described = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
-    monkeypatch.setattr(emulator, "describe", lambda: described)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    assert "The stack report-exports in us-east-1 cannot be read" in admin("dead-letters").err
-    monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    assert f"The stack report-exports in {REGION} cannot be read" in admin("dead-letters").err

@@ -1,12 +1,11 @@
-"""exports-admin fixture: a function's input becomes a file under events/, and what it says when it cannot."""
+"""The command `exports-admin fixture`: it writes the input of a function as an event, or says why it cannot."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from exports_admin import executions, fixture
 from shared.lambda_ import contract
 from tests.unit.support import EXPORT_ID, OWNER, ROOT, USER
 from tests.unit.test_admin import Admin, Run, command_line
@@ -20,7 +19,6 @@ from tests.unit.test_admin_executions import (
     failing_part,
     in_memory,
     made,
-    part,
     succeeded,
 )
 
@@ -36,9 +34,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_what_a_function_was_given_is_written_as_the_other_fixtures_are(
-    state: str, admin: Admin, past: StepFunctions
-) -> None:
+def test_the_input_of_a_function_is_written_as_an_event(state: str, admin: Admin, past: StepFunctions) -> None:
     folder, number, given = STATES[state]
     succeeded(past)
     ran = admin("fixture", EXPORT_ID, state, *number)
@@ -62,68 +58,59 @@ def of_somebody(past: StepFunctions) -> None:
     past.child(0, History(given).worker("GeneratePart", call))
 
 
-def test_who_asked_is_replaced_wherever_it_stands(admin: Admin, past: StepFunctions) -> None:
+def test_the_id_of_the_user_is_replaced_everywhere(admin: Admin, past: StepFunctions) -> None:
     of_somebody(past)
     out = admin("fixture", EXPORT_ID, "GeneratePart", "0").out
     assert OTHER not in out
     written = json.loads(out)
     assert (written["owner"], written["part"]["sources"][0]["key"]) == (OWNER, f"data/{USER}/a.parquet")
-
-
-def test_who_asked_is_kept_on_demand(admin: Admin, past: StepFunctions) -> None:
-    of_somebody(past)
     ran = admin("fixture", EXPORT_ID, "GeneratePart", "0", "--keep-owner")
     assert json.loads(ran.out)["owner"] == OWNER.replace(USER, OTHER)
-    assert "replaced" not in ran.err
+    assert ran.err.startswith("Wrote the input of GeneratePart, part 0, in attempt 1.\n")
 
 
-def test_it_is_written_to_a_file(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
-    succeeded(past)
-    file = tmp_path / "case.json"
-    ran = admin("fixture", EXPORT_ID, "PlanParts", "--output", str(file))
-    assert (ran.code, ran.out) == (0, "")
-    assert json.loads(file.read_text()) == GIVEN
-    assert ran.err.endswith(f"\nmake invoke FUNCTION=PlanParts EVENT={file}\n")
-
-
-def test_a_fixture_that_cannot_be_made_leaves_the_file_alone(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
+def test_only_a_complete_fixture_is_written_to_a_file(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
     file = tmp_path / "case.json"
     file.write_text("before")
     assert admin("fixture", EXPORT_ID, "PlanParts", "--output", str(file)).code == 1
     assert file.read_text() == "before"
+    succeeded(past)
+    ran = admin("fixture", EXPORT_ID, "PlanParts", "--output", str(file))
+    assert (ran.code, ran.out, json.loads(file.read_text())) == (0, "", GIVEN)
+    assert ran.err.endswith(f"\nmake invoke FUNCTION=PlanParts EVENT={file}\n")
 
 
-def test_of_several_tries_the_last_is_taken_and_that_is_said(admin: Admin, past: StepFunctions) -> None:
-    past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED, "States.Timeout", "Lambda.Unknown"))
-    assert admin("fixture", EXPORT_ID, "PlanParts").err.startswith(
-        "Wrote the input of PlanParts in attempt 1 (the last of 3 tries)."
-    )
-
-
-def test_an_earlier_attempt_can_be_named(admin: Admin, past: StepFunctions) -> None:
+def test_the_last_try_of_the_latest_attempt_is_taken(admin: Admin, past: StepFunctions) -> None:
     second = PLANNED | {"Payload": GIVEN | {"attempt": 2}}
-    past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED))
+    past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED, "States.Timeout", "Lambda.Unknown"))
     past.put(f"{EXPORT_ID}-2", History(GIVEN | {"attempt": 2}).worker("PlanParts", second))
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out)["attempt"] == 2
-    assert json.loads(admin("fixture", EXPORT_ID, "PlanParts", "--attempt", "1").out)["attempt"] == 1
+    ran = admin("fixture", EXPORT_ID, "PlanParts", "--attempt", "1")
+    assert json.loads(ran.out)["attempt"] == 1
+    assert ran.err.startswith("Wrote the input of PlanParts in attempt 1 (the last of 3 tries).")
 
 
-@pytest.mark.parametrize("status", ["RUNNING", "ABORTED", "TIMED_OUT"])
-def test_it_does_not_matter_how_the_attempt_ended(status: str, admin: Admin, past: StepFunctions) -> None:
-    past.put(f"{EXPORT_ID}-1", History().direct("RecordRunning").enter("PlanParts").schedule(PLANNED), status)
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [("RUNNING", "is running"), ("FAILED", "failed"), ("ABORTED", "was stopped"), ("TIMED_OUT", "timed out")],
+)
+def test_an_attempt_without_a_file_has_the_inputs_of_the_states_that_it_reached(
+    status: str, ended: str, admin: Admin, past: StepFunctions
+) -> None:
+    planned(past, status)
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
+    said = f"AssembleFile did not run in attempt 1, which {ended} in PlanParts."
+    assert admin("fixture", EXPORT_ID, "AssembleFile") == Run(1, "", f"exports-admin: {said}\n")
+    said = f"No part started in attempt 1, which {ended} in PlanParts."
+    assert admin("fixture", EXPORT_ID, "GeneratePart", "0") == Run(1, "", f"exports-admin: {said}\n")
 
 
-def test_the_part_that_failed_is_found(admin: Admin, past: StepFunctions) -> None:
-    def children() -> None:
-        past.child(0, part(0))
-        past.child(1, failing_part(1), "FAILED")
-
-    failed_in_a_part(past, children)
+def test_a_failed_part_has_a_fixture(admin: Admin, past: StepFunctions) -> None:
+    not_all_begun(past)
     assert json.loads(admin("fixture", EXPORT_ID, "GeneratePart", "1").out) == made(1)
 
 
-def test_a_function_whose_own_arn_is_the_resource_has_a_fixture(admin: Admin, past: StepFunctions) -> None:
+def test_a_state_whose_resource_is_a_function_has_a_fixture(admin: Admin, past: StepFunctions) -> None:
     past.definition["States"]["PlanParts"]["Resource"] = f"{FUNCTION}plan-parts"
     scheduled = {"resource": f"{FUNCTION}plan-parts", "input": json.dumps(GIVEN)}
     history = History().enter("PlanParts")
@@ -131,36 +118,34 @@ def test_a_function_whose_own_arn_is_the_resource_has_a_fixture(admin: Admin, pa
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
 
 
-# ── what cannot be done ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── errors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CALLERS = "These are: PlanParts, GeneratePart PART, AssembleFile."
-WRONG = {
-    "an id that is none": (["x", "PlanParts"], "'x' is not the id of an export."),
-    "a state that calls AWS itself": (
-        [EXPORT_ID, "SendToDeadLetters"],
-        f"SendToDeadLetters is not a state that calls a function. {CALLERS}",
-    ),
-    "a state that is not there": ([EXPORT_ID, "Plan"], f"Plan is not a state that calls a function. {CALLERS}"),
-    "a part that is not said": (
-        [EXPORT_ID, "GeneratePart"],
-        "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0.",
-    ),
-    "a part where there is none": (
-        [EXPORT_ID, "PlanParts", "3"],
-        "PlanParts runs once in an attempt, not for each part. Omit the 3.",
-    ),
-    "a part that is no number": ([EXPORT_ID, "GeneratePart", "x"], "'x' is not a valid integer range."),
-    "an attempt that is none": ([EXPORT_ID, "PlanParts", "--attempt", "0"], "0 is not in the range x>=1."),
-}
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_command_that_is_called_wrongly_says_what_is_allowed(case: str, admin: Admin, past: StepFunctions) -> None:
-    arguments, said = WRONG[case]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x", "PlanParts"], "'x' is not the id of an export."),
+        ([EXPORT_ID, "SendToDeadLetters"], f"SendToDeadLetters is not a state that calls a function. {CALLERS}"),
+        ([EXPORT_ID, "Plan"], f"Plan is not a state that calls a function. {CALLERS}"),
+        (
+            [EXPORT_ID, "GeneratePart"],
+            "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0.",
+        ),
+        (
+            [EXPORT_ID, "PlanParts", "3"],
+            "PlanParts runs once in an attempt, not for each part. Omit the 3.",
+        ),
+        ([EXPORT_ID, "PlanParts", "--attempt", "0"], "0 is not in the range x>=1."),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_allowed(
+    arguments: list[str], said: str, admin: Admin, past: StepFunctions
+) -> None:
     succeeded(past)
     ran = admin("fixture", *arguments)
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err.endswith(f"{said}\n")
+    assert (ran.code, ran.out, ran.err.endswith(f"{said}\n")) == (2, "", True)
 
 
 def planned(past: StepFunctions, status: str, error: tuple[str, str] | None = None) -> None:
@@ -173,106 +158,58 @@ def not_all_begun(past: StepFunctions) -> None:
     past.totals = dict.fromkeys(past.runs, 3)
 
 
-def never_called(past: StepFunctions) -> None:
-    error = ("States.Runtime", "no such path")
-    past.put(f"{EXPORT_ID}-1", History().enter("PlanParts"), "FAILED", error)
+KEPT = "AWS keeps an execution for 90 days after its end."
+RUNTIME = ("States.Runtime", "no such path")
 
 
-NOT_THERE: dict[str, tuple[Any, list[str], str]] = {
-    "an export that is unknown": (
-        lambda past: None,
-        ["PlanParts"],
-        f"There is no execution of {EXPORT_ID}. The export is of another stack, or it never started. "
-        "AWS keeps an execution for 90 days after its end.",
-    ),
-    "an attempt that is unknown": (
-        succeeded,
-        ["PlanParts", "--attempt", "7"],
-        f"Attempt 7 at {EXPORT_ID} has no execution: it never started. "
-        "AWS keeps an execution for 90 days after its end.",
-    ),
-    "a state that a failed attempt did not reach": (
-        lambda past: planned(past, "FAILED", ("States.Runtime", "x")),
-        ["AssembleFile"],
-        "AssembleFile did not run in attempt 1, which failed in PlanParts.",
-    ),
-    "a state that a running attempt has not reached": (
-        lambda past: planned(past, "RUNNING"),
-        ["AssembleFile"],
-        "AssembleFile did not run in attempt 1, which is running in PlanParts.",
-    ),
-    "a state that a stopped attempt did not reach": (
-        lambda past: planned(past, "ABORTED"),
-        ["AssembleFile"],
-        "AssembleFile did not run in attempt 1, which was stopped in PlanParts.",
-    ),
-    "a state that an attempt did not reach in time": (
-        lambda past: planned(past, "TIMED_OUT"),
-        ["AssembleFile"],
-        "AssembleFile did not run in attempt 1, which timed out in PlanParts.",
-    ),
-    "an attempt that has just begun": (
-        lambda past: past.put(f"{EXPORT_ID}-1", History(), "RUNNING"),
-        ["PlanParts"],
-        "PlanParts did not run in attempt 1, which has just started.",
-    ),
-    "a state that called no function": (
-        never_called,
-        ["PlanParts"],
-        "PlanParts called no function in attempt 1, which failed in PlanParts: States.Runtime: no such path",
-    ),
-    "a part before there are any": (
-        lambda past: planned(past, "FAILED"),
-        ["GeneratePart", "0"],
-        "No part started in attempt 1, which failed in PlanParts.",
-    ),
-    "a part that there is not": (
-        succeeded,
-        ["GeneratePart", "3"],
-        "There is no part 3 in attempt 1. Its 3 parts are 0 to 2.",
-    ),
-    "a part that was not begun": (
-        not_all_begun,
-        ["GeneratePart", "2"],
-        "Part 2 did not start in attempt 1, which failed in GeneratePart, part 1.",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", NOT_THERE)
-def test_what_is_not_there_is_said(case: str, admin: Admin, past: StepFunctions) -> None:
-    arrange, arguments, said = NOT_THERE[case]
+@pytest.mark.parametrize(
+    ("arrange", "arguments", "said"),
+    [
+        (
+            lambda past: None,
+            ["PlanParts"],
+            f"There is no execution of {EXPORT_ID}. The export is of another stack, or it never started. {KEPT}",
+        ),
+        (
+            succeeded,
+            ["PlanParts", "--attempt", "7"],
+            f"Attempt 7 at {EXPORT_ID} has no execution: it never started. {KEPT}",
+        ),
+        (
+            lambda past: past.put(f"{EXPORT_ID}-1", History(), "RUNNING"),
+            ["PlanParts"],
+            "PlanParts did not run in attempt 1, which has just started.",
+        ),
+        (
+            lambda past: past.put(f"{EXPORT_ID}-1", History(), "SUCCEEDED"),
+            ["PlanParts"],
+            "PlanParts did not run in attempt 1, which succeeded.",
+        ),
+        (
+            lambda past: past.put(f"{EXPORT_ID}-1", History().enter("PlanParts"), "FAILED", RUNTIME),
+            ["PlanParts"],
+            "PlanParts called no function in attempt 1, which failed in PlanParts: States.Runtime: no such path",
+        ),
+        (
+            succeeded,
+            ["GeneratePart", "3"],
+            "There is no part 3 in attempt 1. Its 3 parts are 0 to 2.",
+        ),
+        (
+            not_all_begun,
+            ["GeneratePart", "2"],
+            "Part 2 did not start in attempt 1, which failed in GeneratePart, part 1.",
+        ),
+    ],
+)
+def test_an_input_that_does_not_exist_is_explained(
+    arrange: Callable[[StepFunctions], None], arguments: list[str], said: str, admin: Admin, past: StepFunctions
+) -> None:
     arrange(past)
     assert admin("fixture", EXPORT_ID, *arguments) == Run(1, "", f"exports-admin: {said}\n")
 
 
-ENDS: dict[str, Any] = {
-    "a part failed": (not_all_begun, "failed in GeneratePart, part 1"),
-    "a state failed": (
-        lambda past: past.put(f"{EXPORT_ID}-1", History().failed("PlanParts", "SourceMissing"), "FAILED", ("x", "{}")),
-        "failed in PlanParts",
-    ),
-    "the definition broke": (lambda past: planned(past, "FAILED", ("States.Runtime", "x")), "failed in PlanParts"),
-    "its time was up": (lambda past: planned(past, "TIMED_OUT"), "timed out in PlanParts"),
-    "it was stopped": (lambda past: planned(past, "ABORTED"), "was stopped in PlanParts"),
-    "it succeeded": (succeeded, "succeeded"),
-}
-
-
-@pytest.mark.parametrize("case", ENDS)
-def test_fixture_and_show_name_the_same_failed_state(case: str, admin: Admin, past: StepFunctions) -> None:
-    arrange, said = ENDS[case]
-    arrange(past)
-    made = executions.find(EXPORT_ID, None)
-    assert fixture._outcome(made, made.steps()) == f"which {said}"
-    shown = admin("show", EXPORT_ID).out
-    where = said.partition(" in ")[2]
-    assert (f" in {where}" in shown) == bool(where)
-    error = json.loads(admin("show", EXPORT_ID, "--json").out)["error"]
-    assert (error["state"] if error else "") == where.partition(",")[0]
-
-
-def test_an_input_that_breaks_the_contract_is_refused_with_its_place(admin: Admin, past: StepFunctions) -> None:
+def test_an_input_that_breaks_the_contract_is_an_error(admin: Admin, past: StepFunctions) -> None:
     given = GIVEN | {"attempt": "1", "format": "csv"}
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED | {"Payload": given}))
     ran = admin("fixture", EXPORT_ID, "PlanParts")

@@ -1,9 +1,10 @@
-"""exports-admin seed and token: what they put where, what they leave alone, and what they say is wrong."""
+"""The commands `exports-admin seed` and `token`: what they add, what they keep, and their errors."""
 
 from __future__ import annotations
 
 import io
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from moto import mock_aws
 
-from exports_admin import emulator, sample_data
+from exports_admin import emulator, sample_data, seed
 from exports_admin import stack as deployment
 from tests.unit import cli_stack
 from tests.unit.cli_stack import Said, Stack
@@ -25,16 +26,33 @@ if TYPE_CHECKING:
 admin = pytest.fixture(command_line)
 cli_api = pytest.fixture(cli_stack.running)
 BUCKET = "report-exports-data"
-JANUARY = "data/flights/year=2013/month=1/flights.parquet"
+JANUARY, FEBRUARY = (f"data/flights/year=2013/month={month}/flights.parquet" for month in (1, 2))
 FLIGHTS = pl.DataFrame({"carrier": ["DL", "UA"], "dep_delay": [1, None], "dest": ["JFK", "EWR"]})
+DESCRIBED = {
+    "region": REGION,
+    "endpoint_url": None,
+    "api_url": "https://a.execute-api.eu-west-1.amazonaws.com/v1",
+    "user_pool_client_id": "client",
+    "bucket": BUCKET,
+    "table": "table",
+    "dead_letters_url": "url",
+    "state_machine_arn": "arn",
+    "retention_days": 7,
+}
+
+
+@cache
+def client(service: str, **_: str) -> Any:
+    """A client, made once for all tests, because that takes longer than most tests."""
+    session: Any = boto3.session.Session("testing", "testing", region_name=REGION)
+    return session.client(service)
 
 
 class Account:
     """An account with a stack whose bucket and pool are its own, and whose sample data are two small files."""
 
     def __init__(self) -> None:
-        self.s3: Any = boto3.session.Session(region_name=REGION).client("s3")
-        self.cognito: Any = boto3.session.Session(region_name=REGION).client("cognito-idp")
+        self.s3, self.cognito = client("s3"), client("cognito-idp")
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         schema = [{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}]
         pool = self.cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], Schema=schema)
@@ -42,24 +60,15 @@ class Account:
         self.folder = "data/"
 
     def describe(self, name: str) -> dict[str, Any]:
-        return {
-            "stack": name,
-            "region": REGION,
-            "endpoint_url": None,
-            "api_url": "https://a.execute-api.eu-west-1.amazonaws.com/v1",
-            "user_pool_id": self.pool,
-            "user_pool_client_id": "client",
-            "bucket": BUCKET,
-            "table": "table",
-            "data_location": f"s3://{BUCKET}/{self.folder}",
-            "dead_letters_url": "url",
-            "state_machine_arn": "arn",
-            "retention_days": 7,
-            "tenant_claim": "custom:tenant_id",
-        }
+        location = {"user_pool_id": self.pool, "bucket": BUCKET, "data_location": f"s3://{BUCKET}/{self.folder}"}
+        location["tenant_claim"] = "custom:tenant_id"
+        return DESCRIBED | location | {"stack": name}
 
     def keys(self) -> list[str]:
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+    def etag(self, key: str) -> str:
+        return str(self.s3.head_object(Bucket=BUCKET, Key=key)["ETag"])
 
     def put(self, key: str, content: pl.DataFrame | bytes, **how: Any) -> None:
         if isinstance(content, pl.DataFrame):
@@ -85,6 +94,7 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(sample_data, "FOLDER", tmp_path)
     monkeypatch.setattr(sample_data, "write", write)
     monkeypatch.setattr(sample_data, "airlines", lambda: ["DL", "UA"])
+    monkeypatch.setattr(boto3, "client", lambda service, **_: client(service))
     with mock_aws():
         made = Account()
         monkeypatch.setattr(deployment, "find", made.describe)
@@ -95,10 +105,10 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 # ── The data ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_empty_stack_gets_the_sample_and_a_first_user(admin: Admin, account: Account) -> None:
+def test_an_empty_stack_gets_the_sample_data_and_a_first_user(admin: Admin, account: Account) -> None:
     ran = admin("seed", "exports-staging")
     assert ran.code == 0, ran.err
-    assert account.keys() == [JANUARY, JANUARY.replace("month=1", "month=2")]
+    assert account.keys() == [JANUARY, FEBRUARY]
     said = ran.out.splitlines()
     assert said[0] == f"s3://{BUCKET}/data/flights/: 4 flights in 2 files (2 uploaded, 0 existed before)"
     assert said[1].startswith(f"ua@example.com: new user of tenant UA in {account.pool}; temporary password ")
@@ -107,27 +117,16 @@ def test_an_empty_stack_gets_the_sample_and_a_first_user(admin: Admin, account: 
     assert (user["custom:tenant_id"], user["email_verified"], user["status"]) == ("UA", "true", "FORCE_CHANGE_PASSWORD")
 
 
-def test_seeding_twice_changes_nothing(admin: Admin, account: Account) -> None:
-    admin("seed")
-    before = account.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+def test_what_exists_is_kept_and_what_is_missing_is_added(admin: Admin, account: Account) -> None:
+    account.put(JANUARY, FLIGHTS, compression="uncompressed")  # the same rows in other bytes
+    before = account.etag(JANUARY)
+    assert "(1 uploaded, 1 existed before)" in admin("seed").out
     ran = admin("seed")
-    assert (ran.code, ran.err) == (0, "")
-    assert "(0 uploaded, 2 existed before)" in ran.out
-    assert f"existing user of tenant UA in {account.pool} (FORCE_CHANGE_PASSWORD)" in ran.out
-    assert "password" not in ran.out.lower().replace("force_change_password", "")
-    assert account.s3.list_objects_v2(Bucket=BUCKET)["Contents"] == before
-
-
-def test_what_is_missing_is_added(admin: Admin, account: Account) -> None:
-    admin("seed")
-    account.s3.delete_object(Bucket=BUCKET, Key=JANUARY)
-    assert "(1 uploaded, 1 existed before)" in admin("seed").out
-    assert JANUARY in account.keys()  # noqa: SIM118
-
-
-def test_the_same_rows_in_other_bytes_are_the_sample(admin: Admin, account: Account) -> None:
-    account.put(JANUARY, FLIGHTS, compression="uncompressed")
-    assert "(1 uploaded, 1 existed before)" in admin("seed").out
+    assert (ran.code, ran.err, account.etag(JANUARY)) == (0, "", before)
+    assert ran.out.splitlines()[:2] == [
+        f"s3://{BUCKET}/data/flights/: 4 flights in 2 files (0 uploaded, 2 existed before)",
+        f"ua@example.com: existing user of tenant UA in {account.pool} (FORCE_CHANGE_PASSWORD)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,123 +138,114 @@ def test_the_same_rows_in_other_bytes_are_the_sample(admin: Admin, account: Acco
         (FLIGHTS.head(1), "has 1 rows, not 2"),
         (FLIGHTS.with_columns(dep_delay=pl.lit(None, pl.Int64)), "has other values in dep_delay"),
         (FLIGHTS.reverse().drop("dest"), "has no column dest"),
-        (b"PAR1 not", "is not readable Parquet: "),
-        (b"", "is not readable Parquet: "),
+        (FLIGHTS.drop("dest").head(1), "has no column dest; has 1 rows, not 2"),
     ],
 )
-def test_a_file_that_is_not_the_samples_is_explained_and_left(
-    content: Any, fault: str, admin: Admin, account: Account
-) -> None:
-    account.put(JANUARY, content)
-    before = account.s3.get_object(Bucket=BUCKET, Key=JANUARY)["ETag"]
+def test_every_difference_from_the_sample_data_is_named(content: pl.DataFrame, fault: str) -> None:
+    assert seed._difference(content, FLIGHTS) == fault
+
+
+def test_other_data_is_replaced_only_on_request(admin: Admin, account: Account) -> None:
+    account.put(JANUARY, FLIGHTS.drop("dest"))
+    account.put(FEBRUARY, b"PAR1 not")
+    before = account.etag(JANUARY)
     ran = admin("seed")
-    assert ran.code == 1
-    assert f"s3://{BUCKET}/{JANUARY}: {fault}" in ran.err
-    assert "Nothing was changed" in ran.err
-    assert account.keys() == [JANUARY]
-    assert account.s3.get_object(Bucket=BUCKET, Key=JANUARY)["ETag"] == before
+    first, second, last = ran.err.splitlines()
+    assert (ran.code, ran.out, account.etag(JANUARY)) == (1, "", before)
+    assert first == f"s3://{BUCKET}/{JANUARY}: has no column dest"
+    assert second.startswith(f"s3://{BUCKET}/{FEBRUARY}: is not readable Parquet: ")
+    assert last == (
+        f"exports-admin: s3://{BUCKET}/data/flights/ is not the sample data. Nothing was changed. "
+        "--replace replaces the files that differ. It removes no other file."
+    )
     with pytest.raises(account.cognito.exceptions.UserNotFoundException):
         account.user("ua@example.com")
+    account.put(FEBRUARY, b"")
+    assert f"{FEBRUARY}: is not readable Parquet: " in admin("seed").err
     ran = admin("seed", "--replace")
-    assert (ran.code, "(2 uploaded" in ran.out) == (0, True)
-    assert account.s3.get_object(Bucket=BUCKET, Key=JANUARY)["ETag"] != before
+    assert (ran.code, "(2 uploaded, 0 existed before)" in ran.out) == (0, True)
+    assert account.etag(JANUARY) != before
 
 
-def test_every_fault_is_told_at_once(admin: Admin, account: Account) -> None:
-    account.put(JANUARY, FLIGHTS.drop("dest").head(1))
-    account.put(JANUARY.replace("month=1", "month=2"), b"x")
-    ran = admin("seed")
-    assert "has no column dest; has 1 rows, not 2" in ran.err
-    assert "month=2/flights.parquet: is not readable Parquet" in ran.err
-
-
-def test_a_file_that_is_none_of_the_samples_is_never_touched(admin: Admin, account: Account) -> None:
-    key = "data/flights/year=2014/month=1/flights.parquet"
-    account.put(key, FLIGHTS)
+def test_a_file_that_is_not_part_of_the_sample_data_is_never_changed(admin: Admin, account: Account) -> None:
     account.put("data/flights/_SUCCESS", b"")  # no report reads it
     account.put("data/weather/x.parquet", FLIGHTS)  # another dataset
+    assert admin("seed").code == 0
+    key = "data/flights/year=2014/month=1/flights.parquet"
+    account.put(key, FLIGHTS)
     for words in ([], ["--replace"]):
         ran = admin("seed", *words)
         assert ran.code == 1
         assert f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it" in ran.err
-        assert len(account.keys()) == 3
-
-
-# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
+        assert len(account.keys()) == 5
 
 
 @pytest.mark.parametrize("folder", ["work/", "exports/data/"])
 def test_a_folder_whose_files_expire_is_not_filled(admin: Admin, account: Account, folder: str) -> None:
     account.folder = folder
-    ran = admin("seed")
-    assert ran.code == 1
-    assert f"Files under s3://{BUCKET}/{folder} expire. Deploy with another DataPrefix" in ran.err
+    said = f"exports-admin: Files under s3://{BUCKET}/{folder} expire. Deploy with another DataPrefix.\n"
+    assert admin("seed") == Run(1, "", said)
     assert account.keys() == []
+
+
+# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account) -> None:
-    admin("seed", "--email", "ann@example.com", "--tenant", "DL")
-    ran = admin("seed", "--email", "ann@example.com", "--tenant", "UA")
-    assert ran.code == 1
-    said = "ann@example.com is an existing user of tenant DL, and was not changed. Use --tenant DL or another --email."
-    assert said in ran.err
+    ran = admin("seed", "--email", "ann@example.com", "--tenant", "DL", "--invite")
+    assert f"new user of tenant DL in {account.pool}; Cognito mails the temporary password\n" in ran.out
+    account.cognito.admin_create_user(UserPoolId=account.pool, Username="bob@example.com")
+    for name, what in (
+        ("ann", "of tenant DL, and was not changed. Use --tenant DL or another --email."),
+        ("bob", "without a tenant, and was not changed. Use another --email."),
+    ):
+        ran = admin("seed", "--email", f"{name}@example.com")
+        assert (ran.code, ran.err) == (1, f"exports-admin: {name}@example.com is an existing user {what}\n")
     assert account.user("ann@example.com")["custom:tenant_id"] == "DL"
 
 
-def test_a_user_without_a_tenant_is_not_changed(admin: Admin, account: Account) -> None:
-    account.cognito.admin_create_user(UserPoolId=account.pool, Username="bob@example.com")
-    ran = admin("seed", "--email", "bob@example.com")
-    said = "bob@example.com is an existing user without a tenant, and was not changed. Use another --email."
-    assert (ran.code, said in ran.err) == (1, True)
-
-
-def test_a_tenant_without_data_is_refused(admin: Admin, account: Account) -> None:
+def test_a_tenant_must_have_sample_data(admin: Admin, account: Account) -> None:
     ran = admin("seed", "--tenant", "XX")
     assert (ran.code, "'XX' has no flight in the sample data. These have: DL, UA." in ran.err) == (2, True)
     assert account.keys() == []
-
-
-def test_an_invited_users_password_is_not_written_here(admin: Admin, account: Account) -> None:
-    ran = admin("seed", "--email", "ann@example.com", "--invite")
-    assert f"new user of tenant UA in {account.pool}; Cognito mails the temporary password" in ran.out
 
 
 # ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
-def emulated(account: Account, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """The stack runs on the emulator, where `make up` has made users."""
-    described: Any = account.describe("report-exports") | {"endpoint_url": f"{cli_api.url}/"}
-    monkeypatch.setattr(deployment, "find", lambda _: described)
+def emulated(alone: None, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack on the emulator, where `make up` has created users."""
     users = {"UA": {"email": "ua@example.com", "password": "secret"}}
-    monkeypatch.setattr(emulator, "describe", lambda: described | {"users": users})
+    described = DESCRIBED | {"endpoint_url": f"{cli_api.url}/", "users": users}
+    monkeypatch.setattr(deployment, "find", lambda _: described)
+    monkeypatch.setattr(emulator, "describe", lambda: described)
     monkeypatch.setenv("NO_PROXY", "*")
     return cli_api
 
 
-def test_a_tenants_user_of_the_emulator_gets_a_token(admin: Admin, emulated: Stack) -> None:
+def test_a_user_of_the_emulator_gets_a_token(admin: Admin, emulated: Stack) -> None:
     assert admin("token", "--tenant", "UA") == Run(0, "id-1\n", "")
     assert emulated.asked[0].body["AuthParameters"] == {"USERNAME": "ua@example.com", "PASSWORD": "secret"}
     said = "exports-admin: The tenant XX has no user. These tenants have one: UA.\n"
     assert admin("token", "--tenant", "XX") == Run(1, "", said)
 
 
-def test_anybody_gets_a_token_for_a_password(admin: Admin, emulated: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("pass word\n"))
-    assert admin("token", "--email", "ann@example.com", "--password-stdin") == Run(0, "id-1\n", "")
+def test_a_user_gets_a_token_for_a_password(admin: Admin, emulated: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("token", "--email", "ann@example.com", "--password-stdin")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("pass word\nwrong\n"))
+    assert admin(*words) == Run(0, "id-1\n", "")
     assert emulated.asked[0].body["AuthParameters"] == {"USERNAME": "ann@example.com", "PASSWORD": "pass word"}
     emulated.answer("POST /", Said(400, {"__type": "NotAuthorizedException", "message": "Incorrect"}))
-    monkeypatch.setattr(sys, "stdin", io.StringIO("wrong\n"))
-    ran = admin("token", "--email", "ann@example.com", "--password-stdin")
-    assert ran == Run(1, "", "exports-admin: Cognito: Incorrect (NotAuthorizedException)\n")
+    assert admin(*words) == Run(1, "", "exports-admin: Cognito: Incorrect (NotAuthorizedException)\n")
 
 
-def test_on_aws_no_tenants_password_is_known(admin: Admin, account: Account) -> None:
-    ran = admin("token", "--tenant", "UA")
-    assert (ran.code, "is known only on the emulator. Use --email." in ran.err) == (1, True)
+def test_the_password_of_a_user_on_aws_is_unknown(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "find", lambda _: DESCRIBED)
+    said = "The password of a user of UA is known only on the emulator. Use --email."
+    assert admin("token", "--tenant", "UA") == Run(1, "", f"exports-admin: {said}\n")
 
 
 @pytest.mark.parametrize("words", [[], ["--tenant", "UA", "--email", "a@b.c"]])
-def test_a_token_is_of_one_user(words: list[str], admin: Admin, account: Account) -> None:
+def test_a_token_is_for_one_user(words: list[str], admin: Admin) -> None:
     assert admin("token", *words).code == 2

@@ -1,11 +1,8 @@
-"""exports list: one line for each export, in every terminal."""
+"""The table of `exports list`: one line for each export, in every terminal."""
 
 from __future__ import annotations
 
 import datetime
-import os
-import pty
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from exports_cli import listing, session
+from exports_cli import listing
 from tests.unit import cli_stack
-from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export
-from tests.unit.support import ROOT
-from tests.unit.test_cli import command_line, signed_in
+from tests.unit.cli_stack import Said, Stack, export
+from tests.unit.test_cli import command_line, signed, slept
 
 if TYPE_CHECKING:
     from tests.unit.test_cli import Cli
+
+__all__ = ["signed", "slept"]
 
 cli = pytest.fixture(command_line)
 stack = pytest.fixture(cli_stack.running)
@@ -42,7 +40,7 @@ def one(number: int, status: str = "SUCCEEDED", **more: Any) -> dict[str, Any]:
     return made | {"finished_at": ended} | more
 
 
-def test_in_80_columns_a_row_has_the_end_of_the_id_and_the_parameters_that_differ() -> None:
+def test_in_80_columns_a_row_has_a_short_id_and_the_parameters_that_differ() -> None:
     exports = [
         one(0xAB, "RUNNING", parameters=JUNE, created_at="2026-11-23T12:29:15.000Z"),
         one(0xFACE, parameters=JULY, created_at="2026-11-23T11:45:00.000Z"),
@@ -59,7 +57,7 @@ def test_in_80_columns_a_row_has_the_end_of_the_id_and_the_parameters_that_diffe
     ]
 
 
-def test_a_wide_terminal_and_a_pipe_show_the_whole_id_and_why_an_export_failed() -> None:
+def test_a_wide_terminal_and_a_pipe_show_the_whole_id_and_the_error() -> None:
     exports = [one(1, parameters=JUNE), one(2, "FAILED", parameters=JULY, error=ERROR)]
     wide = lines(exports, 150)
     assert wide == lines(exports, None)
@@ -77,7 +75,7 @@ def test_a_single_export_shows_all_its_parameters_and_its_format() -> None:
     assert row == "00000001  flights  csv     from=2013-06-01  SUCCEEDED  58,665  3 h ago"
 
 
-def test_reports_are_compared_with_themselves_alone() -> None:
+def test_the_same_parameters_are_found_for_each_report() -> None:
     delays = {"report": "delays", "format": "xlsx"}
     exports = [
         one(1, parameters=JUNE),
@@ -142,19 +140,18 @@ def test_an_age_has_its_largest_unit(created: str, said: str) -> None:
     assert listing.age(created, NOW) == said
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-def test_the_terminal_says_how_wide_a_row_may_be(columns: int, cli: Cli, stack: Stack) -> None:
-    signed_in(stack)
+def test_the_width_of_the_terminal_decides_whether_an_id_is_short(
+    signed: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exports = [one(1, parameters=JUNE), one(2, parameters=JULY)]
-    stack.answer("GET /v1/exports", Said(200, {"exports": exports, "cursor": None}))
-    ours, theirs = pty.openpty()
-    kept = str(session.folder().parent)
-    environment = {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": kept, "COLUMNS": str(columns), "NO_PROXY": "*"}
-    command = [sys.executable, "-m", "exports_cli", "list"]
-    subprocess.run(command, env=environment, stdout=theirs, check=True)
-    os.close(theirs)
-    said = unstyle(os.read(ours, 10_000).decode()).splitlines()
-    os.close(ours)
-    assert max(map(len, said)) <= columns
-    assert said[2].split()[0] == (exports[0]["id"] if columns == 200 else exports[0]["id"][-8:])
-    assert EXPORT_ID not in said
+    stack.answer("GET /v1/exports", *[Said(200, {"exports": exports, "cursor": None})] * 3)
+
+    def first_id() -> str:
+        return signed("list").out.splitlines()[2].split()[0]
+
+    monkeypatch.setenv("COLUMNS", "80")
+    assert first_id() == exports[0]["id"]  # a pipe has no width
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert first_id() == exports[0]["id"][-8:]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert first_id() == exports[0]["id"]
