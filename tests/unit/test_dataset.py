@@ -406,6 +406,11 @@ def test_files_that_differ_in_meaning_are_named(lake: Lake, one: Any, other: Any
         rows(report("v"))
 
 
+def test_files_without_rows_whose_tenants_have_no_type_are_an_export_without_rows(lake: Lake) -> None:
+    lake.put("a.parquet", file(tenant=pa.nulls(0), v=pa.array([], pa.int64())))
+    assert rows(report("v")) == []
+
+
 def test_a_column_that_is_optional_is_null_where_a_file_lacks_it_or_every_file(lake: Lake) -> None:
     lake.put("a.parquet", ONE)
     assert rows(report("id", "note:string", columns={"note": "string"})) == [(1, None)]

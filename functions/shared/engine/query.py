@@ -153,8 +153,8 @@ def _evaluate(bounds: pl.DataFrame, predicate: pl.Expr) -> pl.Series:
         certain = value if resolved.overflow is None else pl.when(~resolved.overflow).then(value)
         return bounds.select(certain.alias("")).to_series()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a bound may be outside the calendar
-        if bounds.height == 1:
-            return pl.Series([None], dtype=pl.Boolean)
+        if bounds.height <= 1:
+            return pl.Series([None] * bounds.height, dtype=pl.Boolean)
         half = bounds.height // 2
         return pl.concat([_evaluate(bounds[:half], predicate), _evaluate(bounds[half:], predicate)])
 
