@@ -45,6 +45,8 @@ ERASE = ("erase", "--owner", OWNER, "--yes")
 OTHERS = ["UA#7c1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60", "UA2#u", "U#u"]
 MEMORY = {"owner": OWNER, "export_id": "key#abc", "first_export_id": EXPORT_ID, "body_hash": "x", "delete_after": 1}
 
+FAILURE = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""}
+
 
 @pytest.fixture(autouse=True)
 def everything(cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +111,11 @@ def test_everything_of_an_owner_is_removed_and_nothing_of_others(admin: Admin, c
     assert state(cloud, queue) == before
 
 
-def test_a_tenant_is_removed_but_not_one_that_begins_the_same(admin: Admin, cloud: Cloud) -> None:
+def test_a_tenant_is_removed_but_not_one_that_begins_the_same(admin: Admin, cloud: Cloud, queue: Queue) -> None:
+    queue.put(json.dumps({"owner": "UA2#u", "export_id": number(6), "attempt": 1, "failure": FAILURE}))
     assert admin("erase", "--tenant", TENANT, "--yes").code == 0
     assert owners(cloud) == ["U#u", "UA2#u"]
+    assert queue.count() == 1
     assert cloud.keys() == []  # the other user's file, and the work of an export of UA
 
 
@@ -340,8 +344,7 @@ def test_a_tenant_that_differs_only_by_case_is_named(admin: Admin, cloud: Cloud)
 
 
 def test_a_dead_letter_or_an_upload_is_data_of_a_tenant(admin: Admin, cloud: Cloud, queue: Queue) -> None:
-    failure = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""}
-    queue.put(json.dumps({"owner": "LETTER#u", "export_id": number(7), "attempt": 1, "failure": failure}))
+    queue.put(json.dumps({"owner": "LETTER#u", "export_id": number(7), "attempt": 1, "failure": FAILURE}))
     cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=f"exports/UPLOAD/u/{number(7)}/1/file.csv")
     for tenant in ("LETTER", "UPLOAD"):
         codes = [admin("erase", "--tenant", tenant, "--yes").code for _ in range(2)]

@@ -341,6 +341,12 @@ def test_an_emulator_must_be_on_this_machine(
     assert (ran.code, words in ran.err, stack.asked) == (1, True, [])
 
 
+def test_an_emulator_that_does_not_run_is_an_error(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "exports_cli" / "places.py"))
+    said = "The emulator is not running: there is no .local/stack.json. Start it in the project: make up"
+    assert cli("sign-in", "--emulator") == Run(1, "", f"exports: {said}\n")
+
+
 def test_stack_json_may_describe_a_stack_on_aws(cli: Cli, emulator: Path) -> None:
     on_aws = {"api_url": "https://a1.execute-api.eu-west-1.amazonaws.com/v1", "endpoint_url": None}
     emulator.write_text(json.dumps(json.loads(emulator.read_text()) | on_aws | {"region": "eu-west-1"}))
