@@ -154,7 +154,7 @@ def test_mail_is_there_with_a_sender_and_nothing_of_it_without(first: Deployed, 
     assert export["options"]["notify"] is True
     assert caller.follow(export).end["status"] == "FAILED"  # it has no data
     [mail] = until(lambda: mailing.mails(caller.email), "a mail")
-    assert f"Look for export {export['id']} where you asked for it." in mail["text"]  # there is no PageUrl
+    assert f"Find export {export['id']} in the application" in mail["text"]  # there is no PageUrl
 
 
 def told(deployed: Deployed) -> list[str]:
@@ -210,7 +210,7 @@ def test_only_a_stack_whose_data_and_users_are_its_own_is_tested(
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"UserPoolId": "us-east-1_abcdefghi"}, "UserPoolId needs UserPoolClientId"),
+        ({"UserPoolId": "us-east-1_abcdefghi"}, "UserPoolId requires UserPoolClientId"),
         ({"DataPrefix": ""}, "Without DataBucket, the datasets need their own folder"),
         ({"DataPrefix": "exports/x"}, "Parameter 'DataPrefix' must be a folder such as data or lake/sales"),
         ({"DataBucket": "another", "DataPrefix": "work"}, "Parameter 'DataPrefix' must be a folder"),
