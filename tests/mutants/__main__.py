@@ -22,7 +22,8 @@ from tests.mutants.mutations import WORKFLOW, Mutant, of_module, of_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".local" / "mutants" / "coverage"
-TESTS = ["tests/unit", "tests/workflow", "tests/stateful", "tests/checks", "tests/fixtures/test_in_memory.py"]
+TESTS = ["tests/unit", "tests/workflow", "tests/stateful", "tests/faults", "tests/fixtures/test_in_memory.py"]
+TESTS += ["tests/checks"]
 OF_THE_WORKFLOW = ["tests/workflow", "tests/stateful", "tests/checks"]
 AT_ONCE, SECONDS, FIRST = 2, 300, 40
 """Mutants at once; how long the tests of one may take; how many tests of one are run before it counts as alive."""

@@ -16,7 +16,7 @@ PLACES = {
     "tests/integration": "over HTTP, against the stack on the AWS emulator",
     "tests/local": "the commands make up, make down and make demo",
     "tests/sam_local": "sam local, in containers",
-    "tests/stateful": "in memory: random stories of an export",
+    "tests/stateful": "in memory: attempts, reconciliation, random stories of an export",
     "tests/unit": "in this process",
     "tests/workflow": "the state machine, on moto in this process",
 }
