@@ -1,7 +1,6 @@
 """What the unit tests share: the project's files as they read them, the time, and an account of AWS in memory."""
 
 import datetime
-import itertools
 import json
 from functools import cache
 from pathlib import Path
@@ -228,8 +227,8 @@ class Cloud:
         """Puts items into the table."""
         serialize = TypeSerializer().serialize
         serialized = [{name: serialize(value) for name, value in item.items()} for item in items]
-        for some in itertools.batched(serialized, 25):  # as many as BatchWriteItem takes
-            requests = [{"PutRequest": {"Item": item}} for item in some]
+        for start in range(0, len(serialized), 25):  # as many as BatchWriteItem takes
+            requests = [{"PutRequest": {"Item": item}} for item in serialized[start : start + 25]]
             self.dynamodb.batch_write_item(RequestItems={self.table: requests})
 
     def items(self) -> list[dict[str, Any]]:

@@ -181,7 +181,7 @@ NO_JSON = "a JSON object"
         ('{"report": -Infinity}', "the body is not JSON: -Infinity is not a finite number", NO_JSON),
         ('{"report": 1e999}', "the body is not JSON: 1e999 is not a finite number", NO_JSON),
         ('{"report": "\\ud800"}', "the body has the lone surrogate '\\ud800'", "complete Unicode characters"),
-        ("[" * 2_000 + "]" * 2_000, "[[", "a value of type object"),
+        ("[" * 200 + "]" * 200, "[[", "a value of type object"),
         ("[" * 100_000, "the body is nested too deeply", "the fields that GET /openapi.json describes"),
     ],
     ids=lambda text: text[:24],
