@@ -19,7 +19,7 @@ setup: .venv/ready-$(VERSION)  ## install what bin/exports-admin needs; every ot
 demo: port $(READY)  ## export an airline's flights with the complete architecture, on the AWS emulator
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
-test: port $(READY) .local/spreadsheet-readers/ready  ## run every test: units, the workflow in process, the deployed stack on the AWS emulator
+test: port $(READY) .local/spreadsheet-readers/ready  ## run the tests: units, the workflow in process, the deployed stack on the AWS emulator
 	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
