@@ -17,9 +17,9 @@ from exports_admin import locks
 
 NEEDED_BY = ("tests/deploy/", "tests/fixtures/test_emulator.py", "tests/integration/")
 LOG = locks.STATE / "stack-beside.log"
-"""What is said while it comes up; its last line is one of these."""
+"""What is said while it comes up, and at last one of these lines."""
 READY, FAILED = "The stack is ready.", "The stack did not come up."
-_HOLD = f"print({READY!r}, flush=True); input()"
+_HOLD = f"import sys; print({READY!r}, flush=True); sys.stdin.read()"
 _PATIENCE_SECONDS = 900
 
 
