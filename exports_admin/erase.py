@@ -20,7 +20,7 @@ from shared.records import attempts
 from shared.records import table as records
 from shared.records.table import ACTIVE
 
-_TENANT, _USER = r"[A-Za-z0-9_-]{1,64}", r"[A-Za-z0-9-]{1,128}"
+_TENANT, _USER = r"[A-Za-z0-9_-]{1,64}", r"[A-Za-z0-9=-]{1,384}"
 _ROUNDS = 5
 _COUNTED = ("exports", "active", "keys", "files", "work files", "uploads", "letters")
 
@@ -57,7 +57,7 @@ def _owner(_context: click.Context, _parameter: click.Parameter, owner: str | No
     if owner is None:
         return None
     if not (matched := re.fullmatch(f"({_TENANT})#({_USER})", owner)):
-        raise click.BadParameter(f"{owner!r} is not an owner. Write <tenant>#<sub of the user>, as `show` prints it.")
+        raise click.BadParameter(f"{owner!r} is not an owner. Write <tenant>#<user>, as `show` prints it.")
     return Whose(matched[1], matched[2])
 
 
@@ -68,7 +68,7 @@ def _tenant(_context: click.Context, _parameter: click.Parameter, tenant: str | 
 
 
 @click.command("erase")
-@click.option("--owner", metavar="TENANT#SUB", callback=_owner, help="One user of one tenant.")
+@click.option("--owner", metavar="TENANT#USER", callback=_owner, help="One user of one tenant.")
 @click.option("--tenant", callback=_tenant, help="Every user of a tenant. Reads the whole table.")
 @click.option("--dry-run", is_flag=True, help="Count what would be removed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from checks.repository import read
-from shared.api import problems, request
+from shared.api import http, problems, request
 from shared.api.exports import STATUSES
 from shared.api.problems import ProblemType
 from shared.files.formats import FORMATS
@@ -22,8 +22,13 @@ their tenant and only their own exports. Errors are problems (RFC 9457); the `ty
 add fields to answers at any time. Web pages of the deployment's `AllowedOrigin` may call this API.
 """
 IDENTITY = """\
-ID token of the deployment's Cognito user pool, issued to the deployment's client, with the claim that names the tenant.
+A token of the deployment's issuer, for the deployment's audience, with the claims that name the tenant and the user. By
+default it is an ID token of the deployment's Cognito user pool.
 """
+SIGNATURE = """\
+AWS Signature Version 4 for the service `execute-api`. An IAM policy allows the calls, for all tenants or for some.
+"""
+ON_BEHALF = "For a backend, on behalf of a user: the same as for the user who has a token."
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 
 
@@ -34,8 +39,18 @@ class Route(NamedTuple):
     path: str
     name: str
     """Name of its event, such as ``ListExports``."""
-    open: bool
-    """Whether the route needs no sign-in."""
+    authorizer: str
+    """``NONE``, ``AWS_IAM`` for backends, or empty for the API's default: a user's token."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the route needs no sign-in."""
+        return self.authorizer == "NONE"
+
+    @property
+    def described_as(self) -> str:
+        """The operation in operations.yaml. A backend's route is described by the user's."""
+        return f"{self.method} {self.path.removeprefix(http.ON_BEHALF)}"
 
 
 def text() -> str:
@@ -46,12 +61,12 @@ def text() -> str:
 def document() -> dict[str, Any]:
     """The API of any deployment. ListReports adds the URL of the deployment when it returns the document."""
     source = _yaml("operations.yaml")
-    described, deployed = list(source["operations"]), [f"{route.method} {route.path}" for route in routes()]
+    described, deployed = list(source["operations"]), [route.described_as for route in routes()]
     if mismatches := set(described) ^ set(deployed):
         names = ", ".join(sorted(mismatches))
         raise ValueError(f"only in one of template.yaml and generated/operations.yaml: {names}")
     paths: dict[str, Any] = defaultdict(dict)
-    for route in sorted(routes(), key=lambda route: described.index(f"{route.method} {route.path}")):
+    for route in sorted(routes(), key=lambda route: (bool(route.authorizer), described.index(route.described_as))):
         paths[route.path][route.method.lower()] = _operation(route, source)
     return {
         "openapi": "3.1.0",
@@ -63,7 +78,14 @@ def document() -> dict[str, Any]:
             "schemas": schemas(),
             "responses": {name: _refusal(each, source) for route in routes() for name, each in _refusals(route)},
             "securitySchemes": {
-                "IdToken": {"type": "apiKey", "in": "header", "name": "Authorization", "description": IDENTITY}
+                "IdToken": {"type": "apiKey", "in": "header", "name": "Authorization", "description": IDENTITY},
+                "Signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": SIGNATURE,
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                },
             },
         },
     }
@@ -76,8 +98,8 @@ def routes() -> list[Route]:
         for name, event in resource.get("Properties", {}).get("Events", {}).items():
             if event["Type"] == "Api":
                 properties = event["Properties"]
-                is_open = properties.get("Auth", {}).get("Authorizer") == "NONE"
-                api_routes.append(Route(properties["Method"].upper(), properties["Path"], name, is_open))
+                authorizer = properties.get("Auth", {}).get("Authorizer", "")
+                api_routes.append(Route(properties["Method"].upper(), properties["Path"], name, authorizer))
     return api_routes
 
 
@@ -92,7 +114,7 @@ def schemas() -> dict[str, Any]:
 def problems_of(route: Route) -> list[ProblemType]:
     """The problems that a route may answer with, in the order of the catalogue."""
     source = _yaml("operations.yaml")
-    names = source["operations"][f"{route.method} {route.path}"].get("problems", []) + source["everywhere"]
+    names = source["operations"][route.described_as].get("problems", []) + source["everywhere"]
     names += [] if route.open else source["signed_in"]
     if unknown := set(names) - {each.name for each in problems.CATALOGUE}:
         raise ValueError(f"not a problem of functions/shared/api/problems.py: {', '.join(sorted(unknown))}")
@@ -100,7 +122,7 @@ def problems_of(route: Route) -> list[ProblemType]:
 
 
 def _operation(route: Route, source: dict[str, Any]) -> dict[str, Any]:
-    described = source["operations"][f"{route.method} {route.path}"]
+    described = source["operations"][route.described_as]
     operation = {
         "operationId": route.name[0].lower() + route.name[1:],
         "summary": described["summary"],
@@ -108,10 +130,12 @@ def _operation(route: Route, source: dict[str, Any]) -> dict[str, Any]:
     }
     if route.open:
         operation["security"] = []
-    if "parameters" in described:
-        operation["parameters"] = [
-            source["parameters"][each] if isinstance(each, str) else each for each in described["parameters"]
-        ]
+    parameters = described.get("parameters", [])
+    if route.authorizer == "AWS_IAM":
+        operation |= {"security": [{"Signature": []}], "description": f"{ON_BEHALF} {operation['description']}"}
+        parameters = ["tenant", "user", *parameters]
+    if parameters:
+        operation["parameters"] = [source["parameters"][each] if isinstance(each, str) else each for each in parameters]
     if "body" in described:
         body = described["body"]
         operation["requestBody"] = {"required": not body.get("optional"), "content": _content(body)}

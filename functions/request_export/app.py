@@ -9,7 +9,8 @@ import uuid_utils.compat as uuid
 
 from shared.api import notification, problems
 from shared.api.exports import accepted, delete_after, refuse_when_too_many
-from shared.api.http import Answer, Caller, Problem, Request, invalid, serve
+from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.identity import Caller
 from shared.api.request import schema as body_schema
 from shared.api.throttling import busy, throttling_as_503
 from shared.catalogue import reports as catalogue
@@ -141,6 +142,8 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
     if "file_name" in body["options"]:
         record["file_name_asked"] = body["options"]["file_name"]
         record["file_name"] = names.chosen(record["file_name_asked"], file_format.extension)
+    if caller.requested_by:
+        record["requested_by"] = caller.requested_by
     if caller.email and notification.is_wanted(body["options"]):
         record["notify"] = caller.email
     return record

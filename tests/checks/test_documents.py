@@ -26,7 +26,13 @@ def test_a_document_that_is_outdated_is_found_and_generated(tmp_path: Path, monk
     assert check.faults() == []
 
 
-@pytest.mark.parametrize("routes", [ROUTES[1:], [*ROUTES, Route("GET", "/history", "ShowHistory", False)]])
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [route for route in ROUTES if route.path != "/openapi.json"],
+        [*ROUTES, Route("GET", "/history", "ShowHistory", "")],
+    ],
+)
 def test_a_route_without_a_description_and_a_description_without_a_route_are_named(
     routes: list[Route], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,5 +77,5 @@ def test_a_gateway_response_besides_the_catalogue_is_named(old: str, new: str, s
 def test_a_gateway_response_that_no_page_can_read_is_named() -> None:
     allowed = "              Access-Control-Allow-Origin: !Sub \"'${AllowedOrigin}'\"\n"
     found = check.gateway_faults(Document(TEMPLATE.replace(allowed, ""), "template.yaml"))
-    assert len(found) == TEMPLATE.count(allowed) == 4
+    assert len(found) == TEMPLATE.count(allowed) == 5
     assert all("cannot be read by web pages of other origins" in fault.wrong for fault in found)

@@ -88,7 +88,7 @@ def test_a_template_that_sam_rejects_is_a_fault() -> None:
     assert TEXT.splitlines()[fault.line - 1] == "  Api:"
 
 
-ROUTE = "ShowLimits: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /limits, Method: GET}}"
+ROUTE = "ListReports: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /reports, Method: GET}}"
 DAILY = "Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), DeadLetterConfig: {Arn: !GetAtt DeadLetters.Arn}}}"
 ON_FAILURE = "{DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt DeadLetters.Arn}}}"
 WATCHED = "PlanParts, GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
@@ -114,7 +114,10 @@ ORDERS = """
     "edits",
     [
         pytest.param([(ROUTE, f"{ROUTE[:-2]}, Auth: {{Authorizer: NONE}}}}}}  # a reason")], id="a public route"),
-        pytest.param([(ROUTE, f"{DAILY}\n      EventInvokeConfig: {ON_FAILURE}")], id="kept events"),
+        pytest.param(
+            [(f"Events:\n        {ROUTE}", f"EventInvokeConfig: {ON_FAILURE}\n      Events:\n        {DAILY}")],
+            id="kept events",
+        ),
         pytest.param(
             [
                 ("Resource: !GetAtt DeadLetters.Arn", 'Resource: "*"  # SendMessage: any queue of the account'),

@@ -51,6 +51,11 @@ def folder_of(function: dict[str, Any]) -> str:
     return str(function["Handler"]).removesuffix(".app.handler")
 
 
+def is_called_by_aws(function: dict[str, Any]) -> bool:
+    """Whether AWS decides what its event has besides the fields that the function reads."""
+    return bool(function.get("Events")) or folder_of(function) == "authorize"
+
+
 def event(name: str) -> Any:
     """An event under events/, such as ``event("read_exports/typical")``; a new object every time."""
     return json.loads((EVENTS / f"{name}.json").read_text("utf-8"))

@@ -1,6 +1,7 @@
 """Whoever is woken by an alarm finds out what it means and what to do."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,15 @@ def section(alarm: dict[str, object]) -> str:
 
 
 def watched(namespace: str, metric: str) -> list[object]:
-    """The dimensions of the alarms on a metric."""
+    """The dimensions of the alarms on a metric, or on an expression with it."""
     wanted = {"Namespace": namespace, "MetricName": metric}
-    return [alarm.get("Dimensions") for alarm in ALARMS.values() if wanted.items() <= alarm.items()]
+    in_expressions = [each["MetricStat"]["Metric"] for alarm in ALARMS.values() for each in stats(alarm)]
+    return [each.get("Dimensions") for each in [*ALARMS.values(), *in_expressions] if wanted.items() <= each.items()]
+
+
+def stats(alarm: dict[str, Any]) -> list[Any]:
+    """The metrics of an alarm on an expression."""
+    return [each for each in alarm.get("Metrics", []) if "MetricStat" in each]
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -44,8 +51,9 @@ def test_an_alarm_mails_is_quiet_without_data_and_looks_back_no_longer_than_clou
     alarm = ALARMS[name]
     assert alarm["AlarmActions"] == {"Fn::If": ["HasAlertEmail", [{"Ref": "Alerts"}], {"Ref": "AWS::NoValue"}]}
     assert alarm["TreatMissingData"] == "notBreaching"
-    days = 7 if alarm["Period"] >= 3600 else 1
-    assert alarm["Period"] * alarm["EvaluationPeriods"] <= days * 86_400
+    period = alarm["Period"] if "Period" in alarm else max(each["MetricStat"]["Period"] for each in stats(alarm))
+    days = 7 if period >= 3600 else 1
+    assert period * alarm["EvaluationPeriods"] <= days * 86_400
 
 
 def test_queues_executions_map_runs_and_the_api_are_watched() -> None:
@@ -64,7 +72,7 @@ def test_queues_executions_map_runs_and_the_api_are_watched() -> None:
 
 def test_a_queue_that_is_not_empty_for_a_week_is_told_however_often_its_messages_were_received() -> None:
     """SQS leaves out of ApproximateAgeOfOldestMessage what was received three times ("CloudWatch metrics")."""
-    assert "ApproximateAgeOfOldestMessage" not in {alarm["MetricName"] for alarm in ALARMS.values()}
+    assert "ApproximateAgeOfOldestMessage" not in {alarm.get("MetricName") for alarm in ALARMS.values()}
     of_a_week = [alarm for name, alarm in ALARMS.items() if name.endswith("AgeAlarm")]
     assert len(of_a_week) == 4
     for alarm in of_a_week:

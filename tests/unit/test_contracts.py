@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from shared.errors import InvalidEvent
 from shared.lambda_ import contract, faults
-from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions
+from tests.unit.support import EVENTS, FUNCTIONS, Answer, cases, event, folder_of, functions, is_called_by_aws
 
 OUTCOMES = contract.validator(json.loads((EVENTS / "outcome.schema.json").read_text("utf-8")))
 
@@ -35,7 +35,7 @@ def objects(schema: Any, where: str = "#") -> Iterator[tuple[str, dict[str, Any]
 
 
 FOLDERS = [folder_of(function) for function in functions().values()]
-ENVELOPES = [folder_of(function) for function in functions().values() if function.get("Events")]
+ENVELOPES = [folder_of(function) for function in functions().values() if is_called_by_aws(function)]
 LOGICAL_IDS = {folder_of(function): name for name, function in functions().items()}
 REFUSED = [(folder, path.stem) for folder in FOLDERS for path in sorted((EVENTS / folder / "invalid").glob("*.json"))]
 
@@ -214,14 +214,6 @@ def test_the_local_environment_names_the_variables_of_the_template_and_holds_tex
         assert sorted(variables) == sorted(function.get("Environment", {}).get("Variables", {}))
         assert all(isinstance(value, str) for value in variables.values())
     assert set(event("environment")) == set(functions())
-
-
-@pytest.mark.parametrize("name", [name for name, each in functions().items() if "USER_POOL_CLIENT_ID" in str(each)])
-def test_the_local_environment_accepts_the_callers_of_the_events(name: str) -> None:
-    claims = event(f"{folder_of(functions()[name])}/typical")["requestContext"]["authorizer"]["claims"]
-    variables = event("environment")[name]
-    assert claims["aud"] == variables["USER_POOL_CLIENT_ID"]
-    assert variables["TENANT_CLAIM"] in claims
 
 
 def test_no_event_holds_a_token() -> None:

@@ -36,11 +36,13 @@ def test_it_has_every_route_of_the_template_and_no_other() -> None:
     assert ("GET", "/openapi.json") in described
 
 
-def test_a_route_without_an_authorizer_needs_no_token() -> None:
-    assert {route.open for route in openapi.routes()} == {True, False}
+def test_a_user_needs_a_token_a_backend_a_signature_and_an_open_route_nothing() -> None:
+    security = {"": None, "AWS_IAM": [{"Signature": []}], "NONE": []}
+    assert {route.authorizer for route in openapi.routes()} == set(security)
     for route in openapi.routes():
         operation = description()["paths"][route.path][route.method.lower()]
-        assert operation.get("security") == ([] if route.open else None)
+        assert operation.get("security") == security[route.authorizer]
+        assert (route.authorizer == "AWS_IAM") == route.path.startswith("/on-behalf/{tenant}/{user}/")
         assert ("401" in operation["responses"]) == (not route.open)
 
 

@@ -44,7 +44,9 @@ def test_a_line_of_the_log_carries_the_service_and_its_own_export_but_neither_to
     assert (line["service"], line["report"]) == ("report-exports", "flights")
     for secret in ("Bearer", "dana@example.com", "2013-01-01"):
         assert secret not in json.dumps(line)
-    api("ListReports", event("list_reports/other_client"))
+    anonymous = event("list_reports/typical")
+    del anonymous["requestContext"]["authorizer"]
+    api("ListReports", anonymous)
     [line] = logged()
     assert line["message"] == "refused"
     assert "correlation_id" not in line

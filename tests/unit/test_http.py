@@ -1,17 +1,22 @@
 """HTTP through the proxy integration: addresses, headers, callers, answers."""
 
 import json
-from collections.abc import Callable
+import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.api import problems
-from shared.api.http import Answer, Caller, Problem, Request, invalid, serve
-from shared.api.problems import ProblemType
+from shared.api import identity, problems
+from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.identity import Caller
 from shared.lambda_.faults import Fault
 from tests.unit.support import EXPORT_ID, OWNER, event
+
+PRINCIPAL = "arn:aws:sts::123456789012:assumed-role/billing/i-0123456789abcdef0"
 
 
 def request(resource: str, path: str, domain: str = "a.example.com", headers: Any = None) -> Request:
@@ -65,49 +70,76 @@ def test_no_parameters_are_empty(given: dict[str, Any]) -> None:
 # ── The caller ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
-def identify(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Caller]:
-    """The caller of an event with these claims."""
-    for name, value in event("environment")["ListReports"].items():
-        monkeypatch.setenv(name, value)
-
-    def identify(**claims: Any) -> Caller:
-        given = event("list_reports/typical")
-        given["requestContext"]["authorizer"]["claims"] |= claims
-        return Request(given).identify()
-
-    return identify
+def of_user(**known: Any) -> Request:
+    """The request of a user of whom Authorize said this; None: it said nothing."""
+    given = event("list_reports/typical")
+    told = given["requestContext"]["authorizer"] | known
+    given["requestContext"]["authorizer"] = {name: value for name, value in told.items() if value is not None}
+    return Request(given)
 
 
-def test_the_caller_is_the_tenant_and_the_user_of_the_token(identify: Callable[..., Caller]) -> None:
-    caller = identify()
+def on_behalf(tenant: str = "UA", user: str = "auth0|7b", principal: str | None = PRINCIPAL) -> Request:
+    """The request of a backend on behalf of a user."""
+    given = event("read_exports/on_behalf")
+    given["pathParameters"] |= {"tenant": tenant, "user": user}
+    given["requestContext"]["path"] = f"/v1/on-behalf/{tenant}/{quote(user)}/exports/{EXPORT_ID}"
+    given["requestContext"]["identity"]["userArn"] = principal
+    return Request(given)
+
+
+def refusal(request: Request) -> str:
+    with pytest.raises(Problem) as refused:
+        request.identify()
+    return str(refused.value.body["type"]).rpartition(":")[2]
+
+
+def test_the_caller_is_whom_the_authorizer_names() -> None:
+    caller = of_user().identify()
     assert caller == Caller(*OWNER.split("#"), "dana@example.com")
     assert caller.owner == OWNER
     assert "dana" not in repr(caller)
-    for tenant, user in (("a", "b"), ("A_b-9" * 12 + "abcd", "0-" * 64)):
-        assert identify(**{"custom:tenant_id": tenant, "sub": user}).owner == f"{tenant}#{user}"
+    assert of_user(tenant="A_b-9" * 12 + "abcd", user="0-" * 64).identify().owner == f"{'A_b-9' * 12}abcd#{'0-' * 64}"
 
 
-@pytest.mark.parametrize(
-    ("claim", "problem", "values"),
-    [
-        ("token_use", problems.FOREIGN_TOKEN, ["access", "ID", None]),
-        ("aud", problems.FOREIGN_TOKEN, ["2b9exampleotherclient0000b", "", "7f0exampleclientid0000000a ", None]),
-        (
-            "custom:tenant_id",
-            problems.IDENTITY_INCOMPLETE,
-            ["", " ", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65, None],
-        ),
-        ("sub", problems.IDENTITY_INCOMPLETE, ["", "a b", "a#b", "a_b", "a/b", "a\n", "é", "a" * 129, None]),
-    ],
-)
-def test_a_claim_that_is_not_valid_is_refused(
-    claim: str, problem: ProblemType, values: list[Any], identify: Callable[..., Caller]
-) -> None:
-    for value in values:
-        with pytest.raises(Problem) as refused:
-            identify(**{claim: value})
-        assert refused.value.body["type"] == problem.type
+def test_a_backend_calls_on_behalf_of_the_user_in_the_path() -> None:
+    caller = on_behalf().identify()
+    assert (caller.owner, caller.email, caller.requested_by) == ("UA#auth0=7C7b", None, PRINCIPAL)
+    assert on_behalf(user=OWNER.split("#")[1]).identify().owner == of_user().identify().owner
+    assert on_behalf().base_url.endswith("/v1/on-behalf/UA/auth0%7C7b")
+
+
+@pytest.mark.parametrize("request_", [of_user(expires=None), of_user(expires="1795424700"), of_user(expires="soon")])
+def test_a_token_that_expired_while_the_policy_was_cached_is_refused(request_: Request) -> None:
+    assert refusal(request_) == "unauthorized"
+
+
+def test_a_route_without_its_authorizer_stays_closed() -> None:
+    for request_ in (on_behalf(principal=None), on_behalf(principal="")):
+        assert refusal(request_) == "unauthorized"
+    for authorizer in (None, {}):
+        given = event("list_reports/typical")
+        given["requestContext"]["authorizer"] = authorizer
+        assert refusal(Request(given)) == "unauthorized"
+
+
+TENANTS = ["", " ", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65]
+USERS = ["", "a\n", "é", "a\0", "a" * 129]
+
+
+def test_a_tenant_or_a_user_that_is_not_valid_is_refused() -> None:
+    for tenant in (*TENANTS, None, ["UA"]):
+        assert refusal(of_user(tenant=tenant)) == "identity-incomplete"
+    for user in (*USERS, None):
+        assert refusal(of_user(user=user)) == "identity-incomplete"
+    for request_ in (*(on_behalf(tenant=each) for each in TENANTS), *(on_behalf(user=each) for each in USERS)):
+        assert refusal(request_) == "identity-incomplete"
+
+
+@given(st.lists(st.from_regex(identity.USER, fullmatch=True), min_size=2, max_size=2, unique=True))
+def test_different_users_are_different_owners_in_a_safe_alphabet(users: list[str]) -> None:
+    one, other = (Caller("UA", user).owner for user in users)
+    assert one != other
+    assert re.fullmatch("UA#[A-Za-z0-9=-]{1,384}", one)
 
 
 def test_the_first_hundred_of_many_faults_are_listed() -> None:

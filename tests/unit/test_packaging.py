@@ -11,7 +11,12 @@ from exports_admin import packages
 from exports_cli.trouble import Trouble
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
-PACKAGES = {"PyYAML": "yaml", "uuid-utils": "uuid_utils", "aws-lambda-powertools": "aws_lambda_powertools"}
+PACKAGES = {
+    "PyJWT": "jwt",
+    "PyYAML": "yaml",
+    "uuid-utils": "uuid_utils",
+    "aws-lambda-powertools": "aws_lambda_powertools",
+}
 LAZY = {
     f"mypy_boto3_{service}" for service in ("dynamodb", "s3", "sesv2", "sqs", "stepfunctions")
 }  # for the types alone
@@ -57,9 +62,10 @@ def test_every_folder_of_code_is_a_function_or_shared() -> None:
 
 
 def test_whatever_the_functions_import_is_pinned_for_lambda() -> None:
-    given = set(pinned(FUNCTIONS / "requirements.txt")) | set(pinned(ROOT / "layers" / "engine" / "requirements.txt"))
     ours = {path.name for path in FUNCTIONS.iterdir()}
     for path in FUNCTIONS.rglob("*.py"):
+        layer = ROOT / "layers" / ("tokens" if path.parent.name == "authorize" else "engine") / "requirements.txt"
+        given = set(pinned(FUNCTIONS / "requirements.txt")) | set(pinned(layer))
         unknown = imported(path) - given - ours - LAZY - set(sys.stdlib_module_names)
         assert unknown == set(), f"{path.relative_to(ROOT)} imports what Lambda does not get"
 
@@ -77,7 +83,7 @@ def test_every_requirement_is_pinned_with_its_hashes_and_no_index_is_named(path:
 
 def test_what_is_tested_is_what_is_deployed() -> None:
     tested = pinned(ROOT / "requirements" / "dev.txt")
-    for file in ("functions/requirements.txt", "layers/engine/requirements.txt"):
+    for file in ("functions/requirements.txt", "layers/engine/requirements.txt", "layers/tokens/requirements.txt"):
         for name, version in pinned(ROOT / file).items():
             assert tested.get(name) == version, f"{name} of {file}"
 

@@ -43,16 +43,16 @@ WORK = f"work/{EXPORT_ID}/{PLAN}"
 
 @pytest.fixture
 def get(time: Frozen, api: Callable[[str, Any], Answer]) -> Get:
-    """Sends an event of events/read_exports/, with another id, query or claim where given."""
+    """Sends an event of events/read_exports/, with another id, query or caller where given."""
 
     def get(
         case: str = "typical",
         export_id: str | None = None,
         query: dict[str, str] | None = None,
-        claims: dict[str, str] | None = None,
+        known: dict[str, str] | None = None,
     ) -> Answer:
         given = event(f"read_exports/{case}")
-        given["requestContext"]["authorizer"]["claims"] |= claims or {}
+        given["requestContext"].setdefault("authorizer", {}).update(known or {})
         if export_id is not None:
             given["pathParameters"] = {"id": export_id}
         if query is not None:
@@ -418,15 +418,15 @@ def test_a_cursor_of_another_list_is_refused(get: Get, cloud: Cloud, calls: Call
     cursor = get("list", query={"limit": "1"}).body["cursor"]
     narrowed = get("list", query={"limit": "1", "status": "SUCCEEDED"}).body["cursor"]
     calls.made.clear()
-    for query, claims in (
-        ({"cursor": cursor}, {"sub": "someone-else"}),
-        ({"cursor": cursor}, {"custom:tenant_id": "DL"}),
+    for query, known in (
+        ({"cursor": cursor}, {"user": "someone-else"}),
+        ({"cursor": cursor}, {"tenant": "DL"}),
         ({"cursor": cursor, "status": "SUCCEEDED"}, {}),
         ({"cursor": narrowed}, {}),
         ({"cursor": ""}, {}),
         ({"cursor": "x"}, {}),
     ):
-        assert get("list", query=query, claims=claims).body["errors"] == [
+        assert get("list", query=query, known=known).body["errors"] == [
             {
                 "pointer": "/cursor",
                 "detail": "is not a cursor of this list",

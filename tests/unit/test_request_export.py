@@ -13,7 +13,6 @@ from shared.records import attempts, table
 from tests.unit.support import (
     NO_ANSWER,
     OWNER,
-    USER,
     Answer,
     Calls,
     Cloud,
@@ -38,13 +37,13 @@ THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}
 
 @pytest.fixture
 def post(time: Frozen, api: Callable[[str, Any], Answer]) -> Post:
-    """Sends a request body (an object, or text as it is) with these headers and claims."""
+    """Sends a request body (an object, or text as it is) with these headers, of this caller."""
 
-    def post(body: Any = LEAST, claims: dict[str, Any] | None = None, **headers: str) -> Answer:
+    def post(body: Any = LEAST, known: dict[str, Any] | None = None, **headers: str) -> Answer:
         given = event("request_export/least")
         given["body"] = body if isinstance(body, str) else json.dumps(body)
         given["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
-        given["requestContext"]["authorizer"]["claims"] |= claims or {}
+        given["requestContext"]["authorizer"] |= known or {}
         return api("RequestExport", given)
 
     return post
@@ -104,17 +103,6 @@ def test_an_accepted_request_is_recorded_started_and_answered(
 def test_two_requests_are_two_exports(post: Post, cloud: Cloud) -> None:
     assert post().body["id"] != post().body["id"]
     assert len(cloud.records()) == len(cloud.executions()) == 2
-
-
-def test_the_tenant_is_the_claim_that_the_stack_names(
-    cloud: Cloud, configure: Any, handler: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configure("RequestExport")
-    monkeypatch.setenv("TENANT_CLAIM", "custom:company")
-    given = event("request_export/least")
-    given["requestContext"]["authorizer"]["claims"]["custom:company"] = "DL"
-    assert handler("RequestExport")(given)["statusCode"] == 202
-    assert [each["owner"] for each in cloud.records()] == [f"DL#{USER}"]
 
 
 # ── A bad body ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,7 +251,7 @@ def test_a_key_is_the_callers_own_and_remembered_as_a_hash_for_a_day(post: Post,
     assert re.fullmatch("key#[0-9a-f]{64}", item.pop("export_id"))
     day = 24 * 3600
     assert item == {"owner": OWNER, "first_export_id": export_id, "delete_after": int(time.now.timestamp()) + day}
-    assert post(Idempotency_Key=key, claims={"sub": "someone-else"}).body["id"] != export_id
+    assert post(Idempotency_Key=key, known={"user": "someone-else"}).body["id"] != export_id
     time.pass_by(seconds=day)
     assert post(Idempotency_Key=key).body["id"] == export_id
     time.pass_by(seconds=1)

@@ -5,21 +5,20 @@ Answers are JSON; errors are ``application/problem+json`` (RFC 9457).
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from shared.api import problems
+from shared.api import identity, problems
+from shared.api.identity import Caller
 from shared.api.problems import ProblemType
+from shared.lambda_ import clock
 from shared.lambda_.faults import Fault, sentence
 from shared.lambda_.telemetry import logger
 
-_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_USER = re.compile(r"[A-Za-z0-9-]{1,128}")
-# One address in ASCII, as SES requires ("SendEmail"): HTML's definition of a valid e-mail address, without quoting.
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}")
+ON_BEHALF = "/on-behalf/{tenant}/{user}"
+"""What the routes of backends begin with. The rest is the route of a user."""
 _MOST_FAULTS = 100
 
 
@@ -56,21 +55,6 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Caller:
-    """The caller, from the claims of a Cognito ID token."""
-
-    tenant: str
-    user: str
-    email: str | None = field(default=None, repr=False)
-    """The e-mail address, if the user pool has verified it."""
-
-    @property
-    def owner(self) -> str:
-        """The partition of the caller's exports: ``<tenant>#<sub>``."""
-        return f"{self.tenant}#{self.user}"
-
-
-@dataclass(frozen=True)
 class Request:
     """A request as a function sees it."""
 
@@ -86,6 +70,16 @@ class Request:
         """Query parameters. API Gateway keeps the last value of a repeated parameter."""
         return self.event.get("queryStringParameters") or {}
 
+    @property
+    def route(self) -> str:
+        """The route as users call it: ``/exports/{id}``, also for a backend."""
+        resource: str = self.event["resource"]
+        return resource.removeprefix(ON_BEHALF)
+
+    @property
+    def _is_on_behalf(self) -> bool:
+        return len(self.route) < len(self.event["resource"])
+
     def header(self, name: str) -> str | None:
         """The value of a header; upper and lower case in its name do not matter."""
         headers: dict[str, str] = self.event.get("headers") or {}
@@ -96,54 +90,58 @@ class Request:
         """URL of the API as the caller reached it: with the stage or base path, without a slash at the end.
 
         ``requestContext.path`` is the stage (or the base path of a custom domain) followed by the called path. Without
-        the segments of the resource, the base remains.
+        the segments of the route, the base remains. A backend's base names the user.
         """
         context = self.event["requestContext"]
-        segments = self.event["resource"].strip("/").count("/") + 1 if self.event["resource"] != "/" else 0
+        segments = self.route.strip("/").count("/") + 1 if self.route != "/" else 0
         parts = context["path"].rstrip("/").split("/")
         base = "/".join(parts[: len(parts) - segments])
         return f"{self.header('X-Forwarded-Proto') or 'https'}://{context['domainName']}{base}"
 
     def identify(self) -> Caller:
-        """The caller.
+        """The user whose exports the request is about.
 
-        The authorizer has checked the token against the user pool. This method checks that it is an ID token of this
-        deployment's client and names the tenant. It also checks that there was an authorizer: ``sam local start-api``
-        has none, and a route must stay closed when somebody removes its authorizer.
+        Authorize has verified a user's token, or API Gateway the signature of a backend. This method checks that one of
+        them did: a route must stay closed when somebody removes its authorizer.
 
         Raises:
-            Problem: 401 without claims, or for a token of another kind or client; 403 without a valid tenant or user.
+            Problem: 401 if nobody identified the caller, or for a token that has expired since; 403 without a valid
+                tenant or user.
         """
-        claims = (self.event["requestContext"].get("authorizer") or {}).get("claims")
-        if claims is None:
-            detail = "Send a valid Cognito ID token of this API's client as the Authorization header."
-            raise Problem(problems.UNAUTHORIZED, detail)
-        if claims.get("token_use") != "id" or claims.get("aud") != os.environ["USER_POOL_CLIENT_ID"]:
-            raise Problem(problems.FOREIGN_TOKEN, "The token is not an ID token issued to this API's client.")
-        claim = os.environ["TENANT_CLAIM"]
-        tenant, user = claims.get(claim), claims.get("sub")
-        if not (
-            isinstance(tenant, str) and _TENANT.fullmatch(tenant) and isinstance(user, str) and _USER.fullmatch(user)
-        ):
-            detail = f"The ID token must have the claims {claim} ({_TENANT.pattern}) and sub ({_USER.pattern})."
-            raise Problem(problems.IDENTITY_INCOMPLETE, detail)
-        return Caller(tenant, user, _verified_email(claims))
+        context = self.event["requestContext"]
+        if self._is_on_behalf:
+            principal = (context.get("identity") or {}).get("userArn")
+            if not principal:
+                raise Problem(problems.UNAUTHORIZED, "Sign the request with AWS Signature Version 4.")
+            tenant, user, place = self.path.get("tenant"), self.path.get("user"), "path"
+            caller = Caller(str(tenant), str(user), requested_by=principal)
+            logger.append_keys(requested_by=principal)
+        else:
+            known = context.get("authorizer") or {}
+            if not _is_current(known.get("expires")):
+                detail = "Send a valid token of the deployment's issuer as the Authorization header."
+                raise Problem(problems.UNAUTHORIZED, detail)
+            tenant, user = known.get("tenant"), known.get("user")
+            place = f"token's claims {known.get('tenant_claim')} and {known.get('user_claim')}"
+            caller = Caller(str(tenant), str(user), known.get("email"))
+        if not identity.is_valid(tenant, user):
+            raise Problem(problems.IDENTITY_INCOMPLETE, f"The {place} must name {identity.RULES}.")
+        return caller
 
 
-def _verified_email(claims: Mapping[str, Any]) -> str | None:
-    """The claim ``email``, if it is verified. API Gateway passes every claim as text, also a boolean."""
-    email, verified = claims.get("email"), claims.get("email_verified")
-    is_verified = verified is True or verified == "true"
-    return email if is_verified and isinstance(email, str) and _EMAIL.fullmatch(email) else None
+def _is_current(expires: object) -> bool:
+    """Whether a token is valid now. API Gateway caches the authorizer's result for some minutes."""
+    return isinstance(expires, str) and expires.isdecimal() and clock.now().timestamp() < int(expires)
 
 
 Route = Callable[[Request], Answer]
 
 
 def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
-    """Answers a proxy event with its route, ``"METHOD /resource"``. A :class:`Problem` becomes an error answer."""
+    """Answers a proxy event with its route, ``"METHOD /route"``. A :class:`Problem` becomes an error answer."""
     try:
-        answer = routes[f"{event['httpMethod']} {event['resource']}"](Request(event))
+        request = Request(event)
+        answer = routes[f"{event['httpMethod']} {request.route}"](request)
         content, kind = answer.body, "application/json"
     except Problem as problem:
         logger.info("refused", extra={"problem": problem.body})

@@ -33,6 +33,6 @@ def faults(options: dict[str, Any], email: str | None) -> list[Fault]:
         return []
     if not is_offered():
         return [Fault(pointer="/notify", detail="this deployment does not send mail", allowed="false")]
-    detail = "the ID token has no verified e-mail address"
-    allowed = "false; or true if the ID token has the claims email (an ASCII address) and email_verified (true)"
+    detail = "the caller has no verified e-mail address"
+    allowed = "false; or true if the token has the claims email (an ASCII address) and email_verified (true)"
     return [Fault(pointer="/notify", detail=detail, allowed=allowed)]

@@ -47,24 +47,17 @@ UNAUTHORIZED = ProblemType(
     "unauthorized",
     "Sign in first",
     HTTPStatus.UNAUTHORIZED,
-    "The token is missing, has expired, or was not issued by this API's user pool.",
-    "Sign in and send the ID token as the `Authorization` header.",
-    {"WWW-Authenticate": "Bearer"},
-)
-FOREIGN_TOKEN = ProblemType(
-    "foreign-token",
-    "The token is not meant for this API",
-    HTTPStatus.UNAUTHORIZED,
-    "The token is an access token, or was issued to another client of the user pool.",
-    "Sign in with this API's client, and send the ID token.",
+    "The token is missing, has expired, or is not one of the deployment's issuer for this API.",
+    "Sign in and send the token as the `Authorization` header. With a Cognito user pool, send the ID token.",
     {"WWW-Authenticate": "Bearer"},
 )
 IDENTITY_INCOMPLETE = ProblemType(
     "identity-incomplete",
     "The identity is incomplete",
     HTTPStatus.FORBIDDEN,
-    "The token's tenant claim or `sub` claim is missing, or its value is not valid.",
-    "Ask an administrator to set the claim that `detail` names, then sign in again.",
+    "The claim that names the tenant or the user is missing from the token, or its value is not valid. For a backend: "
+    "the path names no valid tenant or user.",
+    "Ask an administrator to set the claims that `detail` names, then sign in again.",
 )
 NO_SUCH_EXPORT = ProblemType(
     "no-such-export",
@@ -166,7 +159,6 @@ UNEXPECTED = ProblemType(
 CATALOGUE = (
     INVALID_REQUEST,
     UNAUTHORIZED,
-    FOREIGN_TOKEN,
     IDENTITY_INCOMPLETE,
     NO_SUCH_EXPORT,
     NO_SUCH_RESOURCE,

@@ -74,6 +74,7 @@ class Record(TypedDict, total=False):
     letter: Literal["due"]  # a dead letter must be sent for the attempt
     letter_claimed_at: str  # when a function began to send it
     adopted: bool  # a repeated request with the same Idempotency-Key returned this export
+    requested_by: str  # ARN of the IAM principal that requested the export on behalf of its owner
     notify: str  # the verified address that NotifyOwner mails when the export has ended; only NotifyOwner may show it
     mailing: str  # <attempt>/<status> whose mail is being sent
     mailing_since: str
