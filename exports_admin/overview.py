@@ -51,9 +51,9 @@ def of(attempt: Attempt) -> Overview:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    names = ("report", "format", "finished_at", "expires_at", "parts_total", "rows", "bytes", "crc32", "warning")
+    names = ("report", "format", "requested_by", "finished_at", "expires_at", "parts_total", "rows", "bytes", "crc32")
     shown: dict[str, Any] = {"attempt": record["attempt"], "status": exports.status(record)}
-    shown |= {name: record.get(name) for name in names}
+    shown |= {name: record.get(name) for name in (*names, "warning")}
     failed = record["status"] == "FAILED" and "failure" in record
     return shown | {"error": explain(record["failure"]) if failed else None}
 

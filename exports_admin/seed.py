@@ -123,7 +123,7 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
     Raises:
         Trouble: the user exists, but belongs to another tenant.
     """
-    cognito, pool = stack.client("cognito-idp", description), description["user_pool_id"]
+    cognito, pool = stack.client("cognito-idp", description), stack.user_pool(description)
     try:
         existing = cognito.admin_get_user(UserPoolId=pool, Username=email)
     except cognito.exceptions.UserNotFoundException:

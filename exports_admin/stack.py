@@ -106,8 +106,9 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
     api_url = f"{endpoint_url}/_aws/execute-api/{outputs['ApiId']}/v1" if endpoint_url else outputs["ApiUrl"]
     return where | {
         "api_url": api_url,
-        "user_pool_id": outputs["UserPoolId"],
-        "user_pool_client_id": outputs["UserPoolClientId"],
+        "issuer": outputs.get("Issuer", ""),  # empty: a user pool
+        "user_pool_id": outputs.get("UserPoolId", ""),
+        "user_pool_client_id": outputs.get("UserPoolClientId", ""),
         "bucket": outputs["ExportsBucketName"],
         "table": outputs["ExportsTableName"],
         "data_location": outputs["DataLocation"],
@@ -173,8 +174,24 @@ def sign_in(description: dict[str, Any], tenant: str) -> str:
     return cognito.sign_in(place(description), user["email"], user["password"])["id_token"]
 
 
+def user_pool(description: dict[str, Any]) -> str:
+    """Id of the user pool.
+
+    Raises:
+        Trouble: the users of the stack are those of another issuer.
+    """
+    if issuer := description.get("issuer"):
+        raise Trouble(f"The users of this stack are those of {issuer}. Create them there (docs/howto/sign-in.md).")
+    return str(description.get("user_pool_id", ""))
+
+
 def place(description: dict[str, Any]) -> Place:
-    """The addresses of the stack that its users need."""
+    """The addresses of the stack that its users need.
+
+    Raises:
+        Trouble: the users of the stack are those of another issuer.
+    """
+    user_pool(description)
     return Place(
         api_url=description["api_url"],
         client_id=description["user_pool_client_id"],
@@ -184,7 +201,7 @@ def place(description: dict[str, Any]) -> Place:
 
 def create_user(description: dict[str, Any], email: str, tenant: str | None) -> dict[str, str]:
     """Creates a user of the pool with a permanent password."""
-    pools, pool = client("cognito-idp", description), description["user_pool_id"]
+    pools, pool = client("cognito-idp", description), user_pool(description)
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     if tenant:
         attributes.append({"Name": description["tenant_claim"], "Value": tenant})

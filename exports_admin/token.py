@@ -24,6 +24,7 @@ def command(stack: str, *, email: str | None, tenant: str | None, password_stdin
     if bool(email) == bool(tenant):
         raise click.UsageError("Use either --email or, on the emulator, --tenant.")
     description = connect(stack)
+    where = place(description)
     if tenant:
         users = (emulator.describe() or {}).get("users", {}) if description["endpoint_url"] else {}
         if tenant not in users:
@@ -35,4 +36,4 @@ def command(stack: str, *, email: str | None, tenant: str | None, password_stdin
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, err=True)
-    click.echo(cognito.sign_in(place(description), str(email), password)["id_token"])
+    click.echo(cognito.sign_in(where, str(email), password)["id_token"])

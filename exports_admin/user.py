@@ -103,4 +103,4 @@ def _how(found: dict[str, Any], email: str, tenant: str) -> str:
 
 
 def _cognito(found: dict[str, Any]) -> tuple[Any, str]:
-    return stack.client("cognito-idp", found), found["user_pool_id"]
+    return stack.client("cognito-idp", found), stack.user_pool(found)

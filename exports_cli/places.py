@@ -101,6 +101,9 @@ def of_stack(name: str, region: str | None) -> Place:
     except (BotoCoreError, ClientError) as error:
         raise Trouble(f"The stack {name} cannot be read: {error}") from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    if issuer := outputs.get("Issuer"):
+        remedy = f"Get a token there, and set EXPORTS_TOKEN and EXPORTS_API_URL={outputs.get('ApiUrl')}"
+        raise Trouble(f"The users of the stack {name} sign in at {issuer}, not in a user pool. {remedy}.")
     if missing := {"ApiUrl", "UserPoolClientId"} - outputs.keys():
         why = f"it has no output {' and no output '.join(sorted(missing))}"
         raise Trouble(f"The stack {name} ({stack['StackStatus']}) is not a stack of Report Exports: {why}.")

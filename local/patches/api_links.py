@@ -1,19 +1,24 @@
-"""A REST API's function gets the address that its caller used.
+"""A REST API's function gets the address that its caller used, percent-encoded.
 
 AWS ("Input format of a Lambda function for proxy integration"; with a custom domain and a base path mapping):
 `{X-Forwarded-Proto}://{requestContext.domainName}{requestContext.path}` is the called URL; if a query parameter
 occurs several times, queryStringParameters has its last value.
 Stock: there is no domainName and no X-Forwarded header, and the first value is used. requestContext.path lacks the
-prefix under which the emulator serves the API (/_aws/execute-api/<id>), so links made from it do not work.
-Here: the patch keeps the request's host and path, and puts them into the event with the gateway's own headers.
+prefix under which the emulator serves the API (/_aws/execute-api/<id>), so links made from it do not work. Path and
+path parameters are decoded; AWS passes them on as they were sent.
+Here: the patch keeps the request's host and path, and puts them into the event with the gateway's own headers. It
+encodes what must be encoded in a path; which other characters the caller had encoded is not known.
 """
 
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import quote
 
 import ministack.app as gateway
 from ministack.services import apigateway_v1, lambda_svc
 
+_IN_PATHS = "/-._~!$&'()*+,;=:@"
+"""What a path may have unencoded (RFC 3986, section 3.3)."""
 _called: ContextVar[tuple[str, str]] = ContextVar("called_url", default=("", ""))
 
 
@@ -30,7 +35,11 @@ def apply() -> None:
         event.pop("version", None)  # only events of HTTP APIs have it
         several = event["multiValueQueryStringParameters"]
         event["queryStringParameters"] = several and {name: values[-1] for name, values in several.items()}
-        event["requestContext"].update(domainName=host, domainPrefix=host.partition(".")[0], path=path)
+        event["requestContext"].update(
+            domainName=host, domainPrefix=host.partition(".")[0], path=quote(path, _IN_PATHS)
+        )
+        event["path"], parameters = quote(event["path"], _IN_PATHS), event["pathParameters"]
+        event["pathParameters"] = parameters and {name: quote(each, _IN_PATHS[1:]) for name, each in parameters.items()}
         address = event["requestContext"]["identity"]["sourceIp"]
         own = {"Host": host, "X-Forwarded-For": address, "X-Forwarded-Proto": "http"}
         own |= {"X-Forwarded-Port": host.partition(":")[2] or "80"}

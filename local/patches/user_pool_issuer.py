@@ -5,14 +5,14 @@ the attribute ProviderURL all name `https://cognito-idp.<region>.amazonaws.com/<
 keys.
 Stock: tokens and the discovery document name that address of AWS, which has no keys of this emulator; there is no
 ProviderURL.
-Here: all three name the emulator's address.
+Here: all three name the emulator's address, which Cognito authorizers accept too.
 """
 
 import json
 import os
 from typing import Any
 
-from ministack.services import cognito
+from ministack.services import apigateway_v1, cognito
 from ministack.services.cloudformation import provisioners
 
 
@@ -29,6 +29,10 @@ def apply() -> None:
         return status, headers, json.dumps(json.loads(body) | {"issuer": issuer(pool)}).encode()
 
     cognito._signed_jwt, cognito.well_known_openid_configuration = sign_as_issuer, describe_issuer
+    of_authorizer = apigateway_v1._cognito_pool_issuers
+    apigateway_v1._cognito_pool_issuers = lambda authorizer: [
+        issuer(each.rpartition("/")[2]) for each in of_authorizer(authorizer)
+    ]
     provisioners._cognito_user_pool_attributes = lambda pool: attributes(pool) | {"ProviderURL": issuer(pool)}
 
 

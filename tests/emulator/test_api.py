@@ -10,6 +10,12 @@ from tests.emulator.conftest import SAM, Api, Cloud, differs, on_stock, serverle
 # api_links
 
 
+@differs(stock="a b|c%", patched="a%20b%7Cc%25")
+def test_a_path_stays_percent_encoded(api: Api, expected: str) -> None:
+    event = api.get("/exports/a%20b%7Cc%25").json()
+    assert (event["pathParameters"], event["path"]) == ({"id": expected}, f"/exports/{expected}")
+
+
 @differs(stock=False, patched=True)
 def test_a_function_can_tell_the_url_that_was_called(api: Api, expected: bool) -> None:
     event = api.get("/exports/7?status=QUEUED").json()

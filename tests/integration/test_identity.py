@@ -1,4 +1,4 @@
-"""Who may call: a user of a tenant, with an ID token of our pool and our client."""
+"""Who may call: a user of a tenant, with a token of the issuer for our client."""
 
 from __future__ import annotations
 

@@ -231,6 +231,16 @@ def test_a_user_of_the_emulator_gets_a_token(admin: Admin, emulated: Stack) -> N
     assert admin("token", "--tenant", "XX") == Run(1, "", said)
 
 
+def test_the_users_of_another_issuer_are_not_created_here(
+    admin: Admin, emulated: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = DESCRIBED | {"issuer": "https://id.example.com/", "tenant_claim": "tenant"}
+    monkeypatch.setattr(deployment, "find", lambda _: described)
+    for words in (("token", "--email", "ann@example.com"), ("user", "ann@example.com", "--tenant", "UA")):
+        assert "The users of this stack are those of https://id.example.com/." in admin(*words).err
+    assert emulated.asked == []
+
+
 def test_a_user_gets_a_token_for_a_password(admin: Admin, emulated: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("token", "--email", "ann@example.com", "--password-stdin")
     monkeypatch.setattr(sys, "stdin", io.StringIO("pass word\nwrong\n"))

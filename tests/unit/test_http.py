@@ -81,7 +81,7 @@ def of_user(**known: Any) -> Request:
 def on_behalf(tenant: str = "UA", user: str = "auth0|7b", principal: str | None = PRINCIPAL) -> Request:
     """The request of a backend on behalf of a user."""
     given = event("read_exports/on_behalf")
-    given["pathParameters"] |= {"tenant": tenant, "user": user}
+    given["pathParameters"] |= {"tenant": tenant, "user": quote(user, safe="")}
     given["requestContext"]["path"] = f"/v1/on-behalf/{tenant}/{quote(user)}/exports/{EXPORT_ID}"
     given["requestContext"]["identity"]["userArn"] = principal
     return Request(given)
@@ -104,6 +104,7 @@ def test_the_caller_is_whom_the_authorizer_names() -> None:
 def test_a_backend_calls_on_behalf_of_the_user_in_the_path() -> None:
     caller = on_behalf().identify()
     assert (caller.owner, caller.email, caller.requested_by) == ("UA#auth0=7C7b", None, PRINCIPAL)
+    assert on_behalf(user="100%25").identify().owner == "UA#100=2525"
     assert on_behalf(user=OWNER.split("#")[1]).identify().owner == of_user().identify().owner
     assert on_behalf().base_url.endswith("/v1/on-behalf/UA/auth0%7C7b")
 
@@ -122,7 +123,7 @@ def test_a_route_without_its_authorizer_stays_closed() -> None:
         assert refusal(Request(given)) == "unauthorized"
 
 
-TENANTS = ["", " ", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65]
+TENANTS = ["", " ", "U%41", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65]
 USERS = ["", "a\n", "é", "a\0", "a" * 129]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from shared.api import identity, problems
 from shared.api.identity import Caller
@@ -62,7 +63,7 @@ class Request:
 
     @property
     def path(self) -> dict[str, str]:
-        """Path parameters."""
+        """Path parameters, percent-encoded as the caller sent them."""
         return self.event.get("pathParameters") or {}
 
     @property
@@ -90,7 +91,8 @@ class Request:
         """URL of the API as the caller reached it: with the stage or base path, without a slash at the end.
 
         ``requestContext.path`` is the stage (or the base path of a custom domain) followed by the called path. Without
-        the segments of the route, the base remains. A backend's base names the user.
+        the segments of the route, the base remains. A backend's base names the user. A REST API leaves the path
+        percent-encoded.
         """
         context = self.event["requestContext"]
         segments = self.route.strip("/").count("/") + 1 if self.route != "/" else 0
@@ -113,7 +115,8 @@ class Request:
             principal = (context.get("identity") or {}).get("userArn")
             if not principal:
                 raise Problem(problems.UNAUTHORIZED, "Sign the request with AWS Signature Version 4.")
-            tenant, user, place = self.path.get("tenant"), self.path.get("user"), "path"
+            place, user = "path", unquote(self.path.get("user") or "")
+            tenant = self.path.get("tenant")  # as it was sent, because IAM compared that with the backend's policy
             caller = Caller(str(tenant), str(user), requested_by=principal)
             logger.append_keys(requested_by=principal)
         else:
