@@ -115,19 +115,18 @@ class Request:
             principal = (context.get("identity") or {}).get("userArn")
             if not principal:
                 raise Problem(problems.UNAUTHORIZED, "Sign the request with AWS Signature Version 4.")
-            place, user = "path", unquote(self.path.get("user") or "")
-            tenant = self.path.get("tenant")  # as it was sent, because IAM compared that with the backend's policy
-            caller = Caller(str(tenant), str(user), requested_by=principal)
+            # The tenant is as it was sent, because IAM compared that with the backend's policy.
+            caller = Caller(self.path["tenant"], unquote(self.path["user"]), requested_by=principal)
+            place = "path"
             logger.append_keys(requested_by=principal)
         else:
             known = context.get("authorizer") or {}
             if not _is_current(known.get("expires")):
                 detail = "Send a valid token of the deployment's issuer as the Authorization header."
                 raise Problem(problems.UNAUTHORIZED, detail)
-            tenant, user = known.get("tenant"), known.get("user")
+            caller = Caller(known.get("tenant", ""), known.get("user", ""), known.get("email"))
             place = f"token's claims {known.get('tenant_claim')} and {known.get('user_claim')}"
-            caller = Caller(str(tenant), str(user), known.get("email"))
-        if not identity.is_valid(tenant, user):
+        if not identity.is_valid(caller.tenant, caller.user):
             raise Problem(problems.IDENTITY_INCOMPLETE, f"The {place} must name {identity.RULES}.")
         return caller
 
