@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from checks.repository import read
-from shared.api import http, problems, request
+from shared.api import identity, problems, request
 from shared.api.exports import STATUSES
 from shared.api.problems import ProblemType
 from shared.files.formats import FORMATS
@@ -50,7 +50,7 @@ class Route(NamedTuple):
     @property
     def described_as(self) -> str:
         """The operation in operations.yaml. A backend's route is described by the user's."""
-        return f"{self.method} {self.path.removeprefix(http.ON_BEHALF)}"
+        return f"{self.method} {self.path.removeprefix(identity.ON_BEHALF)}"
 
 
 def text() -> str:

@@ -34,7 +34,7 @@ def handler(event: Event) -> Any:
         claims = issuer().verify(_SCHEME.sub("", event["authorizationToken"], count=1))
     except InvalidToken as error:
         logger.info("refused", extra={"reason": str(error)})
-        metrics.add_dimension(name="FunctionName", value=os.environ["AWS_LAMBDA_FUNCTION_NAME"])
+        metrics.add_dimension(name="FunctionName", value=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"))
         metrics.add_metric(name="TokensRefused", unit="Count", value=1)
         raise Unauthorized("Unauthorized") from None
     return {

@@ -7,7 +7,17 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.api import cursors, problems
-from shared.api.exports import EXPIRED, STATUSES, Progress, find, progress_of, represent, status
+from shared.api.exports import (
+    EXPIRED,
+    STATUSES,
+    Progress,
+    active_exports,
+    active_exports_of_tenant,
+    find,
+    progress_of,
+    represent,
+    status,
+)
 from shared.api.http import Answer, Problem, Request, invalid, serve
 from shared.api.throttling import throttling_as_503
 from shared.files import names, work
@@ -91,10 +101,11 @@ def hand_out_file(request: Request) -> Answer:
 
 @throttling_as_503("Nothing was changed")
 def show_limits(request: Request) -> Answer:
-    """The limits of the deployment, and how many more exports the caller may request now."""
-    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(request.identify().owner)
+    """The limits of the deployment, and how many more exports the caller and the tenant may request now."""
+    caller = request.identify()
     body = {
-        "active_exports": {"limit": limit, "used": active, "remaining": max(0, limit - active)},
+        "active_exports": active_exports(caller),
+        "active_exports_of_tenant": active_exports_of_tenant(caller),
         "rows_per_export": int(os.environ["MAX_ROWS_PER_EXPORT"]),
         "retention_days": int(os.environ["RETENTION_DAYS"]),
     }

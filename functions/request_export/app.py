@@ -42,7 +42,7 @@ def request_export(request: Request) -> Answer:
     try:
         if idempotency and (first := table.find_first(caller.owner, idempotency, _epoch())):
             raise first
-        refuse_when_too_many(caller.owner)
+        refuse_when_too_many(caller)
         record = _record(caller, body)
         tag_logs(record["export_id"])
         table.create(record, idempotency, _epoch())

@@ -5,6 +5,7 @@ from typing import Any
 from shared.api import problems
 from shared.api.exports import accepted, delete_after, find, refuse_when_too_many, status
 from shared.api.http import Answer, Problem, Request, invalid, serve
+from shared.api.identity import Caller
 from shared.api.throttling import throttling_as_503
 from shared.lambda_ import aws, clock
 from shared.lambda_.faults import Fault
@@ -26,7 +27,7 @@ def retry_export(request: Request) -> Answer:
     """Records the next attempt and starts it. The new attempt reuses the parts that earlier attempts finished."""
     caller = request.identify()
     _refuse_body(request)
-    retried = _record(request, caller.owner)
+    retried = _record(request, caller)
     _start(retried)
     metrics.add_metric(name="ExportsRetried", unit="Count", value=1)
     logger.info("retried", extra={"attempt": retried["attempt"]})
@@ -40,12 +41,12 @@ def _refuse_body(request: Request) -> None:
 
 
 @throttling_as_503("Nothing was changed")
-def _record(request: Request, owner: str) -> Record:
+def _record(request: Request, caller: Caller) -> Record:
     """The export, QUEUED for its next attempt."""
     record = find(request)
     if record["status"] not in _RETRYABLE:
         raise _not_retryable(record)
-    refuse_when_too_many(owner)
+    refuse_when_too_many(caller)
     now = clock.now()
     retried = table.retry(record, clock.stamp(now), delete_after(now))
     if retried is None:  # another request changed the export, or AWS's answer to this write was lost

@@ -103,6 +103,12 @@ class Memory:
 
     def scan(self, age: float = 0, **request: Any) -> Item:
         found = self._items(request.get("IndexName"), age)
+        if "FilterExpression" in request:
+            assert request["FilterExpression"] == "begins_with(active_owner, :tenant)"
+            start = request["ExpressionAttributeValues"][":tenant"]["S"]
+            found = [item for item in found if item["active_owner"]["S"].startswith(start)]
+        if request.get("Select") == "COUNT":
+            return {"Count": len(found)}
         return {"Items": found, "Count": len(found)}
 
     def _items(self, index: str | None, age: float) -> list[Item]:

@@ -76,7 +76,11 @@ WRITES: dict[str, Callable[[Record], object]] = {
     "settled": records.settled,
     "remove": records.remove,
     "list": lambda record: [list(records.newest_first(OWNER)), list(records.newest_first(OWNER, EXPORTS[1]))],
-    "count": lambda record: [records.count_active(OWNER), sorted(records.unsettled())],
+    "count": lambda record: [
+        records.count_active(OWNER),
+        records.count_active_of_tenant(OWNER.split("#")[0]),
+        sorted(records.unsettled()),
+    ],
     "find": lambda record: records.find_first(OWNER, {"key": "k", "body_hash": "b"}, 1),
 } | {name: lambda record, name=name: aws.dynamodb().update_item(**asked(name, record)) for name in states()}  # type: ignore[misc]
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from read_exports import app
+from shared.api.explanations import explain, explain_to_user
 from shared.lambda_ import aws
 from tests.unit.support import (
     CREATED,
@@ -70,7 +71,7 @@ def test_nothing_is_ever_written(get: Get, cloud: Cloud, calls: Calls) -> None:
     calls.made.clear()
     for case in {*cases("read_exports")} - {"no_authorizer"}:
         get(case)
-    assert set(calls.made) == {"GetItem", "Query", "ListObjectsV2"}
+    assert set(calls.made) == {"GetItem", "Query", "Scan", "ListObjectsV2"}
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,27 @@ def test_a_warning_is_shown_with_its_remedy(get: Get, cloud: Cloud) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("s3://lake/data/a/month=1/f.parquet was replaced", "[hidden] was replaced"),
+        (
+            "no Parquet file under s3://lake/data/sales/; others are there",
+            "no Parquet file under [hidden]; others are there",
+        ),
+        ("one of ['work/1/p/parts/000001', 'x'] was removed", "one of ['[hidden]', 'x'] was removed"),
+        ("User: arn:aws:sts::1:assumed-role/r/f is not allowed", "User: [hidden] is not allowed"),
+        ("(s3://lake/a b.parquet)", "([hidden] b.parquet)"),
+    ],
+)
+def test_a_user_does_not_see_where_the_data_is(message: str, shown: str) -> None:
+    failure: Any = {"state": "GeneratePart", "type": "X", "part": "", "error": json.dumps({"Cause": message})}
+    assert explain(failure)["detail"] == message
+    assert explain_to_user(failure)["detail"] == f"{shown} (the operators can see the complete detail)"
+
+
 def test_only_a_failed_export_shows_its_error(get: Get, cloud: Cloud) -> None:
-    message = "s3://lake/data/flights/year=2013/month=1/flights.parquet was replaced after the export was planned"
+    message = "column dep_delay has a text in row 7"
     cause = json.dumps({"errorMessage": message, "errorType": "SourceChanged", "requestId": "1", "stackTrace": []})
     error = json.dumps({"Error": "SourceChanged", "Cause": cause})
     record = failed(state="GeneratePart", type="SourceChanged", part="0", error=error)
@@ -459,11 +479,15 @@ def test_a_bad_query_is_refused(query: dict[str, str], places: list[str], get: G
 
 
 def test_the_limits_say_how_many_exports_may_still_be_requested(get: Get, cloud: Cloud) -> None:
-    cloud.write(succeeded())
+    others = ["UA#someone-else", "UA#auth0=7C7b", "UAL#x", "DL#x"]
+    cloud.write(
+        succeeded(), *(running(number(90 + at), owner=each, active_owner=each) for at, each in enumerate(others))
+    )
     for used, remaining in ((0, 5), (2, 3), (5, 0), (6, 0)):
         cloud.write(*(running(number(index)) for index in range(used)))
         assert get("limits").body == {
             "active_exports": {"limit": 5, "used": used, "remaining": remaining},
+            "active_exports_of_tenant": {"limit": 50, "used": used + 2, "remaining": 48 - used},
             "rows_per_export": 1_000_000_000,
             "retention_days": 7,
         }

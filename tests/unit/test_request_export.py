@@ -57,7 +57,7 @@ def test_an_accepted_request_is_recorded_started_and_answered(
 ) -> None:
     calls.made.clear()
     answered = post(LEAST | {"parameters": ONE_DAY | {"origin": "JFK"}, "options": {"bom": True}})
-    assert calls.made == ["Query", "TransactWriteItems", "StartExecution"]
+    assert calls.made == ["Query", "Scan", "TransactWriteItems", "StartExecution"]
     export_id = answered.body["id"]
     assert re.fullmatch(UUID7, export_id)
     requested = {
@@ -208,6 +208,23 @@ def test_one_export_more_than_the_limit_is_refused(post: Post, cloud: Cloud) -> 
     assert answered.headers["Retry-After"] == "30"
     assert len(cloud.records()) == 6
     assert len(cloud.executions()) == 1
+
+
+def test_one_export_more_than_the_limit_of_the_tenant_is_refused(
+    configure: Any, handler: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure("RequestExport")
+    monkeypatch.setenv("MAX_ACTIVE_PER_TENANT", "3")
+    given = event("request_export/least")
+    cloud.write(*(running(number(at), owner=f"UA#{at}", active_owner=f"UA#{at}") for at in range(3)))
+    cloud.write(running(number(7), owner="UAL#1", active_owner="UAL#1"))
+    refused = handler("RequestExport")(given)
+    assert refused["statusCode"] == 429
+    assert json.loads(refused["body"])["detail"].startswith(
+        "Your tenant has 3 queued or running exports; the limit is 3."
+    )
+    given["requestContext"]["authorizer"]["tenant"] = "UAL"
+    assert handler("RequestExport")(given)["statusCode"] == 202
 
 
 # ── Idempotency ─────────────────────────────────────────────────────────────────────────────────────────────────────

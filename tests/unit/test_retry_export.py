@@ -71,7 +71,7 @@ def test_an_export_that_ended_without_a_file_is_queued_and_then_started_again(
     time.pass_by(days=3)
     calls.made.clear()
     answered = retry()
-    assert calls.made == ["GetItem", "Query", "UpdateItem", "StartExecution"]
+    assert calls.made == ["GetItem", "Query", "Scan", "UpdateItem", "StartExecution"]
     assert (answered.status, answered.headers["Location"], answered.headers["Retry-After"]) == (202, HERE, "1")
     assert (answered.body["status"], answered.body["attempt"], answered.body["links"]) == ("QUEUED", 2, {"self": HERE})
     assert answered.body["progress"] == {"parts_done": None, "parts_total": None}  # earlier parts are not counted here

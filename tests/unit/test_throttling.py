@@ -55,7 +55,7 @@ def hold(cloud: Cloud, records: list[dict[str, Any]]) -> None:
 
 
 def test_every_route_is_here() -> None:
-    assert {route for route, *_ in ROUTES} == {f"{route.method} {route.path}" for route in openapi.routes()}
+    assert {route for route, *_ in ROUTES} == {route.described_as for route in openapi.routes()}
 
 
 @pytest.mark.parametrize(("route", "function", "case", "records"), ROUTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ WARNINGS = {
     ),
 }
 """By type: what a complete file lacks, and what to do about it."""
+_INTERNAL = re.compile(r"(?:s3://|arn:|\b(?:work|exports)/)\S+?([\"'`;:,.)\]]*)(?=\s|$)")
+"""An address in S3, an ARN, or a key of the exports bucket, and the punctuation after it."""
 _SERVICE = Explanation("An AWS service failed", True, "Retry.")
 _UNEXPECTED = Explanation("An unexpected error occurred", False, _OPERATOR)
 
@@ -161,6 +164,13 @@ def explain(failure: Failure) -> dict[str, Any]:
         "retryable": known.retryable,
         "remedy": known.remedy,
     }
+
+
+def explain_to_user(failure: Failure) -> dict[str, Any]:
+    """Like :func:`explain`, for a user: names of objects and resources of AWS in the detail are hidden."""
+    error = explain(failure)
+    detail, hidden = _INTERNAL.subn(r"[hidden]\1", error["detail"])
+    return error | {"detail": f"{detail} (the operators can see the complete detail)"} if hidden else error
 
 
 def warn(name: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Any, TypedDict, get_args
 
 from shared.api import problems
-from shared.api.explanations import explain, warn
+from shared.api.explanations import explain_to_user, warn
 from shared.api.http import Answer, Problem, Request
+from shared.api.identity import Caller
 from shared.lambda_ import clock
 from shared.lambda_.telemetry import tag_logs
 from shared.records import table
@@ -41,16 +42,40 @@ def find(request: Request) -> Record:
     return record
 
 
-def refuse_when_too_many(owner: str) -> None:
-    """Checks that this owner may queue one more export.
+class Active(TypedDict):
+    """How many exports are QUEUED or RUNNING, and how many more may be."""
+
+    limit: int
+    used: int
+    remaining: int
+
+
+def active_exports(caller: Caller) -> Active:
+    """The caller's active exports."""
+    return _active("MAX_ACTIVE_PER_OWNER", table.count_active(caller.owner))
+
+
+def active_exports_of_tenant(caller: Caller) -> Active:
+    """The active exports of all users of the caller's tenant."""
+    return _active("MAX_ACTIVE_PER_TENANT", table.count_active_of_tenant(caller.tenant))
+
+
+def _active(variable: str, used: int) -> Active:
+    limit = int(os.environ[variable])
+    return {"limit": limit, "used": used, "remaining": max(0, limit - used)}
+
+
+def refuse_when_too_many(caller: Caller) -> None:
+    """Checks that this caller may queue one more export.
 
     Raises:
-        Problem: 429 when the owner has reached the limit of active exports.
+        Problem: 429 when the caller or the tenant has reached the limit of active exports.
     """
-    limit, active = int(os.environ["MAX_ACTIVE_PER_OWNER"]), table.count_active(owner)
-    if active >= limit:
-        detail = f"You have {active} queued or running exports; the limit is {limit}. Wait until one has ended."
-        raise Problem(problems.TOO_MANY_ACTIVE, detail)
+    for who, count in (("You have", active_exports), ("Your tenant has", active_exports_of_tenant)):
+        active = count(caller)
+        if not active["remaining"]:
+            detail = f"{who} {active['used']} queued or running exports; the limit is {active['limit']}."
+            raise Problem(problems.TOO_MANY_ACTIVE, f"{detail} Wait until one has ended.")
 
 
 def delete_after(now: datetime.datetime) -> int:
@@ -106,7 +131,7 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "crc32": record.get("crc32"),
         "attempt": record["attempt"],
         "warning": warn(record["warning"]) if record.get("warning") else None,
-        "error": explain(record["failure"]) if shown == "FAILED" and "failure" in record else None,
+        "error": explain_to_user(record["failure"]) if shown == "FAILED" and "failure" in record else None,
         "links": links,
     }
 

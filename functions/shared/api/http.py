@@ -18,8 +18,6 @@ from shared.lambda_ import clock
 from shared.lambda_.faults import Fault, sentence
 from shared.lambda_.telemetry import logger
 
-ON_BEHALF = "/on-behalf/{tenant}/{user}"
-"""What the routes of backends begin with. The rest is the route of a user."""
 _MOST_FAULTS = 100
 
 
@@ -75,7 +73,7 @@ class Request:
     def route(self) -> str:
         """The route as users call it: ``/exports/{id}``, also for a backend."""
         resource: str = self.event["resource"]
-        return resource.removeprefix(ON_BEHALF)
+        return resource.removeprefix(identity.ON_BEHALF)
 
     @property
     def _is_on_behalf(self) -> bool:

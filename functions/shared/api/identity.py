@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ON_BEHALF = "/on-behalf/{tenant}/{user}"
+"""What the routes of backends begin with. The rest is the route of a user."""
 TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 USER = re.compile(r"[ -~]{1,128}")
 """Printable ASCII. OpenID Connect allows at most 255 ASCII characters in ``sub`` (Core 1.0, section 2)."""

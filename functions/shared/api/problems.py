@@ -119,7 +119,7 @@ TOO_MANY_ACTIVE = ProblemType(
     "too-many-active",
     "Too many active exports",
     HTTPStatus.TOO_MANY_REQUESTS,
-    "The caller has reached the limit of QUEUED and RUNNING exports, which `GET /limits` returns.",
+    "The caller or the tenant has reached the limit of QUEUED and RUNNING exports, which `GET /limits` returns.",
     "Wait until an export has ended, or cancel one.",
     {"Retry-After": "30"},
 )

@@ -363,6 +363,25 @@ def count_active(owner: str) -> int:
     return sum(page["Count"] for page in pages)
 
 
+def count_active_of_tenant(tenant: str) -> int:
+    """How many exports of this tenant's users are QUEUED or RUNNING (eventually consistent).
+
+    Scans the index, which has active and settling exports only: a page holds thousands.
+    """
+    pages = (
+        aws.dynamodb()
+        .get_paginator("scan")
+        .paginate(
+            TableName=_table(),
+            IndexName="ActiveExports",
+            Select="COUNT",
+            FilterExpression="begins_with(active_owner, :tenant)",
+            ExpressionAttributeValues={":tenant": {"S": f"{tenant}#"}},
+        )
+    )
+    return sum(page["Count"] for page in pages)
+
+
 def _update(record: Record, change: str, condition: str, values: dict[str, Any]) -> bool:
     """Like :func:`_change`; False when the condition does not hold."""
     return _change(record, change, condition, values) is not None

@@ -130,8 +130,8 @@ def folder(dataset: str) -> str:
 
 
 def address(key: str) -> str:
-    """The S3 URI of an object, for messages."""
-    return f"s3://{_bucket()}/{key}"
+    """The S3 URI of an object, for messages. It contains no space, so that one can tell where it ends."""
+    return f"s3://{_bucket()}/{key.replace(' ', '%20')}"
 
 
 def _get(key: str, etag: str, byte_range: str) -> tuple[dict[str, str], Iterator[bytes]]:
