@@ -18,6 +18,10 @@ from tests.support.where_it_ran import WhereItRan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Powertools reads them once, when a test or another conftest.py imports the product's telemetry.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
+
 # The same examples every time, and no limit of time, for a busy machine is no fault.
 # HYPOTHESIS_PROFILE=explore looks further.
 settings.register_profile("same", deadline=None, derandomize=True, max_examples=25)
@@ -26,9 +30,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Powertools reads them when the first test that is collected imports the product's telemetry, and then never again.
-    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
-    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
     config.pluginmanager.register(EdgesWalked(definition()))
     config.pluginmanager.register(WhereItRan())
     stack_beside.configure(config)
