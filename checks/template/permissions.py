@@ -30,6 +30,8 @@ ARNS = {
 """The references to resources that give an ARN, and the ARN that they give."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::StackName": "stack"}
+PARAMETERS = {"BucketKeyArn": "arn:aws:kms:{here}:key/{name}"}
+"""The parameters that are ARNs, and the ARN that they give."""
 
 BEYOND_THE_TABLES = {
     # AWS's guide to DynamoDB Streams grants it on the table's streams, as SAM's own policies do.
@@ -163,7 +165,8 @@ def _arns(stack: Stack, value: Any) -> Iterator[str]:
 
 def _attribute(stack: Stack, name: str, attribute: str) -> str:
     kind = stack.deployed.get(name, {}).get("Type")
-    return ARNS.get((kind, attribute), PSEUDO.get(name, name)).format(here=f"{REGION}:{ACCOUNT}", name=name)
+    known = ARNS.get((kind, attribute)) or PSEUDO.get(name) or PARAMETERS.get(name, name)
+    return known.format(here=f"{REGION}:{ACCOUNT}", name=name)
 
 
 def _list(value: Any) -> list[Any]:
