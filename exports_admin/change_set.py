@@ -43,7 +43,8 @@ def describe(cloudformation: Any, arn: str) -> dict[str, Any]:
         raise Trouble(f"The change set does not exist: {arn}\n{_AGAIN}") from error
     except (BotoCoreError, ClientError) as error:
         raise Trouble(f"The change set {arn} cannot be read: {error}") from error
-    return pages[0] | {"Changes": [each["ResourceChange"] for page in pages for each in page["Changes"]]}
+    first: dict[str, Any] = pages[0]
+    return first | {"Changes": [each["ResourceChange"] for page in pages for each in page["Changes"]]}
 
 
 _AGAIN = "CloudFormation removes a change set when another one of its stack is executed. Make a new one."

@@ -83,6 +83,43 @@ def test_a_domain_and_a_key_are_named_as_aws_names_them(parameter: str, value: s
     assert (re.fullmatch(pattern, value) is not None) == accepted
 
 
+def holds(condition: Any, values: dict[str, str]) -> bool:
+    """Whether a condition of a rule holds for these values of parameters."""
+    match condition:
+        case {"Fn::Equals": [{"Ref": name}, value]}:
+            return values[name] == str(value)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, values)
+        case {"Fn::And": each}:
+            return all(holds(inner, values) for inner in each)
+    raise AssertionError(condition)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, []),
+        ({"DomainName": "a.example.com", "CertificateArn": "arn"}, []),
+        ({"DomainName": "a.example.com", "CertificateArn": "arn", "HostedZoneId": "Z1"}, []),
+        ({"DomainName": "a.example.com"}, ["DomainName requires CertificateArn"]),
+        ({"CertificateArn": "arn"}, ["CertificateArn and HostedZoneId are used only with DomainName"]),
+        ({"HostedZoneId": "Z1"}, ["CertificateArn and HostedZoneId are used only with DomainName"]),
+        ({"DataPrefix": ""}, ["Without DataBucket, the datasets need their own folder"]),
+        ({"UserPoolId": "pool"}, ["UserPoolId requires UserPoolClientId"]),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused(given: dict[str, str], told: list[str]) -> None:
+    values = {name: str(each["Default"]) for name, each in template()["Parameters"].items()} | given
+    broken = [
+        assertion["AssertDescription"]
+        for rule in template()["Rules"].values()
+        if holds(rule["RuleCondition"], values)
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"], values)
+    ]
+    assert [each.startswith(text) for each, text in zip(broken, told, strict=True)] == [True] * len(told)
+
+
 def test_without_a_domain_and_a_key_a_stack_is_as_before() -> None:
     of = {name: each["Default"] for name, each in template()["Parameters"].items() if "Default" in each}
     assert [of[name] for name in ("DomainName", "CertificateArn", "HostedZoneId", "BucketKeyArn")] == [""] * 4
