@@ -22,6 +22,7 @@ from exports_cli.trouble import Trouble
 FILE = ROOT / ".aws-sam" / "change-set"
 """Holds the ARN of the change set that is to be reviewed. It does not exist if there was nothing to change."""
 _ARN = re.compile(r"arn:[a-z-]+:cloudformation:([a-z0-9-]+):[0-9]{12}:changeSet/[A-Za-z0-9-]+/[0-9a-f-]+")
+_AGAIN = "CloudFormation removes a change set when another one of its stack is executed. Make a new one."
 _PATIENCE = {"Delay": 10, "MaxAttempts": 350}  # the credentials of a workflow are valid for an hour
 
 
@@ -45,9 +46,6 @@ def describe(cloudformation: Any, arn: str) -> dict[str, Any]:
         raise Trouble(f"The change set {arn} cannot be read: {error}") from error
     first: dict[str, Any] = pages[0]
     return first | {"Changes": [each["ResourceChange"] for page in pages for each in page["Changes"]]}
-
-
-_AGAIN = "CloudFormation removes a change set when another one of its stack is executed. Make a new one."
 
 
 def markdown(description: dict[str, Any]) -> str:
