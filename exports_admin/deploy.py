@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
 from checks.repository import ROOT, Document
-from exports_admin import packages
+from exports_admin import change_set, packages
 from exports_admin.packages import RUNTIME
 from exports_admin.stack import region as named_region
 from exports_admin.stack import require_region
@@ -63,6 +63,8 @@ class Plan(NamedTuple):
     named: dict[str, str]
     """The parameters to save."""
     asks: bool
+    reviewed: bool
+    """Whether the change set is only made. :mod:`exports_admin.change_set` executes it after a review."""
 
 
 def main() -> int:
@@ -74,7 +76,7 @@ def main() -> int:
         _sam(plan, "build")
         click.echo(f"• {packages.require_allowed()}")
         save(plan)
-        _sam(plan, "deploy")
+        _deploy(plan)
     except Trouble as trouble:
         click.echo(f"\n{trouble}", err=True)
         return 1
@@ -82,6 +84,7 @@ def main() -> int:
         click.echo("\nNothing was deployed.", err=True)
         return 1
     except subprocess.CalledProcessError as error:  # the command has printed its error
+        click.echo(error.stdout or "", nl=False)
         return error.returncode
     except KeyboardInterrupt:
         return 130
@@ -94,12 +97,12 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
     Args:
         folder: the folder of template.yaml and samconfig.toml.
         environment: CONFIG is the file of the answers, STACK the stack's name, and PARAMETERS holds `Name=value …` in
-            shell syntax. With CI, there are no prompts.
+            shell syntax. With CI, there are no prompts. With REVIEW, the change set is made and not executed.
 
     Raises:
         Trouble: a value is missing, not allowed, or contradicts the deployed stack.
     """
-    asks = environment.get("CI", "") in ("", "0", "false")
+    asks, reviewed = not _is_set(environment, "CI"), _is_set(environment, "REVIEW")
     answers = folder / (environment.get("CONFIG") or ANSWERS)
     project, saved = _read(folder / "samconfig.toml"), _read(answers)
     parameters: _Parameters = Document((folder / "template.yaml").read_text("utf-8"), "template.yaml").data[
@@ -149,14 +152,21 @@ def prepare(folder: Path, environment: Mapping[str, str]) -> Plan:
     for name, value in sent.items():
         if value != before[name]:
             click.echo(f"• {name}: {before[name]!r} becomes {value!r}")
-    target = {"stack_name": stack, "region": region, "confirm_changeset": asks}
+    target = {"stack_name": stack, "region": region, "confirm_changeset": asks and not reviewed}
+    target |= {"no_execute_changeset": True} if reviewed else {}
+    if settings.get("s3_bucket"):
+        config["default"]["deploy"]["parameters"].pop("resolve_s3", None)  # SAM CLI accepts only one of them
     overrides = {"parameter_overrides": {name: _quoted(value) for name, value in sent.items()}}
     config["default"]["build"]["parameters"] |= overrides
     config["default"]["deploy"]["parameters"] |= target | overrides
     written = folder / ".aws-sam" / "samconfig.toml"
     written.parent.mkdir(exist_ok=True)
     written.write_text(tomlkit.dumps(config), "utf-8")
-    return Plan(written, answers, asks and (first or bool(changes)), stack, region, named, asks)
+    return Plan(written, answers, asks and (first or bool(changes)), stack, region, named, asks, reviewed)
+
+
+def _is_set(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "") not in ("", "0", "false")
 
 
 def save(plan: Plan) -> None:
@@ -300,12 +310,26 @@ def _quoted(value: str) -> str:
     return '"' + re.sub(r"""\\(?=[ "'])""", r"\\\\", value) + '"'
 
 
-def _sam(plan: Plan, command: str) -> None:
-    _run(plan, str(Path(sys.executable).with_name("sam")), command, "--config-file", str(plan.config))
+def _deploy(plan: Plan) -> None:
+    """Deploys; or makes the change set, and writes its ARN to the file of :mod:`exports_admin.change_set`."""
+    change_set.FILE.unlink(missing_ok=True)
+    if not plan.reviewed:
+        _sam(plan, "deploy")
+        return
+    output = _sam(plan, "deploy", stdout=subprocess.PIPE).stdout
+    click.echo(output)
+    if arn := change_set.named_in(output):
+        change_set.FILE.write_text(arn, "utf-8")
 
 
-def _run(plan: Plan, *command: str) -> None:
-    subprocess.run(command, cwd=ROOT, stdin=None if plan.asks else subprocess.DEVNULL, check=True)  # noqa: S603
+def _sam(plan: Plan, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    sam = str(Path(sys.executable).with_name("sam"))
+    return _run(plan, sam, command, "--config-file", str(plan.config), **options)
+
+
+def _run(plan: Plan, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    stdin = None if plan.asks else subprocess.DEVNULL
+    return subprocess.run(command, cwd=ROOT, stdin=stdin, check=True, text=True, **options)  # noqa: S603
 
 
 if __name__ == "__main__":

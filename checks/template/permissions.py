@@ -18,6 +18,7 @@ ARNS = {
     ("AWS::DynamoDB::Table", "Arn"): "arn:aws:dynamodb:{here}:table/{name}",
     ("AWS::DynamoDB::Table", "StreamArn"): "arn:aws:dynamodb:{here}:table/{name}/stream/{name}",
     ("AWS::Events::EventBus", "Arn"): "arn:aws:events:{here}:event-bus/{name}",
+    ("AWS::IAM::Role", "Arn"): "arn:aws:iam::123456789012:role/{name}",
     ("AWS::KMS::Key", "Arn"): "arn:aws:kms:{here}:key/{name}",
     ("AWS::Lambda::Function", "Arn"): "arn:aws:lambda:{here}:function:{name}",
     ("AWS::Logs::LogGroup", "Arn"): "arn:aws:logs:{here}:log-group:{name}:*",
@@ -30,6 +31,8 @@ ARNS = {
 """The references to resources that give an ARN, and the ARN that they give."""
 ACCOUNT, REGION = "123456789012", "us-east-1"
 PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::StackName": "stack"}
+PARAMETERS = {"BucketKeyArn": "arn:aws:kms:{here}:key/{name}"}
+"""The parameters that are ARNs, and the ARN that they give."""
 
 BEYOND_THE_TABLES = {
     # AWS's guide to DynamoDB Streams grants it on the table's streams, as SAM's own policies do.
@@ -89,7 +92,7 @@ def _faults(stack: Stack, name: str, statement: dict[str, Any], path: Path) -> I
     known = {action: kinds for action in actions if (kinds := applies_to(action)) is not None}
     for index, resource in enumerate(resources):
         at = (*path, "Resource", index)
-        for arn in _arns(stack, resource):
+        for arn in arns(stack, resource):
             for action, kinds in known.items():
                 wrong, remedy = _misfit(action, kinds, arn, stack.comment(name, *at))
                 if wrong:
@@ -135,12 +138,12 @@ def is_of(arn: str, kind: str) -> bool:
     return any(does_arn_match(form, kind) for form in forms)
 
 
-def _arns(stack: Stack, value: Any) -> Iterator[str]:
+def arns(stack: Stack, value: Any) -> Iterator[str]:
     """The ARNs that a resource can have in a deployed stack, in both cases of every condition."""
     match value:
         case {"Fn::If": [_, *cases]}:
             for each in cases:
-                yield from _arns(stack, each)
+                yield from arns(stack, each)
         case {"Ref": "AWS::NoValue"}:
             return
         case {"Ref": name}:
@@ -149,7 +152,7 @@ def _arns(stack: Stack, value: Any) -> Iterator[str]:
             yield _attribute(stack, name, attribute)
         case {"Fn::Sub": substitution}:
             text, variables = (substitution, {}) if isinstance(substitution, str) else substitution
-            for values in product(*(_arns(stack, each) for each in variables.values())):
+            for values in product(*(arns(stack, each) for each in variables.values())):
                 local = dict(zip(variables, values, strict=True))
 
                 def filled(match: re.Match[str], local: dict[str, str] = local) -> str:
@@ -163,7 +166,8 @@ def _arns(stack: Stack, value: Any) -> Iterator[str]:
 
 def _attribute(stack: Stack, name: str, attribute: str) -> str:
     kind = stack.deployed.get(name, {}).get("Type")
-    return ARNS.get((kind, attribute), PSEUDO.get(name, name)).format(here=f"{REGION}:{ACCOUNT}", name=name)
+    known = ARNS.get((kind, attribute)) or PSEUDO.get(name) or PARAMETERS.get(name, name)
+    return known.format(here=f"{REGION}:{ACCOUNT}", name=name)
 
 
 def _list(value: Any) -> list[Any]:

@@ -14,13 +14,23 @@ DATA = {"AWS::Cognito::UserPool", "AWS::KMS::Key", "AWS::S3::Bucket"}
 DATA |= {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}
 """Types that hold data that cannot be made again."""
 
-LENGTHS = {"Alarm": 255, "Bucket": 63, "EventBus": 256, "LayerVersion": 140, "LogGroup": 512, "Queue": 80}
-LENGTHS |= {"RestApi": 128, "StateMachine": 80, "Table": 255, "Topic": 256, "UserPool": 128, "UserPoolClient": 128}
+LENGTHS = {"Alarm": 255, "Bucket": 63, "Dashboard": 255, "EventBus": 256, "LayerVersion": 140, "LogGroup": 512}
+LENGTHS |= {
+    "Queue": 80,
+    "RestApi": 128,
+    "StateMachine": 80,
+    "Table": 255,
+    "Topic": 256,
+    "UserPool": 128,
+    "UserPoolClient": 128,
+}
 """Maximum characters of an explicit name, by the last word of the type; for others, such as functions, it is 64."""
 STACK_NAME = "s" * 32
 """The longest name of a stack with which all explicit names must fit."""
 NAMING_PROPERTIES = {"LayerVersion": "LayerName", "UserPoolClient": "ClientName", "Stage": "Name"}
 """Naming properties that are not called after the type; a stage's StageName is unique only in its API."""
+NAMED_BY_OWNERS = {"AWS::Route53::RecordSet"}
+"""Types whose name is the stack's owner's own, from a parameter."""
 
 
 def given_twice(stack: Stack) -> Iterator[Fault]:
@@ -66,6 +76,8 @@ def explicit_names(stack: Stack) -> Iterator[Fault]:
     for name, resource in stack.deployed.items():
         service, _, kind = resource["Type"].rpartition("::")
         properties = resource["Properties"]
+        if resource["Type"] in NAMED_BY_OWNERS:
+            continue
         for key in dict.fromkeys(("Name", NAMING_PROPERTIES.get(kind, f"{kind}Name"))):
             if key not in properties:
                 continue

@@ -103,13 +103,13 @@ def _calls(machine: Machine, state: State) -> Iterator[Call]:
 
 
 def _grants(machine: Machine, role: str) -> Iterator[Grant]:
-    """The permissions in the role's own policies."""
+    """The permissions in the role's own policies, without those that only some stacks have (``Fn::If``)."""
     policies: Where = ("Resources", role, "Properties", "Policies")
     properties = machine.template.data["Resources"].get(role, {}).get("Properties", {})
     for number, policy in enumerate(properties.get("Policies", [])):
         for index, statement in enumerate(policy["PolicyDocument"]["Statement"]):
             where = (*policies, number, "PolicyDocument", "Statement", index, "Resource")
-            for action in _each(statement["Action"]) if statement["Effect"] == "Allow" else ():
+            for action in _each(statement["Action"]) if statement.get("Effect") == "Allow" else ():
                 for resource in _each(statement["Resource"]):
                     yield Grant(where, action, _qualified(resource))
 

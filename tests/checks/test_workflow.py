@@ -187,6 +187,15 @@ IN_THE_DEFINITION = [
       "does not allow sns:Publish on a resource"),
 ]  # fmt: skip
 
+LETTERS = """- Sid: SendDeadLetters
+                Effect: Allow
+                Action: sqs:SendMessage
+                Resource: !GetAtt DeadLetters.Arn"""
+SOME_LETTERS = """- !If
+                - HasBucketKey
+                - {Sid: SendDeadLetters, Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt DeadLetters.Arn}
+                - !Ref AWS::NoValue"""
+
 IN_THE_TEMPLATE = [
     T("a parameter lets a Task outlive the machine", "GeneratePart", "Default: 300", "Default: 3600",
       "its timeout of 3600 s is not below the machine's", "  PartTimeoutSeconds:\n",
@@ -197,6 +206,8 @@ IN_THE_TEMPLATE = [
       "the definition never uses ${Unused}", "DefinitionSubstitutions:"),
     T("a letter may not be sent", "SendToDeadLetters", "DeadLetters.Arn", "Unannounced.Arn",
       "does not allow sqs:SendMessage on ${DeadLetters.Arn}", "Sid: SendDeadLetters", "sqs:sendMessage"),
+    T("a letter may be sent by some stacks only", "SendToDeadLetters", LETTERS, SOME_LETTERS,
+      "does not allow sqs:SendMessage on ${DeadLetters.Arn}", "  ReportExportRole:\n", "sqs:sendMessage"),
     T("the Map may not write its results", "FanOutParts", ", s3:AbortMultipartUpload", "",
       "does not allow s3:AbortMultipartUpload on", "Sid: WriteTheMapsResults", "ResultWriter"),
     T("the Map may not start its children", "FanOutParts", "-report-export", "-reports",

@@ -210,6 +210,21 @@ def test_what_cannot_be_deployed_is_said_before_anything_is_built(
     assert not (project.folder / ".aws-sam").exists()
 
 
+def test_a_reviewed_deployment_only_makes_the_change_set(project: Project) -> None:
+    project.deploy(REVIEW="1", **MINE_IN_CI)
+    assert project.config()["no_execute_changeset"] is True
+    project.deploy(**MINE_IN_CI)
+    assert "no_execute_changeset" not in project.config()
+
+
+def test_a_bucket_for_packages_takes_the_place_of_sams_own(project: Project) -> None:
+    """SAM CLI refuses `s3_bucket` together with `resolve_s3`, which samconfig.toml has."""
+    project.answers.write_text('[default.deploy.parameters]\nstack_name = "mine"\ns3_bucket = "packages"\n')
+    project.deploy()
+    assert project.config()["s3_bucket"] == "packages"
+    assert "resolve_s3" not in project.config()
+
+
 def test_the_answers_of_one_stack_are_not_sent_to_another(project: Project) -> None:
     project.deploy(ENTER * 7)
     with pytest.raises(Trouble, match=r"for the stack report-exports(.|\n)*STACK=b CONFIG=samconfig\.b\.toml"):

@@ -138,6 +138,13 @@ def test_the_alarms_that_cost_are_counted_right() -> None:
     assert f"| {metrics[0] / 10:.2f}, or {metrics[1] / 10:.2f} |" in OPERATIONS
 
 
+def test_the_prompts_of_a_guided_deployment_are_counted_right() -> None:
+    prompts = 2 + len(template()["Parameters"]) + 6  # name and Region; change set, roles, rollback, what to save
+    page = (ROOT / "docs" / "howto" / "deploy.md").read_text("utf-8")
+    assert f"press Enter {prompts} times" in page
+    assert f"which of the {prompts} prompts matter" in page
+
+
 def test_our_metrics_are_counted_right() -> None:
     code = "".join(file.read_text("utf-8") for file in (ROOT / "functions").rglob("*.py"))
     assert len(set(re.findall(r'add_metric\(name="(\w+)"', code))) == 8

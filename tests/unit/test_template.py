@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -59,3 +60,111 @@ def test_users_are_the_same_in_capitals_unless_the_pool_is_older() -> None:
     case = template()["Resources"]["UserPool"]["Properties"]["UsernameConfiguration"]
     assert case == {"Fn::If": ["HasCaseSensitiveUsernames", {"Ref": "AWS::NoValue"}, {"CaseSensitive": False}]}
     assert template()["Parameters"]["UsernamesCaseSensitive"]["Default"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "accepted"),
+    [
+        ("DomainName", "", True),
+        ("DomainName", "exports.example.com", True),
+        ("DomainName", "Exports.example.com", False),
+        ("DomainName", "https://exports.example.com", False),
+        ("DomainName", "localhost", False),
+        ("CertificateArn", "arn:aws:acm:eu-west-1:123456789012:certificate/1234abcd-12ab", True),
+        ("CertificateArn", "arn:aws:iam::123456789012:server-certificate/mine", False),
+        ("HostedZoneId", "Z0123456789ABCDEFGHIJ", True),
+        ("HostedZoneId", "/hostedzone/Z0123456789ABCDEFGHIJ", False),
+        ("BucketKeyArn", "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd", True),
+        ("BucketKeyArn", "arn:aws:kms:eu-west-1:123456789012:alias/mine", False),
+    ],
+)
+def test_a_domain_and_a_key_are_named_as_aws_names_them(parameter: str, value: str, accepted: bool) -> None:
+    pattern = template()["Parameters"][parameter]["AllowedPattern"]
+    assert (re.fullmatch(pattern, value) is not None) == accepted
+
+
+def holds(condition: Any, values: dict[str, str]) -> bool:
+    """Whether a condition of a rule holds for these values of parameters."""
+    match condition:
+        case {"Fn::Equals": [{"Ref": name}, value]}:
+            return values[name] == str(value)
+        case {"Fn::Not": [inner]}:
+            return not holds(inner, values)
+        case {"Fn::And": each}:
+            return all(holds(inner, values) for inner in each)
+    raise AssertionError(condition)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, []),
+        ({"DomainName": "a.example.com", "CertificateArn": "arn"}, []),
+        ({"DomainName": "a.example.com", "CertificateArn": "arn", "HostedZoneId": "Z1"}, []),
+        ({"DomainName": "a.example.com"}, ["DomainName requires CertificateArn"]),
+        ({"CertificateArn": "arn"}, ["CertificateArn and HostedZoneId are used only with DomainName"]),
+        ({"HostedZoneId": "Z1"}, ["CertificateArn and HostedZoneId are used only with DomainName"]),
+        ({"DataPrefix": ""}, ["Without DataBucket, the datasets need their own folder"]),
+        ({"UserPoolId": "pool"}, ["UserPoolId requires UserPoolClientId"]),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused(given: dict[str, str], told: list[str]) -> None:
+    values = {name: str(each["Default"]) for name, each in template()["Parameters"].items()} | given
+    broken = [
+        assertion["AssertDescription"]
+        for rule in template()["Rules"].values()
+        if holds(rule["RuleCondition"], values)
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"], values)
+    ]
+    assert [each.startswith(text) for each, text in zip(broken, told, strict=True)] == [True] * len(told)
+
+
+def test_without_a_domain_and_a_key_a_stack_is_as_before() -> None:
+    of = {name: each["Default"] for name, each in template()["Parameters"].items() if "Default" in each}
+    assert [of[name] for name in ("DomainName", "CertificateArn", "HostedZoneId", "BucketKeyArn")] == [""] * 4
+    conditions = {each.get("Condition") for name, each in template()["Resources"].items() if name.startswith("Domain")}
+    assert conditions == {"HasDomainName", "HasDomainRecord"}
+    (rule,) = template()["Resources"]["ExportsBucket"]["Properties"]["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert rule == {
+        "ServerSideEncryptionByDefault": {
+            "Fn::If": [
+                "HasBucketKey",
+                {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "BucketKeyArn"}},
+                {"SSEAlgorithm": "AES256"},
+            ]
+        },
+        "BucketKeyEnabled": {"Fn::If": ["HasBucketKey", True, {"Ref": "AWS::NoValue"}]},
+    }
+
+
+def test_the_api_has_one_url_and_it_is_the_domains_if_there_is_one() -> None:
+    condition, ours, _ = template()["Outputs"]["ApiUrl"]["Value"]["Fn::If"]
+    assert (condition, ours) == ("HasDomainName", {"Fn::Sub": "https://${DomainName}"})
+    mapping = template()["Resources"]["DomainMapping"]["Properties"]
+    assert "BasePath" not in mapping  # the API makes its links of the path that the caller used
+    assert template()["Resources"]["Domain"]["Properties"]["SecurityPolicy"] == "TLS_1_2"
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_each_role_that_reads_or_writes_files_may_use_the_buckets_key_and_no_other_role_may() -> None:
+    """A write needs GenerateDataKey, a read Decrypt, and a multipart upload both."""
+    for name, role in Stack(repository.read("template.yaml")).of("AWS::IAM::Role"):
+        statements = [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+        plain = [each for each in statements if "Fn::If" not in each]
+        actions = {action for each in plain for action in listed(each["Action"])}
+        needed = {"kms:Decrypt"} if actions & {"s3:GetObject", "s3:AbortMultipartUpload"} else set()
+        needed |= {"kms:GenerateDataKey"} if "s3:PutObject" in actions else set()
+        conditional = [each["Fn::If"][1] for each in statements if each.get("Fn::If", [""])[0] == "HasBucketKey"]
+        allowed = {action for each in conditional for action in listed(each["Action"])}
+        assert allowed == needed, name
+        for each in conditional:
+            assert each["Resource"] == {"Ref": "BucketKeyArn"}
+            assert each["Condition"] == {
+                "StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}}
+            }

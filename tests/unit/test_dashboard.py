@@ -1,0 +1,136 @@
+"""The dashboard shows what there is: each function, queue and alarm, and no metric that nobody publishes."""
+
+import json
+import re
+from collections import defaultdict
+from functools import cache
+from typing import Any
+
+import pytest
+
+from benchmarks import cost
+from tests.unit.support import FUNCTIONS, functions, template
+
+HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::StackName": "mine"}
+RESOURCES = template()["Resources"]
+PUBLISHED = {
+    # "Working with AWS Lambda function metrics", Lambda developer guide
+    ("AWS/Lambda", ("FunctionName",)): {"Duration", "Errors", "Invocations", "Throttles"},
+    # "Amazon API Gateway dimensions and metrics", API Gateway developer guide
+    ("AWS/ApiGateway", ("ApiName", "Stage")): {"4XXError", "5XXError", "Count", "Latency"},
+    # "Monitoring Step Functions metrics using Amazon CloudWatch", Step Functions developer guide
+    ("AWS/States", ("StateMachineArn",)): {
+        *("ExecutionTime", "ExecutionsFailed", "ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsTimedOut"),
+    },
+    # "Available CloudWatch metrics for Amazon SQS", SQS developer guide
+    ("AWS/SQS", ("QueueName",)): {"ApproximateNumberOfMessagesVisible"},
+    # Powertools: the namespace and the service of Globals, and what the functions add
+    ("ReportExports", ("service",)): {
+        name
+        for file in FUNCTIONS.rglob("*.py")
+        for name in re.findall(r'add_metric\(name="(\w+)"', file.read_text("utf-8"))
+    },
+}
+"""The metrics that exist, by namespace and dimensions."""
+
+
+def text(value: Any, *, mail: bool = True) -> str:
+    """What CloudFormation makes of a text, in a stack that sends mail or does not."""
+    match value:
+        case {"Fn::If": ["SendsMail", yes, no]}:
+            return text(yes if mail else no)
+        case {"Fn::Sub": [written, variables]}:
+            known = HERE | {name: text(each, mail=mail) for name, each in variables.items()}
+            return re.sub(r"\$\{([\w:]+)\}", lambda match: known[match[1]], written)
+        case {"Fn::Sub": written}:
+            return text({"Fn::Sub": [written, {}]})
+    return str(value)
+
+
+def widgets(*, mail: bool = True) -> list[dict[str, Any]]:
+    body = RESOURCES["StackDashboard"]["Properties"]["DashboardBody"]
+    return json.loads(text(body, mail=mail))["widgets"]  # type: ignore[no-any-return]
+
+
+def rows(widget: dict[str, Any]) -> list[list[Any]]:
+    """The rows of a widget's metrics, with ``...`` written out."""
+    found: list[list[Any]] = []
+    for row in widget["properties"].get("metrics", []):
+        names = [each for each in row if isinstance(each, str)]
+        options = [each for each in row if isinstance(each, dict)]
+        if names and names[0] == "...":
+            before = [each for each in found[-1] if isinstance(each, str)]
+            names = before[: 1 - len(names)] + names[1:]
+        found.append([*names, *options])
+    return found
+
+
+@cache
+def shown() -> dict[tuple[str, str, tuple[str, ...]], set[tuple[str, ...]]]:
+    """The values of the dimensions of each metric: ``{(namespace, metric, dimensions): {values, …}}``."""
+    found = defaultdict(set)
+    for row in (row for widget in widgets() for row in rows(widget)):
+        namespace, metric, *dimensions = [each for each in row if isinstance(each, str)] or ("", "")
+        if namespace:
+            found[namespace, metric, tuple(dimensions[::2])].add(tuple(dimensions[1::2]))
+    return dict(found)
+
+
+def test_each_metric_and_its_dimensions_exist() -> None:
+    assert {(namespace, dimensions) for namespace, _, dimensions in shown()} == PUBLISHED.keys()
+    for namespace, metric, dimensions in shown():
+        assert metric in PUBLISHED[namespace, dimensions], (namespace, metric)
+
+
+@pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
+def test_each_function_is_shown(metric: str) -> None:
+    names = {(text(function["FunctionName"]),) for function in functions().values()}
+    assert shown()["AWS/Lambda", metric, ("FunctionName",)] == names
+
+
+def test_each_queue_is_shown() -> None:
+    queues = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::SQS::Queue"]
+    names = {(text(queue["QueueName"]),) for queue in queues}
+    assert shown()["AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName",)] == names
+
+
+@pytest.mark.parametrize("mail", [True, False])
+def test_each_alarm_of_the_stack_is_shown(mail: bool) -> None:
+    alarms = [each for each in RESOURCES.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    there = {text(each["Properties"]["AlarmName"]) for each in alarms if mail or "Condition" not in each}
+    (listed,) = [each["properties"]["alarms"] for each in widgets(mail=mail) if each["type"] == "alarm"]
+    assert sorted(listed) == sorted(f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}" for name in there)
+
+
+def test_the_api_and_the_state_machine_are_those_of_the_stack() -> None:
+    api = {values for (namespace, _, _), each in shown().items() if namespace == "AWS/ApiGateway" for values in each}
+    assert api == {(text(RESOURCES["Api"]["Properties"]["Name"]), RESOURCES["Api"]["Properties"]["StageName"])}
+    machines = {values for (namespace, _, _), each in shown().items() if namespace == "AWS/States" for values in each}
+    name = text(RESOURCES["ReportExport"]["Properties"]["Name"])
+    assert machines == {(f"arn:aws:states:eu-west-1:123456789012:stateMachine:{name}",)}
+
+
+def test_each_metric_of_our_own_is_shown() -> None:
+    own = {metric for namespace, metric, _ in shown() if namespace == "ReportExports"}
+    assert own == PUBLISHED["ReportExports", ("service",)]
+    names = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert names["POWERTOOLS_METRICS_NAMESPACE"] == "ReportExports"
+    assert {values for key, each in shown().items() if key[0] == "ReportExports" for values in each} == {
+        (names["POWERTOOLS_SERVICE_NAME"],)
+    }
+
+
+def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_benchmarks() -> None:
+    widget = widgets()[-1]
+    counted = {row[3]: row[4]["id"] for row in rows(widget) if row[1:2] == ["Duration"]}
+    default = template()["Globals"]["Function"]["MemorySize"]
+    memory = {text(each["FunctionName"]): each.get("MemorySize", default) for each in functions().values()}
+    assert {name: f"mb{size}" for name, size in memory.items()} == {
+        name: number.partition("_")[0] for name, number in counted.items()
+    }
+    assert len({*counted.values()}) == len(counted)
+    durations, transitions = (row[0]["expression"] for row in rows(widget) if isinstance(row[0], dict))
+    assert durations.startswith(f"{cost.PRICES['lambda x86'].dollars:.10f} / 1000 * ")
+    for size in memory.values():
+        assert f'SUM(FILL(METRICS("mb{size}_"), 0)) * {size}' in durations
+    assert transitions.startswith(f"{cost.PRICES['transition'].dollars:f} * ")
