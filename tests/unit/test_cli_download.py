@@ -14,9 +14,8 @@ from exports_cli import download
 from exports_cli.api import Api
 from exports_cli.session import Given
 from exports_cli.trouble import Trouble, TryAgain
-from tests.unit import cli_stack
 from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export, problem
-from tests.unit.test_cli import ONE, RUN, Run, command_line, signed, slept
+from tests.unit.test_cli import ONE, RUN, Run, cli, signed, slept, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +23,10 @@ if TYPE_CHECKING:
 
     from tests.unit.test_cli import Cli
 
-__all__ = ["signed", "slept"]
+__all__ = ["cli", "signed", "slept", "stack"]
 
-stack = pytest.fixture(cli_stack.running)
-cli = pytest.fixture(command_line)
 LONG = bytes(range(256)) * 4096  # a mebibyte
 DOWNLOAD = ("download", EXPORT_ID, "-o", "mine.csv")
-BREAKS_OFF = [400_000, *[0] * 5]  # the bytes of each connection until the download gives up
 
 
 @pytest.fixture
@@ -47,6 +43,12 @@ def here(tmp_path: Path, cli: Cli) -> Path:
 
 def partials(folder: Path) -> list[Path]:
     return sorted(folder.glob(".*.part"))
+
+
+def broken_off(signed: Cli, ready: Stack) -> Run:
+    """A download that gives up after some bytes."""
+    ready.cuts = [400_000, *[0] * 5]
+    return signed(*DOWNLOAD)
 
 
 def of_s3(stack: Stack, header: str) -> list[str | None]:
@@ -95,8 +97,7 @@ def test_a_broken_connection_is_resumed_with_a_new_signed_address(signed: Cli, r
 
 
 def test_a_download_that_gave_up_is_resumed_by_the_next_one(signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts = list(BREAKS_OFF)
-    ran = signed(*DOWNLOAD)
+    ran = broken_off(signed, ready)
     assert (ran.code, "400,000 of 1,048,576 bytes are kept" in ran.err) == (5, True)
     (partial,) = here.iterdir()
     assert partial.read_bytes() == LONG[:400_000]
@@ -115,8 +116,8 @@ def test_an_expired_address_is_replaced(signed: Cli, ready: Stack, here: Path) -
 
 @pytest.mark.parametrize("honest", [True, False])
 def test_no_byte_of_another_object_is_kept(honest: bool, signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts, ready.content = list(BREAKS_OFF), LONG[::-1]
-    assert signed(*DOWNLOAD).code == 5
+    ready.content = LONG[::-1]
+    assert broken_off(signed, ready).code == 5
     ready.content, ready.etag = LONG, '"f.f/f"'
     if not honest:  # the server ignores If-Match
         original = ready._range
@@ -147,8 +148,7 @@ def test_a_file_that_is_not_the_export_never_gets_its_name(
 
 
 def test_a_damaged_partial_file_is_removed(signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts = list(BREAKS_OFF)
-    signed(*DOWNLOAD)
+    broken_off(signed, ready)
     (partial,) = partials(here)
     partial.write_bytes(b"x" * 400_000)
     assert signed(*DOWNLOAD).code == 1
@@ -200,14 +200,12 @@ def test_a_file_made_during_the_transfer_is_not_replaced(
     assert len(of_s3(ready, "Range")) == 1  # nothing was fetched again
 
 
-def test_the_same_file_made_during_the_transfer_is_accepted(
-    signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_system_needs_no_hard_links_and_the_same_file_made_during_the_transfer_is_accepted(
+    hard_links: None, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
     require_saved(signed, here)
-
-
-def test_a_file_system_needs_no_hard_links(hard_links: None, signed: Cli, ready: Stack, here: Path) -> None:
+    (here / "mine.csv").unlink()
+    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
     require_saved(signed, here)
 
 
@@ -221,18 +219,13 @@ def test_two_downloads_do_not_write_the_same_file(
     with download._Locks() as other, monkeypatch.context() as patched:
         original = ready._range
 
-        def start() -> None:
-            assert other.take(partial)
-            partial.write_bytes(b"theirs")
-
-        def start_first(asked: Any) -> tuple[int, int]:
-            start()
-            return original(asked)
+        def start() -> bool:
+            return other.take(partial) and partial.write_bytes(b"theirs") > 0
 
         if begun:
-            start()
+            assert start()
         else:
-            patched.setattr(ready, "_range", start_first)
+            patched.setattr(ready, "_range", lambda asked: start() and original(asked))
         ran = signed(*DOWNLOAD, "--force")
         assert (ran.code, "Another download of this file is running" in ran.err) == (5, True)
         assert partial.read_bytes() == b"theirs"
