@@ -61,19 +61,16 @@ class History:
         return self.add(f"{kind}StateExited", stateExitedEventDetails={"name": name, "output": "{}"})
 
     def schedule(self, parameters: Any, of: tuple[str, str] = LAMBDA) -> "History":
-        service, operation = of
-        named = {"resourceType": service, "resource": operation}
+        named = {"resourceType": of[0], "resource": of[1]}
         details = named | {"region": REGION, "parameters": json.dumps(parameters), "timeoutInSeconds": 300}
-        return self.add("TaskScheduled", taskScheduledEventDetails=details).add(
-            "TaskStarted", taskStartedEventDetails=named
-        )
+        self.add("TaskScheduled", taskScheduledEventDetails=details)
+        return self.add("TaskStarted", taskStartedEventDetails=named)
 
     def succeed(self, of: tuple[str, str] = LAMBDA) -> "History":
         return self.add("TaskSucceeded", taskSucceededEventDetails={"resourceType": of[0], "resource": of[1]})
 
-    def fail(self, error: str, message: str = "", of: tuple[str, str] = LAMBDA) -> "History":
-        cause = json.dumps({"errorMessage": message, "errorType": error})
-        details = {"resourceType": of[0], "resource": of[1], "error": error, "cause": cause}
+    def fail(self, error: str, message: str = "") -> "History":
+        details = {"resourceType": "lambda", "resource": "invoke", "error": error, "cause": cause(error, message)}
         return self.add("TaskFailed", taskFailedEventDetails=details)
 
     def direct(self, name: str) -> "History":
@@ -87,12 +84,10 @@ class History:
             self.schedule(call).fail(failure, "s3://bucket/a.parquet")
         return self.schedule(call).succeed().leave(name)
 
-    def failed(self, state: str, kind: str, part: str = "") -> "History":
-        """The way to ExportFailed."""
-        caught = {"Error": kind, "Cause": json.dumps({"errorMessage": "s3://bucket/a.parquet", "errorType": kind})}
-        failure = {"state": state, "type": kind, "error": json.dumps(caught), "part": part}
-        self.direct("RecordFailed").direct("SendToDeadLetters").direct("RecordLetterSent")
-        return self.enter("ExportFailed", "Fail", self.given | {"failure": failure})
+
+def cause(error: str, message: str = "s3://bucket/a.parquet") -> str:
+    """What Lambda says of an error."""
+    return json.dumps({"errorMessage": message, "errorType": error})
 
 
 PLANNED = {"FunctionName": f"{FUNCTION}plan-parts", "Payload": GIVEN}
@@ -115,9 +110,10 @@ def part(number: int, *failures: str) -> History:
     return History(made(number)).worker("GeneratePart", generated(number), *failures)
 
 
-def failing_part(number: int, kind: str = "SourceUnreadable") -> History:
+def failing_part(number: int) -> History:
     """A child that fails."""
-    child = History(made(number)).enter("GeneratePart").schedule(generated(number)).fail(kind, "s3://bucket/a.parquet")
+    child = History(made(number)).enter("GeneratePart").schedule(generated(number))
+    child.fail("SourceUnreadable", "s3://bucket/a.parquet")
     return child.leave("GeneratePart").direct("RecordPartFailure").enter("PartFailed", "Fail")
 
 
@@ -166,12 +162,11 @@ class StepFunctions:
                 return self._page("events", self.histories[arn].events, asked)
             case "ListExecutions":
                 names = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
-                found = [
-                    {key: value for key, value in self.executions[each].items() if key in names}
-                    for each in self.runs[arn]
-                ]
-                found.sort(key=lambda each: each.get("stopDate", NOW), reverse=True)
-                return self._page("executions", [each | {"mapRunArn": arn, "itemCount": 0} for each in found], asked)
+                every = [self.executions[each] for each in self.runs[arn]]
+                every.sort(key=lambda each: each.get("stopDate", NOW), reverse=True)
+                more = {"mapRunArn": arn, "itemCount": 0}
+                found = [{key: each[key] for key in names if key in each} | more for each in every]
+                return self._page("executions", found, asked)
             case "DescribeMapRun":
                 return self._run(arn)
         raise AssertionError(f"{operation} is not what exports-admin calls")
@@ -241,7 +236,10 @@ def failed_in_a_part(past: StepFunctions, children: Callable[[], None]) -> None:
     error = "States.ExceedToleratedFailureThreshold"
     history.add("MapRunFailed", mapRunFailedEventDetails={"error": error, "cause": "exceeded"})
     history.leave("FanOutParts", "Map").enter("FanOutPartsFailed", "Pass").leave("FanOutPartsFailed", "Pass")
-    history.failed("GeneratePart", "SourceUnreadable", part="1")
+    caught = json.dumps({"Error": "SourceUnreadable", "Cause": cause("SourceUnreadable")})
+    failure = {"state": "GeneratePart", "type": "SourceUnreadable", "error": caught, "part": "1"}
+    history.direct("RecordFailed").direct("SendToDeadLetters").direct("RecordLetterSent")
+    history.enter("ExportFailed", "Fail", GIVEN | {"failure": failure})
     children()
     past.put(f"{EXPORT_ID}-1", history, "FAILED", ("SourceUnreadable", "{}"))
 
@@ -348,8 +346,7 @@ def test_a_part_is_found_with_a_few_calls(past: StepFunctions) -> None:
     for place, number in enumerate(parts):
         past.child(place, part(number))
     found = executions.find_part(RUN, 700)
-    assert found is not None
-    assert found.number == 700
+    assert (found and found.number) == 700
     assert past.made.count("GetExecutionHistory") < 10
     assert past.made.count("ListExecutions") == 2
 
@@ -359,7 +356,6 @@ def test_failed_parts_are_searched_first(past: StepFunctions) -> None:
         past.child(place, part(place + (place > 1)))
     past.child(29, failing_part(2), "FAILED")
     found = executions.find_part(RUN, 2)
-    assert found is not None
-    assert found.child.status == "failed"
+    assert (found and found.child.status) == "failed"
     assert past.made.count("GetExecutionHistory") == 1
     assert executions.find_part(RUN, 99) is None
