@@ -48,6 +48,18 @@ class Asked(NamedTuple):
     body: Any
 
 
+class Run(NamedTuple):
+    """The exit status and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    def fails(self, code: int, said: str) -> bool:
+        """Whether it ended with this status and said this among its errors."""
+        return self.code == code and said in self.err
+
+
 def export(status: str = "SUCCEEDED", content: bytes = b"", **more: Any) -> dict[str, Any]:
     """An export as the API shows it, whose file is this content."""
     done, queued = status == "SUCCEEDED", status == "QUEUED"

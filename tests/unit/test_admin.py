@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -17,17 +17,10 @@ from exports_admin import __main__, emulator, stack
 from exports_admin.connection import connect
 from exports_cli.trouble import Trouble
 from shared.lambda_.telemetry import logger
+from tests.unit.cli_stack import Run
 from tests.unit.support import REGION, ROOT, event
 
 OF_AWS = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-
-
-class Run(NamedTuple):
-    """The exit status and the output of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 Admin = Callable[..., Run]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from shared.lambda_ import contract
+from tests.unit.cli_stack import Run
 from tests.unit.support import EXPORT_ID, OWNER, PLAN, ROOT, USER
-from tests.unit.test_admin import Admin, Run, command_line
+from tests.unit.test_admin import Admin, command_line
 from tests.unit.test_admin_executions import (
     FUNCTION,
     GIVEN,
@@ -119,8 +120,6 @@ def test_a_state_whose_resource_is_a_function_has_a_fixture(admin: Admin, past: 
     past.put(f"{EXPORT_ID}-1", history.add("LambdaFunctionScheduled", lambdaFunctionScheduledEventDetails=scheduled))
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
 
-
-# ── errors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CALLERS = "is not a state that calls a function. These are: PlanParts, GeneratePart PART, AssembleFile."
 ONCE = "PlanParts runs once in an attempt, not for each part. Omit the 3."

@@ -9,6 +9,7 @@ import pytest
 from exports_admin import dead_letter_queue, stack
 from shared.lambda_ import aws
 from shared.records import table
+from tests.unit.cli_stack import Run
 from tests.unit.support import (
     EXPORT_ID,
     NO_ANSWER,
@@ -23,7 +24,7 @@ from tests.unit.support import (
     running,
     succeeded,
 )
-from tests.unit.test_admin import Admin, Run, command_line, describe
+from tests.unit.test_admin import Admin, command_line, describe
 
 QUEUE = describe()["dead_letters_url"]
 FINISHED = failed()["finished_at"]
@@ -289,8 +290,7 @@ def test_a_dead_letter_that_cannot_be_removed_starts_one_attempt(
 ) -> None:
     queue.fail()
     calls.fail("DeleteMessage", "AccessDenied")
-    ran = admin("replay", EXPORT_ID)
-    assert (ran.code, "when calling the DeleteMessage operation" in ran.err) == (1, True)
+    assert admin("replay", EXPORT_ID).fails(1, "when calling the DeleteMessage operation")
     calls.heal()
     assert admin("replay", EXPORT_ID).out == f"{EXPORT_ID} attempt 1: attempt 2 has started\n"
     assert queue.count() == 0

@@ -44,9 +44,6 @@ def folder(tmp_path: Path) -> Path:
 KEYS = [f"data/sales/month={month}/part-0.parquet" for month in (1, 2)]
 
 
-# ── The data ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_a_folder_becomes_a_dataset_with_its_partitions(admin: Admin, account: Account, folder: Path) -> None:
     size = parquet(folder / "month=1/part-0.parquet")
     (folder / "_SUCCESS").touch()
@@ -77,9 +74,9 @@ def test_nothing_is_uploaded_of_a_folder_with_a_file_that_is_no_parquet(
 ) -> None:
     (folder / "month=1/more").write_bytes(content)
     (folder / "other.csv").write_bytes(b"x")
-    ran = admin("put", str(folder), "sales")
-    assert ran.code == 1
-    assert f"Nothing was uploaded. In {folder}:\n  month=1/more {fault}\n  other.csv is no Parquet" in ran.err
+    assert admin("put", str(folder), "sales").fails(
+        1, f"Nothing was uploaded. In {folder}:\n  month=1/more {fault}\n  other.csv is no Parquet"
+    )
     assert account.keys() == []
 
 
@@ -103,9 +100,9 @@ def test_a_dataset_that_has_files_is_mixed_or_replaced_only_if_that_is_said(
 ) -> None:
     old = "data/sales/old.parquet"
     account.put(old, SALES)
-    ran = admin("put", str(folder), "sales")
-    assert ran.code == 1
-    assert f"s3://{BUCKET}/data/sales/ has 1 file; nothing was uploaded. Say --add" in ran.err
+    assert admin("put", str(folder), "sales").fails(
+        1, f"s3://{BUCKET}/data/sales/ has 1 file; nothing was uploaded. Say --add"
+    )
     assert account.keys() == [old]
 
     assert admin("put", str(folder), "sales", "--add").code == 0
@@ -121,16 +118,12 @@ def test_a_dataset_that_has_files_is_mixed_or_replaced_only_if_that_is_said(
 
 @pytest.mark.parametrize("name", ["", "/sales", "sales/", "../sales", "a b", ".sales", "a//b"])
 def test_a_name_that_no_report_can_have_is_refused(admin: Admin, account: Account, folder: Path, name: str) -> None:
-    ran = admin("put", str(folder), name)
-    assert (ran.code, f"{name!r} is no dataset" in ran.err) == (2, True)
+    assert admin("put", str(folder), name).fails(2, f"{name!r} is no dataset")
 
 
 def test_names_are_those_of_the_product() -> None:
     assert reports._SCHEMA["$defs"]["folder"]["properties"]["dataset"]["pattern"] == f"^{put.DATASET.pattern}$"
     assert user.TENANT.pattern == http._TENANT.pattern
-
-
-# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_user_of_a_tenant_is_invited_or_gets_a_password(admin: Admin, account: Account) -> None:
@@ -147,19 +140,15 @@ def test_a_user_of_a_tenant_is_invited_or_gets_a_password(admin: Admin, account:
 
 
 def test_a_user_who_exists_is_moved_only_if_that_is_said_and_to_a_tenant(admin: Admin, account: Account) -> None:
-    ran = admin("user", "ann@example.com", "--tenant", "acme#1")
-    assert (ran.code, "'acme#1' is no tenant" in ran.err) == (2, True)
+    assert admin("user", "ann@example.com", "--tenant", "acme#1").fails(2, "'acme#1' is no tenant")
     admin("user", "ann@example.com", "--tenant", "acme")
     assert "there before (FORCE_CHANGE_PASSWORD)" in admin("user", "ann@example.com", "--tenant", "acme").out
-    ran = admin("user", "ann@example.com", "--tenant", "zenith")
-    assert ran.code == 1
-    assert "ann@example.com exists and is of tenant acme; nothing was changed. Say --change to move" in ran.err
+    assert admin("user", "ann@example.com", "--tenant", "zenith").fails(
+        1, "ann@example.com exists and is of tenant acme; nothing was changed. Say --change to move"
+    )
     ran = admin("user", "ann@example.com", "--tenant", "zenith", "--change")
     assert f"ann@example.com: moved from tenant acme to tenant zenith in {account.pool}." in ran.out
     assert account.user("ann@example.com")["custom:tenant_id"] == "zenith"
-
-
-# ── The emulator ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_was_put_on_the_emulator_is_put_again_on_the_next(

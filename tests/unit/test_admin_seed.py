@@ -15,9 +15,9 @@ from moto import mock_aws
 from exports_admin import emulator, sample_data, seed
 from exports_admin import stack as deployment
 from tests.unit import cli_stack
-from tests.unit.cli_stack import Stack, refusal
+from tests.unit.cli_stack import Run, Stack, refusal
 from tests.unit.support import REGION
-from tests.unit.test_admin import Admin, Run, command_line, describe
+from tests.unit.test_admin import Admin, command_line, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,9 +97,6 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield made
 
 
-# ── The data ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_an_empty_stack_gets_the_sample_data_and_a_first_user(admin: Admin, account: Account) -> None:
     ran = admin("seed", "exports-staging")
     assert ran.code == 0, ran.err
@@ -169,9 +166,9 @@ def test_a_file_that_is_not_part_of_the_sample_data_is_never_changed(admin: Admi
     key = "data/flights/year=2014/month=1/flights.parquet"
     account.put(key, FLIGHTS)
     for words in ([], ["--replace"]):
-        ran = admin("seed", *words)
-        assert ran.code == 1
-        assert f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it" in ran.err
+        assert admin("seed", *words).fails(
+            1, f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it"
+        )
         assert len(account.keys()) == 5
 
 
@@ -181,9 +178,6 @@ def test_a_folder_whose_files_expire_is_not_filled(admin: Admin, account: Accoun
     said = f"exports-admin: Files under s3://{BUCKET}/{folder} expire. Deploy with another DataPrefix.\n"
     assert admin("seed") == Run(1, "", said)
     assert account.keys() == []
-
-
-# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account) -> None:
@@ -200,12 +194,8 @@ def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account)
 
 
 def test_a_tenant_must_have_sample_data(admin: Admin, account: Account) -> None:
-    ran = admin("seed", "--tenant", "XX")
-    assert (ran.code, "'XX' has no flight in the sample data. These have: DL, UA." in ran.err) == (2, True)
+    assert admin("seed", "--tenant", "XX").fails(2, "'XX' has no flight in the sample data. These have: DL, UA.")
     assert account.keys() == []
-
-
-# ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture

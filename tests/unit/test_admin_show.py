@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exports_admin import drawing, page
+from tests.unit.cli_stack import Run
 from tests.unit.support import EXPORT_ID, OWNER, Cloud, cancelled, failed, queued, succeeded
-from tests.unit.test_admin import Admin, Run, command_line
+from tests.unit.test_admin import Admin, command_line
 from tests.unit.test_admin_executions import (
     GIVEN,
     PLANNED,

@@ -10,7 +10,7 @@ import sys
 import time
 import tomllib
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -21,7 +21,7 @@ from exports_cli.parameters import typed
 from exports_cli.text import values
 from exports_cli.trouble import NotSignedIn, StackGone, Trouble
 from tests.unit import cli_stack
-from tests.unit.cli_stack import EXPORT_ID, FLIGHTS, PARAMETERS, Said, Stack, export, problem, refusal
+from tests.unit.cli_stack import EXPORT_ID, FLIGHTS, PARAMETERS, Run, Said, Stack, export, problem, refusal
 from tests.unit.support import ROOT
 from tests.unit.test_packaging import imported
 
@@ -29,21 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Cli = Callable[..., "Run"]
+    Cli = Callable[..., Run]
 
 stack = pytest.fixture(cli_stack.running)
 ONE = f"/v1/exports/{EXPORT_ID}"
 BUSY = Said(503, problem(503, "busy", "The service is busy", "AWS is throttling."), {"Retry-After": "5"})
 SOON = BUSY._replace(headers={"Retry-After": "1"})
 RUN = ("run", "flights", "-f", "csv")
-
-
-class Run(NamedTuple):
-    """The exit status and the output of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -192,8 +184,7 @@ def test_a_damaged_session_file_is_an_error_but_prevents_no_other_sign_in_or_out
     with pytest.raises(NotSignedIn, match=r"Sign in again: exports sign-in$"):
         session.load("default")
     assert signed("list").code == 4
-    ran = signed("sign-in")
-    assert (ran.code, "Name the stack" in ran.err) == (2, True)
+    assert signed("sign-in").fails(2, "Name the stack")
     with monkeypatch.context() as machine:
         machine.setenv("EXPORTS_TOKEN", "mine")
         assert "set EXPORTS_API_URL" in signed("list").err
@@ -323,19 +314,17 @@ def test_each_profile_has_a_session_without_which_the_user_is_told_to_sign_in(si
     assert signed("--profile", "../x", "list").code == 2
 
 
-def test_an_expired_token_is_refreshed_and_saved(signed: Cli, stack: Stack) -> None:
+def test_an_expired_or_refused_token_is_refreshed_once_and_saved(signed: Cli, stack: Stack) -> None:
     saved: Any = session.load("default")
     session.save("default", saved | {"expires_at": int(time.time()) + 30})
     assert (signed("list").code, signed("list").code) == (0, 0)
     assert [each.body and each.body["AuthFlow"] for each in stack.asked] == ["REFRESH_TOKEN_AUTH", None, None]
     assert stack.asked[1].headers["Authorization"] == "id-2"
     assert stat.S_IMODE(session.file("default").stat().st_mode) == 0o600
-
-
-def test_a_refused_token_is_refreshed_once(signed: Cli, stack: Stack) -> None:
     stack.refuse_token()
+    stack.asked.clear()
     assert signed("list").code == 0
-    assert [each.headers["Authorization"] for each in stack.calls("GET /v1/exports")] == ["id-1", "id-2"]
+    assert [each.headers["Authorization"] for each in stack.calls("GET /v1/exports")] == ["id-2", "id-3"]
 
 
 def test_a_token_in_the_environment_is_used_without_a_session(
@@ -349,8 +338,7 @@ def test_a_token_in_the_environment_is_used_without_a_session(
     assert cli("list").code == 0
     assert stack.asked[-1].headers["Authorization"] == "mine"
     stack.answer("GET /v1/exports", Said(401), Said(404))
-    ran = cli("list")
-    assert (ran.code, "The API refuses the token in EXPORTS_TOKEN" in ran.err) == (4, True)
+    assert cli("list").fails(4, "The API refuses the token in EXPORTS_TOKEN")
     said = f"exports: There is no stack of Report Exports at {stack.url}/v1 (404). Correct EXPORTS_API_URL.\n"
     assert cli("list") == Run(1, "", said)
 
@@ -492,14 +480,13 @@ def test_every_run_sends_a_key_so_that_a_repeated_call_is_one_export(signed: Cli
     assert keys[0] == keys[1] != keys[2] != keys[3] == "monday"
 
 
-def test_run_without_waiting_prints_the_id(signed: Cli, stack: Stack) -> None:
+def test_run_prints_the_id_without_waiting_or_as_json_the_export_and_the_path_of_its_file(
+    signed: Cli, stack: Stack
+) -> None:
     hint = f"The export is QUEUED. To wait for its file: exports download {EXPORT_ID}\n"
     assert signed(*RUN, "--no-wait") == Run(0, f"{EXPORT_ID}\n", hint)
     assert json.loads(signed(*RUN, "--no-wait", "--json").out)["id"] == EXPORT_ID
     assert signed(*RUN, "--no-wait", "-o", "x").code == 2
-
-
-def test_run_with_json_prints_the_export_and_the_path_of_its_file(signed: Cli, stack: Stack) -> None:
     stack.goes = ["SUCCEEDED"]
     said = json.loads(signed(*RUN, "-o", "mine.csv", "--json").out)
     assert said == export(content=stack.content) | {"file": "mine.csv"}

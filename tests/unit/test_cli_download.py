@@ -14,8 +14,8 @@ from exports_cli import download
 from exports_cli.api import Api
 from exports_cli.session import Given
 from exports_cli.trouble import Trouble, TryAgain
-from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export, problem
-from tests.unit.test_cli import ONE, RUN, Run, cli, signed, slept, stack
+from tests.unit.cli_stack import EXPORT_ID, Run, Said, Stack, export, problem
+from tests.unit.test_cli import ONE, RUN, cli, signed, slept, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +97,7 @@ def test_a_broken_connection_is_resumed_with_a_new_signed_address(signed: Cli, r
 
 
 def test_a_download_that_gave_up_is_resumed_by_the_next_one(signed: Cli, ready: Stack, here: Path) -> None:
-    ran = broken_off(signed, ready)
-    assert (ran.code, "400,000 of 1,048,576 bytes are kept" in ran.err) == (5, True)
+    assert broken_off(signed, ready).fails(5, "400,000 of 1,048,576 bytes are kept")
     (partial,) = here.iterdir()
     assert partial.read_bytes() == LONG[:400_000]
     ready.asked.clear()
@@ -110,8 +109,7 @@ def test_an_expired_address_is_replaced(signed: Cli, ready: Stack, here: Path) -
     ready.answer("S3", Said(403), Said(403))
     require_saved(signed, here)
     ready.answer("S3", *[Said(403)] * 5)
-    ran = signed("download", EXPORT_ID, "-o", "other.csv")
-    assert (ran.code, "The download failed (S3 answered 403)" in ran.err) == (5, True)
+    assert signed("download", EXPORT_ID, "-o", "other.csv").fails(5, "The download failed (S3 answered 403)")
 
 
 @pytest.mark.parametrize("honest", [True, False])
@@ -161,8 +159,7 @@ def test_an_existing_file_is_replaced_only_with_force(signed: Cli, ready: Stack,
     ran = signed(*DOWNLOAD)
     assert (ran.code, ran.out.endswith(", unchanged\n"), of_s3(ready, "Range")) == (0, True, [])
     (here / "mine.csv").write_bytes(b"mine")
-    ran = signed(*DOWNLOAD)
-    assert (ran.code, "Use --force" in ran.err) == (1, True)
+    assert signed(*DOWNLOAD).fails(1, "Use --force")
     assert (here / "mine.csv").read_bytes() == b"mine"
     require_saved(signed, here, "--force")
 
@@ -192,8 +189,7 @@ def test_a_file_made_during_the_transfer_is_not_replaced(
     hard_links: None, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(b"mine"))
-    ran = signed(*DOWNLOAD)
-    assert (ran.code, "mine.csv already exists and is not this export's file. Use --force" in ran.err) == (1, True)
+    assert signed(*DOWNLOAD).fails(1, "mine.csv already exists and is not this export's file. Use --force")
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert [each.read_bytes() for each in partials(here)] == [LONG]
     require_saved(signed, here, "--force")
@@ -226,8 +222,7 @@ def test_two_downloads_do_not_write_the_same_file(
             assert start()
         else:
             patched.setattr(ready, "_range", lambda asked: start() and original(asked))
-        ran = signed(*DOWNLOAD, "--force")
-        assert (ran.code, "Another download of this file is running" in ran.err) == (5, True)
+        assert signed(*DOWNLOAD, "--force").fails(5, "Another download of this file is running")
         assert partial.read_bytes() == b"theirs"
     partial.unlink()
     require_saved(signed, here)

@@ -22,9 +22,6 @@ from tests.unit.support import FUNCTIONS, REPORTS, Answer, event, template
 RESPONSES = template()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 
-# ── The description ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_it_is_openapi_3_1() -> None:
     assert description()["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(description()).validate()
@@ -74,8 +71,6 @@ def test_it_is_served_with_the_deployments_address_and_names_no_report(api: Call
     assert served.body["components"]["schemas"]["ExportRequest"]["properties"]["report"]["type"] == "string"
 
 
-# ── The request's body ──────────────────────────────────────────────────────────────────────────────────────────────
-
 DAY = {"from": "2013-01-01", "to": "2013-01-01"}
 FLIGHTS: dict[str, Any] = {"report": "flights", "format": "csv", "parameters": DAY}
 OPTIONS: list[Any] = [{}, {"options": {"bom": True}}, {"options": {"spreadsheet_safe": 1}}]
@@ -109,9 +104,6 @@ def test_the_schema_without_reports_allows_any() -> None:
     Draft202012Validator.check_schema(schema)
     assert contract.validator(schema).is_valid(trains | {"parameters": {"x": 1}})
     assert not contract.validator(schema).is_valid(trains | {"options": {"x": 1}})
-
-
-# ── The catalogue of problems ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def raised() -> set[str]:
@@ -156,8 +148,6 @@ def test_the_page_explains_every_problem_and_every_error_of_an_export() -> None:
     for name, (title, remedy) in WARNINGS.items():
         assert f"| `{name}` | {title} | {remedy} |" in page
 
-
-# ── The yardstick of all other tests ────────────────────────────────────────────────────────────────────────────────
 
 EXPORT = description()["paths"]["/exports/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
 SUCCEEDED = EXPORT["succeeded"]["value"]

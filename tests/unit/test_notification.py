@@ -35,9 +35,6 @@ def post(time: Frozen, api: Callable[[str, Any], Answer]) -> Post:
     return post
 
 
-# ── Who may ask ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_every_format_can_be_requested_with_a_mail_and_only_the_record_has_the_address(
     post: Post, cloud: Cloud
 ) -> None:
@@ -115,9 +112,6 @@ def test_reports_offer_the_option_where_mail_is_sent(
     for each in (each for report in body["reports"] for each in report["formats"]):
         assert each["options"]["additionalProperties"] is False
         assert {*each["options"]["properties"]} == {*FORMATS[each["name"]].options_schema["properties"]} | more
-
-
-# ── Where the address is stored ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_export_shows_that_a_mail_was_requested_and_never_the_address(

@@ -130,8 +130,6 @@ def test_no_call_of_aws_outlasts_the_time_of_an_api_function(
         assert waited < template()["Globals"]["Function"]["Timeout"] - 2, f"{name} may take {waited} s"
 
 
-# ── Which errors are throttling ─────────────────────────────────────────────────────────────────────────────────────
-
 SILENT = ReadTimeoutError(endpoint_url="https://aws.eu-west-1.amazonaws.com/")
 
 
