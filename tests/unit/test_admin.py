@@ -62,18 +62,9 @@ def nothing_configured(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
-OUTPUTS = {
-    "ApiUrl": "https://a.execute-api.eu-west-1.amazonaws.com/v1",
-    "ApiId": "a",
-    "UserPoolId": "pool",
-    "UserPoolClientId": "client",
-    "ExportsBucketName": "bucket",
-    "ExportsTableName": "table",
-    "DataLocation": "s3://bucket/data/",
-    "DeadLettersUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/report-exports-letters",
-    "EventBusName": "bus",
-    "StateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:report-exports-report-export",
-}
+IN_VARIABLES = ("ExportsBucketName", "ExportsTableName", "DeadLettersUrl", "StateMachineArn")
+OTHERS = ("ApiUrl", "ApiId", "UserPoolId", "UserPoolClientId", "DataLocation", "EventBusName")
+OUTPUTS = {name: f"the {name}" for name in (*IN_VARIABLES, *OTHERS)}
 
 
 @pytest.fixture
@@ -104,8 +95,9 @@ def test_the_product_gets_the_variables_of_the_functions_of_the_stack(
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv(region, REGION)
-    expected = {"AWS_DEFAULT_REGION": REGION, "DEAD_LETTERS_URL": OUTPUTS["DeadLettersUrl"], "RETENTION_DAYS": "9"}
-    expected |= {"EXPORTS_BUCKET": "bucket", "EXPORTS_TABLE": "table", "STATE_MACHINE_ARN": OUTPUTS["StateMachineArn"]}
+    names = ("EXPORTS_BUCKET", "EXPORTS_TABLE", "DEAD_LETTERS_URL", "STATE_MACHINE_ARN")
+    expected = {name: OUTPUTS[output] for name, output in zip(names, IN_VARIABLES, strict=True)}
+    expected |= {"AWS_DEFAULT_REGION": REGION, "RETENTION_DAYS": "9"}
     with patch.dict(os.environ):
         connect("exports-staging")
         assert {name: os.environ[name] for name in expected} == expected

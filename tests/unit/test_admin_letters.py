@@ -1,8 +1,10 @@
 """The commands `exports-admin dead-letters` and `replay`: what they show and change, and their errors."""
 
+from __future__ import annotations
+
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,21 +12,11 @@ from exports_admin import dead_letter_queue, stack
 from shared.lambda_ import aws
 from shared.records import table
 from tests.unit.cli_stack import Run
-from tests.unit.support import (
-    EXPORT_ID,
-    NO_ANSWER,
-    OWNER,
-    Calls,
-    Cloud,
-    Frozen,
-    cancelled,
-    failed,
-    number,
-    queued,
-    running,
-    succeeded,
-)
+from tests.unit.support import EXPORT_ID, NO_ANSWER, OWNER, cancelled, failed, number, queued, running, succeeded
 from tests.unit.test_admin import Admin, command_line, describe
+
+if TYPE_CHECKING:
+    from tests.unit.support import Calls, Cloud, Frozen
 
 QUEUE = describe()["dead_letters_url"]
 FINISHED = failed()["finished_at"]

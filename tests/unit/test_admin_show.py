@@ -54,7 +54,9 @@ def broken(past: StepFunctions) -> None:
 # ── in the terminal ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_failed_attempt_is_shown_with_its_states_and_parts(admin: Admin, past: StepFunctions, cloud: Cloud) -> None:
+def test_a_failed_attempt_has_its_states_and_parts_in_text_and_in_json(
+    admin: Admin, past: StepFunctions, cloud: Cloud
+) -> None:
     cloud.write(failed(state="GeneratePart", type="SourceUnreadable", part="1"))
     broken(past)
     assert admin("show", EXPORT_ID) == Run(
@@ -92,6 +94,14 @@ Slowest parts
 """,
         "",
     )
+    seen = shown(admin)
+    names = "export_id attempt owner status started_at stopped_at seconds error states parts record"
+    assert list(seen) == names.split()
+    assert (seen["error"]["state"], seen["error"]["part"], seen["record"]["error"]["part"]) == ("GeneratePart", 1, 1)
+    assert [state["name"] for state in seen["states"] if state["status"] == "caught"] == ["FanOutParts"]
+    parts = seen["parts"]
+    assert [(each["part"], each["retries"]) for each in parts["slowest"]] == [(2, 2), (1, 0), (0, 0), (3, 0)]
+    assert parts["states"] == {"GeneratePart": "caught", "RecordPartFailure": "succeeded", "PartFailed": "failed"}
 
 
 def test_a_success_is_shown_with_its_file(admin: Admin, past: StepFunctions, cloud: Cloud, time: Any) -> None:
@@ -158,19 +168,6 @@ def test_control_characters_do_not_reach_the_terminal(admin: Admin, past: StepFu
 
 
 # ── as JSON, and of many parts ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_json_has_the_same_as_the_text(admin: Admin, past: StepFunctions, cloud: Cloud) -> None:
-    cloud.write(failed(state="GeneratePart", type="SourceUnreadable", part="1"))
-    broken(past)
-    seen = shown(admin)
-    names = "export_id attempt owner status started_at stopped_at seconds error states parts record"
-    assert list(seen) == names.split()
-    assert (seen["error"]["state"], seen["error"]["part"], seen["record"]["error"]["part"]) == ("GeneratePart", 1, 1)
-    assert [state["name"] for state in seen["states"] if state["status"] == "caught"] == ["FanOutParts"]
-    parts = seen["parts"]
-    assert [(each["part"], each["retries"]) for each in parts["slowest"]] == [(2, 2), (1, 0), (0, 0), (3, 0)]
-    assert parts["states"] == {"GeneratePart": "caught", "RecordPartFailure": "succeeded", "PartFailed": "failed"}
 
 
 def test_of_many_parts_few_histories_are_read(admin: Admin, past: StepFunctions) -> None:

@@ -1,9 +1,10 @@
 """Whatever AWS throttles on the way of a request, on any route: its caller is told to come back, or need not know."""
 
+from __future__ import annotations
+
 import copy
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore import endpoint
@@ -14,24 +15,15 @@ from generated import openapi
 from shared.api.http import Problem
 from shared.api.throttling import throttling_as_503
 from shared.lambda_.aws import FAILS
-from tests.unit.support import (
-    EXPORT_ID,
-    NO_ANSWER,
-    PLAN,
-    Answer,
-    Calls,
-    Cloud,
-    Frozen,
-    busy,
-    event,
-    failed,
-    running,
-    said_when_busy,
-    succeeded,
-    template,
-)
+from tests.unit.support import EXPORT_ID, NO_ANSWER, busy, event, failed, running, said_when_busy, succeeded, template
 
-Api = Callable[[str, Any], Answer]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.support import Answer, Calls, Cloud, Frozen
+
+    Api = Callable[[str, Any], Answer]
+
 ROUTES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
     ("POST /exports", "RequestExport", "request_export/typical", []),
     ("GET /exports", "ReadExports", "read_exports/list", [running(), succeeded()]),
@@ -56,7 +48,8 @@ def hold(cloud: Cloud, records: list[dict[str, Any]]) -> None:
         key = {name: {"S": item[name]} for name in ("owner", "export_id")}
         cloud.dynamodb.delete_item(TableName=cloud.table, Key=key)
     cloud.write(*copy.deepcopy(records))
-    cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 3})
+    plan = succeeded()["plan"]
+    cloud.put(f"work/{EXPORT_ID}/{plan}/plan.json", {"plan": plan, "parts_total": 3})
 
 
 def test_every_route_is_here() -> None:
