@@ -45,6 +45,9 @@ ERASE = ("erase", "--owner", OWNER, "--yes")
 OTHERS = ["UA#7c1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60", "UA2#u", "U#u"]
 MEMORY = {"owner": OWNER, "export_id": "key#abc", "first_export_id": EXPORT_ID, "body_hash": "x", "delete_after": 1}
 
+# The id of one other user begins the same.
+STAY = [f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", f"work/{number(5)}/0123456789abcdef/plan.json"]
+
 
 @pytest.fixture(autouse=True)
 def everything(cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,14 +68,11 @@ def everything(cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> N
         cloud.put(f"work/{number(index)}/0123456789abcdef/parts/000000", "part")
     cloud.put(file_key(number(2)), "file")
     cloud.put(file_key(number(9)), "a file whose record has gone")
-    cloud.put(f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", "of a user whose id begins the same")
-    cloud.put(f"work/{number(5)}/0123456789abcdef/plan.json", "other")
+    for key in STAY:
+        cloud.put(key, "of others")
     cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=file_key(number(1)))
     queue.send(number(3))
     queue.send(number(9))
-
-
-STAY = [f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", f"work/{number(5)}/0123456789abcdef/plan.json"]
 
 
 def uploads(cloud: Cloud) -> list[str]:
@@ -85,10 +85,8 @@ def owners(cloud: Cloud) -> list[str]:
 
 def require_erased(cloud: Cloud, queue: Queue) -> None:
     """Nothing of the owner is left, and everything of the others is."""
-    assert owners(cloud) == sorted(OTHERS)
-    assert sorted(cloud.keys()) == sorted(STAY)
-    assert uploads(cloud) == []
-    assert queue.count() == 0
+    left = owners(cloud), sorted(cloud.keys()), uploads(cloud), queue.count()
+    assert left == (sorted(OTHERS), sorted(STAY), [], 0)
 
 
 def state(cloud: Cloud, queue: Queue) -> tuple[Any, ...]:

@@ -305,16 +305,13 @@ def test_a_failed_map_run_has_its_error_although_a_second_event_has_none() -> No
     assert (step.status, step.fault, step.map_run) == ("caught", executions.Fault("States.ItemReaderFailed", ""), RUN)
 
 
-def test_a_history_is_read_page_by_page(past: StepFunctions) -> None:
+def test_a_history_is_read_page_by_page_until_aws_has_deleted_it(past: StepFunctions) -> None:
     history = History()
     for _ in range(300):
         history.direct("RecordRunning")
     arn = past.put("long", history)
     assert len(list(executions.history(arn))) == 1502
     assert past.made == ["GetExecutionHistory"] * 2
-
-
-def test_a_history_that_aws_has_deleted_is_an_error(past: StepFunctions) -> None:
     with pytest.raises(Trouble, match=r"The history of gone is gone. AWS keeps an execution for 90 days"):
         list(executions.history(f"{EXECUTION}:gone"))
 

@@ -219,12 +219,6 @@ def parsed(html: str) -> ElementTree.Element:
     return root
 
 
-def classes(root: ElementTree.Element) -> dict[str, str]:
-    """The class of each state's box, by the state's name."""
-    states = [group for group in root.iter(f"{SVG}g") if (group.get("class") or "").startswith("state ")]
-    return {(group.findtext(f"{SVG}text") or ""): (group.get("class") or "").removeprefix("state ") for group in states}
-
-
 def test_the_page_shows_the_way_of_the_attempt(admin: Admin, past: StepFunctions, tmp_path: Path) -> None:
     broken(past)
     file = tmp_path / "page.html"
@@ -236,7 +230,9 @@ def test_the_page_shows_the_way_of_the_attempt(admin: Admin, past: StepFunctions
     states = definition()["States"]
     reached = dict.fromkeys([*states, *states["FanOutParts"]["ItemProcessor"]["States"]], "not-reached")
     reached |= dict.fromkeys([*ways[0], *ways[1]], "succeeded") | {"FanOutParts": "caught", "GeneratePart": "caught"}
-    assert classes(root) == reached | {"PartFailed": "failed", "ExportFailed": "failed"}
+    boxes = {group.findtext(f"{SVG}text"): group.get("class") or "" for group in root.iter(f"{SVG}g")}
+    shown = {name: kind.removeprefix("state ") for name, kind in boxes.items() if kind.startswith("state ")}
+    assert shown == reached | {"PartFailed": "failed", "ExportFailed": "failed"}
     lines = [line for line in root.iter(f"{SVG}polyline") if "taken" in (line.get("class") or "")]
     errors = {"FanOutParts to FanOutPartsFailed", "GeneratePart to RecordPartFailure"}
     steps = [f"{one} to {other}" for each in ways for one, other in pairwise(each)]
