@@ -11,6 +11,7 @@ import time
 import tomllib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -523,10 +524,7 @@ exports: {EXPORT_ID} is FAILED.
 def test_ctrl_c_leaves_the_export_running_and_says_how_to_continue(
     signed: Cli, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(time, "sleep", interrupt)
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=KeyboardInterrupt))
     said = f"""\
 {EXPORT_ID} QUEUED
 exports: {EXPORT_ID} continues. To cancel it: exports cancel {EXPORT_ID}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -178,11 +179,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
 
 @pytest.fixture(params=[True, False], ids=["hard links", "no hard links"])
 def hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
     if not request.param:
-        monkeypatch.setattr(os, "link", link)
+        monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(1, "Operation not permitted")))
 
 
 def test_a_file_made_during_the_transfer_is_not_replaced(
@@ -276,21 +274,15 @@ def test_download_waits_until_the_export_has_ended(signed: Cli, ready: Stack, he
 
 
 def test_ctrl_c_keeps_the_partial_file(signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
     ready.cuts = [400_000]
-    meanwhile(monkeypatch, interrupt)
+    meanwhile(monkeypatch, Mock(side_effect=KeyboardInterrupt))
     said = f"exports: The partial file is kept.\nTo continue: exports download {EXPORT_ID}\n"
     assert signed("download", EXPORT_ID) == Run(130, "", said)
     assert [each.stat().st_size for each in partials(here)] == [400_000]
 
 
 def test_a_full_disk_is_an_error(signed: Cli, ready: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     said = f"exports: [Errno 28] No space left on device\nTo continue: exports download {EXPORT_ID}\n"
     assert signed("download", EXPORT_ID) == Run(1, "", said)
 

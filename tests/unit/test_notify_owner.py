@@ -9,6 +9,7 @@ import json
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -126,12 +127,8 @@ def test_a_mail_that_was_sent_but_not_recorded_comes_twice_rather_than_never(
     deliver: Deliver, cloud: Cloud, calls: Calls, time: Frozen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.write(ready())
-
-    def die(_: Any) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as dying:
-        dying.setattr("notify_owner.app._note", die)
+        dying.setattr("notify_owner.app._note", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             deliver()
     assert deliver() == AGAIN
@@ -346,10 +343,10 @@ def test_the_mail_names_the_report_by_its_title_or_without_a_definition_by_its_i
         (tmp_path / file).write_text(text)
     monkeypatch.setenv("REPORTS_FOLDER", str(tmp_path))
     cloud.write(ready())
-    sent: list[Any] = []
-    monkeypatch.setattr(aws.ses(), "send_email", lambda **mail: sent.append(mail) or {"MessageId": "1"})  # type: ignore[func-returns-value]
+    send = Mock(return_value={"MessageId": "1"})
+    monkeypatch.setattr(aws.ses(), "send_email", send)
     assert deliver() == DONE
-    [only] = sent
+    [only] = [call.kwargs for call in send.call_args_list]
     assert only["Content"]["Simple"]["Subject"]["Data"] == f"Your report is ready: {name}"
 
 
