@@ -14,31 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 EXPORT_ID = "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7"
-REPORTS = [
-    {
-        "id": "flights",
-        "title": "Flights",
-        "description": "Every departure.",
-        "columns": [{"name": "dest", "title": "Destination", "type": "string"}],
-        "formats": [
-            {
-                "name": "csv",
-                "options": {
-                    "properties": {"bom": {"type": "boolean", "default": False}, "delimiter": {"enum": [",", "\t"]}}
-                },
-            }
-        ],
-        "parameters": {
-            "properties": {
-                "from": {"title": "From", "type": "string", "format": "date"},
-                "minimum_delay": {"title": "Minimum delay", "type": "integer", "default": 0},
-                "share": {"title": "Share", "type": "number"},
-                "late": {"title": "Late", "type": "boolean"},
-            },
-            "required": ["from"],
-        },
-    }
-]
+PARAMETERS: dict[str, Any] = {
+    "from": {"title": "From", "type": "string", "format": "date"},
+    "minimum_delay": {"title": "Minimum delay", "type": "integer", "default": 0},
+    "share": {"title": "Share", "type": "number"},
+    "late": {"title": "Late", "type": "boolean"},
+}
+OPTIONS = {"bom": {"type": "boolean", "default": False}, "delimiter": {"enum": [",", "\t"]}}
+FLIGHTS = {
+    "id": "flights",
+    "title": "Flights",
+    "description": "Every departure.",
+    "columns": [{"name": "dest", "title": "Destination", "type": "string"}],
+    "formats": [{"name": "csv", "options": {"properties": OPTIONS}}],
+    "parameters": {"properties": PARAMETERS, "required": ["from"]},
+}
 
 
 class Said(NamedTuple):
@@ -58,29 +48,28 @@ class Asked(NamedTuple):
     body: Any
 
 
+class Run(NamedTuple):
+    """The exit status and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    def fails(self, code: int, said: str) -> bool:
+        """Whether it ended with this status and said this among its errors."""
+        return self.code == code and said in self.err
+
+
 def export(status: str = "SUCCEEDED", content: bytes = b"", **more: Any) -> dict[str, Any]:
     """An export as the API shows it, whose file is this content."""
-    done = status == "SUCCEEDED"
-    return {
-        "id": EXPORT_ID,
-        "report": "flights",
-        "format": "csv",
-        "parameters": {"from": "2013-01-01"},
-        "options": {"bom": False},
-        "status": status,
-        "progress": {"parts_done": 12 if done else 3, "parts_total": None if status == "QUEUED" else 12},
-        "created_at": "2026-11-23T09:12:31.482Z",
-        "started_at": None if status == "QUEUED" else "2026-11-23T09:12:32.100Z",
-        "finished_at": "2026-11-23T09:12:40.700Z" if done else None,
-        "expires_at": "2026-11-30T09:12:40.000Z" if done else None,
-        "rows": 2 if done else None,
-        "bytes": len(content) if done else None,
-        "crc32": f"{zlib.crc32(content):08x}" if done else None,
-        "attempt": 1,
-        "warning": None,
-        "error": None,
-        "links": {},
-    } | more
+    done, queued = status == "SUCCEEDED", status == "QUEUED"
+    asked = {"report": "flights", "format": "csv", "parameters": {"from": "2013-01-01"}, "options": {"bom": False}}
+    file = {"rows": 2, "bytes": len(content), "crc32": f"{zlib.crc32(content):08x}"}
+    file |= {"finished_at": "2026-11-23T09:12:40.700Z", "expires_at": "2026-11-30T09:12:40.000Z"}
+    times = {"created_at": "2026-11-23T09:12:31.482Z", "started_at": None if queued else "2026-11-23T09:12:32.100Z"}
+    progress = {"parts_done": 12 if done else 3, "parts_total": None if queued else 12}
+    shown = {"id": EXPORT_ID, "status": status, "attempt": 1, "progress": progress, "warning": None, "error": None}
+    return asked | times | (file if done else dict.fromkeys(file)) | shown | {"links": {}} | more
 
 
 class Stack:
@@ -133,43 +122,31 @@ class Stack:
 
             def _serve(self) -> None:
                 text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = json.loads(text) if text else None
-                asked = Asked(self.command, self.path, dict(self.headers), body)
+                asked = Asked(self.command, self.path, dict(self.headers), json.loads(text) if text else None)
                 stack.asked.append(asked)
-                if self.path.startswith("/s3/"):
-                    self._file(asked)
-                    return
-                said = stack._said(asked)
-                content = b"" if said.body is None else json.dumps(said.body).encode()
+                said = stack._file(asked) if self.path.startswith("/s3/") else stack._said(asked)
+                content = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
+                content = b"" if said.body is None else content
                 self.send_response(said.status)
                 for name, value in ({"Content-Length": str(len(content))} | dict(said.headers)).items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                cut = stack.cuts.pop(0) if stack.cuts and isinstance(said.body, bytes) else None
+                self.wfile.write(content[:cut])
+                self.close_connection |= cut is not None
 
             do_GET = do_POST = do_DELETE = _serve  # noqa: N815
 
-            def _file(self, asked: Asked) -> None:
-                status, first = stack._range(asked)
-                if status >= 400:
-                    self.send_response(status)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                content = stack.content[first:]
-                self.send_response(status)
-                self.send_header("ETag", stack.etag)
-                self.send_header("Content-Length", str(len(content)))
-                if status == 206:
-                    end = len(stack.content) - 1
-                    self.send_header("Content-Range", f"bytes {first}-{end}/{len(stack.content)}")
-                self.end_headers()
-                cut = stack.cuts.pop(0) if stack.cuts else None
-                self.wfile.write(content[:cut])
-                if cut is not None:
-                    self.close_connection = True
-
         return Handler
+
+    def _file(self, asked: Asked) -> Said:
+        status, first = self._range(asked)
+        if status >= 400:
+            return Said(status)
+        headers, whole = {"ETag": self.etag}, len(self.content)
+        if status == 206:
+            headers["Content-Range"] = f"bytes {first}-{whole - 1}/{whole}"
+        return Said(status, self.content[first:], headers)
 
     def _range(self, asked: Asked) -> tuple[int, int]:
         """As S3 answers to Range and If-Match; an address is good for one use, as if it expired at once."""
@@ -194,7 +171,7 @@ class Stack:
         here = f"/v1/exports/{EXPORT_ID}"
         match f"{asked.method} {path}":
             case "GET /v1/reports":
-                return Said(200, {"reports": REPORTS})
+                return Said(200, {"reports": [FLIGHTS]})
             case "POST /v1/exports":
                 return Said(202, self._now(), {"Retry-After": "1"})
             case "GET /v1/exports":
@@ -225,6 +202,11 @@ class Stack:
 def problem(status: int, name: str, title: str, detail: str, **more: Any) -> dict[str, Any]:
     """An answer that is an error (RFC 9457)."""
     return {"type": f"urn:report-exports:problem:{name}", "title": title, "status": status, "detail": detail} | more
+
+
+def refusal(name: str, message: str) -> Said:
+    """An answer of Cognito that is an error."""
+    return Said(400, {"__type": name, "message": message})
 
 
 def running() -> Iterator[Stack]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -17,17 +17,10 @@ from exports_admin import __main__, emulator, stack
 from exports_admin.connection import connect
 from exports_cli.trouble import Trouble
 from shared.lambda_.telemetry import logger
-from tests.unit.support import REGION, ROOT
+from tests.unit.cli_stack import Run
+from tests.unit.support import REGION, ROOT, event
 
 OF_AWS = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-
-
-class Run(NamedTuple):
-    """The exit status and the output of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 Admin = Callable[..., Run]
@@ -52,6 +45,13 @@ def command_line(alone: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 admin = pytest.fixture(command_line)
 
 
+def describe(_name: str = "") -> dict[str, Any]:
+    """A stack whose resources have the names that the environment of the functions has."""
+    names = event("environment")["ReconcileExports"]
+    own = {"table": names["EXPORTS_TABLE"], "dead_letters_url": names["DEAD_LETTERS_URL"], "retention_days": 7}
+    return own | {"region": REGION, "bucket": "report-exports-local", "state_machine_arn": names["STATE_MACHINE_ARN"]}
+
+
 @pytest.fixture(autouse=True)
 def nothing_configured(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without configuration files and without an emulator; its environment has a Region and credentials."""
@@ -62,18 +62,9 @@ def nothing_configured(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
-OUTPUTS = {
-    "ApiUrl": "https://a.execute-api.eu-west-1.amazonaws.com/v1",
-    "ApiId": "a",
-    "UserPoolId": "pool",
-    "UserPoolClientId": "client",
-    "ExportsBucketName": "bucket",
-    "ExportsTableName": "table",
-    "DataLocation": "s3://bucket/data/",
-    "DeadLettersUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/report-exports-letters",
-    "EventBusName": "bus",
-    "StateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:report-exports-report-export",
-}
+IN_VARIABLES = ("ExportsBucketName", "ExportsTableName", "DeadLettersUrl", "StateMachineArn")
+OTHERS = ("ApiUrl", "ApiId", "UserPoolId", "UserPoolClientId", "DataLocation", "EventBusName")
+OUTPUTS = {name: f"the {name}" for name in (*IN_VARIABLES, *OTHERS)}
 
 
 @pytest.fixture
@@ -104,30 +95,25 @@ def test_the_product_gets_the_variables_of_the_functions_of_the_stack(
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv(region, REGION)
-    expected = {
-        "AWS_DEFAULT_REGION": REGION,
-        "DEAD_LETTERS_URL": OUTPUTS["DeadLettersUrl"],
-        "EXPORTS_BUCKET": "bucket",
-        "EXPORTS_TABLE": "table",
-        "RETENTION_DAYS": "9",
-        "STATE_MACHINE_ARN": OUTPUTS["StateMachineArn"],
-    }
+    names = ("EXPORTS_BUCKET", "EXPORTS_TABLE", "DEAD_LETTERS_URL", "STATE_MACHINE_ARN")
+    expected = {name: OUTPUTS[output] for name, output in zip(names, IN_VARIABLES, strict=True)}
+    expected |= {"AWS_DEFAULT_REGION": REGION, "RETENTION_DAYS": "9"}
     with patch.dict(os.environ):
         connect("exports-staging")
         assert {name: os.environ[name] for name in expected} == expected
 
 
 def test_a_stack_that_cannot_be_used_is_named(deployed: dict[str, dict[str, str]], admin: Admin) -> None:
-    missing = "An error occurred (ValidationError) when calling the DescribeStacks operation"
-    said = f"The stack nowhere in {REGION} cannot be read: {missing}: Stack with id nowhere does not exist"
-    assert admin("dead-letters", "--stack", "nowhere") == Run(1, "", f"exports-admin: {said}\n")
     deployed["shop"] = {"ApiUrl": "https://shop.example.com"}
-    why = "it has no output ExportsTableName"
-    said = f"The stack shop (CREATE_COMPLETE) is not a stack of Report Exports: {why}."
-    assert admin("dead-letters", "--stack", "shop") == Run(1, "", f"exports-admin: {said}\n")
+    missing = "An error occurred (ValidationError) when calling the DescribeStacks operation"
+    for name, said in (
+        ("nowhere", f"nowhere in {REGION} cannot be read: {missing}: Stack with id nowhere does not exist"),
+        ("shop", "shop (CREATE_COMPLETE) is not a stack of Report Exports: it has no output ExportsTableName."),
+    ):
+        assert admin("dead-letters", "--stack", name) == Run(1, "", f"exports-admin: The stack {said}\n")
 
 
-NO_CREDENTIALS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+UNREADABLE = f"The stack report-exports in {REGION} cannot be read: "
 
 
 @pytest.mark.parametrize(
@@ -135,25 +121,21 @@ NO_CREDENTIALS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     [
         (
             {"AWS_DEFAULT_REGION": None},
-            "No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.\n",
+            "No Region is set. Set AWS_REGION, or set AWS_PROFILE to a profile with a Region.",
         ),
         (
-            NO_CREDENTIALS,
-            "There are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.\n",
+            dict.fromkeys(OF_AWS[2:]),
+            "There are no AWS credentials. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         ),
         (
             dict.fromkeys(OF_AWS),
             "The emulator is not running. Start it: make up. "
-            "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME.\n",
+            "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME.",
         ),
-        (
-            {"AWS_ENDPOINT_URL": "here"},
-            f"The stack report-exports in {REGION} cannot be read: Invalid endpoint: here\n",
-        ),
+        ({"AWS_ENDPOINT_URL": "here"}, f"{UNREADABLE}Invalid endpoint: here"),
         (
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
-            f"The stack report-exports in {REGION} cannot be read: "
-            'Could not connect to the endpoint URL: "http://127.0.0.1:9/"\n',
+            f'{UNREADABLE}Could not connect to the endpoint URL: "http://127.0.0.1:9/"',
         ),
     ],
 )
@@ -164,14 +146,13 @@ def test_an_environment_that_leads_to_no_stack_is_explained(
         monkeypatch.delenv(name, raising=False)
         if value:
             monkeypatch.setenv(name, value)
-    assert admin("dead-letters") == Run(1, "", f"exports-admin: {said}")
+    assert admin("dead-letters") == Run(1, "", f"exports-admin: {said}\n")
 
 
 def test_without_a_configuration_of_aws_the_running_emulator_is_operated(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = {"endpoint_url": "http://127.0.0.1:9", "region": "us-east-1"}
-    monkeypatch.setattr(emulator, "describe", lambda: described)
+    monkeypatch.setattr(emulator, "describe", lambda: {"endpoint_url": "http://here", "region": "us-east-1"})
     asked: list[tuple[str | None, ...]] = []
 
     def find(_name: str) -> None:
@@ -184,7 +165,7 @@ def test_without_a_configuration_of_aws_the_running_emulator_is_operated(
     assert admin("dead-letters") == Run(1, "", "exports-admin: seen\n")
     monkeypatch.setenv("AWS_REGION", REGION)
     admin("dead-letters")
-    assert asked == [("us-east-1", "http://127.0.0.1:9"), (None, None)]
+    assert asked == [("us-east-1", "http://here"), (None, None)]
 
 
 def test_a_profile_that_does_not_exist_is_one_line_in_every_folder(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ ERASE = ("erase", "--owner", OWNER, "--yes")
 OTHERS = ["UA#7c1e9c52-70a1-70f4-9d8e-3c1b7a2e4d60", "UA2#u", "U#u"]
 MEMORY = {"owner": OWNER, "export_id": "key#abc", "first_export_id": EXPORT_ID, "body_hash": "x", "delete_after": 1}
 
-FAILURE = {"state": "PlanParts", "type": "Error", "error": "{}", "part": ""}
+# The id of one other user begins the same.
+STAY = [f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", f"work/{number(5)}/0123456789abcdef/plan.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +68,11 @@ def everything(cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> N
         cloud.put(f"work/{number(index)}/0123456789abcdef/parts/000000", "part")
     cloud.put(file_key(number(2)), "file")
     cloud.put(file_key(number(9)), "a file whose record has gone")
-    cloud.put(f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", "of a user whose id begins the same")
-    cloud.put(f"work/{number(5)}/0123456789abcdef/plan.json", "other")
+    for key in STAY:
+        cloud.put(key, "of others")
     cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=file_key(number(1)))
     queue.send(number(3))
     queue.send(number(9))
-
-
-STAY = [f"exports/{TENANT}/{USER}0/{number(6)}/1/other.csv", f"work/{number(5)}/0123456789abcdef/plan.json"]
 
 
 def uploads(cloud: Cloud) -> list[str]:
@@ -87,10 +85,8 @@ def owners(cloud: Cloud) -> list[str]:
 
 def require_erased(cloud: Cloud, queue: Queue) -> None:
     """Nothing of the owner is left, and everything of the others is."""
-    assert owners(cloud) == sorted(OTHERS)
-    assert sorted(cloud.keys()) == sorted(STAY)
-    assert uploads(cloud) == []
-    assert queue.count() == 0
+    left = owners(cloud), sorted(cloud.keys()), uploads(cloud), queue.count()
+    assert left == (sorted(OTHERS), sorted(STAY), [], 0)
 
 
 def state(cloud: Cloud, queue: Queue) -> tuple[Any, ...]:
@@ -100,19 +96,17 @@ def state(cloud: Cloud, queue: Queue) -> tuple[Any, ...]:
 
 def test_everything_of_an_owner_is_removed_and_nothing_of_others(admin: Admin, cloud: Cloud, queue: Queue) -> None:
     ran = admin(*ERASE)
-    assert (ran.code, ran.err) == (0, "")
     require_erased(cloud, queue)
-    assert cloud.stands() == {f"{number(1)}-1": "ABORTED"}
+    assert (ran.code, ran.err, cloud.stands()) == (0, "", {f"{number(1)}-1": "ABORTED"})
     counted = "5 exports (2 active), 1 idempotency key, 2 files, 5 work files, 1 unfinished upload, 2 dead letters"
     assert ran.out.splitlines()[0] == f"Removed of {OWNER}: {counted}."
     before = state(cloud, queue)
-    said = json.loads(admin(*ERASE, "--json").out)
-    assert set(said["gone"].values()) == {0}
+    assert set(json.loads(admin(*ERASE, "--json").out)["gone"].values()) == {0}
     assert state(cloud, queue) == before
 
 
 def test_a_tenant_is_removed_but_not_one_that_begins_the_same(admin: Admin, cloud: Cloud, queue: Queue) -> None:
-    queue.put(json.dumps({"owner": "UA2#u", "export_id": number(6), "attempt": 1, "failure": FAILURE}))
+    queue.send(number(6), owner="UA2#u")
     assert admin("erase", "--tenant", TENANT, "--yes").code == 0
     assert owners(cloud) == ["U#u", "UA2#u"]
     assert queue.count() == 1
@@ -123,22 +117,20 @@ def test_a_dry_run_changes_nothing(admin: Admin, cloud: Cloud, calls: Calls, que
     before = state(cloud, queue)
     ran = admin("erase", "--owner", OWNER, "--dry-run", "--json")
     said = json.loads(ran.out)
-    expected = {"exports": 5, "active": 2, "keys": 1, "files": 2, "work_files": 5, "uploads": 1, "letters": 2}
-    assert said["would_go"] == expected
-    assert (said["done"], "gone" in said) == (False, False)
+    counts = {"exports": 5, "active": 2, "keys": 1, "files": 2, "work_files": 5, "uploads": 1, "letters": 2}
+    assert (said["would_go"], said["done"], "gone" in said) == (counts, False, False)
     assert state(cloud, queue) == before
     assert {each for each in calls.made if re.match("Delete|Update|Put|Stop|Abort", each)} == set()
 
 
 def test_the_command_asks_first(admin: Admin, cloud: Cloud, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     before = state(cloud, queue)
-    for answer in ("n\n", ""):  # the empty one is of a script without --yes
+    # The empty answer is of a script without --yes.
+    for answer, code in (("n\n", 1), ("", 1), ("y\n", 0)):
+        assert state(cloud, queue) == before
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         ran = admin("erase", "--owner", OWNER)
-        assert (ran.code, f"{OWNER} has 5 exports" in ran.out) == (1, True)
-    assert state(cloud, queue) == before
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    assert admin("erase", "--owner", OWNER).code == 0
+        assert (ran.code, f"{OWNER} has 5 exports" in ran.out) == (code, True)
     require_erased(cloud, queue)
 
 
@@ -214,8 +206,7 @@ def test_an_export_that_keeps_changing_keeps_its_record(
     admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "remove", lambda _record: False)
-    ran = admin(*ERASE)
-    assert (ran.code, f"{number(0)} of {OWNER} keeps changing" in ran.err) == (1, True)
+    assert admin(*ERASE).fails(1, f"{number(0)} of {OWNER} keeps changing")
     assert number(0) in {record["export_id"] for record in cloud.records()}
 
 
@@ -238,15 +229,9 @@ def test_an_export_that_its_owner_deletes_meanwhile_leaves_no_work_files(
 def test_an_item_that_arrives_meanwhile_is_an_error(
     admin: Admin, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = dead_letter_queue.held
-
-    def and_one_comes() -> Any:
-        cloud.write(queued(number(8)))
-        return done()
-
-    monkeypatch.setattr(dead_letter_queue, "held", and_one_comes)
-    ran = admin(*ERASE)
-    assert (ran.code, "1 new item arrived during the command" in ran.err) == (1, True)
+    held = dead_letter_queue.held
+    monkeypatch.setattr(dead_letter_queue, "held", lambda: cloud.write(queued(number(8))) or held())  # type: ignore[func-returns-value]
+    assert admin(*ERASE).fails(1, "1 new item arrived during the command")
 
 
 def test_files_that_a_worker_writes_meanwhile_are_removed(
@@ -272,7 +257,7 @@ def test_an_object_that_s3_does_not_remove_is_an_error(
     refused = {"Errors": [{"Key": "work/x", "Code": "AccessDenied", "Message": "Access Denied"}]}
     monkeypatch.setattr(aws.prompt_s3(), "delete_objects", lambda **_: refused)
     ran = admin(*ERASE)
-    assert (ran.code, "AccessDenied" in ran.err and "work/x: Access Denied" in ran.err) == (1, True)
+    assert (ran.code, "AccessDenied" in ran.err, "work/x: Access Denied" in ran.err) == (1, True, True)
     assert len([record for record in cloud.records() if record["owner"] == OWNER]) == 5
 
 
@@ -282,10 +267,8 @@ def test_an_object_that_s3_does_not_remove_is_an_error(
 def test_remaining_data_is_listed_with_its_last_day(admin: Admin, time: Frozen) -> None:
     said = json.loads(admin(*ERASE, "--json").out)
     until = {each["what"]: each["until"] for each in said["remains"]}
-    assert until["log lines"] == "2026-12-23"
-    assert until["execution histories"] == "2027-02-21"
-    assert until["your own copies"] is None
-    assert until[erase.LATE.what] == "2026-11-30"
+    expected = {"log lines": "2026-12-23", "execution histories": "2027-02-21", "your own copies": None}
+    assert until == until | expected | {erase.LATE.what: "2026-11-30"}
     again = admin(*ERASE).out
     assert erase.LATE.what not in again  # nothing was active
     assert "work files of deleted exports      until 2026-11-30" in again
@@ -344,11 +327,10 @@ def test_a_tenant_that_differs_only_by_case_is_named(admin: Admin, cloud: Cloud)
 
 
 def test_a_dead_letter_or_an_upload_is_data_of_a_tenant(admin: Admin, cloud: Cloud, queue: Queue) -> None:
-    queue.put(json.dumps({"owner": "LETTER#u", "export_id": number(7), "attempt": 1, "failure": FAILURE}))
+    queue.send(number(7), owner="LETTER#u")
     cloud.s3.create_multipart_upload(Bucket=cloud.bucket, Key=f"exports/UPLOAD/u/{number(7)}/1/file.csv")
     for tenant in ("LETTER", "UPLOAD"):
-        codes = [admin("erase", "--tenant", tenant, "--yes").code for _ in range(2)]
-        assert codes == [0, 1]
+        assert [admin("erase", "--tenant", tenant, "--yes").code for _ in range(2)] == [0, 1]
 
 
 def test_the_search_for_a_similar_tenant_is_bounded(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

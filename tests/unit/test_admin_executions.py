@@ -12,9 +12,10 @@ from botocore.validate import validate_parameters
 
 from exports_admin import executions, stack
 from exports_cli.trouble import Trouble
-from tests.unit.support import EXPORT_ID, NOW, OWNER, PLAN, REGION, ROOT, Cloud, event, running
+from tests.unit.support import EXPORT_ID, NOW, OWNER, PLAN, REGION, ROOT, Cloud, running
+from tests.unit.test_admin import describe
 
-MACHINE = event("environment")["ReconcileExports"]["STATE_MACHINE_ARN"]
+MACHINE = describe()["state_machine_arn"]
 EXECUTION = MACHINE.replace(":stateMachine:", ":execution:")
 RUN = f"{MACHINE.replace(':stateMachine:', ':mapRun:')}/Parts:5b1c0b7e-3f0f-4a43-9f5f-1f1d2b1c9a10"
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:report-exports-"
@@ -60,19 +61,16 @@ class History:
         return self.add(f"{kind}StateExited", stateExitedEventDetails={"name": name, "output": "{}"})
 
     def schedule(self, parameters: Any, of: tuple[str, str] = LAMBDA) -> "History":
-        service, operation = of
-        named = {"resourceType": service, "resource": operation}
+        named = {"resourceType": of[0], "resource": of[1]}
         details = named | {"region": REGION, "parameters": json.dumps(parameters), "timeoutInSeconds": 300}
-        return self.add("TaskScheduled", taskScheduledEventDetails=details).add(
-            "TaskStarted", taskStartedEventDetails=named
-        )
+        self.add("TaskScheduled", taskScheduledEventDetails=details)
+        return self.add("TaskStarted", taskStartedEventDetails=named)
 
     def succeed(self, of: tuple[str, str] = LAMBDA) -> "History":
         return self.add("TaskSucceeded", taskSucceededEventDetails={"resourceType": of[0], "resource": of[1]})
 
-    def fail(self, error: str, message: str = "", of: tuple[str, str] = LAMBDA) -> "History":
-        cause = json.dumps({"errorMessage": message, "errorType": error})
-        details = {"resourceType": of[0], "resource": of[1], "error": error, "cause": cause}
+    def fail(self, error: str, message: str = "") -> "History":
+        details = {"resourceType": "lambda", "resource": "invoke", "error": error, "cause": cause(error, message)}
         return self.add("TaskFailed", taskFailedEventDetails=details)
 
     def direct(self, name: str) -> "History":
@@ -86,12 +84,10 @@ class History:
             self.schedule(call).fail(failure, "s3://bucket/a.parquet")
         return self.schedule(call).succeed().leave(name)
 
-    def failed(self, state: str, kind: str, part: str = "") -> "History":
-        """The way to ExportFailed."""
-        caught = {"Error": kind, "Cause": json.dumps({"errorMessage": "s3://bucket/a.parquet", "errorType": kind})}
-        failure = {"state": state, "type": kind, "error": json.dumps(caught), "part": part}
-        self.direct("RecordFailed").direct("SendToDeadLetters").direct("RecordLetterSent")
-        return self.enter("ExportFailed", "Fail", self.given | {"failure": failure})
+
+def cause(error: str, message: str = "s3://bucket/a.parquet") -> str:
+    """What Lambda says of an error."""
+    return json.dumps({"errorMessage": message, "errorType": error})
 
 
 PLANNED = {"FunctionName": f"{FUNCTION}plan-parts", "Payload": GIVEN}
@@ -104,19 +100,20 @@ def made(number: int) -> dict[str, Any]:
     return GIVEN | {"plan": PLAN, "part": {"part": number, "sources": [source], "rows": 9}}
 
 
+def generated(number: int) -> dict[str, Any]:
+    """The call that makes a part."""
+    return {"FunctionName": f"{FUNCTION}generate-part", "Payload": made(number)}
+
+
 def part(number: int, *failures: str) -> History:
     """A child that succeeds, after these failures."""
-    given = made(number)
-    return History(given).worker(
-        "GeneratePart", {"FunctionName": f"{FUNCTION}generate-part", "Payload": given}, *failures
-    )
+    return History(made(number)).worker("GeneratePart", generated(number), *failures)
 
 
-def failing_part(number: int, kind: str = "SourceUnreadable") -> History:
+def failing_part(number: int) -> History:
     """A child that fails."""
-    given = made(number)
-    call = {"FunctionName": f"{FUNCTION}generate-part", "Payload": given}
-    child = History(given).enter("GeneratePart").schedule(call).fail(kind, "s3://bucket/a.parquet")
+    child = History(made(number)).enter("GeneratePart").schedule(generated(number))
+    child.fail("SourceUnreadable", "s3://bucket/a.parquet")
     return child.leave("GeneratePart").direct("RecordPartFailure").enter("PartFailed", "Fail")
 
 
@@ -134,19 +131,14 @@ class StepFunctions:
     def put(self, name: str, history: History, status: str = "SUCCEEDED", error: tuple[str, str] | None = None) -> str:
         """An execution; its ARN."""
         arn = f"{EXECUTION}{name if name.startswith('/') else ':' + name}"
-        last = {
-            "SUCCEEDED": ("ExecutionSucceeded", "executionSucceededEventDetails", {"output": "{}"}),
-            "FAILED": ("ExecutionFailed", "executionFailedEventDetails", {}),
-            "TIMED_OUT": ("ExecutionTimedOut", "executionTimedOutEventDetails", {}),
-            "ABORTED": ("ExecutionAborted", "executionAbortedEventDetails", {}),
-        }
         described = {"executionArn": arn, "stateMachineArn": MACHINE, "name": name, "status": status}
         described |= {"startDate": history.begun, "input": json.dumps(history.given)}
-        if status in last:
-            kind, field, details = last[status]
+        if status != "RUNNING":
+            kind = f"xecution{status.title().replace('_', '')}"
             ended = {} if error is None else {"error": error[0], "cause": error[1]}
             described |= {"stopDate": history.now} | ended
-            history.add(kind, **{field: details | ended})
+            output = {"output": "{}"} if status == "SUCCEEDED" else {}
+            history.add(f"E{kind}", **{f"e{kind}EventDetails": output | ended})
         self.executions[arn], self.histories[arn] = described, history
         return arn
 
@@ -170,12 +162,11 @@ class StepFunctions:
                 return self._page("events", self.histories[arn].events, asked)
             case "ListExecutions":
                 names = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
-                found = [
-                    {key: value for key, value in self.executions[each].items() if key in names}
-                    for each in self.runs[arn]
-                ]
-                found.sort(key=lambda each: each.get("stopDate", NOW), reverse=True)
-                return self._page("executions", [each | {"mapRunArn": arn, "itemCount": 0} for each in found], asked)
+                every = [self.executions[each] for each in self.runs[arn]]
+                every.sort(key=lambda each: each.get("stopDate", NOW), reverse=True)
+                more = {"mapRunArn": arn, "itemCount": 0}
+                found = [{key: each[key] for key in names if key in each} | more for each in every]
+                return self._page("executions", found, asked)
             case "DescribeMapRun":
                 return self._run(arn)
         raise AssertionError(f"{operation} is not what exports-admin calls")
@@ -215,19 +206,10 @@ def in_memory(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> StepFunctions:
         validate_parameters(answer, model.output_shape)
         return answer
 
-    names = event("environment")["ReconcileExports"]
-    described = {
-        "region": REGION,
-        "dead_letters_url": names["DEAD_LETTERS_URL"],
-        "bucket": "report-exports-local",
-        "table": names["EXPORTS_TABLE"],
-        "state_machine_arn": MACHINE,
-        "retention_days": 7,
-    }
-    monkeypatch.setattr(stack, "find", lambda name: described)
+    monkeypatch.setattr(stack, "find", describe)
     monkeypatch.setattr(BaseClient, "_make_api_call", make)
     monkeypatch.setenv("STATE_MACHINE_ARN", MACHINE)
-    monkeypatch.setenv("EXPORTS_TABLE", names["EXPORTS_TABLE"])
+    monkeypatch.setenv("EXPORTS_TABLE", describe()["table"])
     executions.stepfunctions.cache_clear()
     return remembered
 
@@ -254,7 +236,10 @@ def failed_in_a_part(past: StepFunctions, children: Callable[[], None]) -> None:
     error = "States.ExceedToleratedFailureThreshold"
     history.add("MapRunFailed", mapRunFailedEventDetails={"error": error, "cause": "exceeded"})
     history.leave("FanOutParts", "Map").enter("FanOutPartsFailed", "Pass").leave("FanOutPartsFailed", "Pass")
-    history.failed("GeneratePart", "SourceUnreadable", part="1")
+    caught = json.dumps({"Error": "SourceUnreadable", "Cause": cause("SourceUnreadable")})
+    failure = {"state": "GeneratePart", "type": "SourceUnreadable", "error": caught, "part": "1"}
+    history.direct("RecordFailed").direct("SendToDeadLetters").direct("RecordLetterSent")
+    history.enter("ExportFailed", "Fail", GIVEN | {"failure": failure})
     children()
     past.put(f"{EXPORT_ID}-1", history, "FAILED", ("SourceUnreadable", "{}"))
 
@@ -267,12 +252,13 @@ def read(history: History, status: executions.Status = "failed") -> list[executi
     return executions.read(events, status, history.now)
 
 
-def planning() -> History:
-    """A history that ends in a call of PlanParts."""
-    return History().enter("PlanParts").schedule(PLANNED)
+def planning(kind: str = "", **details: Any) -> History:
+    """A history that ends in a call of PlanParts, or in this event after it."""
+    history = History().enter("PlanParts").schedule(PLANNED)
+    return history.add(kind, **details) if kind else history
 
 
-TIMED_OUT = {"resourceType": "lambda", "resource": "invoke", "error": "States.Timeout"}
+LATE = {"resourceType": "lambda", "resource": "invoke", "error": "States.Timeout"}
 BROKEN = {"error": "Boom", "cause": "x"}
 
 
@@ -281,36 +267,34 @@ BROKEN = {"error": "Boom", "cause": "x"}
     [
         (planning().succeed().leave("PlanParts"), "succeeded", "succeeded", 0, None),
         # The last error is kept even if a later try succeeded.
-        (History().worker("PlanParts", PLANNED, "Lambda.X", "States.Timeout"), "failed", "succeeded", 2, TIMED_OUT),
-        (planning().fail("SourceMissing").leave("PlanParts"), "failed", "caught", 0, {"error": "SourceMissing"}),
+        (History().worker("PlanParts", PLANNED, "X", "States.Timeout"), "failed", "succeeded", 2, "States.Timeout"),
+        (planning().fail("Missing").leave("PlanParts"), "failed", "caught", 0, "Missing"),
         (
-            planning().add("TaskTimedOut", taskTimedOutEventDetails=TIMED_OUT).leave("PlanParts"),
+            planning("TaskTimedOut", taskTimedOutEventDetails=LATE).leave("PlanParts"),
             "failed",
             "caught",
             0,
-            TIMED_OUT,
+            LATE["error"],
         ),
         (
-            planning().add("LambdaFunctionFailed", lambdaFunctionFailedEventDetails=BROKEN).leave("PlanParts"),
+            planning("LambdaFunctionFailed", lambdaFunctionFailedEventDetails=BROKEN).leave("PlanParts"),
             "failed",
             "caught",
             0,
-            BROKEN,
+            "Boom",
         ),
         # A state that was not left has the status of its execution.
-        (planning().fail("SourceMissing"), "failed", "failed", 0, {"error": "SourceMissing"}),
-        (planning(), "running", "running", 0, None),
-        (planning(), "aborted", "aborted", 0, None),
-        (planning(), "timed out", "timed out", 0, None),
+        (planning().fail("Missing"), "failed", "failed", 0, "Missing"),
+        *((planning(), status, status, 0, None) for status in ("running", "aborted", "timed out")),
     ],
 )
 def test_a_state_has_a_status_its_retries_and_its_last_error(
-    history: History, status: executions.Status, stands: str, retries: int, error: dict[str, str] | None
+    history: History, status: executions.Status, stands: str, retries: int, error: str | None
 ) -> None:
     [step] = read(history, status)
     assert (step.name, step.status, step.retries) == ("PlanParts", stands, retries)
     assert [call.event for call in step.calls] == [GIVEN] * (retries + 1)
-    assert (step.fault and step.fault.error) == (error and error["error"])
+    assert (step.fault and step.fault.error) == error
 
 
 def test_a_failed_map_run_has_its_error_although_a_second_event_has_none() -> None:
@@ -321,16 +305,13 @@ def test_a_failed_map_run_has_its_error_although_a_second_event_has_none() -> No
     assert (step.status, step.fault, step.map_run) == ("caught", executions.Fault("States.ItemReaderFailed", ""), RUN)
 
 
-def test_a_history_is_read_page_by_page(past: StepFunctions) -> None:
+def test_a_history_is_read_page_by_page_until_aws_has_deleted_it(past: StepFunctions) -> None:
     history = History()
     for _ in range(300):
         history.direct("RecordRunning")
     arn = past.put("long", history)
     assert len(list(executions.history(arn))) == 1502
     assert past.made == ["GetExecutionHistory"] * 2
-
-
-def test_a_history_that_aws_has_deleted_is_an_error(past: StepFunctions) -> None:
     with pytest.raises(Trouble, match=r"The history of gone is gone. AWS keeps an execution for 90 days"):
         list(executions.history(f"{EXECUTION}:gone"))
 
@@ -362,8 +343,7 @@ def test_a_part_is_found_with_a_few_calls(past: StepFunctions) -> None:
     for place, number in enumerate(parts):
         past.child(place, part(number))
     found = executions.find_part(RUN, 700)
-    assert found is not None
-    assert found.number == 700
+    assert (found and found.number) == 700
     assert past.made.count("GetExecutionHistory") < 10
     assert past.made.count("ListExecutions") == 2
 
@@ -373,7 +353,6 @@ def test_failed_parts_are_searched_first(past: StepFunctions) -> None:
         past.child(place, part(place + (place > 1)))
     past.child(29, failing_part(2), "FAILED")
     found = executions.find_part(RUN, 2)
-    assert found is not None
-    assert found.child.status == "failed"
+    assert (found and found.child.status) == "failed"
     assert past.made.count("GetExecutionHistory") == 1
     assert executions.find_part(RUN, 99) is None

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.lambda_ import contract
-from tests.unit.support import EXPORT_ID, OWNER, ROOT, USER
-from tests.unit.test_admin import Admin, Run, command_line
+from tests.unit.cli_stack import Run
+from tests.unit.support import EXPORT_ID, OWNER, PLAN, ROOT, USER
+from tests.unit.test_admin import Admin, command_line
 from tests.unit.test_admin_executions import (
     FUNCTION,
     GIVEN,
@@ -26,24 +28,26 @@ admin = pytest.fixture(command_line)
 past = pytest.fixture(in_memory)
 OTHER = "0d9e8f7a-1111-4222-8333-444455556666"
 
-STATES = {
-    "PlanParts": ("plan_parts", [], GIVEN),
-    "GeneratePart": ("generate_part", ["2"], made(2)),
-    "AssembleFile": ("assemble_file", [], GIVEN | {"plan": "3fa94c1d07be5526"}),
-}
 
-
-@pytest.mark.parametrize("state", STATES)
-def test_the_input_of_a_function_is_written_as_an_event(state: str, admin: Admin, past: StepFunctions) -> None:
-    folder, number, given = STATES[state]
+@pytest.mark.parametrize(
+    ("folder", "words", "given"),
+    [
+        ("plan_parts", ["PlanParts"], GIVEN),
+        ("generate_part", ["GeneratePart", "2"], made(2)),
+        ("assemble_file", ["AssembleFile"], GIVEN | {"plan": PLAN}),
+    ],
+)
+def test_the_input_of_a_function_is_written_as_an_event(
+    folder: str, words: list[str], given: Any, admin: Admin, past: StepFunctions
+) -> None:
     succeeded(past)
-    ran = admin("fixture", EXPORT_ID, state, *number)
+    ran = admin("fixture", EXPORT_ID, *words)
     assert ran.out == json.dumps(given, indent=2) + "\n"
     contract.require(contract.event_contract(str(ROOT / "functions" / folder / "app.py")), json.loads(ran.out))
-    named = f"{state}, part 2," if number else state
+    named = ", part ".join(words) + "," * (len(words) - 1)
     assert ran.err == (
         f"Wrote the input of {named} in attempt 1. The user's id was replaced. To keep it, use --keep-owner.\n"
-        f"make invoke FUNCTION={state} EVENT=events/{folder}/CASE.json\n"
+        f"make invoke FUNCTION={words[0]} EVENT=events/{folder}/CASE.json\n"
     )
 
 
@@ -99,10 +103,9 @@ def test_an_attempt_without_a_file_has_the_inputs_of_the_states_that_it_reached(
 ) -> None:
     planned(past, status)
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
-    said = f"AssembleFile did not run in attempt 1, which {ended} in PlanParts."
-    assert admin("fixture", EXPORT_ID, "AssembleFile") == Run(1, "", f"exports-admin: {said}\n")
-    said = f"No part started in attempt 1, which {ended} in PlanParts."
-    assert admin("fixture", EXPORT_ID, "GeneratePart", "0") == Run(1, "", f"exports-admin: {said}\n")
+    for words, said in ((["AssembleFile"], "AssembleFile did not run"), (["GeneratePart", "0"], "No part started")):
+        said = f"exports-admin: {said} in attempt 1, which {ended} in PlanParts.\n"
+        assert admin("fixture", EXPORT_ID, *words) == Run(1, "", said)
 
 
 def test_a_failed_part_has_a_fixture(admin: Admin, past: StepFunctions) -> None:
@@ -118,39 +121,32 @@ def test_a_state_whose_resource_is_a_function_has_a_fixture(admin: Admin, past: 
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
 
 
-# ── errors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-CALLERS = "These are: PlanParts, GeneratePart PART, AssembleFile."
+CALLERS = "is not a state that calls a function. These are: PlanParts, GeneratePart PART, AssembleFile."
+ONCE = "PlanParts runs once in an attempt, not for each part. Omit the 3."
+EACH = "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0."
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["x", "PlanParts"], "'x' is not the id of an export."),
-        ([EXPORT_ID, "SendToDeadLetters"], f"SendToDeadLetters is not a state that calls a function. {CALLERS}"),
-        ([EXPORT_ID, "Plan"], f"Plan is not a state that calls a function. {CALLERS}"),
-        (
-            [EXPORT_ID, "GeneratePart"],
-            "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0.",
-        ),
-        (
-            [EXPORT_ID, "PlanParts", "3"],
-            "PlanParts runs once in an attempt, not for each part. Omit the 3.",
-        ),
-        ([EXPORT_ID, "PlanParts", "--attempt", "0"], "0 is not in the range x>=1."),
+        ("x PlanParts", "'x' is not the id of an export."),
+        (f"{EXPORT_ID} SendToDeadLetters", f"SendToDeadLetters {CALLERS}"),
+        (f"{EXPORT_ID} Plan", f"Plan {CALLERS}"),
+        (f"{EXPORT_ID} GeneratePart", EACH),
+        (f"{EXPORT_ID} PlanParts 3", ONCE),
+        (f"{EXPORT_ID} PlanParts --attempt 0", "0 is not in the range x>=1."),
     ],
 )
 def test_a_wrong_command_line_says_what_is_allowed(
-    arguments: list[str], said: str, admin: Admin, past: StepFunctions
+    arguments: str, said: str, admin: Admin, past: StepFunctions
 ) -> None:
     succeeded(past)
-    ran = admin("fixture", *arguments)
+    ran = admin("fixture", *arguments.split())
     assert (ran.code, ran.out, ran.err.endswith(f"{said}\n")) == (2, "", True)
 
 
-def planned(past: StepFunctions, status: str, error: tuple[str, str] | None = None) -> None:
-    history = History().direct("RecordRunning").enter("PlanParts").schedule(PLANNED)
-    past.put(f"{EXPORT_ID}-1", history, status, error)
+def planned(past: StepFunctions, status: str) -> None:
+    past.put(f"{EXPORT_ID}-1", History().direct("RecordRunning").enter("PlanParts").schedule(PLANNED), status)
 
 
 def not_all_begun(past: StepFunctions) -> None:
@@ -159,54 +155,31 @@ def not_all_begun(past: StepFunctions) -> None:
 
 
 KEPT = "AWS keeps an execution for 90 days after its end."
-RUNTIME = ("States.Runtime", "no such path")
+STRANGE = f"There is no execution of {EXPORT_ID}. The export is of another stack, or it never started. {KEPT}"
+BROKE = "PlanParts called no function in attempt 1, which failed in PlanParts: States.Runtime: no such path"
+
+
+def put(history: History, status: str, error: tuple[str, str] | None = None) -> Callable[[StepFunctions], object]:
+    return lambda past: past.put(f"{EXPORT_ID}-1", history, status, error)
 
 
 @pytest.mark.parametrize(
     ("arrange", "arguments", "said"),
     [
-        (
-            lambda past: None,
-            ["PlanParts"],
-            f"There is no execution of {EXPORT_ID}. The export is of another stack, or it never started. {KEPT}",
-        ),
-        (
-            succeeded,
-            ["PlanParts", "--attempt", "7"],
-            f"Attempt 7 at {EXPORT_ID} has no execution: it never started. {KEPT}",
-        ),
-        (
-            lambda past: past.put(f"{EXPORT_ID}-1", History(), "RUNNING"),
-            ["PlanParts"],
-            "PlanParts did not run in attempt 1, which has just started.",
-        ),
-        (
-            lambda past: past.put(f"{EXPORT_ID}-1", History(), "SUCCEEDED"),
-            ["PlanParts"],
-            "PlanParts did not run in attempt 1, which succeeded.",
-        ),
-        (
-            lambda past: past.put(f"{EXPORT_ID}-1", History().enter("PlanParts"), "FAILED", RUNTIME),
-            ["PlanParts"],
-            "PlanParts called no function in attempt 1, which failed in PlanParts: States.Runtime: no such path",
-        ),
-        (
-            succeeded,
-            ["GeneratePart", "3"],
-            "There is no part 3 in attempt 1. Its 3 parts are 0 to 2.",
-        ),
-        (
-            not_all_begun,
-            ["GeneratePart", "2"],
-            "Part 2 did not start in attempt 1, which failed in GeneratePart, part 1.",
-        ),
+        (lambda past: None, "PlanParts", STRANGE),
+        (succeeded, "PlanParts --attempt 7", f"Attempt 7 at {EXPORT_ID} has no execution: it never started. {KEPT}"),
+        (put(History(), "RUNNING"), "PlanParts", "PlanParts did not run in attempt 1, which has just started."),
+        (put(History(), "SUCCEEDED"), "PlanParts", "PlanParts did not run in attempt 1, which succeeded."),
+        (put(History().enter("PlanParts"), "FAILED", ("States.Runtime", "no such path")), "PlanParts", BROKE),
+        (succeeded, "GeneratePart 3", "There is no part 3 in attempt 1. Its 3 parts are 0 to 2."),
+        (not_all_begun, "GeneratePart 2", "Part 2 did not start in attempt 1, which failed in GeneratePart, part 1."),
     ],
 )
 def test_an_input_that_does_not_exist_is_explained(
-    arrange: Callable[[StepFunctions], None], arguments: list[str], said: str, admin: Admin, past: StepFunctions
+    arrange: Callable[[StepFunctions], object], arguments: str, said: str, admin: Admin, past: StepFunctions
 ) -> None:
     arrange(past)
-    assert admin("fixture", EXPORT_ID, *arguments) == Run(1, "", f"exports-admin: {said}\n")
+    assert admin("fixture", EXPORT_ID, *arguments.split()) == Run(1, "", f"exports-admin: {said}\n")
 
 
 def test_an_input_that_breaks_the_contract_is_an_error(admin: Admin, past: StepFunctions) -> None:
@@ -214,10 +187,13 @@ def test_an_input_that_breaks_the_contract_is_an_error(admin: Admin, past: StepF
     past.put(f"{EXPORT_ID}-1", History().worker("PlanParts", PLANNED | {"Payload": given}))
     ran = admin("fixture", EXPORT_ID, "PlanParts")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("exports-admin: The input does not match functions/plan_parts/event.schema.json: ")
-    assert '/attempt: "1" is not allowed' in ran.err
-    assert "/format: unknown field" in ran.err
-    assert ran.err.endswith("Another version processed the export. Check out that version.\n")
+    for said in (
+        "exports-admin: The input does not match functions/plan_parts/event.schema.json: ",
+        '/attempt: "1" is not allowed',
+        "/format: unknown field",
+        "Another version processed the export. Check out that version.\n",
+    ):
+        assert said in ran.err
 
 
 def test_a_function_of_another_version_is_named(admin: Admin, past: StepFunctions) -> None:

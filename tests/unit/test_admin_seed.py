@@ -15,9 +15,9 @@ from moto import mock_aws
 from exports_admin import emulator, sample_data, seed
 from exports_admin import stack as deployment
 from tests.unit import cli_stack
-from tests.unit.cli_stack import Said, Stack
+from tests.unit.cli_stack import Run, Stack, refusal
 from tests.unit.support import REGION
-from tests.unit.test_admin import Admin, Run, command_line
+from tests.unit.test_admin import Admin, command_line, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +28,8 @@ cli_api = pytest.fixture(cli_stack.running)
 BUCKET = "report-exports-data"
 JANUARY, FEBRUARY = (f"data/flights/year=2013/month={month}/flights.parquet" for month in (1, 2))
 FLIGHTS = pl.DataFrame({"carrier": ["DL", "UA"], "dep_delay": [1, None], "dest": ["JFK", "EWR"]})
-DESCRIBED = {
-    "region": REGION,
-    "endpoint_url": None,
-    "api_url": "https://a.execute-api.eu-west-1.amazonaws.com/v1",
-    "user_pool_client_id": "client",
-    "bucket": BUCKET,
-    "table": "table",
-    "dead_letters_url": "url",
-    "state_machine_arn": "arn",
-    "retention_days": 7,
-}
+DESCRIBED = describe() | {"bucket": BUCKET, "endpoint_url": None, "user_pool_client_id": "client"}
+DESCRIBED["api_url"] = "https://a.execute-api.eu-west-1.amazonaws.com/v1"
 
 
 @cache
@@ -48,21 +39,25 @@ def client(service: str, **_: str) -> Any:
     return session.client(service)
 
 
+def pool(cognito: Any) -> str:
+    """Makes a user pool; its id."""
+    schema = [{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}]
+    made = cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], Schema=schema)
+    return str(made["UserPool"]["Id"])
+
+
 class Account:
     """An account with a stack whose bucket and pool are its own, and whose sample data are two small files."""
 
     def __init__(self) -> None:
         self.s3, self.cognito = client("s3"), client("cognito-idp")
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        schema = [{"Name": "tenant_id", "AttributeDataType": "String", "Mutable": True}]
-        pool = self.cognito.create_user_pool(PoolName="users", UsernameAttributes=["email"], Schema=schema)
-        self.pool = pool["UserPool"]["Id"]
+        self.pool = pool(self.cognito)
         self.folder = "data/"
 
     def describe(self, name: str) -> dict[str, Any]:
-        location = {"user_pool_id": self.pool, "bucket": BUCKET, "data_location": f"s3://{BUCKET}/{self.folder}"}
-        location["tenant_claim"] = "custom:tenant_id"
-        return DESCRIBED | location | {"stack": name}
+        own = {"user_pool_id": self.pool, "data_location": f"s3://{BUCKET}/{self.folder}", "stack": name}
+        return DESCRIBED | own | {"tenant_claim": "custom:tenant_id"}
 
     def keys(self) -> list[str]:
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
@@ -100,9 +95,6 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setattr(deployment, "find", made.describe)
         monkeypatch.setattr(deployment, "find_own", made.describe)
         yield made
-
-
-# ── The data ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_empty_stack_gets_the_sample_data_and_a_first_user(admin: Admin, account: Account) -> None:
@@ -174,9 +166,9 @@ def test_a_file_that_is_not_part_of_the_sample_data_is_never_changed(admin: Admi
     key = "data/flights/year=2014/month=1/flights.parquet"
     account.put(key, FLIGHTS)
     for words in ([], ["--replace"]):
-        ran = admin("seed", *words)
-        assert ran.code == 1
-        assert f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it" in ran.err
+        assert admin("seed", *words).fails(
+            1, f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it"
+        )
         assert len(account.keys()) == 5
 
 
@@ -186,9 +178,6 @@ def test_a_folder_whose_files_expire_is_not_filled(admin: Admin, account: Accoun
     said = f"exports-admin: Files under s3://{BUCKET}/{folder} expire. Deploy with another DataPrefix.\n"
     assert admin("seed") == Run(1, "", said)
     assert account.keys() == []
-
-
-# ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account) -> None:
@@ -205,12 +194,8 @@ def test_a_user_of_another_tenant_is_not_changed(admin: Admin, account: Account)
 
 
 def test_a_tenant_must_have_sample_data(admin: Admin, account: Account) -> None:
-    ran = admin("seed", "--tenant", "XX")
-    assert (ran.code, "'XX' has no flight in the sample data. These have: DL, UA." in ran.err) == (2, True)
+    assert admin("seed", "--tenant", "XX").fails(2, "'XX' has no flight in the sample data. These have: DL, UA.")
     assert account.keys() == []
-
-
-# ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -246,16 +231,12 @@ def test_a_user_gets_a_token_for_a_password(admin: Admin, emulated: Stack, monke
     monkeypatch.setattr(sys, "stdin", io.StringIO("pass word\nwrong\n"))
     assert admin(*words) == Run(0, "id-1\n", "")
     assert emulated.asked[0].body["AuthParameters"] == {"USERNAME": "ann@example.com", "PASSWORD": "pass word"}
-    emulated.answer("POST /", Said(400, {"__type": "NotAuthorizedException", "message": "Incorrect"}))
+    emulated.answer("POST /", refusal("NotAuthorizedException", "Incorrect"))
     assert admin(*words) == Run(1, "", "exports-admin: Cognito: Incorrect (NotAuthorizedException)\n")
 
 
-def test_the_password_of_a_user_on_aws_is_unknown(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_for_one_user_whose_password_is_known(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (admin("token").code, admin("token", "--tenant", "UA", "--email", "a@b.c").code) == (2, 2)
     monkeypatch.setattr(deployment, "find", lambda _: DESCRIBED)
     said = "The password of a user of UA is known only on the emulator. Use --email."
     assert admin("token", "--tenant", "UA") == Run(1, "", f"exports-admin: {said}\n")
-
-
-@pytest.mark.parametrize("words", [[], ["--tenant", "UA", "--email", "a@b.c"]])
-def test_a_token_is_for_one_user(words: list[str], admin: Admin) -> None:
-    assert admin("token", *words).code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,8 @@ from exports_cli import download
 from exports_cli.api import Api
 from exports_cli.session import Given
 from exports_cli.trouble import Trouble, TryAgain
-from tests.unit import cli_stack
-from tests.unit.cli_stack import EXPORT_ID, Said, Stack, export, problem
-from tests.unit.test_cli import ONE, RUN, Run, command_line, signed, slept
+from tests.unit.cli_stack import EXPORT_ID, Run, Said, Stack, export, problem
+from tests.unit.test_cli import ONE, RUN, cli, signed, slept, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
 
     from tests.unit.test_cli import Cli
 
-__all__ = ["signed", "slept"]
+__all__ = ["cli", "signed", "slept", "stack"]
 
-stack = pytest.fixture(cli_stack.running)
-cli = pytest.fixture(command_line)
 LONG = bytes(range(256)) * 4096  # a mebibyte
 DOWNLOAD = ("download", EXPORT_ID, "-o", "mine.csv")
-BREAKS_OFF = [400_000, *[0] * 5]  # the bytes of each connection until the download gives up
 
 
 @pytest.fixture
@@ -47,6 +44,12 @@ def here(tmp_path: Path, cli: Cli) -> Path:
 
 def partials(folder: Path) -> list[Path]:
     return sorted(folder.glob(".*.part"))
+
+
+def broken_off(signed: Cli, ready: Stack) -> Run:
+    """A download that gives up after some bytes."""
+    ready.cuts = [400_000, *[0] * 5]
+    return signed(*DOWNLOAD)
 
 
 def of_s3(stack: Stack, header: str) -> list[str | None]:
@@ -95,9 +98,7 @@ def test_a_broken_connection_is_resumed_with_a_new_signed_address(signed: Cli, r
 
 
 def test_a_download_that_gave_up_is_resumed_by_the_next_one(signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts = list(BREAKS_OFF)
-    ran = signed(*DOWNLOAD)
-    assert (ran.code, "400,000 of 1,048,576 bytes are kept" in ran.err) == (5, True)
+    assert broken_off(signed, ready).fails(5, "400,000 of 1,048,576 bytes are kept")
     (partial,) = here.iterdir()
     assert partial.read_bytes() == LONG[:400_000]
     ready.asked.clear()
@@ -109,14 +110,13 @@ def test_an_expired_address_is_replaced(signed: Cli, ready: Stack, here: Path) -
     ready.answer("S3", Said(403), Said(403))
     require_saved(signed, here)
     ready.answer("S3", *[Said(403)] * 5)
-    ran = signed("download", EXPORT_ID, "-o", "other.csv")
-    assert (ran.code, "The download failed (S3 answered 403)" in ran.err) == (5, True)
+    assert signed("download", EXPORT_ID, "-o", "other.csv").fails(5, "The download failed (S3 answered 403)")
 
 
 @pytest.mark.parametrize("honest", [True, False])
 def test_no_byte_of_another_object_is_kept(honest: bool, signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts, ready.content = list(BREAKS_OFF), LONG[::-1]
-    assert signed(*DOWNLOAD).code == 5
+    ready.content = LONG[::-1]
+    assert broken_off(signed, ready).code == 5
     ready.content, ready.etag = LONG, '"f.f/f"'
     if not honest:  # the server ignores If-Match
         original = ready._range
@@ -147,8 +147,7 @@ def test_a_file_that_is_not_the_export_never_gets_its_name(
 
 
 def test_a_damaged_partial_file_is_removed(signed: Cli, ready: Stack, here: Path) -> None:
-    ready.cuts = list(BREAKS_OFF)
-    signed(*DOWNLOAD)
+    broken_off(signed, ready)
     (partial,) = partials(here)
     partial.write_bytes(b"x" * 400_000)
     assert signed(*DOWNLOAD).code == 1
@@ -161,8 +160,7 @@ def test_an_existing_file_is_replaced_only_with_force(signed: Cli, ready: Stack,
     ran = signed(*DOWNLOAD)
     assert (ran.code, ran.out.endswith(", unchanged\n"), of_s3(ready, "Range")) == (0, True, [])
     (here / "mine.csv").write_bytes(b"mine")
-    ran = signed(*DOWNLOAD)
-    assert (ran.code, "Use --force" in ran.err) == (1, True)
+    assert signed(*DOWNLOAD).fails(1, "Use --force")
     assert (here / "mine.csv").read_bytes() == b"mine"
     require_saved(signed, here, "--force")
 
@@ -181,33 +179,27 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
 
 @pytest.fixture(params=[True, False], ids=["hard links", "no hard links"])
 def hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
     if not request.param:
-        monkeypatch.setattr(os, "link", link)
+        monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError(1, "Operation not permitted")))
 
 
 def test_a_file_made_during_the_transfer_is_not_replaced(
     hard_links: None, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(b"mine"))
-    ran = signed(*DOWNLOAD)
-    assert (ran.code, "mine.csv already exists and is not this export's file. Use --force" in ran.err) == (1, True)
+    assert signed(*DOWNLOAD).fails(1, "mine.csv already exists and is not this export's file. Use --force")
     assert (here / "mine.csv").read_bytes() == b"mine"
     assert [each.read_bytes() for each in partials(here)] == [LONG]
     require_saved(signed, here, "--force")
     assert len(of_s3(ready, "Range")) == 1  # nothing was fetched again
 
 
-def test_the_same_file_made_during_the_transfer_is_accepted(
-    signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_system_needs_no_hard_links_and_the_same_file_made_during_the_transfer_is_accepted(
+    hard_links: None, signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
     require_saved(signed, here)
-
-
-def test_a_file_system_needs_no_hard_links(hard_links: None, signed: Cli, ready: Stack, here: Path) -> None:
+    (here / "mine.csv").unlink()
+    meanwhile(monkeypatch, lambda: (here / "mine.csv").write_bytes(LONG))
     require_saved(signed, here)
 
 
@@ -221,20 +213,14 @@ def test_two_downloads_do_not_write_the_same_file(
     with download._Locks() as other, monkeypatch.context() as patched:
         original = ready._range
 
-        def start() -> None:
-            assert other.take(partial)
-            partial.write_bytes(b"theirs")
-
-        def start_first(asked: Any) -> tuple[int, int]:
-            start()
-            return original(asked)
+        def start() -> bool:
+            return other.take(partial) and partial.write_bytes(b"theirs") > 0
 
         if begun:
-            start()
+            assert start()
         else:
-            patched.setattr(ready, "_range", start_first)
-        ran = signed(*DOWNLOAD, "--force")
-        assert (ran.code, "Another download of this file is running" in ran.err) == (5, True)
+            patched.setattr(ready, "_range", lambda asked: start() and original(asked))
+        assert signed(*DOWNLOAD, "--force").fails(5, "Another download of this file is running")
         assert partial.read_bytes() == b"theirs"
     partial.unlink()
     require_saved(signed, here)
@@ -288,21 +274,15 @@ def test_download_waits_until_the_export_has_ended(signed: Cli, ready: Stack, he
 
 
 def test_ctrl_c_keeps_the_partial_file(signed: Cli, ready: Stack, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
     ready.cuts = [400_000]
-    meanwhile(monkeypatch, interrupt)
+    meanwhile(monkeypatch, Mock(side_effect=KeyboardInterrupt))
     said = f"exports: The partial file is kept.\nTo continue: exports download {EXPORT_ID}\n"
     assert signed("download", EXPORT_ID) == Run(130, "", said)
     assert [each.stat().st_size for each in partials(here)] == [400_000]
 
 
 def test_a_full_disk_is_an_error(signed: Cli, ready: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     said = f"exports: [Errno 28] No space left on device\nTo continue: exports download {EXPORT_ID}\n"
     assert signed("download", EXPORT_ID) == Run(1, "", said)
 

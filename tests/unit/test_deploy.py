@@ -26,6 +26,7 @@ OWN = {"DataBucket": "lake", "DataPrefix": "raw", "UserPoolId": "us-east-1_a", "
 OWN |= {"AlertEmail": "ops@example.com"}
 ENTER = "\n"
 MINE_IN_CI = {"CI": "1", "STACK": "mine"}
+RUNTIME = {"PythonRuntime": "python3.13"}
 
 
 class Project:
@@ -87,18 +88,15 @@ def test_a_second_deployment_asks_nothing_and_keeps_every_parameter(
     assert project.config()["confirm_changeset"] is True
 
 
-def test_enter_is_enough(project: Project) -> None:
+def test_enter_is_enough_and_another_checkout_offers_what_is_deployed_and_changes_nothing(project: Project) -> None:
     project.deploy(ENTER * 7)
     assert project.stack == DEFAULTS
     assert project.saved() == {"stack_name": "report-exports", "region": "eu-west-1", "parameter_overrides": {}}
-
-
-def test_another_checkout_offers_what_is_deployed_and_changes_nothing(project: Project) -> None:
+    project.answers.unlink()
     project.stack = DEFAULTS | OWN
-    said = project.deploy(ENTER * 11)
-    assert "AlertEmail [ops@example.com]" in said
+    assert "AlertEmail [ops@example.com]" in project.deploy(ENTER * 11)
     assert project.stack == DEFAULTS | OWN
-    assert project.sent() == {"PythonRuntime": "python3.13"}
+    assert project.sent() == RUNTIME
 
 
 def test_a_wrong_answer_is_asked_for_again(project: Project) -> None:
@@ -134,13 +132,13 @@ def test_a_new_parameter_has_its_default_and_a_removed_one_is_left_out(project: 
     upgraded.write_text(upgraded.read_text("utf-8").replace("  SourceTable:\n", "  Table:\n", 1), "utf-8")
     del project.stack["SourceTable"]
     assert "The template has no parameter SourceTable" in project.deploy()
-    assert project.sent() == {"RetentionDays": "30", "PythonRuntime": "python3.13"}
+    assert project.sent() == {"RetentionDays": "30"} | RUNTIME
 
 
 def test_the_pool_of_an_older_stack_stays_as_it_is(project: Project) -> None:
     project.stack = {name: value for name, value in DEFAULTS.items() if name != "UsernamesCaseSensitive"}
     project.deploy(ENTER * 7)
-    assert project.sent() == {"UsernamesCaseSensitive": "true", "PythonRuntime": "python3.13"}
+    assert project.sent() == {"UsernamesCaseSensitive": "true"} | RUNTIME
     assert project.saved()["parameter_overrides"] == {"UsernamesCaseSensitive": "true"}
 
 
@@ -149,7 +147,7 @@ def test_what_sam_deploy_guided_saved_counts_as_answers(project: Project) -> Non
         config.write('stack_name = "theirs"\nregion = "eu-north-1"\n')
         config.write(r'parameter_overrides = "DataPrefix=\"\" MapConcurrency=\"3\""')
     assert "Stack name" not in project.deploy()
-    assert project.sent() == {"DataPrefix": "", "MapConcurrency": "3", "PythonRuntime": "python3.13"}
+    assert project.sent() == {"DataPrefix": "", "MapConcurrency": "3"} | RUNTIME
     assert (project.config()["stack_name"], project.config()["region"]) == ("theirs", "eu-north-1")
     assert not project.answers.exists()
 
@@ -171,9 +169,8 @@ def test_another_interpreter_than_the_stacks_is_refused_until_the_runtime_is_nam
 ) -> None:
     project.deploy(ENTER * 7)
     monkeypatch.setattr(deploy, "RUNTIME", "python3.11")
-    with pytest.raises(
-        Trouble, match=r"runs on python3.13, but(.|\n)*make deploy PYTHON=python3.13\n(.|\n)*=python3.11$"
-    ):
+    said = r"runs on python3.13, but(.|\n)*make deploy PYTHON=python3.13\n(.|\n)*=python3.11$"
+    with pytest.raises(Trouble, match=said):
         project.deploy()
     project.deploy(PARAMETERS="PythonRuntime=python3.11")
     project.deploy()
@@ -229,7 +226,7 @@ def test_the_answers_of_one_stack_are_not_sent_to_another(project: Project) -> N
     project.deploy(ENTER * 7)
     with pytest.raises(Trouble, match=r"for the stack report-exports(.|\n)*STACK=b CONFIG=samconfig\.b\.toml"):
         project.deploy(STACK="b")
-    project.deploy("\n" * 7, STACK="b", CONFIG="samconfig.b.toml")
+    project.deploy(ENTER * 7, STACK="b", CONFIG="samconfig.b.toml")
     assert project.config()["stack_name"] == "b"
 
 
@@ -239,13 +236,13 @@ def test_answers_that_are_no_toml_are_named(project: Project) -> None:
         project.deploy()
 
 
-MINE = [{"ParameterKey": "PythonRuntime", "ParameterValue": "python3.13"}]
+MINE = [{"ParameterKey": name, "ParameterValue": value} for name, value in RUNTIME.items()]
 
 
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        ({"StackStatus": "UPDATE_COMPLETE", "Parameters": MINE}, {"PythonRuntime": "python3.13"}),
+        ({"StackStatus": "UPDATE_COMPLETE", "Parameters": MINE}, RUNTIME),
         ({"StackStatus": "REVIEW_IN_PROGRESS"}, {}),  # somebody said no to the first change set
         ("Stack with id mine does not exist", {}),
         ({"StackStatus": "CREATE_COMPLETE", "Parameters": []}, "The stack mine in eu-west-1 is not a stack of Report"),

@@ -123,13 +123,16 @@ def test_make_has_the_targets() -> None:
         assert target in targets, (page, target)
 
 
-def test_the_stack_has_the_outputs_that_are_asked_for() -> None:
+def test_the_stack_has_the_outputs_that_are_asked_for_and_keeps_what_the_page_says() -> None:
     asked = set(re.findall(r"output ([A-Z]\w+)", FIRST_DEPLOY + OPERATIONS))
     assert asked
     assert asked <= set(template()["Outputs"])
+    kept = {name for name, each in template()["Resources"].items() if each.get("DeletionPolicy")}
+    assert kept == {"ExportsTable", "ExportsBucket", "UserPool"}
+    assert "The table, the bucket and the user pool outlive the stack" in OPERATIONS
 
 
-def test_the_alarms_that_cost_are_counted_right() -> None:
+def test_the_alarms_that_cost_and_our_metrics_are_counted_right() -> None:
     alarms = [each for each in template()["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     always = [each for each in alarms if "Condition" not in each]
     assert {each.get("Condition") for each in alarms} == {None, "SendsMail"}
@@ -149,12 +152,6 @@ def test_our_metrics_are_counted_right() -> None:
     code = "".join(file.read_text("utf-8") for file in (ROOT / "functions").rglob("*.py"))
     assert len(set(re.findall(r'add_metric\(name="(\w+)"', code))) == 8
     assert "| metrics | eight of our own" in OPERATIONS
-
-
-def test_what_stays_when_a_stack_is_removed_is_what_the_page_says() -> None:
-    kept = {name for name, each in template()["Resources"].items() if each.get("DeletionPolicy")}
-    assert kept == {"ExportsTable", "ExportsBucket", "UserPool"}
-    assert "The table, the bucket and the user pool outlive the stack" in OPERATIONS
 
 
 def test_the_broken_file_of_the_first_deployment_fails_in_a_part_and_not_in_planning(

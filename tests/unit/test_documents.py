@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,15 +22,12 @@ from tests.unit.support import FUNCTIONS, REPORTS, Answer, event, template
 RESPONSES = template()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 
-# ── The description ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_it_is_openapi_3_1() -> None:
     assert description()["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(description()).validate()
 
 
-def test_it_has_every_route_of_the_template_and_no_other() -> None:
+def test_it_has_every_route_of_the_template_and_no_other_and_only_an_open_one_needs_no_token() -> None:
     described = {(method.upper(), path) for path, each in description()["paths"].items() for method in each}
     assert described == {(route.method, route.path) for route in openapi.routes()}
     assert ("GET", "/openapi.json") in described
@@ -46,27 +43,23 @@ def test_a_user_needs_a_token_a_backend_a_signature_and_an_open_route_nothing() 
         assert ("401" in operation["responses"]) == (not route.open)
 
 
-def examples() -> list[Any]:
-    found = []
-    for name, response in openapi.document()["components"]["responses"].items():
-        for content in response["content"].values():
-            for of, example in content["examples"].items():
-                found.append(pytest.param(content["schema"], example["value"], id=f"{name} {of}"))
-    for operations in openapi.document()["paths"].values():
-        for operation in operations.values():
-            holders = [operation.get("requestBody", {}), *operation["responses"].values()]
-            for content in [kind for holder in holders for kind in holder.get("content", {}).values()]:
-                for name, example in content.get("examples", {}).items():
-                    where = f"{operation['operationId']} {name}"
-                    found.append(pytest.param(content["schema"], example["value"], id=where))
-            for parameter in operation.get("parameters", []):
-                if "example" in parameter:
-                    where = f"{operation['operationId']} {parameter['name']}"
-                    found.append(pytest.param(parameter["schema"], parameter["example"], id=where))
-    return found
+def examples(described: Any, place: str = "") -> Iterator[Any]:
+    """Every example in a part of the description, and the schema beside it."""
+    if isinstance(described, dict) and "schema" in described:
+        found = {name: example["value"] for name, example in described.get("examples", {}).items()}
+        for name, example in (found | ({"": described["example"]} if "example" in described else {})).items():
+            yield pytest.param(described["schema"], example, id=f"{place} {name}")
+        return
+    for name, inner in described.items() if isinstance(described, dict) else ():
+        yield from examples(inner, f"{place} {name}")
+    for inner in described if isinstance(described, list) else ():
+        yield from examples(inner, f"{place} {inner.get('name', '')}")
 
 
-@pytest.mark.parametrize(("schema", "example"), examples())
+EXAMPLES = [*examples(openapi.document()["components"]["responses"]), *examples(openapi.document()["paths"])]
+
+
+@pytest.mark.parametrize(("schema", "example"), EXAMPLES)
 def test_an_example_is_one(schema: dict[str, Any], example: Any) -> None:
     whole = {"allOf": [schema], "components": {"schemas": openapi.schemas()}}
     assert list(contract.validator(whole).iter_errors(example)) == []
@@ -80,16 +73,12 @@ def test_it_is_served_with_the_deployments_address_and_names_no_report(api: Call
     assert served.body["components"]["schemas"]["ExportRequest"]["properties"]["report"]["type"] == "string"
 
 
-# ── The request's body ──────────────────────────────────────────────────────────────────────────────────────────────
-
 DAY = {"from": "2013-01-01", "to": "2013-01-01"}
 FLIGHTS: dict[str, Any] = {"report": "flights", "format": "csv", "parameters": DAY}
+OPTIONS: list[Any] = [{}, {"options": {"bom": True}}, {"options": {"spreadsheet_safe": 1}}]
 BODIES = [
-    FLIGHTS,
     FLIGHTS | {"options": {}},
-    *(FLIGHTS | {"format": name} for name in FORMATS),
-    *(FLIGHTS | {"format": name, "options": {"bom": True}} for name in FORMATS),
-    *(FLIGHTS | {"format": name, "options": {"spreadsheet_safe": 1}} for name in FORMATS),
+    *(FLIGHTS | {"format": name} | options for name in FORMATS for options in OPTIONS),
     FLIGHTS | {"report": "trains"},
     FLIGHTS | {"format": "doc"},
     FLIGHTS | {"colour": "red"},
@@ -113,13 +102,10 @@ def test_what_the_schema_allows_is_what_the_function_accepts(
 
 
 def test_the_schema_without_reports_allows_any() -> None:
-    schema = request.whole(None)
+    schema, trains = request.whole(None), {"report": "trains", "format": "csv"}
     Draft202012Validator.check_schema(schema)
-    assert contract.validator(schema).is_valid({"report": "trains", "format": "csv", "parameters": {"x": 1}})
-    assert not contract.validator(schema).is_valid({"report": "trains", "format": "csv", "options": {"x": 1}})
-
-
-# ── The catalogue of problems ───────────────────────────────────────────────────────────────────────────────────────
+    assert contract.validator(schema).is_valid(trains | {"parameters": {"x": 1}})
+    assert not contract.validator(schema).is_valid(trains | {"options": {"x": 1}})
 
 
 def raised() -> set[str]:
@@ -164,8 +150,6 @@ def test_the_page_explains_every_problem_and_every_error_of_an_export() -> None:
     for name, (title, remedy) in WARNINGS.items():
         assert f"| `{name}` | {title} | {remedy} |" in page
 
-
-# ── The yardstick of all other tests ────────────────────────────────────────────────────────────────────────────────
 
 EXPORT = description()["paths"]["/exports/{id}"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
 SUCCEEDED = EXPORT["succeeded"]["value"]

@@ -15,8 +15,7 @@ from shared.lambda_.function import function
 from tests.unit.support import EXPORT_ID, OWNER, ROOT, Answer, Calls, Cloud, Context, event
 
 Api = Callable[[str, Any], Answer]
-
-
+Assemble = Callable[[], Any]
 Logged = Callable[[], list[dict[str, Any]]]
 
 
@@ -52,12 +51,16 @@ def test_a_line_of_the_log_carries_the_service_and_its_own_export_but_neither_to
     assert "correlation_id" not in line
 
 
-def test_a_task_carries_its_export_from_its_first_line(
-    cloud: Cloud, configure: Callable[[str], None], handler: Callable[[str], Any]
-) -> None:
+@pytest.fixture
+def assemble(configure: Callable[[str], None], handler: Callable[[str], Any]) -> Assemble:
+    """A task."""
     configure("AssembleFile")
+    return lambda: handler("AssembleFile")(event("assemble_file/typical"))
+
+
+def test_a_task_carries_its_export_from_its_first_line(cloud: Cloud, assemble: Assemble) -> None:
     with pytest.raises(Exception, match="is not RUNNING"):
-        handler("AssembleFile")(event("assemble_file/typical"))
+        assemble()
     assert telemetry.logger.get_correlation_id() == EXPORT_ID
 
 
@@ -72,16 +75,11 @@ def test_a_task_carries_its_export_from_its_first_line(
     ],
 )
 def test_what_aws_refuses_for_now_has_a_name_that_the_machine_retries(
-    failure: str | Exception,
-    named: type[Exception],
-    calls: Calls,
-    configure: Callable[[str], None],
-    handler: Callable[[str], Any],
+    failure: str | Exception, named: type[Exception], calls: Calls, assemble: Assemble
 ) -> None:
-    configure("AssembleFile")
     calls.fail("GetItem", failure)
     with pytest.raises(named):
-        handler("AssembleFile")(event("assemble_file/typical"))
+        assemble()
 
 
 def framed(error: BaseException | None) -> None:
@@ -97,7 +95,7 @@ def framed(error: BaseException | None) -> None:
 
 
 def test_a_panic_of_the_engine_is_an_error_with_a_name() -> None:
-    """A real one of polars: it is no Exception, and would end the process as if its memory were full."""
+    # A real one of polars: it is no Exception, and would end the process as if its memory were full.
     with pytest.raises(EngineFailed, match="a library panicked: invalid or out-of-range datetime"):
         framed(None)
 

@@ -1,4 +1,7 @@
-"""Somebody adds a report of their own data, as docs/howto/add-a-report.md tells: without code, from error to error."""
+"""Somebody adds a report of their own data, as docs/howto/add-a-report.md tells: without code, from error to error.
+
+And docs/howto/try-your-data.md: its script makes the data, its report is valid, and the tenant gets the rows it says.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 import yaml
 
 from checks import reports
+from exports_admin import put as putting
 from exports_admin import sample_data
 from shared.catalogue import reports as catalogue
 from shared.engine.query import Query
@@ -19,7 +23,8 @@ from shared.engine.sources import parquet
 from shared.errors import ColumnMismatch, ExportError, SourceSchemaMismatch, SourceUnreadable
 from tests.unit.lake import Lake
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "add-a-report.md").read_text("utf-8")
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
+PAGE, TRY = ((HOWTO / f"{name}.md").read_text("utf-8") for name in ("add-a-report", "try-your-data"))
 (DEFINITION,) = re.findall(r"^```yaml\n(title: Weather\n.*?)```", PAGE, re.DOTALL | re.MULTILINE)
 (PREPARED,) = re.findall(r"^```python\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
 JUNE = {"from": "2013-06-01", "to": "2013-06-30"}
@@ -42,9 +47,9 @@ def put(lake: Lake, path: str, rows: pl.DataFrame) -> None:
     lake.objects[f"data/weather/{path}"] = file.getvalue()
 
 
-def exported(tenant: str = "JFK", **parameters: str) -> pl.DataFrame:
+def exported(definition: str = DEFINITION, tenant: str = "JFK", **parameters: str) -> pl.DataFrame:
     """The rows of an export."""
-    report = catalogue.parse("weather", DEFINITION)
+    report = catalogue.parse("any", definition)
     assert report.faults(parameters) == []
     query = Query.of(report.definition, report.resolve(parameters), tenant)
     schema, extents = parquet.plan(query)
@@ -58,14 +63,12 @@ def refused(error: type[ExportError]) -> str:
     return str(found.value)
 
 
-def test_the_pages_report_passes_the_check(tmp_path: Path) -> None:
-    (tmp_path / "weather.yaml").write_text(DEFINITION)
-    assert reports.faults(tmp_path) == []
-
-
-def test_the_pages_script_makes_the_data_and_the_report_exports_an_airports_weather(
+def test_the_pages_script_makes_the_data_and_its_valid_report_exports_an_airports_weather(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "weather.yaml").write_text(DEFINITION)
+    assert reports.faults(tmp_path / "reports") == []
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weather.csv").write_bytes(sample_data.source().with_name("weather.csv").read_bytes())
     exec(PREPARED, {})
@@ -93,9 +96,9 @@ def test_a_file_that_is_no_parquet_is_named(lake: Lake) -> None:
 def test_missing_values_that_stayed_text_are_named_with_every_column(lake: Lake) -> None:
     put(lake, "year=2013/month=6/w.parquet", weather().drop("year", "month"))
     said = refused(ColumnMismatch)
-    for column in ("temp", "wind_speed", "wind_gust"):
-        assert f"column {column} is declared number; the source gives string" in said
-    assert "column time_hour is declared timestamp(UTC); the source gives string" in said
+    kinds = dict.fromkeys(("temp", "wind_speed", "wind_gust"), "number") | {"time_hour": "timestamp(UTC)"}
+    for column, kind in kinds.items():
+        assert f"column {column} is declared {kind}; the source gives string" in said
 
 
 def test_a_time_without_its_zone_is_named_in_the_definitions_words(lake: Lake) -> None:
@@ -145,9 +148,24 @@ def test_the_check_tells_what_is_wrong_with_the_pages_report_once_it_is_changed(
 
 
 def test_the_page_shows_what_the_check_says(tmp_path: Path) -> None:
-    definition = yaml.safe_load(DEFINITION)
     (line,) = re.findall(r"^reports/weather\.yaml:.*$", PAGE, re.MULTILINE)
     (tmp_path / "weather.yaml").write_text(DEFINITION.replace("{name: humid,", "{name: humidity,"))
     (fault,) = reports.faults(tmp_path)
     assert str(fault).startswith(line.removesuffix("…"))
-    assert "humid" in definition["source"]["columns"]
+    assert "humid" in yaml.safe_load(DEFINITION)["source"]["columns"]
+
+
+def test_the_page_to_try_data_makes_data_and_a_valid_report_that_give_the_rows_that_it_says(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (script,) = re.findall(r"^```python\n(.*?)^```", TRY, re.DOTALL | re.MULTILINE)
+    (definition,) = re.findall(r"^```yaml\n(.*?)^```", TRY, re.DOTALL | re.MULTILINE)
+    (tmp_path / "orders.yaml").write_text(definition)
+    assert reports.faults(tmp_path) == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    exec(script, {})
+    files, passed_over = putting.files_in(tmp_path / "orders")
+    assert (len(files), passed_over) == (6, [])
+    lake.objects |= {f"data/orders/{path}": file.read_bytes() for path, file in files.items()}
+    rows = exported(definition, "acme", **{"from": "2026-05-01"})
+    assert f"acme's {rows.height:,} orders since May" in TRY

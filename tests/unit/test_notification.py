@@ -35,9 +35,6 @@ def post(time: Frozen, api: Callable[[str, Any], Answer]) -> Post:
     return post
 
 
-# ── Who may ask ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_every_format_can_be_requested_with_a_mail_and_only_the_record_has_the_address(
     post: Post, cloud: Cloud
 ) -> None:
@@ -56,8 +53,7 @@ def test_every_format_can_be_requested_with_a_mail_and_only_the_record_has_the_a
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_byte_of_a_file_depends_on_the_mail(name: str) -> None:
     assert option_faults(name, {"notify": True}) == []
-    assert resolve_options(name, {"notify": True}) == resolve_options(name, {"notify": False})
-    assert resolve_options(name, {"notify": True}) == resolve_options(name, {})
+    assert all(resolve_options(name, {"notify": wanted}) == resolve_options(name, {}) for wanted in (True, False))
     assert "notify" not in FORMATS[name].options_schema["properties"]
 
 
@@ -114,9 +110,6 @@ def test_reports_offer_the_option_where_mail_is_sent(
     for each in (each for report in body["reports"] for each in report["formats"]):
         assert each["options"]["additionalProperties"] is False
         assert {*each["options"]["properties"]} == {*FORMATS[each["name"]].options_schema["properties"]} | more
-
-
-# ── Where the address is stored ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_export_shows_that_a_mail_was_requested_and_never_the_address(

@@ -11,21 +11,13 @@ from exports_admin import packages
 from exports_cli.trouble import Trouble
 from tests.unit.support import FUNCTIONS, ROOT, folder_of, functions, template
 
-PACKAGES = {
-    "PyJWT": "jwt",
-    "PyYAML": "yaml",
-    "uuid-utils": "uuid_utils",
-    "aws-lambda-powertools": "aws_lambda_powertools",
-}
-LAZY = {
-    f"mypy_boto3_{service}" for service in ("dynamodb", "s3", "sesv2", "sqs", "stepfunctions")
-}  # for the types alone
-
-REQUIREMENTS = [
-    *sorted(ROOT.glob("requirements/*.txt")),
-    FUNCTIONS / "requirements.txt",
-    *sorted(ROOT.glob("layers/*/requirements.txt")),
-]
+PACKAGES = {"PyJWT": "jwt", "PyYAML": "yaml", "uuid-utils": "uuid_utils"}
+PACKAGES |= {"aws-lambda-powertools": "aws_lambda_powertools"}
+SERVICES = ("dynamodb", "s3", "sesv2", "sqs", "stepfunctions")
+LAZY = {f"mypy_boto3_{service}" for service in SERVICES}  # for the types alone
+LAYERS = [ROOT / "layers" / name / "requirements.txt" for name in ("engine", "tokens")]
+DEPLOYED = [FUNCTIONS / "requirements.txt", *LAYERS]
+REQUIREMENTS = sorted({*ROOT.glob("requirements/*.txt"), *ROOT.glob("layers/*/requirements.txt"), *DEPLOYED})
 
 
 def imported(path: Path) -> set[str]:
@@ -46,9 +38,11 @@ def pinned(path: Path) -> dict[str, str]:
     return {names.get(name.lower(), name.replace("-", "_")): version for name, version in pins}
 
 
-def test_every_function_is_built_from_the_same_folder() -> None:
+def test_every_function_is_built_from_the_same_folder_and_every_folder_of_code_is_a_function_or_shared() -> None:
     assert template()["Globals"]["Function"]["CodeUri"] == "functions/"
     assert [name for name, function in functions().items() if "CodeUri" in function] == []
+    folders = {path.parent.name for path in FUNCTIONS.glob("*/app.py")}
+    assert folders == {folder_of(function) for function in functions().values()}
 
 
 def test_every_parameter_stands_in_one_group_of_the_console() -> None:
@@ -56,15 +50,10 @@ def test_every_parameter_stands_in_one_group_of_the_console() -> None:
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template()["Parameters"])
 
 
-def test_every_folder_of_code_is_a_function_or_shared() -> None:
-    folders = {path.parent.name for path in FUNCTIONS.glob("*/app.py")}
-    assert folders == {folder_of(function) for function in functions().values()}
-
-
 def test_whatever_the_functions_import_is_pinned_for_lambda() -> None:
     ours = {path.name for path in FUNCTIONS.iterdir()}
     for path in FUNCTIONS.rglob("*.py"):
-        layer = ROOT / "layers" / ("tokens" if path.parent.name == "authorize" else "engine") / "requirements.txt"
+        layer = LAYERS[path.parent.name == "authorize"]
         given = set(pinned(FUNCTIONS / "requirements.txt")) | set(pinned(layer))
         unknown = imported(path) - given - ours - LAZY - set(sys.stdlib_module_names)
         assert unknown == set(), f"{path.relative_to(ROOT)} imports what Lambda does not get"
@@ -83,8 +72,8 @@ def test_every_requirement_is_pinned_with_its_hashes_and_no_index_is_named(path:
 
 def test_what_is_tested_is_what_is_deployed() -> None:
     tested = pinned(ROOT / "requirements" / "dev.txt")
-    for file in ("functions/requirements.txt", "layers/engine/requirements.txt", "layers/tokens/requirements.txt"):
-        for name, version in pinned(ROOT / file).items():
+    for file in DEPLOYED:
+        for name, version in pinned(file).items():
             assert tested.get(name) == version, f"{name} of {file}"
 
 

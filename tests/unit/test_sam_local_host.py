@@ -74,16 +74,15 @@ def test_a_container_reads_its_gateway_from_its_routes(routes: str) -> None:
     assert inside.gateway(f"{head}\n{routes}") == ROUTES[routes]
 
 
-def test_the_way_is_tried_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_way_is_tried_for_real_and_an_address_where_nothing_answers_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # This process stands for the container.
     def here(*arguments: str) -> Any:
         return inside.reached(*json.loads(arguments[0])) if arguments else {"gateway": "127.0.0.1"}
 
     monkeypatch.setattr(host, "_in_container", here)
     assert host.find() == Way("127.0.0.1", "127.0.0.1")
-
-
-def test_an_address_where_nothing_answers_is_no_way() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert inside.reached({"127.0.0.1": port}, ["127.0.0.1"]) == []
