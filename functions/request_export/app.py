@@ -126,6 +126,7 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
     report, file_format = catalogue.report(body["report"]), FORMATS[body["format"]]
     record: Record = {
         "owner": caller.owner,
+        "record_version": table.RECORD_VERSION,
         "active_owner": caller.owner,
         "export_id": export_id,
         "report": report.id,

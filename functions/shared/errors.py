@@ -32,6 +32,10 @@ class ParametersRefused(ExportError):
     """The report's definition changed after the request, and no longer accepts the request's parameters."""
 
 
+class NewerRecord(ExportError):
+    """A newer release wrote the record, and this one must not read it."""
+
+
 class UnknownReport(ExportError):
     """The record names a report that this deployment does not have."""
 

@@ -83,7 +83,7 @@ class Caller:
         sent |= {"Authorization": self.token} if self.token else {}
         answer = http(method, url, content, sent | {name.replace("_", "-"): value for name, value in headers.items()})
         path = url.removeprefix(self.api_url).partition("?")[0]
-        assert breaches(method, path, answer.status, answer.headers, answer.content) == []
+        assert breaches(method, path, answer.status, answer.headers, answer.content) == [], answer
         return answer
 
     def get(self, where: str, **headers: str) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from shared.errors import NewerRecord
 from shared.records import table
 from shared.records.table import AlreadyRequested, Failure, Idempotency, Record
 from tests.unit.support import (
@@ -316,6 +317,13 @@ def test_what_an_owner_does_not_have_is_none() -> None:
     table.create(record(0), None, NOW)
     for owner, index in ((OWNER, 1), ("UA#someone-else", 0), ("UA", 0)):
         assert table.get(owner, export_id(index)) is None
+
+
+def test_a_record_of_a_newer_release_is_not_read(cloud: Cloud) -> None:
+    cloud.write({**record(0), "record_version": table.RECORD_VERSION + 1}, {**record(1), "record_version": 1})
+    with pytest.raises(NewerRecord, match="deploy the release that wrote it"):
+        table.get(OWNER, export_id(0))
+    assert table.get(OWNER, export_id(1)) is not None
 
 
 def ids(before: str | None = None) -> list[str]:

@@ -83,6 +83,7 @@ def test_an_accepted_request_is_recorded_started_and_answered(
     written["parameters"], written["options"] = json.loads(written["parameters"]), json.loads(written["options"])
     assert written == requested | {
         "owner": OWNER,
+        "record_version": 1,
         "active_owner": OWNER,
         "export_id": export_id,
         "queued_at": "2026-11-23T09:12:31.482Z",

@@ -87,6 +87,9 @@ EXPLANATIONS = {
     "RowsMissing": Explanation(
         "The file would be incomplete", True, "Retry. The new attempt makes only the missing parts."
     ),
+    "NewerRecord": Explanation(
+        "A newer release wrote the export", False, "Tell the operators to deploy that release again. Then retry."
+    ),
     "EngineChanged": Explanation(
         "A new version was deployed during the export", True, "Retry. The new attempt makes every part again."
     ),

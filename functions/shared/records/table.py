@@ -17,10 +17,14 @@ from typing import Any, Literal, TypedDict
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from shared.errors import NewerRecord
 from shared.lambda_ import aws, clock
 
 Status = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 ACTIVE: tuple[Status, ...] = ("QUEUED", "RUNNING")
+RECORD_VERSION = 1
+"""Version of the records. Raise it only if older releases must not read a record that this one writes: then a stack
+cannot be rolled back. A new attribute that older releases may ignore is no reason."""
 SETTLING = "settling"
 """``active_owner`` of an ended export for which ReconcileExports has work left. No owner has this name."""
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -43,6 +47,7 @@ class Record(TypedDict, total=False):
 
     owner: str
     export_id: str
+    record_version: int  # missing from records of release 0.1.0
     active_owner: str
     report: str
     format: str
@@ -443,9 +448,12 @@ def _put(item: dict[str, Any], condition: str, values: dict[str, Any] | None = N
 def _record(item: dict[str, Any]) -> Record:
     deserialize = TypeDeserializer().deserialize
     plain = {name: deserialize(value) for name, value in item.items()}
-    for name in ("attempt", "delete_after", "parts_total", "rows", "bytes"):
+    for name in ("record_version", "attempt", "delete_after", "parts_total", "rows", "bytes"):
         if name in plain:
             plain[name] = int(plain[name])
+    if (version := plain.get("record_version", 1)) > RECORD_VERSION:
+        detail = f"record {plain['export_id']} has version {version}, but this release reads up to {RECORD_VERSION}"
+        raise NewerRecord(f"{detail}; deploy the release that wrote it")
     return plain  # type: ignore[return-value]
 
 
