@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -104,9 +106,32 @@ def in_memory() -> Iterator[Lake]:
 def file(group: int | None = None, options: dict[str, Any] | None = None, **columns: Any) -> bytes:
     """A file of pyarrow, in row groups of a size; every row is of the tenant ``acme`` unless the columns say more."""
     tenants = {"tenant": ["acme"] * len(next(iter(columns.values())))}
+    return by_arrow(pa.table(tenants | columns), group, **(options or {}))
+
+
+def by_arrow(table: pa.Table, group: int | None = None, **options: Any) -> bytes:
+    """A table in a file of pyarrow, in row groups of a size."""
     into = io.BytesIO()
-    pq.write_table(pa.table(tenants | columns), into, row_group_size=group, **(options or {}))
+    pq.write_table(table, into, row_group_size=group, **options)
     return into.getvalue()
+
+
+def by_polars(table: pl.DataFrame | pa.Table, group: int | None = None, **options: Any) -> bytes:
+    """A table in a file of polars, in row groups of a size."""
+    into = io.BytesIO()
+    pl.DataFrame(table).write_parquet(into, row_group_size=group, **options)
+    return into.getvalue()
+
+
+def by_duckdb(select: str, options: str = "", **tables: pa.Table) -> bytes:
+    """What a query finds, in a file of DuckDB."""
+    import duckdb  # it takes a moment, which many tests need not wait for
+
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        connection.execute(f"COPY ({select}) TO '{folder}/a.parquet' (FORMAT parquet{options})")
+        return Path(folder, "a.parquet").read_bytes()
 
 
 def footer_of(content: bytes) -> bytes:

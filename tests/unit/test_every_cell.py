@@ -9,14 +9,10 @@ import decimal
 import io
 import json
 import math
-import tempfile
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
 import openpyxl
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,7 +21,7 @@ from hypothesis import strategies as st
 
 from shared.engine.sources import parquet_rows
 from tests.unit.exports import column, export
-from tests.unit.lake import in_memory
+from tests.unit.lake import by_arrow, by_duckdb, by_polars, in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,28 +127,9 @@ def tables(draw: st.DrawFn, writer: str) -> tuple[dict[str, Kind], list[dict[str
     return columns, draw(st.lists(row, max_size=12))
 
 
-def by_pyarrow(table: pa.Table, group: int) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=group, data_page_version=("1.0", "2.0")[group % 2])
-    return file.getvalue()
-
-
-def by_polars(table: pa.Table, group: int) -> bytes:
-    file = io.BytesIO()
-    pl.from_arrow(table).write_parquet(file, row_group_size=group)  # type: ignore[union-attr]
-    return file.getvalue()
-
-
-def by_duckdb(table: pa.Table, _: int) -> bytes:
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.register("cells", table)
-        connection.execute(f"COPY cells TO '{folder}/cells.parquet' (FORMAT parquet)")
-        return Path(folder, "cells.parquet").read_bytes()
-
-
 WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
-    "pyarrow": by_pyarrow,
-    "duckdb": by_duckdb,
+    "pyarrow": lambda table, group: by_arrow(table, group, data_page_version=("1.0", "2.0")[group % 2]),
+    "duckdb": lambda table, _: by_duckdb("FROM cells", cells=table),
     "polars": by_polars,
 }
 

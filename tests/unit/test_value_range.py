@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import io
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from shared.engine.query import Query
 from shared.errors import ExpressionFailed, ValueOutOfRange
-from tests.unit.lake import parameter, report
+from tests.unit.lake import by_arrow, parameter, report
 
 GREATEST = 2**63 - 1
 
@@ -28,10 +26,8 @@ def query(kind: str = "timestamp", expression: str | None = None, **given: str) 
 
 def int96(moments: list[datetime.datetime]) -> pl.DataFrame:
     """Timestamps as Spark, Impala and SQL Server store them, read by the engine."""
-    into = io.BytesIO()
     table = pa.table({"v": pa.array(moments, pa.timestamp("us")), "tenant": ["acme"] * len(moments)})
-    pq.write_table(table, into, use_deprecated_int96_timestamps=True, store_schema=False)
-    return pl.read_parquet(into.getvalue())
+    return pl.read_parquet(by_arrow(table, use_deprecated_int96_timestamps=True, store_schema=False))
 
 
 def test_the_engine_reads_int96_exactly_or_as_the_greatest_nanosecond_and_never_wraps() -> None:
