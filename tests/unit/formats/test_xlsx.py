@@ -193,7 +193,7 @@ def test_a_column_is_judged_once_however_many_batches_it_comes_in(monkeypatch: p
     assert made == ["a", "b"]
 
 
-DAY, LAST = datetime.date(2024, 1, 1), datetime.time(23, 59, 59, 999999)
+LAST = datetime.time(23, 59, 59, 999999)
 
 
 @pytest.mark.parametrize(("kind", "moment"), [("time", LAST), ("timestamp", datetime.datetime.combine(FIRST, LAST))])
@@ -213,16 +213,13 @@ def test_a_title_may_hold_any_character() -> None:
     assert rows_by_calamine(content) == [titles]
 
 
-@pytest.mark.parametrize("text", ["x" * 32_767, "😀" * 16_383, "é" * 32_767])
-def test_a_text_that_a_cell_just_holds_is_whole(text: str) -> None:
-    assert only_sheet(whole("xlsx", pl.DataFrame({"s": [text]}), {"s": "string"})) == [[Cell("text", text)]]
-
-
-@pytest.mark.parametrize("text", ["x" * 32_768, "😀" * 16_384])
-@pytest.mark.parametrize("often", [1, 4])
-def test_a_text_that_is_too_long_for_a_cell_is_refused_and_not_cut(text: str, often: int) -> None:
-    with pytest.raises(TextTooLong, match="column s has 32768 characters; a spreadsheet cell holds at most 32767"):
-        whole("xlsx", pl.DataFrame({"s": [text] * often}), {"s": "string"})
+@pytest.mark.parametrize("letter", ["x", "😀"])
+def test_a_text_that_a_cell_just_holds_is_whole_and_a_longer_one_is_refused_and_not_cut(letter: str) -> None:
+    longest = letter * (32_767 // (len(letter.encode("utf-16-le")) // 2))
+    assert only_sheet(whole("xlsx", pl.DataFrame({"s": [longest]}), {"s": "string"})) == [[Cell("text", longest)]]
+    for often in (1, 4):
+        with pytest.raises(TextTooLong, match="column s has 32768 characters; a spreadsheet cell holds at most 32767"):
+            whole("xlsx", pl.DataFrame({"s": [longest + letter] * often}), {"s": "string"})
 
 
 def test_no_rows_are_a_sheet_with_its_header() -> None:
@@ -232,10 +229,9 @@ def test_no_rows_are_a_sheet_with_its_header() -> None:
 
 
 def test_columns_have_room_for_what_is_in_them_and_a_text_with_line_breaks_is_wrapped() -> None:
-    held = pl.DataFrame(
-        {"short": ["a", " padded "], "long": ["x" * 30, "one\ntwo"], "longest": ["x" * 500, None], "day": [None, DAY]}
-    )
-    types = {"short": "string", "long": "string", "longest": "string", "day": "date"}
+    texts = {"short": ["a", " padded "], "long": ["x" * 30, "one\ntwo"], "longest": ["x" * 500, None]}
+    types = dict.fromkeys(texts, "string") | {"day": "date"}
+    held = pl.DataFrame(texts | {"day": [None, datetime.date(2024, 1, 1)]})
     sheet = openpyxl.load_workbook(io.BytesIO(whole("xlsx", held, types, header_style="name"))).active
     assert [each.width for each in sheet.column_dimensions.values()] == [10, 32, 60, 12]
     assert [cell.coordinate for row in sheet.iter_rows() for cell in row if cell.alignment.wrap_text] == ["B3"]
@@ -244,14 +240,12 @@ def test_columns_have_room_for_what_is_in_them_and_a_text_with_line_breaks_is_wr
 
 
 FORMATTED = {
-    "currency EUR": r"[$EUR]\ #,##0.00",
-    "currency JPY": r"[$JPY]\ #,##0",
-    "currency KWD": r"[$KWD]\ #,##0.000",
+    **{
+        f"currency {code}": rf"[${code}]\ #,##0{cents}"
+        for code, cents in {"EUR": ".00", "JPY": "", "KWD": ".000"}.items()
+    },
     "percent": "0.00%",
-    "0": "0",
-    "#,##0": "#,##0",
-    "0.0%": "0.0%",
-    "#,##0.000": "#,##0.000",
+    **{each: each for each in ("0", "#,##0", "0.0%", "#,##0.000")},
 }
 
 
@@ -298,23 +292,17 @@ def test_a_thousand_columns_have_their_references_and_a_long_head() -> None:
 # Sheets, whose limits are shown with fragments that were never made
 
 
-def fragment_of(*blocks: int) -> dict[str, Any]:
-    """The facts of a fragment whose blocks have so many rows, all of them the same few bytes."""
-    return {"head": {"bytes": 0, "crc32": 0}, "blocks": [[rows, 100, 7, 10, 9] for rows in blocks], "widths": [5]}
-
-
-def laid_out(*parts: dict[str, Any]) -> list[Any]:
+def laid_out(*blocks: list[int]) -> list[Any]:
+    """The layout of parts whose blocks have so many rows, all of them the same few bytes."""
+    fragments = [
+        {"head": {"bytes": 0, "crc32": 0}, "blocks": [[rows, 100, 7, 10, 9] for rows in part], "widths": [5]}
+        for part in blocks
+    ]
     receipts: Any = [
         {"part": number, "etag": "e", "bytes": 10 * len(part["blocks"]), "crc32": 1, "fragment": part}
-        for number, part in enumerate(parts)
+        for number, part in enumerate(fragments)
     ]
     return FORMATS["xlsx"].layout(plan("xlsx", {"s": "string"}), WORK, receipts)
-
-
-def names(segments: list[Any]) -> int:
-    """How many sheets there are."""
-    text = b"".join(segment.data for segment in segments if isinstance(segment, Literal)).decode("latin-1")
-    return text.count("<sheet name=")
 
 
 @pytest.mark.parametrize(
@@ -322,15 +310,16 @@ def names(segments: list[Any]) -> int:
 )
 def test_a_new_sheet_begins_before_a_block_that_would_not_fit(total: int, count: int) -> None:
     blocks = [16_384] * (total // 16_384) + [total % 16_384] * bool(total % 16_384)
-    segments = laid_out(fragment_of(*blocks))
-    assert names(segments) == count
+    segments = laid_out(blocks)
+    text = b"".join(segment.data for segment in segments if isinstance(segment, Literal))
+    assert text.count(b"<sheet name=") == count
     ranges = [segment for segment in segments if isinstance(segment, Range)]
     assert sum(each.size for each in ranges) == 10 * len(blocks)
     assert [each.start for each in ranges] == [sum(before.size for before in ranges[:at]) for at in range(count)]
 
 
 def test_a_part_is_copied_whole_where_no_sheet_ends_in_it() -> None:
-    segments = laid_out(fragment_of(5, 6), fragment_of(), fragment_of(7))
+    segments = laid_out([5, 6], [], [7])
     ranges = [(each.key, each.start, each.size) for each in segments if isinstance(each, Range)]
     assert ranges == [(WORK.part_key(0), 0, 20), (WORK.part_key(2), 0, 10)]
 
@@ -407,19 +396,19 @@ def test_a_sheet_is_full_before_the_next_begins_however_the_rows_were_divided(
 
 
 @pytest.mark.parametrize(
-    ("title", "names"),
+    ("title", "name"),
     [
-        ("Flights", ["Flights 1", "Flights 2"]),
-        ("a/b\\c?d*e[f]g:h", ["a b c d e f g h 1", "a b c d e f g h 2"]),
-        ("'quoted'", ["quoted 1", "quoted 2"]),
-        ("x" * 40, ["x" * 29 + " 1", "x" * 29 + " 2"]),
-        ("😀" * 20, ["😀" * 14 + " 1", "😀" * 14 + " 2"]),
-        ("???", ["Data 1", "Data 2"]),
-        ("tab\tand\nline", ["tab and line 1", "tab and line 2"]),
+        ("Flights", "Flights"),
+        ("a/b\\c?d*e[f]g:h", "a b c d e f g h"),
+        ("'quoted'", "quoted"),
+        ("x" * 40, "x" * 29),
+        ("😀" * 20, "😀" * 14),
+        ("???", "Data"),
+        ("tab\tand\nline", "tab and line"),
     ],
 )
-def test_sheets_have_names_that_excel_takes(title: str, names: list[str]) -> None:
-    assert [workbook.sheet_name(title, number, 2) for number in (1, 2)] == names
+def test_sheets_have_names_that_excel_takes(title: str, name: str) -> None:
+    assert [workbook.sheet_name(title, number, 2) for number in (1, 2)] == [f"{name} 1", f"{name} 2"]
 
 
 @given(st.text(max_size=60), st.integers(1, 12))
@@ -429,8 +418,7 @@ def test_any_title_becomes_a_name(title: str, sheets: int) -> None:
     for name in found:
         assert 1 <= len(name.encode("utf-16-le")) // 2 <= 31
         assert not set(name) & set("\\/?*[]:\0\n\t")
-        assert not name.startswith("'")
-        assert not name.endswith("'")
+        assert not {name[0], name[-1]} & {"'"}
 
 
 # The archive
