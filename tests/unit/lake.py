@@ -103,6 +103,23 @@ def in_memory() -> Iterator[Lake]:
         yield stored
 
 
+@contextlib.contextmanager
+def over_http(server: str) -> Iterator[Any]:
+    """The client of a bucket of moto's server, the one for data and for exports; afterwards it is empty."""
+    variables = {"AWS_ENDPOINT_URL": server, "AWS_DEFAULT_REGION": "us-east-1", "DATA_PREFIX": "data"}
+    variables |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
+    variables |= dict.fromkeys(("DATA_BUCKET", "EXPORTS_BUCKET"), BUCKET)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in variables.items():
+            patched.setenv(name, value)
+        aws.s3.cache_clear()
+        aws.s3().create_bucket(Bucket=BUCKET)
+        yield aws.s3()
+        for item in aws.s3().list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            aws.s3().delete_object(Bucket=BUCKET, Key=item["Key"])
+        aws.s3.cache_clear()
+
+
 def file(group: int | None = None, options: dict[str, Any] | None = None, **columns: Any) -> bytes:
     """A file of pyarrow, in row groups of a size; every row is of the tenant ``acme`` unless the columns say more."""
     tenants = {"tenant": ["acme"] * len(next(iter(columns.values())))}

@@ -35,8 +35,8 @@ SCHEMA = json.loads((ROOT / "functions" / "shared" / "catalogue" / "report.schem
 def of_the_page() -> Source:
     """The module that the page shows."""
     (path,) = re.findall(r"`functions/(shared/engine/sources/\w+)\.py`, for", PAGE)
-    module: Any = types.ModuleType(path.replace("/", "."))
     (code,) = re.findall(r"```python\n(\"\"\"Source.*?)```", PAGE, re.DOTALL)
+    module: Any = types.ModuleType(path.replace("/", "."))
     exec(compile(code, path, "exec"), module.__dict__)
     return module  # type: ignore[no-any-return]
 
@@ -107,12 +107,11 @@ class Segments(Table):
     key = ("id",)
 
     def order(self, numbers: list[str]) -> list[str]:
-        total = dynamodb.MIN_SEGMENTS
-        pages = [
-            self.tables.client.scan(TableName="sales", Segment=segment, TotalSegments=total) for segment in range(total)
-        ]
-        of = [item["n"]["S"] for page in pages for item in page["Items"]]
-        return [number for number in of if number in numbers]
+        total, found = dynamodb.MIN_SEGMENTS, []
+        for segment in range(total):
+            page = self.tables.client.scan(TableName="sales", Segment=segment, TotalSegments=total)
+            found += [item["n"]["S"] for item in page["Items"] if item["n"]["S"] in numbers]
+        return found
 
 
 Store = Files | Table
@@ -132,29 +131,21 @@ def stored(kind: str) -> Iterator[Store]:
 
 
 @pytest.fixture(params=EVERY)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[Any]:
     with stored(request.param) as found:
         yield found
 
 
 @pytest.fixture(params=FILES)
-def files(request: pytest.FixtureRequest) -> Iterator[Files]:
+def files(request: pytest.FixtureRequest) -> Iterator[Any]:
     with stored(request.param) as found:
-        assert isinstance(found, Files)
         yield found
 
 
 def sales(start: int, count: int) -> pl.DataFrame:
     """Rows of two tenants, numbered, all of them text."""
-    numbers = range(start, start + count)
-    return pl.DataFrame(
-        {
-            "tenant": ["acme" if number % 3 else "other" for number in numbers],
-            "n": [str(number) for number in numbers],
-            "unused": ["x"] * count,
-        },
-        schema=dict.fromkeys(("tenant", "n", "unused"), pl.String),
-    )
+    rows = [("acme" if at % 3 else "other", str(at), "x") for at in range(start, start + count)]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("tenant", "n", "unused"), pl.String), orient="row")
 
 
 def query(store: Store, column: str = "n", declared: str = "string") -> Query:
