@@ -155,8 +155,7 @@ def test_the_whole_may_be_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "escaped"),
-    [((), ""), (("a", 0), "/a/0"), (("a/b", "c~d"), "/a~1b/c~0d"), (("~1",), "/~01"), (("",), "/")],
+    ("path", "escaped"), [((), ""), (("a", 0), "/a/0"), (("a/b", "c~d"), "/a~1b/c~0d"), (("~1",), "/~01"), (("",), "/")]
 )
 def test_pointers_are_escaped(path: tuple[Any, ...], escaped: str) -> None:
     assert pointer(*path) == escaped

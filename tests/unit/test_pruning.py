@@ -15,18 +15,7 @@ from hypothesis import strategies as st
 
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from tests.unit.lake import (
-    Lake,
-    by_arrow,
-    by_duckdb,
-    by_polars,
-    file,
-    in_memory,
-    parameter,
-    query,
-    report,
-    shown,
-)
+from tests.unit.lake import Lake, by_arrow, by_duckdb, by_polars, file, in_memory, parameter, query, report, shown
 
 DAYS = st.dates(datetime.date(1969, 12, 30), datetime.date(1970, 1, 3))
 MOMENTS = st.datetimes(datetime.datetime(1969, 12, 30), datetime.datetime(1970, 1, 3)).map(

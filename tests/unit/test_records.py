@@ -9,18 +9,7 @@ from botocore.exceptions import ClientError
 
 from shared.records import table
 from shared.records.table import AlreadyRequested, Failure, Idempotency
-from tests.unit.support import (
-    OWNER,
-    PLAN,
-    Calls,
-    Cloud,
-    cancelled,
-    failed,
-    file_key,
-    queued,
-    running,
-    succeeded,
-)
+from tests.unit.support import OWNER, PLAN, Calls, Cloud, cancelled, failed, file_key, queued, running, succeeded
 from tests.unit.support import number as export_id
 
 NOW = 1_795_425_151

@@ -186,10 +186,12 @@ def test_a_dataset_without_data_is_missing(store: Store) -> None:
 
 def test_a_column_that_is_not_there_or_of_another_type_is_named(store: Store) -> None:
     store.put("1", sales(0, 5))
-    with pytest.raises(ColumnMismatch, match="no column nothing; it has: tenant, n, unused"):
-        store.source.plan(query(store, "nothing"))
-    with pytest.raises(ColumnMismatch, match="column n is declared integer"):
-        store.source.plan(query(store, "n", "integer"))
+    for column, declared, said in (
+        ("nothing", "string", "no column nothing; it has: tenant, n, unused"),
+        ("n", "integer", "column n is declared integer"),
+    ):
+        with pytest.raises(ColumnMismatch, match=said):
+            store.source.plan(query(store, column, declared))
 
 
 def test_a_file_with_other_columns_or_none_is_named(files: Files) -> None:
@@ -207,14 +209,8 @@ def test_a_file_with_other_columns_or_none_is_named(files: Files) -> None:
 def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str) -> None:
     key = files.put("1", sales(0, 5))
     extents = files.source.plan(query(files))[1]
-
-    def change(_: str) -> None:
-        if now == "removed":
-            files.lake.objects.pop(key, None)
-        else:
-            files.put("1", sales(0, 6))
-
-    files.lake.before = change
+    changed = {} if now == "removed" else {key: b"another"}
+    files.lake.before = lambda _: setattr(files.lake, "objects", changed)
     said = rf"s3://lake/data/sales/1\.{files.kind} was {now} after the export was planned"
     with pytest.raises(SourceChanged, match=said):
         files.source.plan(query(files)) if when == "planned" else scanned(files, extents)

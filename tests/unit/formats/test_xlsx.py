@@ -25,19 +25,7 @@ from python_calamine import CalamineWorkbook
 from shared.errors import TextTooLong
 from shared.files.formats import FORMATS, archive, sheet, workbook, xlsx
 from shared.files.segments import Literal, Range, measure
-from tests.unit.formats.support import (
-    DIVIDED,
-    KINDS,
-    TYPES,
-    WORK,
-    Divided,
-    frame,
-    make,
-    make_of,
-    plan,
-    same,
-    whole,
-)
+from tests.unit.formats.support import DIVIDED, KINDS, TYPES, WORK, Divided, frame, make, make_of, plan, same, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
