@@ -169,11 +169,6 @@ def test_where_there_is_no_header_the_first_cell_of_a_part_is_quoted_if_it_begin
 # Nulls
 
 
-def test_a_null_is_empty_and_an_empty_text_is_quoted() -> None:
-    rows = pl.DataFrame({"a": ["", None, "x"], "b": [None, "", "y"]})
-    assert lines(rows, "string", "string") == b'"",\n,""\nx,y\n'
-
-
 def test_a_null_alone_in_its_line_is_quoted_because_readers_skip_empty_lines(tmp_path: Path) -> None:
     content = whole("csv", pl.DataFrame({"a": [1, None, None, 4]}), {"a": "integer"}, header_style="name")
     assert content == b'a\n1\n""\n""\n4\n'

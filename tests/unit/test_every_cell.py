@@ -10,7 +10,8 @@ import io
 import json
 import math
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import openpyxl
 import pyarrow as pa
@@ -22,9 +23,6 @@ from hypothesis import strategies as st
 from shared.engine.sources import parquet_rows
 from tests.unit.exports import column, export
 from tests.unit.lake import by_arrow, by_duckdb, by_polars, in_memory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff_"), max_size=8)
 DAYS = st.dates(datetime.date(1000, 1, 1))
@@ -176,8 +174,6 @@ def as_json(dtype: pa.DataType, value: Any) -> Any:
 def as_text(value: Any) -> str:
     """As a line of csv has a value that is neither a list nor a struct."""
     match value:
-        case None:
-            return ""
         case bool():
             return str(value).lower()
         case bytes():
@@ -187,30 +183,24 @@ def as_text(value: Any) -> str:
         case datetime.datetime() | datetime.time():
             text = value.replace(tzinfo=None).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
             return text + "Z" * bool(value.tzinfo)
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def as_cell(kind: Kind, value: Any) -> Any:
     """As openpyxl has it: what Excel would change is text."""
-    if value is None or isinstance(value, bool):
-        return value
     first = datetime.date(1900, 3, 1)
     match value:
-        case float():
-            fits = value == 0 or 2.2250738585072014e-308 <= abs(value) <= 9.99999999999999e307
-            return value if fits else as_json(kind.arrow, value) if not math.isfinite(value) else repr(value)
+        case None | bool() | datetime.time():
+            return value
         case int():
             return value if abs(value) < 10**15 else str(value)
         case decimal.Decimal():
-            return (
-                float(value) if len(value.normalize().as_tuple().digits) <= 15 and abs(value) < 10**15 else f"{value:f}"
-            )
-        case datetime.datetime():
-            return value.replace(tzinfo=None) if value.date() >= first else as_text(value)
-        case datetime.date():
-            return datetime.datetime.combine(value, datetime.time()) if value >= first else value.isoformat()
-        case datetime.time():
-            return value
+            few = len(value.normalize().as_tuple().digits) <= 15 and abs(value) < 10**15
+            return float(value) if few else f"{value:f}"
+        case datetime.datetime() if value.date() >= first:
+            return value.replace(tzinfo=None)
+        case datetime.date() if not isinstance(value, datetime.datetime) and value >= first:
+            return datetime.datetime.combine(value, datetime.time())
     return as_text(value)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -13,13 +14,7 @@ from hypothesis import strategies as st
 
 from shared.files import names, result
 from shared.files.formats import FORMATS, option_faults, resolve_options
-from tests.unit.support import Answer, Cloud, event, succeeded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.unit.support import Frozen
-
+from tests.unit.support import Answer, Cloud, Frozen, event, succeeded
 
 NAMES = {
     "orders june": "orders june.csv",

@@ -12,7 +12,9 @@ import json
 import re
 import struct
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import openpyxl
@@ -25,13 +27,7 @@ from shared.errors import ColumnMismatch, ExpressionFailed, SourceUnreadable
 from shared.parquet import arrow as arrow_schema
 from shared.parquet import thrift
 from tests.unit.exports import column, export
-from tests.unit.lake import by_arrow, by_duckdb, file, parameter, query, with_footer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.unit.lake import Lake
+from tests.unit.lake import Lake, by_arrow, by_duckdb, file, parameter, query, with_footer
 
 NOON = datetime.datetime(2020, 7, 1, 12, tzinfo=datetime.UTC)
 ID = uuid.UUID("123e4567-e89b-12d3-a456-426614174000")

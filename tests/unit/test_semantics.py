@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import operator
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,9 +18,6 @@ from shared.engine import sql
 from shared.engine.query import Query
 from shared.errors import ColumnMismatch, ExpressionFailed
 from tests.unit.lake import parameter, report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
 

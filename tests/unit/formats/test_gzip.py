@@ -6,7 +6,9 @@ import io
 import random
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -19,10 +21,6 @@ from shared.files.formats import FORMATS
 from shared.files.formats.gzip import _Deflated
 from shared.files.segments import Literal, measure
 from tests.unit.formats.support import NASTY, TEXT, WORK, make, plan, receipt, splits, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 TEXTS: dict[str, dict[str, Any]] = {"csv": {"bom": True, "encoding": "utf-16le"}, "jsonl": {"timezone": "Asia/Tokyo"}}
 

@@ -6,7 +6,9 @@ import datetime
 import io
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -20,10 +22,6 @@ from shared.errors import SourceSchemaMismatch
 from shared.files.formats import parquet
 from shared.files.segments import Range
 from tests.unit.formats.support import DIVIDED, KINDS, TYPES, WORK, Divided, differences, frame, make, values, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SCHEMA = {name: kind.dtype for name, kind in KINDS.items()} | {
     "choice": pl.String,

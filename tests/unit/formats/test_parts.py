@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,13 +18,7 @@ from shared.errors import RowsMissing
 from shared.files import work
 from shared.files.formats import FORMATS, resolve_options
 from shared.files.work import Work
-from tests.unit.support import EXPORT_ID, OWNER, TENANT
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterator
-
-    from tests.unit.support import Cloud
+from tests.unit.support import EXPORT_ID, OWNER, TENANT, Cloud
 
 SECRET = "a name that no log may hold"
 PLAN = "0123456789abcdef"
