@@ -46,18 +46,14 @@ def refused(error: type[Exception], said: str, definition: dict[str, Any]) -> No
 # ── Names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_file_is_data_whatever_its_ending(lake: Lake) -> None:
+def test_a_file_is_data_whatever_its_ending_and_one_of_another_format_is_refused_by_name(lake: Lake) -> None:
     names = ["b.PARQUET", "b.parq", "b.pq", "000000_0.snappy", "part-00001.c000", "b"]
     for name in names:
         lake.put(f"x=1/_y=2/{name}", ONE)
     assert rows(report("id")) == [(1,)] * len(names)
-
-
-def test_a_file_of_another_format_is_refused_by_name(lake: Lake) -> None:
-    lake.put("a.parquet", ONE)
     for name in ("b.csv", "b.json", "b.orc", "b.parquet.gz", "b"):
-        key = lake.put(name, b"id,tenant\n1,acme\n")
-        refused(SourceUnreadable, f"s3://lake/data/sales/{name} is not readable Parquet", report("id"))
+        key = lake.put(f"x=1/_y=2/{name}", b"id,tenant\n1,acme\n")
+        refused(SourceUnreadable, f"s3://lake/data/sales/x=1/_y=2/{name} is not readable Parquet", report("id"))
         del lake.objects[key]
 
 

@@ -106,10 +106,19 @@ def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "workers", "parts"), [(5_000, 20, 1), (40_000, 4, 4), (400_000, 20, 20), (400_000, 4, 4)]
+    ("files", "workers", "parts"),
+    [
+        ([(5_000, 5_000)], 20, 1),
+        ([(40_000, 40_000)], 4, 4),
+        *(([(400_000, 400_000)], workers, workers) for workers in (20, 4)),
+        ([(27_000, 500_000)] * 12, 20, 20),  # twelve months
+    ],
 )
-def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: int, workers: int, parts: int) -> None:
-    assert len(planning.divide(one_group(rows, rows), workers, 1)) == parts
+def test_rows_are_divided_among_the_workers_but_neither_into_crumbs_nor_into_a_second_wave(
+    files: list[tuple[int, int]], workers: int, parts: int
+) -> None:
+    extents = laid_out([("k", 1, [(rows, size, True)]) for rows, size in files])
+    assert len(planning.divide(extents, workers, 1)) == parts
 
 
 @pytest.mark.parametrize(
@@ -125,12 +134,6 @@ def test_parts_of_a_large_file_are_large_enough_to_be_copied_by_s3(name: str, ro
     assert (fragment > MIN_PART) == (rows > 500_000)
 
 
-def test_there_are_no_more_parts_than_workers_where_row_groups_do_not_fit_evenly() -> None:
-    """Twelve months for twenty workers: one wave, not two."""
-    months = laid_out([(letter, 1, [(27_000, 500_000, True)]) for letter in "abcdefghijkl"])
-    assert len(planning.divide(months, 20, 1)) == 20
-
-
 def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
     groups = laid_out([("k", 1, [(95_000, 0, True), (105_000, 0, True), (104_000, 0, True), (96_000, 0, True)])])
     parts = planning.divide(groups, 4, 1)
@@ -138,7 +141,7 @@ def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
 
 
 def test_one_huge_row_group_is_cut_into_even_runs() -> None:
-    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
+    [group] = laid_out([("k", 1, [(7, 0, False), (10, 3 * planning.MAX_BYTES, True)])])
     parts = planning.divide([group], 1, 1)
     assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 4), (14, 3)]
 

@@ -216,11 +216,8 @@ def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str) -> No
         files.source.plan(query(files)) if when == "planned" else scanned(files, extents)
 
 
-def test_a_report_may_name_every_source_and_no_other() -> None:
+def test_a_report_may_name_every_source_and_no_other_and_the_lines_of_the_page_register_its_source() -> None:
     assert SCHEMA["properties"]["source"]["properties"]["type"] == {"enum": sorted(SOURCES)}
-
-
-def test_the_lines_of_the_page_register_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = re.findall(r"^SOURCES: .*$", PAGE, re.MULTILINE)
     names = vars(sources) | {"csv_files": of_the_page()}
     exec("from __future__ import annotations\n" + line, names)
