@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.engine import sql
@@ -124,6 +124,7 @@ LITERALS = st.sampled_from([1, 2, 10_000, 2**31, GREATEST])
     trees(st.sampled_from(["v", "w"]) | LITERALS),
     st.lists(st.tuples(INTEGERS | st.none(), INTEGERS | st.none()), min_size=1, max_size=4),
 )
+@example(("+", ("%", "v", "w"), 1), [(-7, 3), (LEAST, -1)])
 def test_integers_are_exact_or_the_expression_fails(tree: Tree, values: list[tuple[int | None, int | None]]) -> None:
     asked = query("integer", text(tree))
     frame = pl.DataFrame(values, {"v": pl.Int64, "w": pl.Int64}, orient="row").with_columns(tenant=pl.lit("acme"))
