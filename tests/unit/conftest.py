@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from tests.support.description import breaches
-from tests.unit.lake import BUCKET, Lake
+from tests.unit.lake import Lake, in_memory
 from tests.unit.support import (
     REGION,
     REPORTS,
@@ -44,11 +44,10 @@ reports_of_the_project = cache(lambda: read_reports(REPORTS))
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is remembered from another test, and there is no way to a real account."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "1")
+    variables = {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    variables |= {"AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_TRACE_DISABLED": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     for name in BLANK:
         monkeypatch.delenv(name, raising=False)
     # Reading and checking the project's reports takes longer than most tests.
@@ -68,13 +67,10 @@ def forget() -> None:
 
 
 @pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch) -> Lake:
+def lake() -> Iterator[Lake]:
     """A data bucket in memory, which sources read instead of S3."""
-    found = Lake()
-    monkeypatch.setenv("DATA_BUCKET", BUCKET)
-    monkeypatch.setenv("DATA_PREFIX", "data")
-    monkeypatch.setattr(aws, "s3", lambda: found)
-    return found
+    with in_memory() as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from shared.engine import planning
 from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.files.formats import FORMATS, resolve_options
-from shared.files.segments import Literal
 from shared.files.work import ENGINE_VERSION
-from tests.unit.formats.support import WORK, receipt
+from tests.unit.formats.support import WORK, bytes_of, receipt
 
 
 def column(name: str, kind: str, expression: str | None = None) -> dict[str, Any]:
@@ -50,7 +49,5 @@ def export(
         fragments[WORK.part_key(part["part"])] = content = into.getvalue()
         proof = receipt(part["part"], content, made.rows_written, json.loads(json.dumps(made.fragment)))
         receipts.append(proof | {"rows_read": made.rows_read})
-    return b"".join(
-        segment.data if isinstance(segment, Literal) else fragments[segment.key][segment.start :][: segment.size]
-        for segment in FORMATS[name].layout(plan, WORK, receipts)  # type: ignore[arg-type]
-    )
+    segments = FORMATS[name].layout(plan, WORK, receipts)  # type: ignore[arg-type]
+    return b"".join(bytes_of(segment, fragments) for segment in segments)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -101,12 +103,52 @@ def in_memory() -> Iterator[Lake]:
         yield stored
 
 
+@contextlib.contextmanager
+def over_http(server: str) -> Iterator[Any]:
+    """The client of a bucket of moto's server, the one for data and for exports; afterwards it is empty."""
+    variables = {"AWS_ENDPOINT_URL": server, "AWS_DEFAULT_REGION": "us-east-1", "DATA_PREFIX": "data"}
+    variables |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
+    variables |= dict.fromkeys(("DATA_BUCKET", "EXPORTS_BUCKET"), BUCKET)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in variables.items():
+            patched.setenv(name, value)
+        aws.s3.cache_clear()
+        aws.s3().create_bucket(Bucket=BUCKET)
+        yield aws.s3()
+        for item in aws.s3().list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            aws.s3().delete_object(Bucket=BUCKET, Key=item["Key"])
+        aws.s3.cache_clear()
+
+
 def file(group: int | None = None, options: dict[str, Any] | None = None, **columns: Any) -> bytes:
     """A file of pyarrow, in row groups of a size; every row is of the tenant ``acme`` unless the columns say more."""
     tenants = {"tenant": ["acme"] * len(next(iter(columns.values())))}
+    return by_arrow(pa.table(tenants | columns), group, **(options or {}))
+
+
+def by_arrow(table: pa.Table, group: int | None = None, **options: Any) -> bytes:
+    """A table in a file of pyarrow, in row groups of a size."""
     into = io.BytesIO()
-    pq.write_table(pa.table(tenants | columns), into, row_group_size=group, **(options or {}))
+    pq.write_table(table, into, row_group_size=group, **options)
     return into.getvalue()
+
+
+def by_polars(table: pl.DataFrame | pa.Table, group: int | None = None, **options: Any) -> bytes:
+    """A table in a file of polars, in row groups of a size."""
+    into = io.BytesIO()
+    pl.DataFrame(table).write_parquet(into, row_group_size=group, **options)
+    return into.getvalue()
+
+
+def by_duckdb(select: str, options: str = "", **tables: pa.Table) -> bytes:
+    """What a query finds, in a file of DuckDB."""
+    import duckdb  # it takes a moment, which many tests need not wait for
+
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        connection.execute(f"COPY ({select}) TO '{folder}/a.parquet' (FORMAT parquet{options})")
+        return Path(folder, "a.parquet").read_bytes()
 
 
 def footer_of(content: bytes) -> bytes:

@@ -38,12 +38,8 @@ def template() -> dict[str, Any]:
 
 def functions(of: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
     """The properties of every Lambda function, by logical id."""
-    resources = (of or template())["Resources"]
-    return {
-        name: resource["Properties"]
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+    resources = (of or template())["Resources"].items()
+    return {name: each["Properties"] for name, each in resources if each["Type"] == "AWS::Serverless::Function"}
 
 
 def folder_of(function: dict[str, Any]) -> str:
@@ -292,12 +288,9 @@ class Calls:
         self.failures: dict[str, tuple[str | Exception, list[str]]] = {}
 
     def fail(self, operation: str, failure: str | Exception, reasons: list[str] | None = None) -> None:
-        """
-        From now on the operation fails.
+        """From now on the operation fails: with AWS's error code, or with what the client raises without an answer.
 
-        Args:
-            failure: AWS's error code, or what the client raises when no answer arrives.
-            reasons: those of a cancelled transaction.
+        ``reasons`` are those of a cancelled transaction.
         """
         self.failures[operation] = (failure, reasons or [])
 

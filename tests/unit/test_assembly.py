@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from hypothesis import given
@@ -20,8 +19,8 @@ from shared.files import assembly
 from shared.files.assembly import MAX_PART, MIN_PART, Copy, Upload
 from shared.files.segments import Literal, Range, Segment, combine_crc32, measure
 from shared.lambda_ import aws
+from tests.unit.lake import BUCKET, over_http
 
-BUCKET = "exports"
 MIB = 1024**2
 SIZES = st.one_of(
     st.integers(0, 10),
@@ -101,8 +100,7 @@ def test_more_parts_than_s3_allows_are_refused() -> None:
 @given(st.binary(max_size=2000), st.binary(max_size=2000), st.sampled_from([1, 50, 1000]))
 def test_the_crc_of_two_parts_is_that_of_their_concatenation(first: bytes, second: bytes, times: int) -> None:
     second *= times
-    combined = combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
-    assert combined == zlib.crc32(first + second)
+    assert combine_crc32(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
 
 
 class Fake:
@@ -150,19 +148,10 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 @pytest.fixture
-def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an empty bucket; every call of the code under test is counted in ``calls``."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server)
-    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
-    aws.s3.cache_clear()
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
-    yield aws.s3()
-    for item in aws.s3().list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        aws.s3().delete_object(Bucket=BUCKET, Key=item["Key"])
-    aws.s3.cache_clear()
+def s3(server: str) -> Iterator[Any]:
+    """A client of an empty bucket."""
+    with over_http(server) as client:
+        yield client
 
 
 def store(s3: Any, sizes: list[int]) -> tuple[list[Segment], bytes]:
@@ -197,42 +186,38 @@ def test_a_file_of_no_bytes_is_a_file(s3: Any) -> None:
 def test_s3_is_told_the_checksum_and_the_size_of_the_whole_file(s3: Any) -> None:
     given_segments, content = store(s3, [11 * MIB, 7 * MIB])
     calls: dict[str, list[dict[str, Any]]] = {}
-    s3.meta.events.register(
-        "provide-client-params.s3.*",
-        lambda params, model, **_: calls.setdefault(model.name, []).append(params),
-        unique_id="record",
-    )
+
+    def record(params: Any, model: Any, **_: Any) -> None:
+        calls.setdefault(model.name, []).append(params)
+
+    s3.meta.events.register("provide-client-params.s3.*", record)
     assembly.assemble("file", given_segments, "text/csv", "f.csv")
-    s3.meta.events.unregister("provide-client-params.s3.*", unique_id="record")
-    etags = [segment.etag for segment in given_segments[1:]]
-    parts = ("PartNumber", "CopySource", "CopySourceRange", "CopySourceIfMatch")
-    assert sorted(tuple(copy[name] for name in parts) for copy in calls["UploadPartCopy"]) == [
-        (2, f"{BUCKET}/part-0", f"bytes={MIN_PART - 4}-{11 * MIB - 1}", etags[0]),
-        (3, f"{BUCKET}/part-1", f"bytes=0-{7 * MIB - 1}", etags[1]),
+    s3.meta.events.unregister("provide-client-params.s3.*", record)
+
+    def told(call: str, *names: str) -> list[tuple[Any, ...]]:
+        return sorted(tuple(each[name] for name in names) for each in calls[call])
+
+    first, second = (segment.etag for segment in given_segments[1:] if isinstance(segment, Range))
+    assert told("UploadPartCopy", "PartNumber", "CopySource", "CopySourceRange", "CopySourceIfMatch") == [
+        (2, f"{BUCKET}/part-0", f"bytes={MIN_PART - 4}-{11 * MIB - 1}", first),
+        (3, f"{BUCKET}/part-1", f"bytes=0-{7 * MIB - 1}", second),
     ]
-    (read,) = calls["GetObject"]
-    assert (read["Key"], read["Range"], read["IfMatch"]) == ("part-0", f"bytes=0-{MIN_PART - 5}", etags[0])
-    (sent,) = calls["UploadPart"]
-    assert (sent["PartNumber"], sent["ChecksumAlgorithm"]) == (1, "CRC32")
-    (created,) = calls["CreateMultipartUpload"]
-    assert (created["ChecksumAlgorithm"], created["ChecksumType"]) == ("CRC32", "FULL_OBJECT")
-    (completed,) = calls["CompleteMultipartUpload"]
-    assert (completed["MpuObjectSize"], completed["ChecksumType"]) == (len(content), "FULL_OBJECT")
+    assert told("GetObject", "Key", "Range", "IfMatch") == [("part-0", f"bytes=0-{MIN_PART - 5}", first)]
+    assert told("UploadPart", "PartNumber", "ChecksumAlgorithm") == [(1, "CRC32")]
+    assert told("CreateMultipartUpload", "ChecksumAlgorithm", "ChecksumType") == [("CRC32", "FULL_OBJECT")]
+    assert told("CompleteMultipartUpload", "MpuObjectSize", "ChecksumType") == [(len(content), "FULL_OBJECT")]
+    [completed] = calls["CompleteMultipartUpload"]
     assert [part["PartNumber"] for part in completed["MultipartUpload"]["Parts"]] == [1, 2, 3]
 
 
 def test_the_checksum_of_a_part_is_handed_on_as_s3_answered_it(fake: Fake) -> None:
     """S3 compares them with its own ("CompletedPart" of the Amazon S3 API Reference)."""
-    copied, small = part(0, 2 * MIN_PART), part(1, 9)
-    assembly.assemble("file", [copied, small], "text/csv", "f.csv")
-    fake.checksums = False  # a store that answers none gets none
-    assembly.assemble("file", [copied, small], "text/csv", "f.csv")
-    [told, untold] = fake.completed
-    assert told == [
-        {"PartNumber": 1, "ETag": "copied", "ChecksumCRC32": "Y29weQ=="},
-        {"PartNumber": 2, "ETag": "1", "ChecksumCRC32": "c2VudA=="},
-    ]
-    assert untold == [{"PartNumber": 1, "ETag": "copied"}, {"PartNumber": 2, "ETag": "1"}]
+    for checksums in (True, False):  # a store that answers none gets none
+        fake.checksums = checksums
+        assembly.assemble("file", [part(0, 2 * MIN_PART), part(1, 9)], "text/csv", "f.csv")
+    untold = [{"PartNumber": 1, "ETag": "copied"}, {"PartNumber": 2, "ETag": "1"}]
+    sums = [{"ChecksumCRC32": "Y29weQ=="}, {"ChecksumCRC32": "c2VudA=="}]
+    assert fake.completed == [[each | checksum for each, checksum in zip(untold, sums, strict=True)], untold]
 
 
 @pytest.mark.parametrize("silence", [error(endpoint_url="s3") for error in (EndpointConnectionError, ReadTimeoutError)])

@@ -37,115 +37,98 @@ def rows(definition: dict[str, Any], tenant: str = "acme") -> list[tuple[Any, ..
     return shown(Query.of(definition, {}, tenant))
 
 
+def refused(error: type[Exception], said: str, definition: dict[str, Any]) -> None:
+    """Asserts that reading ends in an error that says so."""
+    with pytest.raises(error, match=said):
+        rows(definition)
+
+
 # ── Names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_file_is_data_whatever_its_ending(lake: Lake) -> None:
+def test_a_file_is_data_whatever_its_ending_and_one_of_another_format_is_refused_by_name(lake: Lake) -> None:
     names = ["b.PARQUET", "b.parq", "b.pq", "000000_0.snappy", "part-00001.c000", "b"]
     for name in names:
         lake.put(f"x=1/_y=2/{name}", ONE)
     assert rows(report("id")) == [(1,)] * len(names)
-
-
-def test_a_file_of_another_format_is_refused_by_name(lake: Lake) -> None:
-    lake.put("a.parquet", ONE)
     for name in ("b.csv", "b.json", "b.orc", "b.parquet.gz", "b"):
-        key = lake.put(name, b"id,tenant\n1,acme\n")
-        with pytest.raises(SourceUnreadable, match=f"s3://lake/data/sales/{name} is not readable Parquet"):
-            rows(report("id"))
+        key = lake.put(f"x=1/_y=2/{name}", b"id,tenant\n1,acme\n")
+        refused(SourceUnreadable, f"s3://lake/data/sales/x=1/_y=2/{name} is not readable Parquet", report("id"))
         del lake.objects[key]
 
 
 HIDDEN = [
-    "",
-    "_SUCCESS",
-    ".part-0.parquet.crc",
-    "part-0.parquet.crc",
-    "notes.txt",
-    "README.md",
-    "0a1b-manifest.csv",
-    "month=1_$folder$",
-    "a.parquet._COPYING_",
-    "_temporary/0/task_1/a.parquet",
-    ".hive-staging_1/-ext-10000/a.parquet",
-    "_impala_insert_staging/a.parquet",
-    "month=1/.ipynb_checkpoints/a.parquet",
+    *("", "_SUCCESS", ".part-0.parquet.crc", "part-0.parquet.crc", "notes.txt", "README.md", "0a1b-manifest.csv"),
+    *(
+        "month=1_$folder$",
+        "a.parquet._COPYING_",
+        "_temporary/0/task_1/a.parquet",
+        "month=1/.ipynb_checkpoints/a.parquet",
+    ),
+    *(".hive-staging_1/-ext-10000/a.parquet", "_impala_insert_staging/a.parquet"),
 ]
 
 
 def test_what_writers_leave_behind_is_not_data(lake: Lake) -> None:
     for name in HIDDEN:
         lake.put(name, ONE)
-    with pytest.raises(
-        SourceMissing, match=r"no Parquet file under s3://lake/data/sales/; other .*, such as s3://lake/data/sales/"
-    ):
-        rows(report("id"))
+    said = "no Parquet file under s3://lake/data/sales/; other .*, such as s3://lake/data/sales/"
+    refused(SourceMissing, said, report("id"))
     lake.put("a.parquet", ONE)
     assert rows(report("id")) == [(1,)]
 
 
-def test_the_exports_own_files_are_no_dataset(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dataset", ["work", "exports/sales"])
+def test_the_exports_own_files_are_no_dataset(lake: Lake, monkeypatch: pytest.MonkeyPatch, dataset: str) -> None:
     monkeypatch.setenv("DATA_PREFIX", "")
-    for dataset in ("work", "exports/sales"):
-        monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
-        where = f"s3://{BUCKET}/{dataset}/"
-        with pytest.raises(InvalidDefinition, match=f"source.dataset: {where} holds the files of exports"):
-            rows(report("id", dataset=dataset))
-        monkeypatch.setenv("EXPORTS_BUCKET", "another")
-        with pytest.raises(SourceMissing, match=f"no Parquet file under {where}"):
-            rows(report("id", dataset=dataset))
+    where = f"s3://{BUCKET}/{dataset}/"
+    monkeypatch.setenv("EXPORTS_BUCKET", BUCKET)
+    said = f"source.dataset: {where} holds the files of exports"
+    refused(InvalidDefinition, said, report("id", dataset=dataset))
+    monkeypatch.setenv("EXPORTS_BUCKET", "another")
+    refused(SourceMissing, f"no Parquet file under {where}", report("id", dataset=dataset))
 
 
 # ── Folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("texts", "declared", "expected"),
+    ("texts", "declared", "kind", "expected"),
     [
-        (["02139", "10115"], None, ["02139", "10115"]),
-        (["007", "7"], None, ["007", "7"]),
-        (["1", "10", "2"], None, [1, 2, 10]),
-        (["01", "12"], "integer", [1, 12]),
-        (["1", "2"], "string", ["1", "2"]),
-        (["2024-05-01"], "date", [datetime.date(2024, 5, 1)]),
-        (["2024-05-01 12%3A30%3A00"], "timestamp", [datetime.datetime(2024, 5, 1, 12, 30)]),
-        (["true", "false"], "boolean", [False, True]),
-        (["1.50"], "decimal(6,2)", [decimal.Decimal("1.50")]),
-        (["1.5"], "number", [1.5]),
-        (["__HIVE_DEFAULT_PARTITION__", "3"], None, [3, None]),
-        (["9", "99999999999999999999"], None, ["9", "99999999999999999999"]),
+        *((texts, None, "string", texts) for texts in (["02139", "10115"], ["007", "7"])),
+        (["1", "10", "2"], None, "integer", [1, 2, 10]),
+        (["9", "99999999999999999999"], None, "string", ["9", "99999999999999999999"]),
+        (["__HIVE_DEFAULT_PARTITION__", "3"], None, "integer", [3, None]),
+        (["01", "12"], "integer", "integer", [1, 12]),
+        (["1", "2"], "string", "string", ["1", "2"]),
+        (["2024-05-01"], "date", "date", [datetime.date(2024, 5, 1)]),
+        (["2024-05-01 12%3A30%3A00"], "timestamp", "timestamp", [datetime.datetime(2024, 5, 1, 12, 30)]),
+        (["true", "false"], "boolean", "boolean", [False, True]),
+        (["1.50"], "decimal(6,2)", "decimal", [decimal.Decimal("1.50")]),
+        (["1.5"], "number", "number", [1.5]),
     ],
 )
 def test_a_folders_value_has_the_declared_type_else_is_an_integer_only_if_plain(
-    lake: Lake, texts: list[str], declared: str | None, expected: list[Any]
+    lake: Lake, texts: list[str], declared: str | None, kind: str, expected: list[Any]
 ) -> None:
     for text in texts:
         lake.put(f"k={text}/a.parquet", ONE)
-    kinds = {str: "string", int: "integer", datetime.date: "date", datetime.datetime: "timestamp", bool: "boolean"}
-    kind = (kinds | {decimal.Decimal: "decimal", float: "number"})[type(expected[0])]
-    shown_as = report(f"k:{kind}", **({"columns": {"k": declared}} if declared else {}))
-    assert rows(shown_as) == [(value,) for value in expected]
+    assert rows(report(f"k:{kind}", columns={"k": declared} if declared else {})) == [(value,) for value in expected]
 
 
 @pytest.mark.parametrize(
     ("declared", "text"),
     [
-        ("integer", "x"),
-        ("integer", "9223372036854775808"),
-        ("date", "2024-13-01"),
-        ("boolean", "1"),
-        ("decimal(4,2)", "1.005"),
-        ("time", "12:00:00"),
+        *(("integer", text) for text in ("x", "9223372036854775808")),
+        *(("date", "2024-13-01"), ("boolean", "1"), ("decimal(4,2)", "1.005"), ("time", "12:00:00")),
     ],
 )
 def test_a_folder_that_is_no_value_of_the_declared_type_is_named(lake: Lake, declared: str, text: str) -> None:
     lake.put(f"k={text}/a.parquet", ONE)
     said = rf"column k is declared {declared[:4]}.*k={text}/a.parquet has k={text}; allowed: "
-    with pytest.raises(ColumnMismatch, match=said):
-        rows(report("k", columns={"k": declared}))
+    refused(ColumnMismatch, said, report("k", columns={"k": declared}))
     if declared == "integer":
-        with pytest.raises(ColumnMismatch, match=said + "-9223372036854775"):
-            rows(report("id", bounds={"k": [1, 31]}))
+        refused(ColumnMismatch, said + "-9223372036854775", report("id", bounds={"k": [1, 31]}))
 
 
 def test_bounds_of_a_column_that_is_text_are_refused(lake: Lake) -> None:
@@ -155,19 +138,13 @@ def test_bounds_of_a_column_that_is_text_are_refused(lake: Lake) -> None:
         shown(Query.of(definition, {"p": "Rome"}, "acme"))
 
 
-def test_files_come_in_the_order_of_their_partitions(lake: Lake) -> None:
+def test_files_come_in_the_order_of_their_partitions_and_one_that_is_partitioned_otherwise_is_named(lake: Lake) -> None:
     for month in (10, 2, 1):
         lake.put(f"year=2020/month={month}/a.parquet", file(id=[month, month * 100]))
     assert rows(report("id")) == [(1,), (100,), (2,), (200,), (10,), (1000,)]
-
-
-def test_files_that_are_partitioned_otherwise_are_named(lake: Lake) -> None:
-    lake.put("year=2020/month=1/a.parquet", ONE)
     lake.put("year=2020/b.parquet", ONE)
-    with pytest.raises(
-        SourceSchemaMismatch, match=r"month=1/a\.parquet is partitioned by month, year, but .*/b\.parquet by year"
-    ):
-        rows(report("id"))
+    said = r"month=1/a\.parquet is partitioned by month, year, but .*/b\.parquet by year"
+    refused(SourceSchemaMismatch, said, report("id"))
 
 
 def test_columns_that_are_all_partitions_still_give_a_row_for_each_row(lake: Lake) -> None:
@@ -196,18 +173,15 @@ def test_folders_above_the_dataset_are_no_columns(lake: Lake, monkeypatch: pytes
 def test_a_table_that_keeps_old_rows_is_refused_with_the_way_out_from_within_and_from_without(
     lake: Lake, marker: str, table: str
 ) -> None:
-    lake.put("a.parquet", ONE)
     lake.objects |= {"data/sales/orders/data/a.parquet": ONE, "data/sales/orders/metadata/notes.txt": b""}
+    lake.put("a.parquet", ONE)
     assert rows(report("id", dataset="sales/orders/data")) == [(1,)]
     lake.put(f"orders/{marker}", b"{}")
-    where = "s3://lake/data/sales/orders"
-    with pytest.raises(TableUnsupported, match=f"{where} is {table}.* source.dataset"):
-        rows(report("id"))
-    with pytest.raises(TableUnsupported, match=f"{where}/ is {table}, and data is a folder of its files; .*dataset"):
-        rows(report("id", dataset="sales/orders/data"))
+    said = {"sales": f" is {table}", "sales/orders/data": f"/ is {table}, and data is a folder of its files;"}
     if "Delta" not in table:
-        with pytest.raises(TableUnsupported, match=f"{where}/ is {table}.* source.dataset"):
-            rows(report("id", dataset="sales/orders"))
+        said["sales/orders"] = f"/ is {table}"
+    for dataset, what in said.items():
+        refused(TableUnsupported, f"s3://lake/data/sales/orders{what}.* source.dataset", report("id", dataset=dataset))
 
 
 # ── Delta ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,7 +214,7 @@ ACTIONS = {
     "add": pa.struct([("path", TEXT), ("partitionValues", pa.map_(TEXT, TEXT)), ("size", pa.int64())]),
     "remove": pa.struct([("path", TEXT)]),
     "metaData": pa.struct(
-        [("schemaString", TEXT), ("partitionColumns", pa.list_(TEXT)), ("configuration", pa.map_(TEXT, TEXT))]
+        {"schemaString": TEXT, "partitionColumns": pa.list_(TEXT), "configuration": pa.map_(TEXT, TEXT)}.items()
     ),
     "protocol": pa.struct([("minReaderVersion", pa.int32()), ("minWriterVersion", pa.int32())]),
 }
@@ -296,66 +270,62 @@ def test_a_part_of_a_delta_table_is_an_event_that_generate_part_takes(lake: Lake
     contract.require(contract.event_contract(str(FUNCTIONS / "generate_part" / "app.py")), event)
 
 
+def later(version: int, **more: Any) -> dict[str, Any]:
+    return {"protocol": {"minReaderVersion": version, "minWriterVersion": 7} | more}
+
+
+WITH_VECTORS = later(3, readerFeatures=["deletionVectors"])
+HIDING = {"add": add("a.parquet")["add"] | {"deletionVector": {"storageType": "u"}}}
+
+
 @pytest.mark.parametrize(
-    ("actions", "said"),
+    ("action", "said"),
     [
-        ([{"protocol": {"minReaderVersion": 2}}], "needs reader version 2"),
-        (
-            [{"protocol": {"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]}}],
-            r"needs reader version 3 \(deletionVectors\)",
-        ),
-        ([metadata(**{"delta.columnMapping.mode": "name"})], "uses column mapping"),
-        ([{"add": add("a.parquet")["add"] | {"deletionVector": {"storageType": "u"}}}], "has deletion vectors"),
-        ([add("s3://elsewhere/a.parquet")], "refers to files of another folder, as a shallow clone does"),
-        ([add("/elsewhere/a.parquet")], "refers to files of another folder, as a shallow clone does"),
+        (later(2), "needs reader version 2"),
+        (WITH_VECTORS, r"needs reader version 3 \(deletionVectors\)"),
+        (metadata(**{"delta.columnMapping.mode": "name"}), "uses column mapping"),
+        (HIDING, "has deletion vectors"),
+        (add("s3://elsewhere/a.parquet"), "refers to files of another folder, as a shallow clone does"),
+        (add("/elsewhere/a.parquet"), "refers to files of another folder, as a shallow clone does"),
     ],
+    ids=["version 2", "version 3", "mapping", "vectors", "bucket", "folder"],
 )
-def test_a_delta_table_of_a_later_kind_is_refused_with_the_way_out(
-    lake: Lake, actions: list[dict[str, Any]], said: str
-) -> None:
+def test_a_delta_table_of_a_later_kind_is_refused_with_the_way_out(lake: Lake, action: Any, said: str) -> None:
     lake.put("a.parquet", ONE)
     commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"))
-    commit(lake, 1, *actions)
-    with pytest.raises(TableUnsupported, match=f"the Delta table s3://lake/data/sales/ {said}; only reader version 1"):
-        rows(report("id"))
+    commit(lake, 1, action)
+    refused(TableUnsupported, f"the Delta table s3://lake/data/sales/ {said}; only reader version 1", report("id"))
 
 
-def test_a_delta_table_that_is_as_it_must_be_again_is_read(lake: Lake) -> None:
+def test_a_delta_table_that_is_as_it_must_be_again_is_read_and_says_so_when_it_is_empty(lake: Lake) -> None:
     for path in ("a.parquet", "b.parquet"):
         lake.put(path, ONE)
-    newer = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"]}}
-    hidden = {"add": add("a.parquet")["add"] | {"deletionVector": {"storageType": "u"}}}
-    commit(lake, 0, newer, metadata("zip"), hidden)
+    commit(lake, 0, WITH_VECTORS, metadata("zip"), HIDING)
     commit(lake, 1, remove("a.parquet"), add("b.parquet"))  # which names no zip
     commit(lake, 2, PROTOCOL)
     assert rows(report("id", "zip:string")) == [(1, None)]
+    commit(lake, 3, remove("b.parquet"))
+    refused(SourceMissing, "has no rows in version 3", report("id"))
 
 
 def test_a_delta_log_that_is_not_whole_is_no_log(lake: Lake) -> None:
     lake.put("a.parquet", ONE)
     commit(lake, 0, add("a.parquet"))
-    with pytest.raises(SourceUnreadable, match="has no protocol or no schema"):
-        rows(report("id"))
+    refused(SourceUnreadable, "has no protocol or no schema", report("id"))
     commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"), add("gone.parquet"))
-    with pytest.raises(SourceChanged, match=r"version 0 names gone.parquet, which does not exist"):
-        rows(report("id"))
+    refused(SourceChanged, r"version 0 names gone.parquet, which does not exist", report("id"))
     commit(lake, 2, remove("gone.parquet"))
-    with pytest.raises(SourceUnreadable, match="its log lacks version 1"):
-        rows(report("id"))
+    refused(SourceUnreadable, "its log lacks version 1", report("id"))
     lake.put("_delta_log/00000000000000000001.json", b"not a log")
-    with pytest.raises(SourceUnreadable, match=r"00000000000000000001.json is not a readable log of a Delta table"):
-        rows(report("id"))
-
-
-def test_an_empty_delta_table_says_so(lake: Lake) -> None:
-    lake.put("a.parquet", ONE)
-    commit(lake, 0, PROTOCOL, metadata(), add("a.parquet"))
-    commit(lake, 1, remove("a.parquet"))
-    with pytest.raises(SourceMissing, match="has no rows in version 1"):
-        rows(report("id"))
+    refused(SourceUnreadable, r"00000000000000000001.json is not a readable log of a Delta table", report("id"))
 
 
 # ── Files that differ ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+NARROW, WIDE = (
+    pa.array([decimal.Decimal(text)], pa.decimal128(digits, 2)) for text, digits in (("1.10", 10), ("2.20", 12))
+)
 
 
 @pytest.mark.parametrize(
@@ -364,12 +334,7 @@ def test_an_empty_delta_table_says_so(lake: Lake) -> None:
         (pa.array([1], pa.int32()), pa.array([2], pa.int64()), pl.Int64, "integer"),
         (pa.array([1], pa.uint8()), pa.array([2], pa.int16()), pl.Int64, "integer"),
         (pa.array(["x"]).dictionary_encode(), pa.array(["y"]), pl.String, "string"),
-        (
-            pa.array([decimal.Decimal("1.10")], pa.decimal128(10, 2)),
-            pa.array([decimal.Decimal("2.20")], pa.decimal128(12, 2)),
-            pl.Decimal(12, 2),
-            "decimal",
-        ),
+        (NARROW, WIDE, pl.Decimal(12, 2), "decimal"),
         (pa.array([1], pa.timestamp("ms")), pa.array([1], pa.timestamp("us")), pl.Datetime("us"), "timestamp"),
         (pa.array(["x"]), pa.nulls(1), pl.String, "string"),
         (pa.nulls(1), pa.array([[1]]), pl.List(pl.Int64), "json"),
@@ -390,8 +355,7 @@ def test_files_that_differ_harmlessly_are_read_together(
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (pa.array([1]), pa.array(["x"])),
-        (pa.array([1]), pa.array([1.5])),
+        *((pa.array([1]), pa.array([other])) for other in ("x", 1.5)),
         (pa.array([1], pa.timestamp("us")), pa.array([1], pa.timestamp("us", "UTC"))),
         (pa.array([decimal.Decimal("1.1")]), pa.array([decimal.Decimal("1.11")])),
         (pa.array([1]), None),
@@ -402,8 +366,7 @@ def test_files_that_differ_in_meaning_are_named(lake: Lake, one: Any, other: Any
     lake.put("b.parquet", ONE if other is None else file(v=other))
     kinds = ".*" if other is not None else "missing"
     said = rf"column v is {kinds} in s3://lake/data/sales/b.parquet, .* in .*a.parquet"
-    with pytest.raises(SourceSchemaMismatch, match=said):
-        rows(report("v"))
+    refused(SourceSchemaMismatch, said, report("v"))
 
 
 def test_files_without_rows_whose_tenants_have_no_type_are_an_export_without_rows(lake: Lake) -> None:
@@ -414,8 +377,7 @@ def test_files_without_rows_whose_tenants_have_no_type_are_an_export_without_row
 def test_a_column_that_is_optional_is_null_where_a_file_lacks_it_or_every_file(lake: Lake) -> None:
     lake.put("a.parquet", ONE)
     assert rows(report("id", "note:string", columns={"note": "string"})) == [(1, None)]
-    with pytest.raises(ColumnMismatch, match="the source has no column price"):
-        rows(report("price"))
+    refused(ColumnMismatch, "the source has no column price", report("price"))
     lake.put("b.parquet", file(id=[2], note=["x"]))
     assert rows(report("id", "note:string")) == [(1, None), (2, "x")]
     assert rows(report("note:string")) == [(None,), ("x",)]
@@ -428,10 +390,10 @@ def test_a_column_that_is_optional_is_null_where_a_file_lacks_it_or_every_file(l
         ("integer", pa.array([7], pa.uint64())),
         ("json", pa.array([{"a": 1}])),
     ],
+    ids=["number", "integer", "json"],
 )
 def test_a_declared_column_has_the_type_of_the_files_that_have_it(lake: Lake, declared: str, values: Any) -> None:
-    lacking, null = ONE, file(id=[1], note=pa.nulls(1))
-    having = file(id=[2], note=values)
+    lacking, null, having = ONE, file(id=[1], note=pa.nulls(1)), file(id=[2], note=values)
     for first, second in ((lacking, having), (having, lacking), (null, having), (having, null)):
         lake.put("a.parquet", first)
         lake.put("b.parquet", second)
@@ -443,8 +405,7 @@ def test_a_moment_that_nanoseconds_cannot_hold_is_named_where_files_count_them(l
     far = pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("us"))
     lake.put("a.parquet", file(v=far))
     lake.put("b.parquet", file(v=pa.array([0], pa.timestamp("ns"))))
-    with pytest.raises(ValueOutOfRange, match="column v holds a timestamp that does not fit in nanoseconds"):
-        rows(report("v:timestamp"))
+    refused(ValueOutOfRange, "column v holds a timestamp that does not fit in nanoseconds", report("v:timestamp"))
     asked = report("v:timestamp", parameters=parameter("date", ">="))
     assert len(parquet.plan(Query.of(asked, {"p": "2000-01-01"}, "acme"))[1]) == 1
 
@@ -469,23 +430,22 @@ def test_a_tenant_may_be_an_integer_in_a_column_of_any_name_or_an_expression(lak
 
 
 def test_a_tenant_is_text_even_where_every_folder_is_a_number(lake: Lake) -> None:
-    lake.put("owner=1001/a.parquet", file(id=[1]))
-    lake.put("owner=01001/a.parquet", file(id=[2]))
-    assert tenants("owner", "1001") == [(1,)]
+    for number, owner in enumerate(("1001", "01001")):
+        lake.put(f"owner={owner}/a.parquet", file(id=[number]))
+    assert tenants("owner", "1001") == [(0,)]
 
 
 def test_no_error_names_the_folders_of_another_tenant(lake: Lake) -> None:
-    lake.put("tenant=globex/month=Q1-secret/a.parquet", file(id=[9]))
-    lake.put("tenant=initech/a.parquet", file(id=[9]))
-    lake.put("tenant=acme/month=1/a.parquet", ONE)
-    assert rows(report("id", columns={"month": "integer"})) == [(1,)]
-    assert rows(report("id", columns={"month": "integer"}), "nobody") == []
+    for folder in ("tenant=globex/month=Q1-secret", "tenant=initech", "tenant=acme/month=1"):
+        lake.put(f"{folder}/a.parquet", ONE)
+    for tenant, found in {"acme": [(1,)], "nobody": []}.items():
+        assert rows(report("id", columns={"month": "integer"}), tenant) == found
 
 
 def test_row_groups_of_other_tenants_are_not_planned_and_their_rows_never_read_out(lake: Lake) -> None:
     lake.put("a.parquet", file(2, id=list(range(7)), tenant=["aaa", "aab", "acme", "acme", "acme", "zed", "zed"]))
-    _, extents = parquet.plan(Query.of(report("id"), {}, "acme"))
-    assert [(extent["offset"], extent["rows"]) for extent in extents] == [(2, 2), (4, 2)]  # type: ignore[typeddict-item]
+    extents: list[Any] = parquet.plan(Query.of(report("id"), {}, "acme"))[1]
+    assert [(extent["offset"], extent["rows"]) for extent in extents] == [(2, 2), (4, 2)]
     assert rows(report("id")) == [(2,), (3,), (4,)]
 
 
@@ -494,11 +454,9 @@ def test_row_groups_of_other_tenants_are_not_planned_and_their_rows_never_read_o
 DAY = 86_400_000_000
 
 
-@pytest.mark.parametrize("kind", [pa.time32("ms"), pa.time64("us"), pa.time64("ns")])
+@pytest.mark.parametrize("kind", [pa.time32("ms"), pa.time64("us"), pa.time64("ns")], ids=str)
 def test_a_time_of_day_is_exact_to_its_last_moment(lake: Lake, kind: pa.DataType) -> None:
-    unit = {"ms": 1_000, "us": 1, "ns": 1}[kind.unit]
-    moments = [0, DAY - unit, None]
-    values = pa.array(moments, pa.time64("us")).cast(kind)
+    values = pa.array([0, DAY - (1_000 if kind.unit == "ms" else 1), None], pa.time64("us")).cast(kind)
     lake.put("a.parquet", file(v=values))
     assert [row[0] for row in rows(report("v:time"))] == [*values.to_pylist()]
     lake.put("a.parquet", file(v=pa.array([values.to_pylist(), None, []], pa.list_(kind))))
@@ -514,5 +472,4 @@ def test_a_time_that_no_clock_shows_is_refused_and_never_null(lake: Lake, moment
         ("json", pa.array([[1], [moment]], pa.list_(pa.time64("us")))),
     ):
         lake.put("a.parquet", file(v=values))
-        with pytest.raises(ValueOutOfRange, match=said):
-            rows(report(f"v:{kind}"))
+        refused(ValueOutOfRange, said, report(f"v:{kind}"))

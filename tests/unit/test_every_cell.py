@@ -9,14 +9,11 @@ import decimal
 import io
 import json
 import math
-import tempfile
 import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import duckdb
 import openpyxl
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,10 +22,7 @@ from hypothesis import strategies as st
 
 from shared.engine.sources import parquet_rows
 from tests.unit.exports import column, export
-from tests.unit.lake import in_memory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.unit.lake import by_arrow, by_duckdb, by_polars, in_memory
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff_"), max_size=8)
 DAYS = st.dates(datetime.date(1000, 1, 1))
@@ -131,28 +125,9 @@ def tables(draw: st.DrawFn, writer: str) -> tuple[dict[str, Kind], list[dict[str
     return columns, draw(st.lists(row, max_size=12))
 
 
-def by_pyarrow(table: pa.Table, group: int) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=group, data_page_version=("1.0", "2.0")[group % 2])
-    return file.getvalue()
-
-
-def by_polars(table: pa.Table, group: int) -> bytes:
-    file = io.BytesIO()
-    pl.from_arrow(table).write_parquet(file, row_group_size=group)  # type: ignore[union-attr]
-    return file.getvalue()
-
-
-def by_duckdb(table: pa.Table, _: int) -> bytes:
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.register("cells", table)
-        connection.execute(f"COPY cells TO '{folder}/cells.parquet' (FORMAT parquet)")
-        return Path(folder, "cells.parquet").read_bytes()
-
-
 WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
-    "pyarrow": by_pyarrow,
-    "duckdb": by_duckdb,
+    "pyarrow": lambda table, group: by_arrow(table, group, data_page_version=("1.0", "2.0")[group % 2]),
+    "duckdb": lambda table, _: by_duckdb("FROM cells", cells=table),
     "polars": by_polars,
 }
 
@@ -199,8 +174,6 @@ def as_json(dtype: pa.DataType, value: Any) -> Any:
 def as_text(value: Any) -> str:
     """As a line of csv has a value that is neither a list nor a struct."""
     match value:
-        case None:
-            return ""
         case bool():
             return str(value).lower()
         case bytes():
@@ -210,30 +183,24 @@ def as_text(value: Any) -> str:
         case datetime.datetime() | datetime.time():
             text = value.replace(tzinfo=None).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
             return text + "Z" * bool(value.tzinfo)
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def as_cell(kind: Kind, value: Any) -> Any:
     """As openpyxl has it: what Excel would change is text."""
-    if value is None or isinstance(value, bool):
-        return value
     first = datetime.date(1900, 3, 1)
     match value:
-        case float():
-            fits = value == 0 or 2.2250738585072014e-308 <= abs(value) <= 9.99999999999999e307
-            return value if fits else as_json(kind.arrow, value) if not math.isfinite(value) else repr(value)
+        case None | bool() | datetime.time():
+            return value
         case int():
             return value if abs(value) < 10**15 else str(value)
         case decimal.Decimal():
-            return (
-                float(value) if len(value.normalize().as_tuple().digits) <= 15 and abs(value) < 10**15 else f"{value:f}"
-            )
-        case datetime.datetime():
-            return value.replace(tzinfo=None) if value.date() >= first else as_text(value)
-        case datetime.date():
-            return datetime.datetime.combine(value, datetime.time()) if value >= first else value.isoformat()
-        case datetime.time():
-            return value
+            few = len(value.normalize().as_tuple().digits) <= 15 and abs(value) < 10**15
+            return float(value) if few else f"{value:f}"
+        case datetime.datetime() if value.date() >= first:
+            return value.replace(tzinfo=None)
+        case datetime.date() if not isinstance(value, datetime.datetime) and value >= first:
+            return datetime.datetime.combine(value, datetime.time())
     return as_text(value)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -13,36 +14,30 @@ from hypothesis import strategies as st
 
 from shared.files import names, result
 from shared.files.formats import FORMATS, option_faults, resolve_options
-from tests.unit.support import Answer, Cloud, event, succeeded
+from tests.unit.support import Answer, Cloud, Frozen, event, succeeded
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+NAMES = {
+    "orders june": "orders june.csv",
+    "orders.csv": "orders.csv",
+    "ORDERS.CSV": "ORDERS.csv",
+    "orders.2026": "orders.2026.csv",
+    "orders.xlsx": "orders.xlsx.csv",
+    "a/b\\c": "a_b_c.csv",
+    "../../etc/passwd": "_.._etc_passwd.csv",
+    'who: "me" <x> | * ?': "who_ _me_ _x_ _ _ _.csv",
+    "a\x00b\nc\x7f\x85": "a_b_c__.csv",
+    "txt\u202ecod": "txt_cod.csv",
+    "  .hidden. . ": "hidden.csv",
+    "con": "_con.csv",
+    "Lpt1.old": "_Lpt1.old.csv",
+    "COM\xb9": "_COM\xb9.csv",
+    "console": "console.csv",
+    "Zu\u0308rich": "Zürich.csv",
+    "東京 😀": "東京 😀.csv",
+}
 
-    from tests.unit.support import Frozen
 
-
-@pytest.mark.parametrize(
-    ("asked", "name"),
-    [
-        ("orders june", "orders june.csv"),
-        ("orders.csv", "orders.csv"),
-        ("ORDERS.CSV", "ORDERS.csv"),
-        ("orders.2026", "orders.2026.csv"),
-        ("orders.xlsx", "orders.xlsx.csv"),
-        ("a/b\\c", "a_b_c.csv"),
-        ("../../etc/passwd", "_.._etc_passwd.csv"),
-        ('who: "me" <x> | * ?', "who_ _me_ _x_ _ _ _.csv"),
-        ("a\x00b\nc\x7f\x85", "a_b_c__.csv"),
-        ("txt\u202ecod", "txt_cod.csv"),
-        ("  .hidden. . ", "hidden.csv"),
-        ("con", "_con.csv"),
-        ("Lpt1.old", "_Lpt1.old.csv"),
-        ("COM\xb9", "_COM\xb9.csv"),
-        ("console", "console.csv"),
-        ("Zu\u0308rich", "Zürich.csv"),
-        ("東京 😀", "東京 😀.csv"),
-    ],
-)
+@pytest.mark.parametrize(("asked", "name"), NAMES.items())
 def test_a_name_becomes_one_that_every_system_takes_with_the_formats_ending_once(asked: str, name: str) -> None:
     assert option_faults("csv", {"file_name": asked}) == []
     assert names.chosen(asked, "csv") == name
@@ -61,21 +56,20 @@ def test_an_ending_stands_once_whatever_of_it_was_given(asked: str, extension: s
     assert names.chosen(asked, extension) == names.chosen(names.chosen(asked, extension), extension) == name
 
 
+LENGTH = "a value of type string, at least 1 character, at most 200 characters"
+
+
 @pytest.mark.parametrize(
     ("asked", "allowed"),
     [
-        ("", "a value of type string, at least 1 character, at most 200 characters"),
-        (5, "a value of type string, at least 1 character, at most 200 characters"),
-        ("a" * 201, "a value of type string, at least 1 character, at most 200 characters"),
-        (". .", "a name such as orders-june"),
-        (".csv", "a name such as orders-june"),
+        *((asked, LENGTH) for asked in ("", 5, "a" * 201)),
+        *((asked, "a name such as orders-june") for asked in (". .", ".csv")),
         ("京" * 66, "at most 200 bytes"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused_with_its_place(asked: Any, allowed: str) -> None:
-    assert [(fault["pointer"], fault["allowed"]) for fault in option_faults("csv", {"file_name": asked})] == [
-        ("/file_name", allowed)
-    ]
+    [fault] = option_faults("csv", {"file_name": asked})
+    assert (fault["pointer"], fault["allowed"]) == ("/file_name", allowed)
     assert option_faults("csv", {"file_name": "京" * 65}) == []
 
 
@@ -99,9 +93,8 @@ def test_whatever_is_asked_for_a_browser_reads_one_safe_name(asked: str, extensi
 
 def test_the_default_tells_the_report_and_the_date_and_not_the_tenant() -> None:
     created = datetime.datetime(2026, 11, 23, 23, 59, tzinfo=datetime.UTC)
-    assert names.default("flights", created, "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7", "csv.gz") == (
-        "flights-20261123-2a8c41e7.csv.gz"
-    )
+    default = names.default("flights", created, "01a207ad-a9fa-7c3e-9b52-6f0d2a8c41e7", "csv.gz")
+    assert default == "flights-20261123-2a8c41e7.csv.gz"
 
 
 def test_the_key_of_a_file_is_ascii_and_of_an_older_record_as_it_was() -> None:
@@ -122,11 +115,9 @@ def test_a_request_chooses_a_name_and_the_export_shows_what_became_of_it(
     given = event("request_export/least")
     given["body"] = json.dumps(json.loads(given["body"]) | {"options": {"file_name": "Zürich/June.csv"}})
     answered = api("RequestExport", given)
-    assert answered.status == 202
-    assert answered.body["file_name"] == "Zürich_June.csv"
-    assert answered.body["options"]["file_name"] == "Zürich/June.csv"
     [record] = cloud.records()
-    assert record["file_name"] == "Zürich_June.csv"
+    assert (answered.status, answered.body["options"]["file_name"]) == (202, "Zürich/June.csv")
+    assert answered.body["file_name"] == record["file_name"] == "Zürich_June.csv"
     assert "file_name" not in json.loads(record["options"])
 
 

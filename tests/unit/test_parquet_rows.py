@@ -33,7 +33,8 @@ from shared.errors import (
     SourceUnreadable,
 )
 from shared.lambda_ import aws
-from tests.unit.lake import Lake, extent, file, in_memory, query, refused, scan
+from tests.unit import lake as lakes
+from tests.unit.lake import Lake, by_polars, extent, file, in_memory, query, refused, scan
 
 MIB = 1024**2
 ROWS = 120
@@ -50,49 +51,38 @@ def limits(**changes: int) -> Iterator[None]:
 @functools.cache
 def everything(rows: int) -> pl.DataFrame:
     """A column of every kind, with nulls."""
-    numbers = list(range(rows))
-
-    def some(values: list[Any]) -> list[Any]:
-        return [None if number % 7 == 3 else value for number, value in enumerate(values)]
-
-    day = datetime.date(2020, 1, 1)
-    return pl.DataFrame(
-        {
-            "tenant": ["acme" if number % 3 else "other" for number in numbers],
-            "n": some(numbers),
-            "small": pl.Series(some([number % 100 for number in numbers]), dtype=pl.Int8),
-            "x": some([number / 7 for number in numbers]),
-            "text": some([f"text {number} é" * (number % 4) for number in numbers]),
-            "few": some([f"v{number % 3}" for number in numbers]),
-            "flag": some([number % 2 == 0 for number in numbers]),
-            "day": some([day + datetime.timedelta(number) for number in numbers]),
-            "time": pl.Series(some([datetime.datetime(2020, 1, 1) + datetime.timedelta(hours=n) for n in numbers])),
-            "amount": pl.Series(some([str(n) for n in numbers])).cast(pl.Decimal(20, 4)),
-            "list": some([list(range(number % 4)) for number in numbers]),
-            "record": [{"a": number, "b": f"b{number}"} for number in numbers],
-        }
-    )
-
-
-def by_polars(frame: pl.DataFrame, group: int, page: int) -> bytes:
-    into = io.BytesIO()
-    frame.write_parquet(into, row_group_size=group, data_page_size=page)
-    return into.getvalue()
+    numbers, day = list(range(rows)), datetime.datetime(2020, 1, 1)
+    columns: dict[str, Any] = {
+        "n": numbers,
+        "small": [number % 100 for number in numbers],
+        "x": [number / 7 for number in numbers],
+        "text": [f"text {number} é" * (number % 4) for number in numbers],
+        "few": [f"v{number % 3}" for number in numbers],
+        "flag": [number % 2 == 0 for number in numbers],
+        "day": [day.date() + datetime.timedelta(number) for number in numbers],
+        "time": [day + datetime.timedelta(hours=number) for number in numbers],
+        "amount": [str(number) for number in numbers],
+        "list": [list(range(number % 4)) for number in numbers],
+    }
+    some = {
+        name: [None if at % 7 == 3 else value for at, value in enumerate(values)] for name, values in columns.items()
+    }
+    frame = pl.DataFrame({"tenant": ["acme" if number % 3 else "other" for number in numbers]} | some)
+    frame = frame.with_columns(pl.col("small").cast(pl.Int8), pl.col("amount").cast(pl.Decimal(20, 4)))
+    return frame.with_columns(record=pl.Series([{"a": number, "b": f"b{number}"} for number in numbers]))
 
 
 def by_arrow(frame: pl.DataFrame, group: int, page: int, **options: Any) -> bytes:
-    into = io.BytesIO()
-    pq.write_table(frame.to_arrow(), into, row_group_size=group, data_page_size=page, write_batch_size=16, **options)
-    return into.getvalue()
+    return lakes.by_arrow(frame.to_arrow(), group, data_page_size=page, write_batch_size=16, **options)
 
 
-WRITERS = {
-    "polars": by_polars,
+WRITERS: dict[str, Any] = {
+    "polars": lambda frame, group, page: by_polars(frame, group, data_page_size=page),
     "arrow": by_arrow,
-    "arrow, pages of version 2": lambda *given: by_arrow(*given, data_page_version="2.0", compression="gzip"),
-    "arrow, indexed": lambda *given: by_arrow(*given, write_page_index=True, compression="zstd"),
-    "arrow, indexed, no dictionary": lambda *given: by_arrow(*given, write_page_index=True, use_dictionary=False),
-    "arrow, uncompressed": lambda *given: by_arrow(*given, compression="none"),
+    "arrow, pages of version 2": functools.partial(by_arrow, data_page_version="2.0", compression="gzip"),
+    "arrow, indexed": functools.partial(by_arrow, write_page_index=True, compression="zstd"),
+    "arrow, indexed, no dictionary": functools.partial(by_arrow, write_page_index=True, use_dictionary=False),
+    "arrow, uncompressed": functools.partial(by_arrow, compression="none"),
 }
 
 
@@ -119,17 +109,16 @@ def test_the_codecs_that_no_writer_above_uses_are_read(lake: Lake, codec: str) -
     assert scan(query("n"), [extent(lake, key, 0, 20)])["n"].to_list() == everything(20)["n"].to_list()
 
 
-def test_a_batch_is_bounded_in_bytes_too(lake: Lake) -> None:
-    key = wide(lake, use_dictionary=False)
+def test_a_batch_is_bounded_in_bytes_too_and_small_row_groups_are_read_together(lake: Lake) -> None:
+    def heights(column: str, key: str, rows: int) -> list[int]:
+        frames = parquet.scan(query(column, tenant=column), {}, [extent(lake, key, 0, rows)])
+        return [frame.height for frame in frames]
+
     with limits(BATCH_BYTES=16_000):
-        heights = [frame.height for frame in parquet.scan(query("a", tenant="a"), {}, [extent(lake, key, 0, 20_000)])]
-    assert max(heights) <= 2_000
-    assert sum(heights) == 20_000
-
-
-def test_small_row_groups_are_read_together(lake: Lake) -> None:
-    key = lake.put("groups.parquet", by_polars(everything(ROWS), 3, MIB))
-    assert [frame.height for frame in parquet.scan(query("n"), {}, [extent(lake, key, 0, ROWS)])] == [ROWS]
+        bounded = heights("a", wide(lake, use_dictionary=False), 20_000)
+    assert max(bounded) <= 2_000
+    assert sum(bounded) == 20_000
+    assert heights("n", lake.put("groups.parquet", by_polars(everything(ROWS), 3)), ROWS) == [ROWS]
 
 
 # What is fetched
@@ -163,30 +152,32 @@ def test_lists_are_read_by_page_too(lake: Lake) -> None:
     chance = random.Random(1)
     lists = [[chance.getrandbits(62)] * (number % 3) for number in range(20_000)]
     frame = pl.DataFrame({"tenant": ["acme"] * len(lists), "l": lists})
-    key = lake.put("lists.parquet", by_polars(frame, len(lists), 8192))
+    key = lake.put("lists.parquet", by_polars(frame, len(lists), data_page_size=8192))
     with limits(_GAP=0, FOOTER_GUESS=8192):
         assert scan(query("l", tenant="l"), [extent(lake, key, 15_000, 10)])["l"].to_list() == lists[15_000:15_010]
     assert lake.bytes < 48 * 1024 < len(lake.objects[key]) / 2
 
 
+def small(lake: Lake, count: int) -> list[str]:
+    """The keys of so many files of five rows."""
+    return [lake.put(f"{number}.parquet", by_polars(everything(5))) for number in range(count)]
+
+
 def test_a_small_file_takes_one_request_and_neighbouring_chunks_of_a_large_one_another(lake: Lake) -> None:
-    keys = [lake.put(f"{number}.parquet", by_polars(everything(5), 5, MIB)) for number in range(40)]
-    large = wide(lake)
+    keys, large = small(lake, 40), wide(lake)
     assert scan(query("n"), [extent(lake, key, 0, 5) for key in keys]).height == 200
     scan(query("a", "b", "c"), [extent(lake, large, 0, 20_000)])
     assert Counter(key for key, _, _ in lake.asked) == dict.fromkeys(keys, 1) | {large: 2}
 
 
 def test_files_are_fetched_at_the_same_time(lake: Lake) -> None:
-    keys = [lake.put(f"{number}.parquet", by_polars(everything(5), 5, MIB)) for number in range(4)]
-    together = threading.Barrier(4, timeout=30)
+    keys, together = small(lake, 4), threading.Barrier(4, timeout=30)
     lake.before = lambda _: together.wait()
     assert scan(query("n"), [extent(lake, key, 0, 5) for key in keys]).height == 20
 
 
 def test_a_scan_that_is_given_up_leaves_no_thread_and_no_file(lake: Lake) -> None:
-    keys = [wide(lake), *(lake.put(f"{number}.parquet", by_polars(everything(5), 5, MIB)) for number in range(30))]
-    before = threading.active_count()
+    keys, before = [wide(lake), *small(lake, 30)], threading.active_count()
     frames = parquet.scan(query("a"), {}, [extent(lake, key, 0, 5) for key in keys])
     next(frames)
     frames.close()  # what stays open warns, and a warning fails the test
@@ -217,22 +208,21 @@ def test_what_s3_refuses_for_good_names_the_object_and_what_may_succeed_is_left_
 ) -> None:
     asked = [extent(lake, wide(lake), 0, 20_000)]
 
-    def fail(error: Exception) -> Any:
-        raise error
+    def attempt(code: str, status: int) -> None:
+        def fail(_: str) -> None:
+            raise refused(code, status)
 
-    def attempt() -> None:
+        lake.before = fail if code else lambda _: None
         parquet.plan(query("a")) if when == "planned" else scan(query("a"), asked)
 
-    lake.before = lambda _: fail(refused("AccessDenied", 403))
     with pytest.raises(SourceUnavailable, match=r"s3://lake/data/sales/wide\.parquet: AccessDenied"):
-        attempt()
-    lake.before = lambda _: fail(refused("SlowDown", 503))
+        attempt("AccessDenied", 403)
     with pytest.raises(ClientError) as raised:
-        attempt()
+        attempt("SlowDown", 503)
     assert aws.is_transient(raised.value)
-    lake.before, lake.breaks_off = lambda _: None, True
+    lake.breaks_off = True
     with pytest.raises(ServiceUnavailable, match=r"wide\.parquet: S3 did not send all"):
-        attempt()
+        attempt("", 0)
 
 
 def test_a_full_disk_names_the_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +238,7 @@ def test_a_full_disk_names_the_file(lake: Lake, monkeypatch: pytest.MonkeyPatch)
 
 @functools.cache
 def sixty(writer: str) -> bytes:
-    return WRITERS[writer](everything(60), 40, 256)
+    return bytes(WRITERS[writer](everything(60), 40, 256))
 
 
 @settings(max_examples=max(100, settings.default.max_examples))  # type: ignore[union-attr]
@@ -263,7 +253,7 @@ def test_damage_is_found_or_harmless_and_never_another_error(writer: str, batch:
 
 
 def test_a_file_that_lost_bytes_within_is_named(lake: Lake) -> None:
-    whole = by_polars(everything(3000), 3000, MIB)
+    whole = by_polars(everything(3000))
     for start, end in ((4, 200), (4, 4000), (2000, 2001)):
         key = lake.put("cut.parquet", whole[:start] + whole[end:])
         with pytest.raises(SourceUnreadable, match=r"s3://lake/data/sales/cut\.parquet is not readable Parquet"):

@@ -3,44 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from shared.engine.sources import objects, parquet
 from shared.errors import SourceChanged
-from shared.lambda_ import aws
 from tests.support import quick_lane
-from tests.unit.lake import BUCKET, file, query, shown
+from tests.unit.lake import BUCKET, file, over_http, query, shown
 
 FOLDER = "data/sales/year=2020/month=1/"
 
 
-@pytest.fixture(scope="module")
-def bucket(server: str) -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patched:
-        variables = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": server,
-            "DATA_BUCKET": BUCKET,
-            "DATA_PREFIX": "data",
-        }
-        for name, value in variables.items():
-            patched.setenv(name, value)
-        aws.s3.cache_clear()
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        with quick_lane.opened():
-            yield aws.s3()
-        aws.s3.cache_clear()
-
-
 @pytest.fixture
-def s3(bucket: Any) -> Any:
+def s3(server: str) -> Iterator[Any]:
     """An empty data bucket."""
-    for item in bucket.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        bucket.delete_object(Bucket=BUCKET, Key=item["Key"])
-    return bucket
+    with over_http(server) as client, quick_lane.opened():
+        yield client
 
 
 def test_of_many_files_only_the_footers_are_asked_for_and_not_by_boto3(

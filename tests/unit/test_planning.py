@@ -42,6 +42,10 @@ def laid_out(files: list[tuple[str, int, list[tuple[int, int, bool]]]]) -> list[
     return found
 
 
+def one_group(rows: int, size: int) -> list[Extent]:
+    return laid_out([("k", 1, [(rows, size, True)])])
+
+
 EXTENTS = st.one_of(USUAL, TINY, ONE_ROW_GROUP).map(laid_out)
 
 
@@ -102,11 +106,19 @@ def test_without_rows_there_is_one_part_with_nothing_to_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "workers", "parts"), [(5_000, 20, 1), (40_000, 4, 4), (400_000, 20, 20), (400_000, 4, 4)]
+    ("files", "workers", "parts"),
+    [
+        ([(5_000, 5_000)], 20, 1),
+        ([(40_000, 40_000)], 4, 4),
+        *(([(400_000, 400_000)], workers, workers) for workers in (20, 4)),
+        ([(27_000, 500_000)] * 12, 20, 20),  # twelve months
+    ],
 )
-def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: int, workers: int, parts: int) -> None:
-    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=rows)
-    assert len(planning.divide([group], workers, 1)) == parts
+def test_rows_are_divided_among_the_workers_but_neither_into_crumbs_nor_into_a_second_wave(
+    files: list[tuple[int, int]], workers: int, parts: int
+) -> None:
+    extents = laid_out([("k", 1, [(rows, size, True)]) for rows, size in files])
+    assert len(planning.divide(extents, workers, 1)) == parts
 
 
 @pytest.mark.parametrize(
@@ -115,18 +127,11 @@ def test_small_exports_are_divided_among_the_workers_but_not_into_crumbs(rows: i
 )
 def test_parts_of_a_large_file_are_large_enough_to_be_copied_by_s3(name: str, rows: int, parts: int) -> None:
     """Rows of 36 bytes; 20 workers stand ready, but what they make must not all go through the assembler."""
-    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=0, rows=rows, bytes=36 * rows)
     growth = FORMATS[name].growth
-    divided = planning.divide([group], 20, growth)
+    divided = planning.divide(one_group(rows, 36 * rows), 20, growth)
     assert len(divided) == parts
     fragment = min(part["rows"] for part in divided) * 36 * growth
     assert (fragment > MIN_PART) == (rows > 500_000)
-
-
-def test_there_are_no_more_parts_than_workers_where_row_groups_do_not_fit_evenly() -> None:
-    """Twelve months for twenty workers: one wave, not two."""
-    months = laid_out([(letter, 1, [(27_000, 500_000, True)]) for letter in "abcdefghijkl"])
-    assert len(planning.divide(months, 20, 1)) == 20
 
 
 def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
@@ -136,23 +141,21 @@ def test_parts_end_between_row_groups_where_one_ends_close_by() -> None:
 
 
 def test_one_huge_row_group_is_cut_into_even_runs() -> None:
-    group = ObjectExtent(key="data/one.parquet", etag='"etag"', offset=7, rows=10, bytes=3 * planning.MAX_BYTES)
+    [group] = laid_out([("k", 1, [(7, 0, False), (10, 3 * planning.MAX_BYTES, True)])])
     parts = planning.divide([group], 1, 1)
     assert [(s["offset"], s["rows"]) for part in parts for s in part["sources"]] == [(7, 3), (10, 4), (14, 3)]
 
 
 def test_parts_grow_rather_than_become_too_many() -> None:
-    rows = 2 * planning.MAX_PARTS * planning.MAX_ROWS
-    parts = planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)
+    parts = planning.divide(one_group(2 * planning.MAX_PARTS * planning.MAX_ROWS, 0), 20, 1)
     assert planning.MAX_PARTS / 2 < len(parts) <= planning.MAX_PARTS
     assert max(part["rows"] for part in parts) <= 2 * planning.MAX_ROWS * (1 + 2 * planning.SLACK)
 
 
 def test_more_parts_than_an_upload_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "MAX_PARTS", 10)
-    rows = 10 * planning.LARGEST * planning.MAX_ROWS + planning.MAX_ROWS * planning.LARGEST
     with pytest.raises(TooManyParts, match="22000000 rows in 1 files or tables need 11 parts; at most 10 are allowed"):
-        planning.divide(laid_out([("k", 1, [(rows, 0, True)])]), 20, 1)
+        planning.divide(one_group(11 * planning.LARGEST * planning.MAX_ROWS, 0), 20, 1)
 
 
 SEGMENTS = st.lists(st.tuples(st.integers(1, 3_000_000), st.integers(0, 200_000_000)), max_size=60).map(

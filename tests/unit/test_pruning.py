@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import io
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.engine.query import Query
 from shared.engine.sources import parquet
-from tests.unit.lake import Lake, file, in_memory, parameter, query, report, shown
+from tests.unit.lake import Lake, by_arrow, by_duckdb, by_polars, file, in_memory, parameter, query, report, shown
 
 DAYS = st.dates(datetime.date(1969, 12, 30), datetime.date(1970, 1, 3))
 MOMENTS = st.datetimes(datetime.datetime(1969, 12, 30), datetime.datetime(1970, 1, 3)).map(
@@ -67,29 +65,13 @@ KINDS = {
 }
 
 
-def by_arrow(**options: Any) -> Callable[[pa.Table, int], bytes]:
-    def write(table: pa.Table, group: int) -> bytes:
-        into = io.BytesIO()
-        pq.write_table(table, into, row_group_size=group, **options)
-        return into.getvalue()
-
-    return write
-
-
-def by_polars(table: pa.Table, group: int) -> bytes:
-    into = io.BytesIO()
-    frame = pl.DataFrame(table)
-    frame.write_parquet(into, row_group_size=group, statistics="full")
-    return into.getvalue()
-
-
 WRITERS: dict[str, Callable[[pa.Table, int], bytes]] = {
-    "arrow": by_arrow(),
-    "arrow without its schema": by_arrow(store_schema=False),
-    "arrow of version 1.0": by_arrow(version="1.0"),
-    "arrow with INT96": by_arrow(use_deprecated_int96_timestamps=True),
-    "arrow with an index": by_arrow(write_page_index=True, data_page_size=1),
-    "polars": by_polars,
+    "arrow": by_arrow,
+    "arrow without its schema": functools.partial(by_arrow, store_schema=False),
+    "arrow of version 1.0": functools.partial(by_arrow, version="1.0"),
+    "arrow with INT96": functools.partial(by_arrow, use_deprecated_int96_timestamps=True),
+    "arrow with an index": functools.partial(by_arrow, write_page_index=True, data_page_size=1),
+    "polars": functools.partial(by_polars, statistics="full"),
 }
 
 
@@ -157,11 +139,9 @@ def test_filters_together_and_expressions_over_folders_and_bounds_lose_no_row(
 
 
 @pytest.mark.parametrize("sql", ["DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP_S"])
-def test_duckdbs_days_and_moments_are_pruned_right_too(lake: Lake, sql: str, tmp_path: Any) -> None:
-    path = tmp_path / "a.parquet"
+def test_duckdbs_days_and_moments_are_pruned_right_too(lake: Lake, sql: str) -> None:
     rows = f"SELECT n, (DATE '2024-01-01' + n::INT)::{sql} AS v, 'acme' AS tenant FROM range(20) AS t(n)"
-    duckdb.sql(f"COPY ({rows}) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 4)")
-    lake.put("a.parquet", path.read_bytes())
+    lake.put("a.parquet", by_duckdb(rows, ", ROW_GROUP_SIZE 4"))
     found = shown(query("n", parameters=parameter("date", ">="), p="2024-01-15"))
     assert found == [(n,) for n in range(14, 20)]
 
@@ -175,9 +155,7 @@ def test_an_expression_that_minds_nulls_prunes_nothing(lake: Lake, expression: s
     assert [extent["rows"] for extent in parquet.plan(query("n", parameters=rule, p=value))[1]] == [3]
 
 
-def test_infinity_in_the_statistics_keeps_a_group(lake: Lake, tmp_path: Any) -> None:
-    path = tmp_path / "a.parquet"
-    duckdb.sql(f"COPY (SELECT 'acme' AS tenant, 1 AS n, 'infinity'::DATE AS v) TO '{path}'")
-    lake.put("a.parquet", path.read_bytes())
+def test_infinity_in_the_statistics_keeps_a_group(lake: Lake) -> None:
+    lake.put("a.parquet", by_duckdb("SELECT 'acme' AS tenant, 1 AS n, 'infinity'::DATE AS v"))
     rule = parameter("string", ">=", expression="STRFTIME(v, '%Y-%m-%d')", monotonic=True)
     assert len(parquet.plan(query("n", parameters=rule, p="2024-01-01"))[1]) == 1

@@ -9,24 +9,14 @@ from botocore.exceptions import ClientError
 
 from shared.errors import NewerRecord
 from shared.records import table
-from shared.records.table import AlreadyRequested, Failure, Idempotency, Record
-from tests.unit.support import (
-    OWNER,
-    PLAN,
-    Calls,
-    Cloud,
-    cancelled,
-    failed,
-    file_key,
-    queued,
-    running,
-    succeeded,
-)
+from shared.records.table import AlreadyRequested, Failure, Idempotency
+from tests.unit.support import OWNER, PLAN, Calls, Cloud, cancelled, failed, file_key, queued, running, succeeded
 from tests.unit.support import number as export_id
 
 NOW = 1_795_425_151
 MOMENT = datetime.datetime(2026, 11, 23, 9, 12, 31, 482000, datetime.UTC)
 KEY: Idempotency = {"key": "a" * 64, "body_hash": "b" * 64}
+OTHER_KEY: Idempotency = {"key": "d" * 64, "body_hash": "b" * 64}
 OTHER_BODY: Idempotency = {"key": "a" * 64, "body_hash": "c" * 64}
 
 
@@ -35,104 +25,72 @@ def _table(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPORTS_TABLE", cloud.table)
 
 
-def record(index: int = 0, **more: Any) -> Record:
-    made = {
-        "owner": OWNER,
-        "active_owner": OWNER,
-        "export_id": export_id(index),
-        "report": "flights",
-        "parameters": "{}",
-        "status": "QUEUED",
-        "attempt": 1,
-        "delete_after": NOW,
-    }
-    return made | more  # type: ignore[return-value]
+def record(index: int = 0, **more: Any) -> Any:
+    made = {"owner": OWNER, "active_owner": OWNER, "export_id": export_id(index), "report": "flights"}
+    return made | {"parameters": "{}", "status": "QUEUED", "attempt": 1, "delete_after": NOW} | more
+
+
+def create(*indexes: int, key: Idempotency | None = None) -> None:
+    for index in indexes:
+        table.create(record(index), key, NOW)
 
 
 # ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_record_is_read_as_it_was_written() -> None:
+def test_a_record_is_read_as_it_was_written_and_what_an_owner_does_not_have_is_none() -> None:
     written = record(rows=3, bytes=4, parts_total=2, failure={"state": "S", "type": "T", "error": "{}", "part": ""})
     table.create(written, None, NOW)
-    found = table.get(OWNER, export_id(0))
+    found: Any = table.get(OWNER, export_id(0))
     assert found == written
-    assert found is not None
-    assert {type(found[name]) for name in ("attempt", "rows", "bytes", "parts_total", "delete_after")} == {int}  # type: ignore[literal-required]
+    assert {type(found[name]) for name in ("attempt", "rows", "bytes", "parts_total", "delete_after")} == {int}
+    for owner, index in ((OWNER, 1), ("UA#someone-else", 0), ("UA", 0)):
+        assert table.get(owner, export_id(index)) is None
 
 
-def test_a_record_is_never_written_over(cloud: Cloud) -> None:
-    table.create(record(), None, NOW)
+def test_a_record_is_never_written_over_and_one_that_is_refused_leaves_no_key_behind(cloud: Cloud) -> None:
+    create(0)
     with pytest.raises(ClientError) as refused:
-        table.create(record(report="other"), None, NOW)
+        table.create(record(report="other"), KEY, NOW)
     assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
     assert [each["report"] for each in cloud.records()] == ["flights"]
-
-
-def test_a_key_that_stands_for_a_request_refuses_the_next_and_names_the_first(cloud: Cloud) -> None:
-    table.create(record(0), KEY, NOW)
-    with pytest.raises(AlreadyRequested) as refused:
-        table.create(record(1), OTHER_BODY, NOW)
-    assert (refused.value.export_id, refused.value.body_hash) == (export_id(0), KEY["body_hash"])
-    assert [each["export_id"] for each in cloud.records()] == [export_id(0)]
-
-
-def test_a_refused_record_leaves_no_key_behind(cloud: Cloud) -> None:
-    table.create(record(), None, NOW)
-    with pytest.raises(ClientError):
-        table.create(record(), KEY, NOW)
     assert cloud.remembered() == []
 
 
-def test_a_key_is_free_again_after_a_day() -> None:
-    table.create(record(0), KEY, NOW)
-    for seconds in (0, 24 * 3600):
-        assert table.find_first(OWNER, KEY, NOW + seconds) is not None
-        with pytest.raises(AlreadyRequested):
-            table.create(record(1), OTHER_BODY, NOW + seconds)
+def test_a_key_refuses_the_next_request_and_names_the_first_until_a_day_has_passed(cloud: Cloud) -> None:
+    create(0, key=KEY)
+    for now in (NOW, NOW + 24 * 3600):
+        assert table.find_first(OWNER, KEY, now) is not None
+        with pytest.raises(AlreadyRequested) as refused:
+            table.create(record(1), OTHER_BODY, now)
+        assert (refused.value.export_id, refused.value.body_hash) == (export_id(0), KEY["body_hash"])
+    assert [each["export_id"] for each in cloud.records()] == [export_id(0)]
     later = NOW + 24 * 3600 + 1
     assert table.find_first(OWNER, KEY, later) is None
     table.create(record(1), OTHER_BODY, later)
-    first = table.find_first(OWNER, KEY, later)
-    assert first is not None
+    first: Any = table.find_first(OWNER, KEY, later)
     assert first.export_id == export_id(1)
-
-
-def test_the_same_key_of_another_owner_is_another_key() -> None:
-    table.create(record(), KEY, NOW)
-    assert table.find_first("UA#someone-else", KEY, NOW) is None
-
-
-def test_a_failure_of_the_table_is_not_taken_for_a_used_key(calls: Calls) -> None:
-    table.create(record(0), KEY, NOW)
-    calls.fail("TransactWriteItems", "TransactionCanceledException", ["None", "ThrottlingError"])
-    with pytest.raises(ClientError) as failed:
-        table.create(record(1), KEY, NOW)
-    assert failed.value.response["Error"]["Code"] == "TransactionCanceledException"
+    assert table.find_first("UA#someone-else", KEY, later) is None, "the same key of another owner is another key"
 
 
 # ── withdraw ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_what_is_taken_back_was_never_there(key: Idempotency | None, cloud: Cloud) -> None:
-    table.create(record(), key, NOW)
+def test_only_the_request_itself_is_taken_back_as_if_it_had_never_been_there(
+    key: Idempotency | None, cloud: Cloud
+) -> None:
+    create(1, key=OTHER_KEY)
+    before = cloud.items()
+    create(0, key=key)
     table.withdraw(record(), key)
-    assert cloud.items() == []
-
-
-def test_only_the_request_itself_is_taken_back(cloud: Cloud) -> None:
-    table.create(record(0), None, NOW)
-    table.create(record(1), KEY, NOW)
-    table.withdraw(record(0), None)
-    assert [each["export_id"] for each in cloud.records()] == [export_id(1)]
-    assert len(cloud.remembered()) == 1
+    assert cloud.items() == before
 
 
 @pytest.mark.parametrize("change", [{"status": "RUNNING"}, {"attempt": 2}, {"adopted": True}])
 def test_an_attempt_that_runs_or_was_adopted_is_not_taken_back(change: dict[str, Any], cloud: Cloud) -> None:
-    table.create(record(), KEY, NOW)
-    cloud.write(record(**change))  # type: ignore[arg-type]
+    create(0, key=KEY)
+    cloud.write(record(**change))
     before = cloud.items()
     assert not table.withdraw(record(), KEY)
     assert cloud.items() == before
@@ -188,9 +146,8 @@ ALLOWED = {
     "claim_dead_letter": {"FAILED, a letter due"},
     "dead_letter_sent": {"FAILED, a letter due"},
     "settled": {"FAILED", "CANCELLED"},
-    "claim_mail": set(STATES),  # whoever mails says of what status
-    "note_mailed": set(STATES),
-    "remove": set(STATES),  # whoever removes says of what status
+    # Whoever mails or removes says of what status.
+    **{change: set(STATES) for change in ("claim_mail", "note_mailed", "remove")},
 }
 
 
@@ -207,7 +164,11 @@ def test_a_record_changes_only_from_where_it_may_and_only_of_its_attempt(change:
                 assert cloud.records() == [found]
 
 
-def test_a_failure_of_the_table_is_not_taken_for_a_refusal(calls: Calls) -> None:
+def test_a_failure_of_the_table_is_not_taken_for_a_refusal_nor_for_a_used_key(calls: Calls) -> None:
+    create(0, key=KEY)
+    calls.fail("TransactWriteItems", "TransactionCanceledException", ["None", "ThrottlingError"])
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        create(1, key=KEY)
     for operation in ("UpdateItem", "DeleteItem"):
         calls.fail(operation, "ProvisionedThroughputExceededException")
     for change in CHANGES.values():
@@ -261,23 +222,25 @@ def test_what_was_recorded_meanwhile_is_seen_in_what_is_returned(cloud: Cloud) -
     assert {type(changed[name]) for name in ("attempt", "delete_after")} == {int}
 
 
+def claimed(claim: Callable[[Any, datetime.datetime], bool], record: Any, *seconds: int) -> list[bool]:
+    """Whether a claim succeeds, made so many seconds after the first moment."""
+    return [claim(record, MOMENT + datetime.timedelta(seconds=each)) for each in seconds]
+
+
 def test_a_letter_is_claimed_for_two_minutes(cloud: Cloud) -> None:
     due: Any = failed() | {"letter": "due"}
     cloud.write(due)
-    claims = [table.claim_dead_letter(due, MOMENT + datetime.timedelta(seconds=each)) for each in (0, 0, 120, 121)]
-    assert claims == [True, False, False, True]
-    assert table.dead_letter_sent(due)
-    assert not table.dead_letter_sent(due)
+    assert claimed(table.claim_dead_letter, due, 0, 0, 120, 121) == [True, False, False, True]
+    assert [table.dead_letter_sent(due), table.dead_letter_sent(due)] == [True, False]
 
 
 def test_a_mail_is_claimed_for_two_minutes_by_attempt_and_status_until_it_is_noted(cloud: Cloud) -> None:
     ready: Any = succeeded()
     cloud.write(ready | {"mailing": "1/FAILED", "mailing_since": LATER, "mailed": "1/FAILED"})
-    claims = [table.claim_mail(ready, MOMENT + datetime.timedelta(seconds=each)) for each in (0, 120, 121)]
-    assert claims == [True, False, True]
+    assert claimed(table.claim_mail, ready, 0, 120, 121) == [True, False, True]
     assert cloud.records()[0]["mailing"] == "1/SUCCEEDED"
     assert table.note_mailed(ready)
-    assert not table.claim_mail(ready, MOMENT + datetime.timedelta(days=1))
+    assert claimed(table.claim_mail, ready, 24 * 3600) == [False]
 
 
 def test_an_export_that_became_something_else_is_not_removed(cloud: Cloud) -> None:
@@ -293,12 +256,12 @@ def small_pages(cloud: Cloud) -> Iterator[None]:
     def limit(params: dict[str, Any], **_: Any) -> None:
         params["Limit"] = 2
 
-    events, names = cloud.dynamodb.meta.events, [f"provide-client-params.dynamodb.{each}" for each in ("Scan", "Query")]
-    for name in names:
-        events.register(name, limit)
+    events = cloud.dynamodb.meta.events
+    for call in ("Scan", "Query"):
+        events.register(f"provide-client-params.dynamodb.{call}", limit)
     yield
-    for name in names:
-        events.unregister(name, limit)
+    for call in ("Scan", "Query"):
+        events.unregister(f"provide-client-params.dynamodb.{call}", limit)
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -313,12 +276,6 @@ def test_the_active_and_the_settling_are_unsettled_page_by_page(cloud: Cloud) ->
 # ── get, newest_first, count_active ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_an_owner_does_not_have_is_none() -> None:
-    table.create(record(0), None, NOW)
-    for owner, index in ((OWNER, 1), ("UA#someone-else", 0), ("UA", 0)):
-        assert table.get(owner, export_id(index)) is None
-
-
 def test_a_record_of_a_newer_release_is_not_read(cloud: Cloud) -> None:
     cloud.write({**record(0), "record_version": table.RECORD_VERSION + 1}, {**record(1), "record_version": 1})
     with pytest.raises(NewerRecord, match="deploy the release that wrote it"):
@@ -331,11 +288,13 @@ def ids(before: str | None = None) -> list[str]:
 
 
 def test_the_newest_come_first_and_neither_keys_nor_those_of_others(cloud: Cloud) -> None:
-    for index in (1, 0, 2):
-        table.create(record(index), {"key": f"{index:064x}", "body_hash": ""}, NOW)
+    for index in (1, 0, 2, 3):
+        create(index, key={"key": f"{index:064x}", "body_hash": ""})
     table.create(record(owner=OWNER + "x"), None, NOW)
-    assert len(cloud.items()) == 7
-    assert ids() == [export_id(2), export_id(1), export_id(0)]
+    assert len(cloud.items()) == 9
+    assert ids() == ids(before=export_id(9)) == [export_id(index) for index in (3, 2, 1, 0)]
+    assert ids(before=export_id(2)) == [export_id(1), export_id(0)]
+    assert ids(before=export_id(0)) == []
 
 
 def test_an_id_of_any_beginning_is_found() -> None:
@@ -343,14 +302,6 @@ def test_an_id_of_any_beginning_is_found() -> None:
     for each in every:
         table.create(record(export_id=each), KEY if each == every[0] else None, NOW)
     assert ids() == every[::-1]
-
-
-def test_only_those_older_than_a_given_one_are_found() -> None:
-    for index in range(4):
-        table.create(record(index), None, NOW)
-    assert ids(before=export_id(2)) == [export_id(1), export_id(0)]
-    assert ids(before=export_id(0)) == []
-    assert ids(before=export_id(9)) == [export_id(index) for index in (3, 2, 1, 0)]
 
 
 def test_all_is_read_to_its_end_but_no_more_than_is_asked_for(calls: Calls) -> None:
@@ -364,19 +315,15 @@ def test_all_is_read_to_its_end_but_no_more_than_is_asked_for(calls: Calls) -> N
 
 
 def test_only_queued_and_running_exports_are_active(cloud: Cloud) -> None:
-    table.create(record(0), KEY, NOW)
-    cloud.write(record(1, status="RUNNING"))  # type: ignore[arg-type]
-    ended = dict(record(2, status="SUCCEEDED"))
-    del ended["active_owner"]
-    cloud.write(ended, record(3, owner="DL#x", active_owner="DL#x"))  # type: ignore[arg-type]
-    assert table.count_active(OWNER) == 2
-    assert table.count_active("DL#x") == 1
-    assert table.count_active("nobody") == 0
+    create(0, key=KEY)
+    cloud.write(record(1, status="RUNNING"), without(record(2, status="SUCCEEDED"), "active_owner"))
+    cloud.write(record(3, owner="DL#x", active_owner="DL#x"))
+    assert [table.count_active(owner) for owner in (OWNER, "DL#x", "nobody")] == [2, 1, 0]
 
 
 @pytest.mark.usefixtures("small_pages")
 def test_active_exports_are_counted_over_every_page(cloud: Cloud) -> None:
-    cloud.write(*[record(index) for index in range(5)])  # type: ignore[misc]
+    cloud.write(*[record(index) for index in range(5)])
     assert table.count_active(OWNER) == 5
     assert ids() == [export_id(index) for index in reversed(range(5))]
 

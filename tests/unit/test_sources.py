@@ -35,8 +35,8 @@ SCHEMA = json.loads((ROOT / "functions" / "shared" / "catalogue" / "report.schem
 def of_the_page() -> Source:
     """The module that the page shows."""
     (path,) = re.findall(r"`functions/(shared/engine/sources/\w+)\.py`, for", PAGE)
-    module: Any = types.ModuleType(path.replace("/", "."))
     (code,) = re.findall(r"```python\n(\"\"\"Source.*?)```", PAGE, re.DOTALL)
+    module: Any = types.ModuleType(path.replace("/", "."))
     exec(compile(code, path, "exec"), module.__dict__)
     return module  # type: ignore[no-any-return]
 
@@ -107,12 +107,11 @@ class Segments(Table):
     key = ("id",)
 
     def order(self, numbers: list[str]) -> list[str]:
-        total = dynamodb.MIN_SEGMENTS
-        pages = [
-            self.tables.client.scan(TableName="sales", Segment=segment, TotalSegments=total) for segment in range(total)
-        ]
-        of = [item["n"]["S"] for page in pages for item in page["Items"]]
-        return [number for number in of if number in numbers]
+        total, found = dynamodb.MIN_SEGMENTS, []
+        for segment in range(total):
+            page = self.tables.client.scan(TableName="sales", Segment=segment, TotalSegments=total)
+            found += [item["n"]["S"] for item in page["Items"] if item["n"]["S"] in numbers]
+        return found
 
 
 Store = Files | Table
@@ -132,29 +131,21 @@ def stored(kind: str) -> Iterator[Store]:
 
 
 @pytest.fixture(params=EVERY)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[Any]:
     with stored(request.param) as found:
         yield found
 
 
 @pytest.fixture(params=FILES)
-def files(request: pytest.FixtureRequest) -> Iterator[Files]:
+def files(request: pytest.FixtureRequest) -> Iterator[Any]:
     with stored(request.param) as found:
-        assert isinstance(found, Files)
         yield found
 
 
 def sales(start: int, count: int) -> pl.DataFrame:
     """Rows of two tenants, numbered, all of them text."""
-    numbers = range(start, start + count)
-    return pl.DataFrame(
-        {
-            "tenant": ["acme" if number % 3 else "other" for number in numbers],
-            "n": [str(number) for number in numbers],
-            "unused": ["x"] * count,
-        },
-        schema=dict.fromkeys(("tenant", "n", "unused"), pl.String),
-    )
+    rows = [("acme" if at % 3 else "other", str(at), "x") for at in range(start, start + count)]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("tenant", "n", "unused"), pl.String), orient="row")
 
 
 def query(store: Store, column: str = "n", declared: str = "string") -> Query:
@@ -195,10 +186,12 @@ def test_a_dataset_without_data_is_missing(store: Store) -> None:
 
 def test_a_column_that_is_not_there_or_of_another_type_is_named(store: Store) -> None:
     store.put("1", sales(0, 5))
-    with pytest.raises(ColumnMismatch, match="no column nothing; it has: tenant, n, unused"):
-        store.source.plan(query(store, "nothing"))
-    with pytest.raises(ColumnMismatch, match="column n is declared integer"):
-        store.source.plan(query(store, "n", "integer"))
+    for column, declared, said in (
+        ("nothing", "string", "no column nothing; it has: tenant, n, unused"),
+        ("n", "integer", "column n is declared integer"),
+    ):
+        with pytest.raises(ColumnMismatch, match=said):
+            store.source.plan(query(store, column, declared))
 
 
 def test_a_file_with_other_columns_or_none_is_named(files: Files) -> None:
@@ -216,24 +209,15 @@ def test_a_file_with_other_columns_or_none_is_named(files: Files) -> None:
 def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str) -> None:
     key = files.put("1", sales(0, 5))
     extents = files.source.plan(query(files))[1]
-
-    def change(_: str) -> None:
-        if now == "removed":
-            files.lake.objects.pop(key, None)
-        else:
-            files.put("1", sales(0, 6))
-
-    files.lake.before = change
+    changed = {} if now == "removed" else {key: b"another"}
+    files.lake.before = lambda _: setattr(files.lake, "objects", changed)
     said = rf"s3://lake/data/sales/1\.{files.kind} was {now} after the export was planned"
     with pytest.raises(SourceChanged, match=said):
         files.source.plan(query(files)) if when == "planned" else scanned(files, extents)
 
 
-def test_a_report_may_name_every_source_and_no_other() -> None:
+def test_a_report_may_name_every_source_and_no_other_and_the_lines_of_the_page_register_its_source() -> None:
     assert SCHEMA["properties"]["source"]["properties"]["type"] == {"enum": sorted(SOURCES)}
-
-
-def test_the_lines_of_the_page_register_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = re.findall(r"^SOURCES: .*$", PAGE, re.MULTILINE)
     names = vars(sources) | {"csv_files": of_the_page()}
     exec("from __future__ import annotations\n" + line, names)

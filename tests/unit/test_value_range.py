@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import io
 
-import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from shared.engine.query import Query
 from shared.errors import ExpressionFailed, ValueOutOfRange
-from tests.unit.lake import parameter, report
+from tests.unit.lake import by_arrow, by_duckdb, parameter, report
 
 GREATEST = 2**63 - 1
 
@@ -28,10 +25,8 @@ def query(kind: str = "timestamp", expression: str | None = None, **given: str) 
 
 def int96(moments: list[datetime.datetime]) -> pl.DataFrame:
     """Timestamps as Spark, Impala and SQL Server store them, read by the engine."""
-    into = io.BytesIO()
     table = pa.table({"v": pa.array(moments, pa.timestamp("us")), "tenant": ["acme"] * len(moments)})
-    pq.write_table(table, into, use_deprecated_int96_timestamps=True, store_schema=False)
-    return pl.read_parquet(into.getvalue())
+    return pl.read_parquet(by_arrow(table, use_deprecated_int96_timestamps=True, store_schema=False))
 
 
 def test_the_engine_reads_int96_exactly_or_as_the_greatest_nanosecond_and_never_wraps() -> None:
@@ -52,25 +47,20 @@ def test_a_timestamp_of_the_tenants_that_int96_reading_would_change_is_refused(y
     assert query().apply(rows.with_columns(tenant=pl.Series(["acme", "other"]))).height == 1
 
 
-def by_duckdb(sql: str) -> pl.DataFrame:
-    return pl.DataFrame(duckdb.sql(f"SELECT {sql} AS v, 'acme' AS tenant").arrow())
+INFINITIES = {
+    **{f"'{{}}'::{type_}": "timestamp" for type_ in ("TIMESTAMP", "TIMESTAMPTZ")},
+    "'{}'::DATE": "date",
+    **dict.fromkeys(["['{}'::DATE]", "{{'from': '{}'::TIMESTAMP}}"], "json"),
+}
 
 
-@pytest.mark.parametrize("moment", ["infinity", "-infinity"])
-@pytest.mark.parametrize(
-    ("sql", "kind"),
-    [
-        ("'{}'::DATE", "date"),
-        ("'{}'::TIMESTAMP", "timestamp"),
-        ("'{}'::TIMESTAMPTZ", "timestamp"),
-        ("['{}'::DATE]", "json"),
-        ("{{'from': '{}'::TIMESTAMP}}", "json"),
-    ],
-)
-def test_infinity_is_refused_wherever_it_stands(sql: str, kind: str, moment: str) -> None:
-    said = r"column v holds a (date|timestamp) outside the calendar, such as infinity"
-    with pytest.raises(ValueOutOfRange, match=said):
-        query(kind).apply(by_duckdb(sql.format(moment)))
+@pytest.mark.parametrize(("sql", "kind"), INFINITIES.items())
+def test_infinity_is_refused_wherever_it_stands(sql: str, kind: str) -> None:
+    for moment in ("infinity", "-infinity"):
+        rows = pl.read_parquet(by_duckdb(f"SELECT {sql.format(moment)} AS v, 'acme' AS tenant"))
+        said = r"column v holds a (date|timestamp) outside the calendar, such as infinity"
+        with pytest.raises(ValueOutOfRange, match=said):
+            query(kind).apply(rows)
 
 
 @pytest.mark.parametrize("day", [-96_464_927, 95_025_871])

@@ -63,15 +63,13 @@ def make_of(name: str, wanted: Any, parts: Parts, *, placed: bool = True) -> Fil
         writer = FORMATS[name].writer(wanted, into, first=number == 0, first_row=before if placed else None)
         for batch in batches:
             writer.write(batch)
-        # The receipt travels as JSON.
-        fragment = json.loads(json.dumps(writer.close()))
-        content = into.getvalue()
-        fragments[WORK.part_key(number)] = content
+        fragment = json.loads(json.dumps(writer.close()))  # the receipt travels as JSON
+        fragments[WORK.part_key(number)] = content = into.getvalue()
         # As if one row of each batch had been left out.
         written = sum(batch.height for batch in batches)
         receipts.append(receipt(number, content, written, fragment) | {"rows_read": written + len(batches)})
     segments = FORMATS[name].layout(wanted, WORK, receipts)
-    return File(b"".join(_bytes(segment, fragments) for segment in segments), segments, receipts)
+    return File(b"".join(bytes_of(segment, fragments) for segment in segments), segments, receipts)
 
 
 def receipt(part: int, content: bytes, rows: int, fragment: dict[str, Any]) -> Receipt:
@@ -81,7 +79,8 @@ def receipt(part: int, content: bytes, rows: int, fragment: dict[str, Any]) -> R
     return proof | counts | {"fragment": fragment}  # type: ignore[return-value]
 
 
-def _bytes(segment: Segment, fragments: dict[str, bytes]) -> bytes:
+def bytes_of(segment: Segment, fragments: dict[str, bytes]) -> bytes:
+    """The bytes of a segment of a file, which S3 would take from the fragments."""
     if isinstance(segment, Literal):
         return segment.data
     assert isinstance(segment, Range)
@@ -177,28 +176,25 @@ ROWS = _structs(**{name: kind.values for name, kind in KINDS.items()})
 
 def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     """Rows of :data:`ROWS` as the engine holds them."""
-    return pl.DataFrame(
-        [
-            kind.convert(pl.Series(name, [row[name] for row in rows], dtype=kind.dtype, strict=True))
-            for name, kind in KINDS.items()
-        ]
-    )
+    columns = {name: pl.Series([row[name] for row in rows], dtype=kind.dtype) for name, kind in KINDS.items()}
+    return pl.DataFrame({name: KINDS[name].convert(column) for name, column in columns.items()})
 
 
 def same(found: Any, expected: Any) -> bool:
     """Equality to the bit: NaN is itself, -0.0 is not 0.0, 1 is not True, and a decimal keeps its digits."""
-    if isinstance(expected, dict):
-        return (
-            isinstance(found, dict) and set(found) == set(expected) and all(same(found[k], expected[k]) for k in found)
-        )
-    if isinstance(expected, list | tuple):
-        return type(found) is type(expected) and len(found) == len(expected) and all(map(same, found, expected))
-    if isinstance(expected, float):
-        both = isinstance(found, float) and math.isnan(found) and math.isnan(expected)
-        return both or (found == expected and math.copysign(1, found) == math.copysign(1, expected))
-    if isinstance(expected, decimal.Decimal):
-        return isinstance(found, decimal.Decimal) and found.compare_total(expected) == 0
-    return type(found) is type(expected) and found == expected
+    if type(found) is not type(expected):
+        return False
+    match expected:
+        case dict():
+            return set(found) == set(expected) and all(same(found[key], expected[key]) for key in found)
+        case list() | tuple():
+            return len(found) == len(expected) and all(map(same, found, expected))
+        case float():
+            both = math.isnan(found) and math.isnan(expected)
+            return both or (found == expected and math.copysign(1, found) == math.copysign(1, expected))
+        case decimal.Decimal():
+            return bool(found.compare_total(expected) == 0)
+    return bool(found == expected)
 
 
 def differences(found: Sequence[Any], expected: Sequence[Any]) -> list[Any]:
@@ -226,13 +222,12 @@ def as_held(name: str, found: list[Any]) -> list[Any]:
 @st.composite
 def splits(draw: st.DrawFn, rows: pl.DataFrame) -> list[list[pl.DataFrame]]:
     """The rows divided into parts, and each part into batches, in order; some of both without rows."""
-    return [_cut(draw, part, 3) for part in _cut(draw, rows, 4)]
 
+    def cut(frame: pl.DataFrame, pieces: int) -> list[pl.DataFrame]:
+        cuts = sorted(draw(st.lists(st.integers(0, frame.height), max_size=pieces - 1)))
+        return [frame[low:high] for low, high in pairwise([0, *cuts, frame.height])]
 
-def _cut(draw: st.DrawFn, rows: pl.DataFrame, pieces: int) -> list[pl.DataFrame]:
-    cuts = sorted(draw(st.lists(st.integers(0, rows.height), max_size=pieces - 1)))
-    bounds = [0, *cuts, rows.height]
-    return [rows[low:high] for low, high in pairwise(bounds)]
+    return [cut(part, 3) for part in cut(rows, 4)]
 
 
 DIVIDED = st.lists(ROWS, max_size=6).flatmap(lambda rows: st.tuples(st.just(rows), splits(frame(rows))))

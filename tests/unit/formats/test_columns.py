@@ -16,6 +16,7 @@ from shared.catalogue import reports
 from shared.engine.query import Query
 from shared.errors import ColumnMismatch
 from tests.unit.formats.support import whole
+from tests.unit.lake import report
 from tests.unit.support import REPORTS
 
 GOOD = [
@@ -33,21 +34,22 @@ BAD = [
 ]
 
 
+VALUES = "a list, a struct or a map of values of the other types, or JSON text"
+
+
 @pytest.mark.parametrize(
     ("declared", "dtype", "needed"),
     [
         *(("json", dtype, None) for dtype in GOOD),
         *(("string", dtype, "text") for dtype in GOOD),
-        *(("json", bad, "a list, a struct or a map of values of the other types, or JSON text") for bad in BAD),
+        *(("json", dtype, VALUES) for dtype in BAD),
     ],
     ids=str,
 )
 def test_lists_structs_and_maps_of_what_has_a_text_are_json_and_nothing_else_is(
     declared: str, dtype: Any, needed: str | None
 ) -> None:
-    columns, source = [{"name": "a", "title": "A", "type": declared}], {"type": "parquet", "dataset": "d"}
-    query = Query.of({"source": source, "tenant": "tenant", "columns": columns}, {}, "acme")
-    schema = pl.Schema({"tenant": pl.String, "a": dtype})
+    query, schema = Query.of(report(f"a:{declared}"), {}, "acme"), pl.Schema({"tenant": pl.String, "a": dtype})
     if needed is None:
         query.check(schema)
         return
@@ -65,11 +67,10 @@ def test_a_definition_may_declare_json() -> None:
 
 def test_years_that_have_not_four_digits_are_written_with_their_sign() -> None:
     days = pl.Series([2_932_897, -719_529], dtype=pl.Int32).cast(pl.Date)  # since 1970-01-01
-    rows = pl.DataFrame({"day": days, "at": days.cast(pl.Datetime("us"))})
-    types = {"day": "date", "at": "timestamp"}
+    rows, types = pl.DataFrame({"day": days, "at": days.cast(pl.Datetime("us"))}), {"day": "date", "at": "timestamp"}
     texts = [[day, f"{day}T00:00:00"] for day in ("+10000-01-01", "-0001-12-31")]
     assert list(csv.reader(whole("csv", rows, types, header_style="none").decode().splitlines())) == texts
     assert [list(json.loads(line).values()) for line in whole("jsonl", rows, types).splitlines()] == texts
     sheet = openpyxl.load_workbook(io.BytesIO(whole("xlsx", rows, types))).active
     assert [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)] == texts
-    assert pl.read_parquet(io.BytesIO(whole("parquet", rows, types))).equals(rows)
+    assert pl.read_parquet(whole("parquet", rows, types)).equals(rows)

@@ -6,7 +6,9 @@ import datetime
 import io
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -20,10 +22,6 @@ from shared.errors import SourceSchemaMismatch
 from shared.files.formats import parquet
 from shared.files.segments import Range
 from tests.unit.formats.support import DIVIDED, KINDS, TYPES, WORK, Divided, differences, frame, make, values, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SCHEMA = {name: kind.dtype for name, kind in KINDS.items()} | {
     "choice": pl.String,
@@ -48,7 +46,7 @@ def test_pyarrow_polars_and_duckdb_read_every_cell_of_every_type_however_the_row
     by_pyarrow = opened(content).read()
     assert by_pyarrow.column_names == list(KINDS)
 
-    by_polars = pl.read_parquet(io.BytesIO(content))
+    by_polars = pl.read_parquet(content)
     assert dict(by_polars.schema) == SCHEMA
     assert by_polars.equals(frame(rows).cast(SCHEMA))
 
@@ -83,7 +81,7 @@ def test_what_not_every_reader_knows_becomes_what_it_does(
     column: pl.Series, declared: str, dtype: Any, read: list[Any]
 ) -> None:
     content = whole("parquet", pl.DataFrame({"a": column}), {"a": declared})
-    found = pl.read_parquet(io.BytesIO(content))
+    found = pl.read_parquet(content)
     assert dict(found.schema) == {"a": dtype}
     assert found["a"].to_list() == opened(content).read()["a"].to_pylist() == read
     by_pandas = pd.read_parquet(io.BytesIO(content), dtype_backend="pyarrow")
@@ -94,13 +92,13 @@ def test_nanoseconds_are_kept() -> None:
     column = pl.Series("a", ["2013-01-01T10:00:00.123456789"]).str.to_datetime(time_unit="ns")
     content = whole("parquet", pl.DataFrame({"a": column.dt.replace_time_zone("Asia/Tokyo")}), {"a": "timestamp"})
     assert str(opened(content).schema_arrow.field("a").type) == "timestamp[ns, tz=UTC]"
-    assert pl.read_parquet(io.BytesIO(content))["a"].dt.nanosecond().to_list() == [123456789]
+    assert pl.read_parquet(content)["a"].dt.nanosecond().to_list() == [123456789]
 
 
-@pytest.mark.parametrize(("style", "name"), [("name", "a"), ("title", 'Title, "a"')])
-def test_a_column_is_called_by_its_name_or_by_its_title(style: str, name: str) -> None:
-    content = whole("parquet", pl.DataFrame({"a": [1]}), {"a": "integer"}, header_style=style)
-    assert opened(content).schema_arrow.names == [name]
+def test_a_column_is_called_by_its_name_or_by_its_title() -> None:
+    for style, name in {"name": "a", "title": 'Title, "a"'}.items():
+        content = whole("parquet", pl.DataFrame({"a": [1]}), {"a": "integer"}, header_style=style)
+        assert opened(content).schema_arrow.names == [name]
 
 
 def test_parts_of_different_columns_make_no_file() -> None:
@@ -178,18 +176,15 @@ def bounds(rows: pl.DataFrame, types: dict[str, str], folder: Path) -> list[tupl
 
 def test_bounds_are_those_of_the_values(tmp_path: Path) -> None:
     rows = pl.DataFrame({"n": [3, 1, None], "s": ["b", None, "ä"]})
-    assert bounds(rows, {"n": "integer", "s": "string"}, tmp_path) == [
-        ("1", None, "3", None, 1),
-        ("b", True, "ä", True, 1),
-    ]
+    expected = [("1", None, "3", None, 1), ("b", True, "ä", True, 1)]
+    assert bounds(rows, {"n": "integer", "s": "string"}, tmp_path) == expected
 
 
 def test_the_bound_of_a_long_text_is_short_and_said_to_be_no_value(tmp_path: Path) -> None:
     lengths = (1, 15, 16, 17, 63, 64, 65, 5000)
     texts = {f"{letter}{length}": letter * length for letter in ("a", "ä", "😀", "\U0010ffff") for length in lengths}
-    found = bounds(
-        pl.DataFrame({name: [text] for name, text in texts.items()}), dict.fromkeys(texts, "string"), tmp_path
-    )
+    rows = pl.DataFrame({name: [text] for name, text in texts.items()})
+    found = bounds(rows, dict.fromkeys(texts, "string"), tmp_path)
     for text, (least, least_exact, largest, largest_exact, _) in zip(texts.values(), found, strict=True):
         for bound, exact in ((least, least_exact), (largest, largest_exact)):
             assert bound is None or len(bound.encode()) <= 64
@@ -198,9 +193,11 @@ def test_the_bound_of_a_long_text_is_short_and_said_to_be_no_value(tmp_path: Pat
         assert largest is None or largest.encode() >= text.encode()
 
 
+BATCHES = [numbered(start, 50) for start in range(0, 500, 50)]
+
+
 def test_many_batches_are_gathered_into_one_row_group() -> None:
-    batches = [numbered(start, 10) for start in range(0, 1000, 10)]
-    assert opened(make("parquet", [batches], NUMBERED).content).num_row_groups == 1
+    assert opened(make("parquet", [BATCHES], NUMBERED).content).num_row_groups == 1
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_GROUP_BYTES", 2000), ("_GROUP_ROWS", 100)])
@@ -208,11 +205,10 @@ def test_a_row_group_ends_before_it_takes_too_much_memory(
     limit: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, limit, value)
-    batches = [numbered(start, 50) for start in range(0, 500, 50)]
-    content = make("parquet", [batches], NUMBERED).content
-    assert content == make("parquet", [batches], NUMBERED).content, "the same rows, the same bytes"
+    content = make("parquet", [BATCHES], NUMBERED).content
+    assert content == make("parquet", [BATCHES], NUMBERED).content, "the same rows, the same bytes"
     assert opened(content).num_row_groups >= 4
-    assert pl.read_parquet(io.BytesIO(content)).equals(numbered(0, 500))
+    assert pl.read_parquet(content).equals(numbered(0, 500))
 
 
 def test_a_receipt_stays_small_even_of_many_columns_and_long_texts() -> None:

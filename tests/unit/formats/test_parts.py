@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,13 +18,7 @@ from shared.errors import RowsMissing
 from shared.files import work
 from shared.files.formats import FORMATS, resolve_options
 from shared.files.work import Work
-from tests.unit.support import EXPORT_ID, OWNER, TENANT
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterator
-
-    from tests.unit.support import Cloud
+from tests.unit.support import EXPORT_ID, OWNER, TENANT, Cloud
 
 SECRET = "a name that no log may hold"
 PLAN = "0123456789abcdef"
@@ -41,30 +37,27 @@ class Source:
 
 @pytest.fixture
 def generate(
-    cloud: Cloud,
-    configure: Callable[[str], None],
-    handler: Callable[[str], Callable[[Any], Any]],
-    monkeypatch: pytest.MonkeyPatch,
+    cloud: Cloud, configure: Callable[[str], None], handler: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
     """Makes the one part of an export in a format, its place in the file where it is given."""
     configure("GeneratePart")
     monkeypatch.setenv("EXPORTS_BUCKET", cloud.bucket)
     monkeypatch.setitem(SOURCES, "parquet", Source)  # type: ignore[arg-type]
+    definition = {
+        "title": "Names",
+        "source": {"type": "parquet", "dataset": "names"},
+        "tenant": "carrier",
+        "columns": [{"name": "name", "title": "Name", "type": "string"}],
+    }
+    schema = {name: str(dtype) for name, dtype in ROWS.schema.items()}
+    plan = {"plan": PLAN, "engine": work.ENGINE_VERSION, "definition": definition, "schema": schema}
+    extent = {"key": "names/1.parquet", "etag": '"e"', "offset": 0, "rows": 3, "bytes": 10}
+    part = {"part": 0, "sources": [extent], "rows": 3}
 
     def generate(name: str, **place: int) -> Any:
-        definition = {
-            "title": "Names",
-            "source": {"type": "parquet", "dataset": "names"},
-            "tenant": "carrier",
-            "columns": [{"name": "name", "title": "Name", "type": "string"}],
-        }
-        schema = {name: str(dtype) for name, dtype in ROWS.schema.items()}
-        plan = {"plan": PLAN, "engine": work.ENGINE_VERSION, "definition": definition, "parameters": {}}
-        plan |= {"options": resolve_options(name, {}), "format": name, "tenant": TENANT, "schema": schema}
-        Work(EXPORT_ID, PLAN).write_plan(plan, [])  # type: ignore[arg-type]
-        extent = {"key": "names/1.parquet", "etag": '"e"', "offset": 0, "rows": 3, "bytes": 10}
-        part = {"part": 0, "sources": [extent], "rows": 3} | place
-        task = {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1, "plan": PLAN, "part": part}
+        asked: Any = {"options": resolve_options(name, {}), "format": name, "tenant": TENANT, "parameters": {}}
+        Work(EXPORT_ID, PLAN).write_plan(plan | asked, [])
+        task = {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1, "plan": PLAN, "part": part | place}
         return handler("GeneratePart")(task)
 
     return generate
