@@ -11,8 +11,6 @@ import pytest
 from hypothesis import settings
 
 from tests.support import stack_beside
-from tests.support.edges import definition
-from tests.support.edges_walked import EdgesWalked
 from tests.support.where_it_ran import WhereItRan
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Powertools reads them when the first test that is collected imports the product's telemetry, and then never again.
     os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
-    config.pluginmanager.register(EdgesWalked(definition()))
     config.pluginmanager.register(WhereItRan())
     stack_beside.configure(config)
     if not _is_one_file(config) or "integration" in config.args[0]:
