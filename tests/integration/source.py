@@ -97,3 +97,10 @@ def with_damaged_footer(file: bytearray) -> bytearray:
     length = footer_length(file)
     file[-8 - length : -8] = b"\xff" * length
     return file
+
+
+def with_damaged_pages(file: bytearray) -> bytes:
+    """What only the reader of a part notices."""
+    end = len(file) - 8 - footer_length(file)
+    file[4:end] = b"\xff" * (end - 4)
+    return bytes(file)

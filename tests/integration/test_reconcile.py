@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uuid_utils.compat as uuid
 
@@ -65,14 +65,3 @@ def test_the_end_of_an_attempt_that_does_not_count_removes_its_file(deployed: De
     until(lambda: describe(executionArn=started["executionArn"])["status"] != "RUNNING", "the execution's end")
     until(lambda: orphan not in deployed.keys(orphan), "the orphan to be removed")
     deployed.update(caller.owner, name, "status", "CANCELLED")
-
-
-def test_a_cancelled_export_is_settled_once_no_worker_can_be_left(deployed: Deployed, caller: Caller) -> None:
-    ended: dict[str, Any] = {"finished_at": stamp(datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=16))}
-    export_id = deployed.fabricate(caller.owner, "CANCELLED", active_owner="settling", **ended)
-    orphan = f"exports/{caller.owner.replace('#', '/')}/{export_id}/1/flights.csv"
-    deployed.write_json(orphan, "left behind")
-    reconcile(deployed, caller, export_id)
-    assert deployed.keys(orphan) == []
-    (record,) = deployed.records(caller.owner)
-    assert "active_owner" not in record
