@@ -22,11 +22,13 @@ settings.register_profile("same", deadline=None, derandomize=True, max_examples=
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+# Powertools reads them when the product's telemetry is imported first, by the conftest.py of a folder that is named on
+# the command line if need be, and then never again.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Powertools reads them when the first test that is collected imports the product's telemetry, and then never again.
-    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
-    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "report-exports")
     config.pluginmanager.register(WhereItRan())
     stack_beside.configure(config)
     if not _is_one_file(config) or "integration" in config.args[0]:
