@@ -190,17 +190,6 @@ class Deployed:
         arn = f"{executions}:{export['id']}-{export['attempt']}"
         return dict(self.client("stepfunctions").describe_execution(executionArn=arn))
 
-    def executions(self, owner: str, since: datetime.datetime) -> list[str]:
-        """Names of the executions for this owner, of those started since then."""
-        stepfunctions, names = self.client("stepfunctions"), []
-        for page in stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=self["state_machine_arn"]):
-            for execution in page["executions"]:
-                if execution["startDate"] >= since - datetime.timedelta(seconds=2):
-                    described = stepfunctions.describe_execution(executionArn=execution["executionArn"])
-                    if json.loads(described["input"]).get("owner") == owner:
-                        names.append(execution["name"])
-        return names
-
     def letter(self, export_id: str) -> dict[str, Any]:
         """The dead letter of an export, taken out of the queue; all others stay in it."""
         letter = until(lambda: self.find_letter(export_id), f"a dead letter of export {export_id}")
@@ -320,7 +309,7 @@ def until(condition: Callable[[], T | None], what: str) -> T:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain for {what}"
-        time.sleep(0.2)
+        time.sleep(0.1)
     return value
 
 

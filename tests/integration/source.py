@@ -52,6 +52,7 @@ def airline(carrier: str) -> list[Row]:
     return sorted(rows, key=lambda row: (int(row["year"]), int(row["month"])))
 
 
+@cache
 def expected(carrier: str, keep: Callable[[Row], bool] = lambda row: True) -> list[list[str]]:
     """The cells that the file of an export must hold, header first."""
     return [

@@ -80,3 +80,18 @@ def test_a_broken_source_fails_the_export_in_every_sight(
     assert detail["failure"] == failure
     assert (detail["owner"], detail["report"], detail["format"]) == (caller.owner, "flights", "csv")
     assert (detail["status"], detail["finished_at"]) == ("FAILED", export["finished_at"])
+
+
+def test_a_success_is_announced_once_and_leaves_no_letter(caller: Caller, deployed: Deployed) -> None:
+    with deployed.listening(caller.owner) as announcements:
+        export = caller.make(first="2013-01-01", last="2013-01-02")
+        announcements.of(export)
+        announced = [event for event in announcements.receive() if event["detail"].get("export_id") == export["id"]]
+    assert {(event["source"], event["detail-type"]) for event in announced} == {("report-exports", "Export Succeeded")}
+    detail = announced[0]["detail"]
+    assert (detail["owner"], detail["key"]) == (caller.owner, f"{export['id']}/1/SUCCEEDED")
+    assert detail["finished_at"] == export["finished_at"]
+    assert detail["failure"] == {"state": "", "type": "", "part": ""}
+    if deployed.emulated:  # AWS delivers at least once
+        assert len(announced) == 1
+    assert deployed.find_letter(export["id"]) is None

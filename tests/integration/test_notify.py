@@ -128,18 +128,3 @@ def test_who_did_not_ask_is_not_mailed(caller: Caller, deployed: Deployed) -> No
     said(deployed, export, "no mail requested")
     assert "notify" not in export["options"]
     assert deployed.mails(caller.email) == []
-
-
-def test_a_success_is_announced_once_and_leaves_no_letter(caller: Caller, deployed: Deployed) -> None:
-    with deployed.listening(caller.owner) as announcements:
-        export = caller.make(**DAY)
-        announcements.of(export)
-        announced = [event for event in announcements.receive() if event["detail"].get("export_id") == export["id"]]
-    assert {(event["source"], event["detail-type"]) for event in announced} == {("report-exports", "Export Succeeded")}
-    detail = announced[0]["detail"]
-    assert (detail["owner"], detail["key"]) == (caller.owner, f"{export['id']}/1/SUCCEEDED")
-    assert detail["finished_at"] == export["finished_at"]
-    assert detail["failure"] == {"state": "", "type": "", "part": ""}
-    if deployed.emulated:  # AWS delivers at least once
-        assert len(announced) == 1
-    assert deployed.find_letter(export["id"]) is None

@@ -55,12 +55,12 @@ def test_a_run_whose_execution_is_gone_is_over(deployed: Deployed, caller: Calle
 def test_the_end_of_an_attempt_that_does_not_count_removes_its_file(deployed: Deployed, caller: Caller) -> None:
     name = deployed.fabricate(caller.owner, "QUEUED", report="none", export_id=str(uuid.uuid7()))
     record = {"owner": caller.owner, "export_id": name, "attempt": 2}  # an attempt that the record refuses
+    orphan = f"exports/{caller.owner.replace('#', '/')}/{name}/2/flights.csv"
+    deployed.write_json(orphan, "left behind")
     machine = deployed["state_machine_arn"]
     started = deployed.client("stepfunctions").start_execution(
         stateMachineArn=machine, name=f"{name}-2", input=json.dumps(record)
     )
-    orphan = f"exports/{caller.owner.replace('#', '/')}/{name}/2/flights.csv"
-    deployed.write_json(orphan, "left behind")
     describe = deployed.client("stepfunctions").describe_execution
     until(lambda: describe(executionArn=started["executionArn"])["status"] != "RUNNING", "the execution's end")
     until(lambda: orphan not in deployed.keys(orphan), "the orphan to be removed")
