@@ -11,8 +11,6 @@ import pytest
 from hypothesis import settings
 
 from tests.support import stack_beside
-from tests.support.edges import definition
-from tests.support.edges_walked import EdgesWalked
 from tests.support.where_it_ran import WhereItRan
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(EdgesWalked(definition()))
     config.pluginmanager.register(WhereItRan())
     stack_beside.configure(config)
     if not _is_one_file(config) or "integration" in config.args[0]:

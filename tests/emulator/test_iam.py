@@ -12,13 +12,12 @@ from tests.emulator.conftest import Cloud, code_of, differs
 NOTHING = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
 
 
-def test_the_administrator_may_do_everything_and_others_what_their_role_allows(cloud: Cloud) -> None:
+def test_the_administrator_may_do_everything_others_what_their_role_allows_and_nobody_else_gets_in(
+    cloud: Cloud,
+) -> None:
     for key in ("test", "000000000000"):
         assert cloud.client("sts", key).get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root"
     assert code_of(cloud.as_role("s3").list_buckets) == "AccessDenied"
-
-
-def test_nobody_else_gets_in(cloud: Cloud) -> None:
     assert code_of(cloud.client("sqs", "AKIAIOSFODNN7EXAMPLE").list_queues)
     given = cloud.client("sts").assume_role(RoleArn=cloud.role(), RoleSessionName="test")["Credentials"]
     forged = cloud.client("sqs", given["AccessKeyId"], "not the secret", given["SessionToken"])

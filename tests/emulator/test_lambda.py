@@ -54,11 +54,8 @@ def test_the_class_of_an_exception_is_its_error_type(cloud: Cloud, expected: str
     assert failed["error"]
     assert failed["answer"]["errorType"] == expected
     assert failed["answer"]["errorMessage"] == "too many"
-
-
-def test_an_error_has_its_stack_trace(cloud: Cloud, function: str) -> None:
-    failed = cloud.invoke(function, {"do": "raise"})
-    assert "raise QuotaExceeded" in failed["answer"]["stackTrace"][0]
+    if expected == "QuotaExceeded":
+        assert "raise QuotaExceeded" in failed["answer"]["stackTrace"][0]
 
 
 @pytest.mark.parametrize(

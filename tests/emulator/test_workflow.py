@@ -13,7 +13,6 @@ import pytest
 
 from tests.emulator.conftest import EVERYTHING, Cloud, running
 from tests.support.edges import edges_of, faults, flat, path, walked
-from tests.support.edges_walked import WALKED
 from tests.support.moto_machine import Template
 
 if TYPE_CHECKING:
@@ -122,5 +121,3 @@ def test_whatever_happens_the_emulator_walks_on_as_defined(mocked: Cloud) -> Non
     counts = [walked(each) for each in ways]
     assert faults(MACHINE, counts) == []
     assert set().union(*counts) == set(edges_of(MACHINE))
-    for each in counts:
-        WALKED["emulator"].update(each)

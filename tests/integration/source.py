@@ -52,6 +52,7 @@ def airline(carrier: str) -> list[Row]:
     return sorted(rows, key=lambda row: (int(row["year"]), int(row["month"])))
 
 
+@cache
 def expected(carrier: str, keep: Callable[[Row], bool] = lambda row: True) -> list[list[str]]:
     """The cells that the file of an export must hold, header first."""
     return [
@@ -97,3 +98,10 @@ def with_damaged_footer(file: bytearray) -> bytearray:
     length = footer_length(file)
     file[-8 - length : -8] = b"\xff" * length
     return file
+
+
+def with_damaged_pages(file: bytearray) -> bytes:
+    """What only the reader of a part notices."""
+    end = len(file) - 8 - footer_length(file)
+    file[4:end] = b"\xff" * (end - 4)
+    return bytes(file)

@@ -1,4 +1,4 @@
-"""Nobody sees what is another's: neither a tenant's rows nor a user's exports."""
+"""Nobody sees, removes or retries what is another's: neither a tenant's rows nor a user's exports."""
 
 from __future__ import annotations
 
@@ -7,33 +7,42 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration import source
+from tests.integration.api import flights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.integration.api import Caller, Followed
+    from tests.integration.api import Caller
     from tests.integration.deployed import Deployed
 
+ABSENT = "0190a2b4-0000-7000-8000-000000000000"
+# As API Gateway hands them on: tests/unit/test_callers.py has more.
+MALFORMED = ["x", ABSENT.upper(), ABSENT + "%0A", "...", "%20", "%00"]
 
-@pytest.mark.parametrize("tenant", ["DL", "UA"], ids=["another tenant", "another user of the tenant"])
+
+@pytest.mark.parametrize("tenant", ["DL", "HA"], ids=["another tenant", "another user of the tenant"])
 def test_an_export_of_another_is_not_there(
-    tenant: str, united: Followed, united_user: Caller, sign_up: Callable[[str], Caller]
+    tenant: str, caller: Caller, deployed: Deployed, sign_up: Callable[[str], Caller]
 ) -> None:
     stranger = sign_up(tenant)
-    links = united.end["links"]
-    stranger.get(links["self"]).problem(404, "no-such-export")
-    stranger.get(links["file"]).problem(404, "no-such-export")
-    stranger.get(links["file"], Accept="application/json").problem(404, "no-such-export")
+    made, runs, failed = (deployed.fabricate(caller.owner, status) for status in ("SUCCEEDED", "RUNNING", "FAILED"))
+    before = deployed.records(caller.owner)
+    for method, export_id, rest in (
+        ("GET", made, ""),
+        ("GET", made, "/file"),
+        ("DELETE", made, ""),
+        ("DELETE", runs, ""),
+        ("POST", failed, "/retry"),
+    ):
+        problem = stranger.call(method, f"/exports/{export_id}{rest}").problem(404, "no-such-export")
+        assert problem == stranger.call(method, f"/exports/{ABSENT}{rest}").json
     assert stranger.exports() == []
-    assert united.end["id"] in [export["id"] for export in united_user.exports()]
+    assert deployed.records(caller.owner) == before
 
 
-def test_an_absent_export_and_one_of_another_look_the_same(united: Followed, caller: Caller) -> None:
-    absent = united.end["id"][:-4] + ("0000" if not united.end["id"].endswith("0000") else "1111")
-    assert caller.get(f"/exports/{absent}").json == caller.get(f"/exports/{united.end['id']}").json
-
-
-def test_the_same_request_of_another_tenant_gives_its_own_rows(sign_up: Callable[[str], Caller]) -> None:
+def test_the_same_request_of_another_tenant_gives_its_own_rows_and_none_can_be_asked_for(
+    sign_up: Callable[[str], Caller],
+) -> None:
     day = {"first": "2013-12-24", "last": "2013-12-24"}
     files = {}
     for tenant in ("UA", "DL"):
@@ -41,14 +50,18 @@ def test_the_same_request_of_another_tenant_gives_its_own_rows(sign_up: Callable
         files[tenant] = source.read(caller.download(caller.make(**day)).content)
         assert files[tenant] == source.expected(tenant, lambda row: source.date(row) == "2013-12-24")
     assert files["UA"] != files["DL"]
-
-
-def test_a_tenant_cannot_be_asked_for(caller: Caller) -> None:
-    parameters = {"from": "2013-01-01", "to": "2013-01-31", "carrier": "UA", "tenant": "UA"}
-    problem = caller.post({"report": "flights", "format": "csv", "parameters": parameters}).problem(
-        400, "invalid-request"
-    )
+    problem = caller.post(flights(carrier="UA", tenant="UA")).problem(400, "invalid-request")
     assert [fault["pointer"] for fault in problem["errors"]] == ["/parameters/carrier", "/parameters/tenant"]
+
+
+def test_a_malformed_id_is_of_no_export_and_neither_is_an_idempotency_item(caller: Caller, deployed: Deployed) -> None:
+    caller.post(flights(first="2013-01-01", last="2013-01-01"), Idempotency_Key="monday")
+    keys = [item["export_id"] for item in deployed.records(caller.owner, everything=True) if "status" not in item]
+    assert len(keys) == 1
+    for export_id in [*MALFORMED, keys[0].replace("#", "%23")]:
+        caller.get(f"/exports/{export_id}").problem(404, "no-such-export")
+        caller.get(f"/exports/{export_id}/file").problem(404, "no-such-export")
+    assert len(caller.exports()) == 1
 
 
 def test_a_cursor_of_another_opens_nothing(sign_up: Callable[[str], Caller], deployed: Deployed) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.integration.api import flights
 from tests.integration.deployed import until
 
@@ -16,56 +14,39 @@ if TYPE_CHECKING:
     from tests.integration.deployed import Deployed
 
 LIMIT = 5
-
-
-@pytest.fixture
-def busy(caller: Caller, deployed: Deployed) -> Caller:
-    """Somebody with as many active exports as there may be."""
-    for status in ["QUEUED", "RUNNING"] * 2 + ["QUEUED"]:
-        deployed.fabricate(caller.owner, status)
-    until(lambda: used(caller) == LIMIT, "the index of active exports to have them all")
-    return caller
+BODY = flights(first="2013-01-01", last="2013-01-01")
 
 
 def used(caller: Caller) -> int:
     return int(caller.get("/limits").json["active_exports"]["used"])
 
 
-def test_limits_say_what_may_still_be_done(caller: Caller) -> None:
-    answer = caller.get("/limits")
-    assert answer.status == 200
-    limits = answer.json
+def test_one_export_too_many_is_refused_until_another_has_ended(
+    caller: Caller, deployed: Deployed, sign_up: Callable[[str], Caller]
+) -> None:
+    limits = caller.get("/limits").json
     assert limits["active_exports"] == {"limit": LIMIT, "used": 0, "remaining": LIMIT}
     assert limits["rows_per_export"] > 1_000_000
     assert limits["retention_days"] >= 1
+    first = caller.follow(caller.post(BODY, Idempotency_Key="monday").json).end
+    until(lambda: used(caller) == 0, "the export that ended to leave the index of active exports")
 
+    active = [deployed.fabricate(caller.owner, status) for status in ["QUEUED", "RUNNING"] * 2 + ["QUEUED"]]
+    until(lambda: used(caller) == LIMIT, "the index of active exports to have them all")
+    assert caller.get("/limits").json["active_exports"] == {"limit": LIMIT, "used": LIMIT, "remaining": 0}
+    cancelled = deployed.fabricate(caller.owner, "CANCELLED")
+    before = deployed.records(caller.owner, everything=True)
+    for refused in (
+        caller.post(flights(), Idempotency_Key="later"),
+        caller.call("POST", f"/exports/{cancelled}/retry"),
+    ):
+        refused.problem(429, "too-many-active")
+        assert int(refused.headers["Retry-After"]) > 0
+    assert deployed.records(caller.owner, everything=True) == before
+    again = caller.post(BODY, Idempotency_Key="monday")  # a repeated request is answered however busy its caller is
+    assert (again.status, again.json["id"]) == (202, first["id"])
+    assert sign_up("HA").post(BODY).status == 202
 
-def test_one_too_many_is_refused_and_told_when_to_come_back(busy: Caller, deployed: Deployed) -> None:
-    assert busy.get("/limits").json["active_exports"] == {"limit": LIMIT, "used": LIMIT, "remaining": 0}
-    answer = busy.post(flights(), Idempotency_Key="later")
-    answer.problem(429, "too-many-active")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert len(deployed.records(busy.owner, everything=True)) == LIMIT
-
-
-def test_the_exports_of_another_do_not_count(busy: Caller, sign_up: Callable[[str], Caller]) -> None:
-    assert busy.post(flights()).status == 429
-    assert sign_up("HA").post(flights(first="2013-01-01", last="2013-01-01")).status == 202
-
-
-def test_an_export_that_ended_makes_room(busy: Caller, deployed: Deployed) -> None:
-    deployed.forget(deployed.records(busy.owner)[0])
-    until(lambda: used(busy) == LIMIT - 1, "the index of active exports to let one go")
-    for _ in range(2):
-        busy.make(first="2013-01-01", last="2013-01-01")
-        until(lambda: used(busy) == LIMIT - 1, "the export that ended to leave the index of active exports")
-
-
-def test_a_repeated_request_is_answered_however_busy_its_caller_is(caller: Caller, deployed: Deployed) -> None:
-    body = flights(first="2013-01-01", last="2013-01-01")
-    first = caller.post(body, Idempotency_Key="monday")
-    for _ in range(LIMIT):
-        deployed.fabricate(caller.owner, "QUEUED")
-    until(lambda: used(caller) >= LIMIT, "the index of active exports to have them all")
-    again = caller.post(body, Idempotency_Key="monday")
-    assert (again.status, again.json["id"]) == (202, first.json["id"])
+    assert caller.call("DELETE", f"/exports/{active[0]}").status == 202
+    until(lambda: used(caller) == LIMIT - 1, "the index of active exports to let one go")
+    caller.make(first="2013-01-01", last="2013-01-01")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("function", ["plan-parts", "generate-part", "assemble-file"])
-def test_every_line_of_a_worker_carries_the_export(function: str, united: Followed, deployed: Deployed) -> None:
+def test_every_line_carries_the_export_and_no_row(function: str, united: Followed, deployed: Deployed) -> None:
     export = united.end
     invocations = export["progress"]["parts_total"] if function == "generate-part" else 1
 
@@ -30,9 +30,5 @@ def test_every_line_of_a_worker_carries_the_export(function: str, united: Follow
         assert {line.get("correlation_id") for line in lines} == {export["id"]}
         assert {line["service"] for line in lines} == {"report-exports"}
         assert {line["function_name"] for line in lines} == {f"{deployed.name}-{function}"}
-
-
-def test_no_row_is_ever_logged(united: Followed, deployed: Deployed) -> None:
-    for function in ("plan-parts", "generate-part", "assemble-file"):
-        text = str(deployed.log_lines(function, united.end["created_at"]))
-        assert "N14228" not in text  # the tail number of United's first flight
+    # The tail number of United's first flight: no row is ever logged.
+    assert "N14228" not in str(deployed.log_lines(function, export["created_at"]))

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exports_admin.stack import PASSWORD
-from shared.lambda_ import contract
 from tests.integration.api import flights
 from tests.integration.deployed import until
 from tests.integration.source import parquet, with_damaged_footer
-from tests.unit.support import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.api import Caller
-    from tests.integration.deployed import Announcements, Deployed
+    from tests.integration.deployed import Deployed
 
-ANNOUNCEMENT = json.loads((FUNCTIONS / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
 DAY = {"first": "2013-01-01", "last": "2013-01-02"}
 reads_mail = pytest.mark.emulator_only("what SES has sent on AWS lies in the owner's mailbox")
 asks_for_mail = pytest.mark.emulator_only("nobody owns the address of a test's user; bounces count against an account")
@@ -132,76 +128,3 @@ def test_who_did_not_ask_is_not_mailed(caller: Caller, deployed: Deployed) -> No
     said(deployed, export, "no mail requested")
     assert "notify" not in export["options"]
     assert deployed.mails(caller.email) == []
-
-
-@asks_for_mail
-def test_who_cancels_is_not_mailed_but_of_the_next_attempt(
-    deployed: Deployed, sign_up: Callable[[str], Caller]
-) -> None:
-    caller = sign_up("HA")
-    with deployed.listening(caller.owner) as announcements:
-        export = caller.get(f"/exports/{deployed.fabricate(caller.owner, 'RUNNING', notify=caller.email)}").json
-        assert caller.delete(export).status == 202
-        assert [each["detail-type"] for each in announcements.of(export)] == ["Export Cancelled"]
-    assert caller.retry(export).status == 202
-    again = caller.follow(export).end
-    assert (again["attempt"], again["status"]) == (2, "SUCCEEDED")
-    [mail] = mailed(deployed, caller)
-    assert mail["subject"].startswith("Your report is ready")
-
-
-@asks_for_mail
-def test_the_file_is_the_same_whether_mail_was_asked_for_or_not(caller: Caller, deployed: Deployed) -> None:
-    silent, loud = caller.make(**DAY), caller.follow(ask(caller, **DAY)).end
-    assert loud["crc32"] == silent["crc32"]
-    first, second = (record["plan"] for record in deployed.records(caller.owner))
-    assert first == second
-
-
-def test_what_the_pipe_announces_keeps_the_published_schema(
-    deployed: Deployed, sign_up: Callable[[str], Caller]
-) -> None:
-    caller = sign_up("HA")
-
-    def announced(announcements: Announcements, export: dict[str, Any]) -> dict[str, Any]:
-        [event] = announcements.of(export)
-        assert contract.faults(ANNOUNCEMENT, event) == []
-        return event
-
-    def fail() -> dict[str, Any]:
-        """An export that fails under the Pipe's eyes, whoever writes it."""
-        export_id = deployed.fabricate(caller.owner, "RUNNING")
-        reason = {"failure_state": "GeneratePart", "failure_type": "SourceChanged", "failure_part": "3"}
-        end = {"finished_at": "2026-11-23T09:12:40.700Z", "detail_type": "Export Failed", "status": "FAILED"}
-        for name, value in (reason | end).items():
-            deployed.update(caller.owner, export_id, name, value)
-        return {"id": export_id}
-
-    def cancel() -> dict[str, Any]:
-        export = caller.get(f"/exports/{deployed.fabricate(caller.owner, 'RUNNING')}").json
-        assert caller.delete(export).status == 202
-        return dict(export)
-
-    with deployed.listening(caller.owner) as announcements:
-        made = announced(announcements, caller.make(**DAY))
-        failed = announced(announcements, fail())
-        cancelled = announced(announcements, cancel())
-    assert [each["detail"]["status"] for each in (made, failed, cancelled)] == ["SUCCEEDED", "FAILED", "CANCELLED"]
-    assert failed["detail"]["failure"] == {"state": "GeneratePart", "type": "SourceChanged", "part": "3"}
-    assert made["detail"]["failure"] == cancelled["detail"]["failure"] == {"state": "", "type": "", "part": ""}
-
-
-@asks_for_mail
-def test_an_address_that_the_pool_has_not_verified_is_refused(deployed: Deployed) -> None:
-    caller = deployed.sign_up("HA")
-    deployed.client("cognito-idp").admin_update_user_attributes(
-        UserPoolId=deployed["user_pool_id"],
-        Username=caller.email,
-        UserAttributes=[{"Name": "email_verified", "Value": "false"}],
-    )
-    doubtful = deployed.caller({"email": caller.email, "password": PASSWORD})
-    problem = doubtful.post(flights(**DAY) | {"options": {"notify": True}}).problem(400, "invalid-request")
-    [fault] = problem["errors"]
-    assert fault["pointer"] == "/options/notify"
-    assert "email_verified" in fault["allowed"]
-    assert caller.exports() == []

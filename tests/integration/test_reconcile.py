@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uuid_utils.compat as uuid
 
@@ -55,24 +55,13 @@ def test_a_run_whose_execution_is_gone_is_over(deployed: Deployed, caller: Calle
 def test_the_end_of_an_attempt_that_does_not_count_removes_its_file(deployed: Deployed, caller: Caller) -> None:
     name = deployed.fabricate(caller.owner, "QUEUED", report="none", export_id=str(uuid.uuid7()))
     record = {"owner": caller.owner, "export_id": name, "attempt": 2}  # an attempt that the record refuses
+    orphan = f"exports/{caller.owner.replace('#', '/')}/{name}/2/flights.csv"
+    deployed.write_json(orphan, "left behind")
     machine = deployed["state_machine_arn"]
     started = deployed.client("stepfunctions").start_execution(
         stateMachineArn=machine, name=f"{name}-2", input=json.dumps(record)
     )
-    orphan = f"exports/{caller.owner.replace('#', '/')}/{name}/2/flights.csv"
-    deployed.write_json(orphan, "left behind")
     describe = deployed.client("stepfunctions").describe_execution
     until(lambda: describe(executionArn=started["executionArn"])["status"] != "RUNNING", "the execution's end")
     until(lambda: orphan not in deployed.keys(orphan), "the orphan to be removed")
     deployed.update(caller.owner, name, "status", "CANCELLED")
-
-
-def test_a_cancelled_export_is_settled_once_no_worker_can_be_left(deployed: Deployed, caller: Caller) -> None:
-    ended: dict[str, Any] = {"finished_at": stamp(datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=16))}
-    export_id = deployed.fabricate(caller.owner, "CANCELLED", active_owner="settling", **ended)
-    orphan = f"exports/{caller.owner.replace('#', '/')}/{export_id}/1/flights.csv"
-    deployed.write_json(orphan, "left behind")
-    reconcile(deployed, caller, export_id)
-    assert deployed.keys(orphan) == []
-    (record,) = deployed.records(caller.owner)
-    assert "active_owner" not in record

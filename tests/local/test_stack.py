@@ -80,10 +80,8 @@ def test_a_busy_port_is_named_with_a_way_out(state: Path) -> None:
 
 
 def test_a_failed_deployment_shows_why_and_stops_the_emulator(
-    state: Path, port: int, monkeypatch: pytest.MonkeyPatch
+    port: int, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "_build", lambda digest: None)
-
     def fail(*arguments: str, port: int | None = None) -> None:
         assert answers(port or 0)
         raise launcher.Trouble("sam deploy failed: ROLLBACK")
@@ -154,7 +152,7 @@ def elsewhere(state: Path, code: str) -> list[str]:
     return [sys.executable, "-c", f"{prepared}; launcher.DESCRIPTION = launcher.STATE / 'stack.json'; {code}"]
 
 
-def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, no_product: None) -> None:
+def test_after_a_start_that_was_killed_the_next_one_has_the_port(state: Path, port: int, quick: None) -> None:
     killed = subprocess.Popen(
         elsewhere(state, f"launcher._start({port})"), cwd=launcher.ROOT, stdout=subprocess.DEVNULL
     )

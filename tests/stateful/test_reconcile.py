@@ -58,7 +58,7 @@ def assert_failed(stage: Stage, state: str, error: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("hears_of_the_end", [True, False])
-def test_a_success_that_could_not_be_recorded_is_recorded_once(
+def test_a_success_that_could_not_be_recorded_is_recorded_once_as_record_succeeded_would_have(
     stage: Stage, behind: dict[str, Any], hears_of_the_end: bool
 ) -> None:
     stage.reconcile(behind if hears_of_the_end else None)
@@ -69,15 +69,11 @@ def test_a_success_that_could_not_be_recorded_is_recorded_once(
     stage.reconcile()
     assert stage.export == record
     assert files(stage) == [record["file_key"]]
-
-
-def test_it_says_what_record_succeeded_would_have_said(stage: Stage, behind: dict[str, Any]) -> None:
-    stage.reconcile(behind)
     healthy = Stage()
     run(healthy)
-    said, right = stage.export, healthy.export
-    assert said.keys() == right.keys()
-    assert {name for name in said if said[name] != right[name]} <= {"finished_at", "expires_at", "delete_after"}
+    right = healthy.export
+    assert record.keys() == right.keys()
+    assert {name for name in record if record[name] != right[name]} <= {"finished_at", "expires_at", "delete_after"}
 
 
 def _file(**different: Any) -> Callable[[Stage], object]:
@@ -142,33 +138,38 @@ def test_a_fault_while_it_looks_decides_nothing(stage: Stage, behind: dict[str, 
 # The execution is over, nothing was made
 
 
-def test_a_failure_that_could_not_be_recorded_is_recorded_with_the_parts_reason(stage: Stage) -> None:
+def _failed_part(stage: Stage) -> None:
     stage.fail("GeneratePart", "Runtime.ExitError", 1, part=1)
     stage.fail("RecordFailed", REFUSED, 1)
-    stage.reconcile(run(stage))
-    assert assert_failed(stage, "GeneratePart", "Runtime.ExitError")["part"] == "1"
 
 
-def test_what_no_catch_can_catch_is_recorded(stage: Stage) -> None:
-    stage.fail("PlanParts", "States.Runtime", 1)
-    stage.reconcile(run(stage))
-    assert_failed(stage, "PlanParts", "States.Runtime")
+def _ended(status: str) -> Callable[[Stage], object]:
+    def end(stage: Stage) -> None:
+        stage.close_execution(next(iter(stage.executions.values())), status)
+
+    return lambda stage: stage.let_happen("before", "PlanParts", None, end)
 
 
 @pytest.mark.parametrize(
-    ("status", "error"),
-    [("ABORTED", "ExecutionAborted"), ("TIMED_OUT", "ExecutionTimedOut"), ("FAILED", "ExecutionEnded")],
+    ("arrange", "state", "error", "part"),
+    [
+        pytest.param(_failed_part, "GeneratePart", "Runtime.ExitError", "1", id="RecordFailed is refused"),
+        pytest.param(
+            lambda stage: stage.fail("PlanParts", "States.Runtime", 1), "PlanParts", "States.Runtime", "", id="no Catch"
+        ),
+        pytest.param(_ended("ABORTED"), "PlanParts", "ExecutionAborted", "", id="aborted"),
+        pytest.param(_ended("TIMED_OUT"), "PlanParts", "ExecutionTimedOut", "", id="timed out"),
+        pytest.param(_ended("FAILED"), "PlanParts", "ExecutionEnded", "", id="ended otherwise"),
+    ],
 )
-def test_an_execution_that_was_ended_from_outside_is_recorded(stage: Stage, status: str, error: str) -> None:
-    stage.let_happen(
-        "before",
-        "PlanParts",
-        None,
-        lambda _: stage.close_execution(next(iter(stage.executions.values())), status),
-    )
+def test_a_failure_that_the_machine_did_not_record_is_recorded_with_its_reason(
+    stage: Stage, arrange: Callable[[Stage], object], state: str, error: str, part: str
+) -> None:
+    arrange(stage)
     stage.reconcile(run(stage))
-    said = assert_failed(stage, "PlanParts", error)["error"]
-    assert ("MachineTimeoutSeconds" in said) == (status == "TIMED_OUT")
+    failure = assert_failed(stage, state, error)
+    assert failure["part"] == part
+    assert ("MachineTimeoutSeconds" in failure["error"]) == (error == "ExecutionTimedOut")
 
 
 def _lost_start(stage: Stage) -> None:

@@ -67,8 +67,7 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 from checks import repository
 from shared.catalogue import reports
 from shared.lambda_ import aws
-from tests.support.edges import path, paths_of_children, walked
-from tests.support.edges_walked import WALKED
+from tests.support.edges import path, paths_of_children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -293,15 +292,6 @@ class Cloud:
 
     def _ways_of_children(self) -> list[str]:
         return [way for run in self._map_runs for way in paths_of_children(self._machine, run.get_event_history())]
-
-    def note_edges(self) -> None:
-        """Tells the test run which edges of the workflow all executions together have walked."""
-        ways = self._ways_of_children()
-        for each in self.stepfunctions.list_executions(stateMachineArn=self.machine_arn)["executions"]:
-            history = self.stepfunctions.get_execution_history(executionArn=each["executionArn"])["events"]
-            ways.append(path(self._machine, history))
-        for way in ways:
-            WALKED["moto"].update(walked(way))
 
     def invoke(self, function_name: str, body: str, response_headers: dict[str, str]) -> bytes:
         """What Lambda answers to an invocation."""
@@ -648,7 +638,6 @@ def moto_cloud(**parameters: object) -> Iterator[Cloud]:
         stack.enter_context(faults(cloud))
         stack.enter_context(fail_state_takes_any_error())
         stack.enter_context(some_errors_are_never_caught())
-        stack.callback(cloud.note_edges)
         stack.callback(settle)
         yield cloud
 

@@ -49,21 +49,10 @@ class StackBeside:
         if self._holder is None and any(test.startswith(NEEDED_BY) for test in tests):
             LOG.parent.mkdir(exist_ok=True)
             with LOG.open("w") as output:
-                command = [
-                    sys.executable,
-                    "-m",
-                    "local",
-                    "run",
-                    "--port",
-                    self._port,
-                    "--",
-                    sys.executable,
-                    "-c",
-                    _HOLD,
-                ]
+                words = ["-m", "local", "run", "--port", self._port, "--", sys.executable, "-c", _HOLD]
                 # The interpreter of the command reads our end of the pipe: it ends with us, however we end.
                 self._holder = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True
+                    [sys.executable, *words], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True
                 )
             threading.Thread(target=_say_failed, args=(self._holder,), daemon=True).start()
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.edges import faults, walked
-from tests.support.edges_walked import table
 from tests.support.moto_machine import Template
 
 if TYPE_CHECKING:
@@ -184,5 +183,3 @@ def test_an_edge_that_nothing_walks_fails_the_run_and_so_does_one_that_is_not_th
         "no test walks Choose > Found (then)",
         "Look > Found was walked, but is not in the definition",
     ]
-    lines = table({"States": {"Look": {"Type": "Task", "Next": "Found"}}}, {"moto": walked("Look > Found")})
-    assert [line.split() for line in lines[1:]] == [["Look", "1", "Task"], ["Look", ">", "Found", "1", "then"]]
