@@ -86,7 +86,7 @@ class ServiceUnavailable(Exception):
 
 
 def handler(event, context):
-    time.sleep(45)
+    time.sleep(20)
     raise ServiceUnavailable("not now")
 """
 
