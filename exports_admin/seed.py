@@ -130,7 +130,7 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
         told = user.create(description, email, tenant, invite=invite)
         click.echo(f"{email}: new user of tenant {tenant} in {pool}; {told}")
     else:
-        has = {each["Name"]: each["Value"] for each in existing["UserAttributes"]}.get("custom:tenant_id")
+        has = user.tenant_of(existing["UserAttributes"], description["tenant_claim"])
         if has != tenant:
             own = f"of tenant {has}" if has else "without a tenant"
             remedy = f"Use --tenant {has} or another --email" if has else "Use another --email"

@@ -16,6 +16,11 @@ TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """As functions/shared/api/http.py accepts it in a token."""
 
 
+def tenant_of(attributes: list[dict[str, str]], claim: str) -> str | None:
+    """The tenant in the attributes of a user, as Cognito lists them; None if the user has none."""
+    return next((each["Value"] for each in attributes if each["Name"] == claim), None)
+
+
 def _tenant(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
     if not TENANT.fullmatch(name):
         raise click.BadParameter(f"{name!r} is no tenant: 1 to 64 of A-Z a-z 0-9 _ -.")
@@ -79,7 +84,7 @@ def _keep_or_move(found: dict[str, Any], user: dict[str, Any], email: str, tenan
         Trouble: the user is of another tenant, and is not to be moved.
     """
     cognito, pool = _cognito(found)
-    has = {each["Name"]: each["Value"] for each in user["UserAttributes"]}.get(found["tenant_claim"])
+    has = tenant_of(user["UserAttributes"], found["tenant_claim"])
     of = f"tenant {has}" if has else "no tenant"
     if has == tenant:
         return f"{email}: user of {of} in {pool}, there before ({user['UserStatus']})"
