@@ -94,8 +94,9 @@ def files(deployment: Deployment) -> Iterator[Finding]:
         remedy = f"Nobody can download them. S3 removes each {days} days after it was made; aws s3 rm does so now."
         yield Finding("warning", what, f"{remedy} See docs/howto/disaster.md#records-and-files")
     if gone:
-        what = f"The file of {len(gone):,} exports that succeeded is gone: {_listed(gone)}"
-        yield Finding("warning", what, "The owner requests them again. See docs/howto/disaster.md#records-and-files")
+        many = "1 export" if len(gone) == 1 else f"{len(gone):,} exports"
+        what = f"The file of {many} that succeeded is gone: {_listed(gone)}"
+        yield Finding("warning", what, "The owner requests it again. See docs/howto/disaster.md#records-and-files")
 
 
 def _records() -> Iterator[Record]:
