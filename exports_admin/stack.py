@@ -124,7 +124,7 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
         "page_url": parameters["PageUrl"],
-        "own_user_pool": not parameters["UserPoolId"],
+        "own_user_pool": not parameters.get("UserPoolId"),
         "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }
 

@@ -69,6 +69,8 @@ def summary(seen: Overview) -> dict[str, str]:
         pairs["file"] = f"{rows}, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
     if record["warning"]:
         pairs["warning"] = record["warning"]
+    if seen.get("hint"):
+        pairs["hint"] = line(seen["hint"])
     return pairs
 
 

@@ -55,7 +55,7 @@ class Check(NamedTuple):
 class Unchecked(Exception):
     """AWS did not answer a question. The message completes "could not be checked: "."""
 
-    def __init__(self, message: str, remedy: str) -> None:
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
 
@@ -109,9 +109,15 @@ class Deployment:
         return str(self.described["StackStatus"])
 
     @property
-    def parameters(self) -> dict[str, str]:
-        """The values of the stack's parameters."""
+    def own_parameters(self) -> dict[str, str]:
+        """The values of the parameters that the stack has."""
         return {each["ParameterKey"]: each["ParameterValue"] for each in self.described.get("Parameters", [])}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The values of the template's parameters. An older stack may lack some, and then has their defaults."""
+        defaults = {name: str(rule.get("Default", "")) for name, rule in template()["Parameters"].items()}
+        return defaults | self.own_parameters
 
     @property
     def outputs(self) -> dict[str, str]:

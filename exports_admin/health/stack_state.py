@@ -59,7 +59,7 @@ def state(deployment: Deployment) -> Iterator[Finding]:
 
 def version(deployment: Deployment) -> Iterator[Finding]:
     """Whether the stack has the parameters and the alarms of this checkout's template."""
-    expected, has = template()["Parameters"], deployment.parameters
+    expected, has = template()["Parameters"], deployment.own_parameters
     missing = [name for name in expected if name not in has]
     missing += [name for name in expected_alarms(deployment) if name not in deployment.resources]
     if missing:

@@ -72,9 +72,9 @@ def tenants(deployment: Deployment) -> Iterator[Finding]:
         return  # a trigger may add the claim to a token (PreTokenGeneration, PreTokenGenerationConfig)
     without = []
     for each in deployment.pages("cognito-idp", "list_users", "Users", _PAGES, UserPoolId=pool_id):
-        tenant = user.tenant_of(each["Attributes"], claim)
+        tenant = user.attribute(each, claim)
         if each.get("Enabled", True) and not user.TENANT.fullmatch(tenant or ""):
-            email = user.tenant_of(each["Attributes"], "email") or each["Username"]
+            email = user.attribute(each, "email") or each["Username"]
             without.append(f"{email} ({tenant!r})" if tenant else email)
     if without:
         more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""

@@ -169,7 +169,7 @@ def test_json_has_the_same_as_the_text(admin: Admin, past: StepFunctions, cloud:
     seen = shown(admin)
     assert list(seen) == [
         *("export_id", "attempt", "owner", "status", "started_at", "stopped_at", "seconds", "error", "states", "parts"),
-        "record",
+        *("record", "hint"),
     ]
     assert (seen["error"]["state"], seen["error"]["part"], seen["record"]["error"]["part"]) == ("GeneratePart", 1, 1)
     assert [state["name"] for state in seen["states"] if state["status"] == "caught"] == ["FanOutParts"]
