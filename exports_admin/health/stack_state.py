@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 _SPARE = 5  # concurrent executions for the API, ReconcileExports and NotifyOwner (docs/operations.md)
 _NEARLY_USED = 0.8
 _SKEW_NOTICED, _SKEW_REFUSED = datetime.timedelta(seconds=60), datetime.timedelta(minutes=5)
-"""AWS refuses a request that differs from its clock by five minutes ("Troubleshoot Signature Version 4 signed
-requests")."""
+"""A request must reach AWS within five minutes of its time stamp ("AWS Signature Version 4 for API requests")."""
 _DELETE = (
     "Delete the stack (docs/operations.md#removing-a-stack), then deploy again. The events name the cause: {events}"
 )
-_STATES = {  # "Stack status codes", CloudFormation User Guide
+_STATES = {  # StackStatus of "Stack", CloudFormation API Reference
     "CREATE_FAILED": f"The first deployment failed. {_DELETE}",
     "DELETE_COMPLETE": "The stack was deleted. Deploy it again, or use --stack NAME.",
     "DELETE_FAILED": "A resource could not be deleted. The events name it: {events}",
