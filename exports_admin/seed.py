@@ -130,7 +130,7 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
         told = user.create(description, email, tenant, invite=invite)
         click.echo(f"{email}: new user of tenant {tenant} in {pool}; {told}")
     else:
-        has = user.attribute(existing, description["tenant_claim"])
+        has = stack.attribute(existing, description["tenant_claim"])
         if has != tenant:
             own = f"of tenant {has}" if has else "without a tenant"
             remedy = f"Use --tenant {has} or another --email" if has else "Use another --email"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,8 @@ STACK = "report-exports"
 """The default name of a stack."""
 PASSWORD = f"Aa1-{secrets.token_urlsafe(18)}"
 """The password of the users that this process creates."""
+TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""The tenants that functions/shared/api/http.py accepts in a token."""
 
 
 def describe(stack: str, region: str, endpoint_url: str | None) -> dict[str, Any]:
@@ -200,3 +203,14 @@ def create_user(description: dict[str, Any], email: str, tenant: str | None) -> 
         pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
     pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
     return {"email": email, "password": PASSWORD}
+
+
+def attribute(user: dict[str, Any], name: str) -> str | None:
+    """An attribute of a user of the pool, such as the claim that names the tenant; None if the user does not have it.
+
+    Args:
+        user: as AdminGetUser (``UserAttributes``) or ListUsers (``Attributes``) returns it.
+        name: of the attribute.
+    """
+    attributes = user.get("UserAttributes") or user.get("Attributes") or []
+    return next((each["Value"] for each in attributes if each["Name"] == name), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
@@ -13,23 +12,9 @@ from exports_admin.connection import connect, stack_option
 from exports_admin.health.deployment import Unchecked
 from exports_cli.trouble import Trouble
 
-TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""The tenants that functions/shared/api/http.py accepts in a token."""
-
-
-def attribute(user: dict[str, Any], name: str) -> str | None:
-    """An attribute of a user of the pool, such as the claim that names the tenant; None if the user does not have it.
-
-    Args:
-        user: as AdminGetUser (``UserAttributes``) or ListUsers (``Attributes``) returns it.
-        name: of the attribute.
-    """
-    attributes = user.get("UserAttributes") or user.get("Attributes") or []
-    return next((each["Value"] for each in attributes if each["Name"] == name), None)
-
 
 def _tenant(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
-    if not TENANT.fullmatch(name):
+    if not stack.TENANT.fullmatch(name):
         raise click.BadParameter(f"{name!r} is not a tenant. Use 1 to 64 characters of A-Z a-z 0-9 _ -.")
     return name
 
@@ -100,7 +85,7 @@ def _keep_or_move(description: dict[str, Any], user: dict[str, Any], email: str,
         Trouble: the user belongs to another tenant, and ``change`` is not set.
     """
     cognito, pool = _cognito(description)
-    current = attribute(user, description["tenant_claim"])
+    current = stack.attribute(user, description["tenant_claim"])
     of = f"tenant {current}" if current else "no tenant"
     if current == tenant:
         return f"{email}: existing user of {of} in {pool} ({user['UserStatus']})"

@@ -16,7 +16,7 @@ ALWAYS = (
 )
 """The checks of a stack in any state."""
 DEPLOYED = (
-    Check("lambda", "concurrency for MapConcurrency", (stack_state.concurrency,)),
+    Check("lambda", "concurrency for MapConcurrency", (stack_state.concurrency, stack_state.stopped)),
     Check("step functions", "use of the account's quotas", (stack_state.step_functions,)),
     Check("alarms", "exist, can go off, are off", (alerts.alarms,)),
     Check("alert mail", "somebody gets it", (alerts.subscription,)),

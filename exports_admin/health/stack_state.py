@@ -107,6 +107,15 @@ def concurrency(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("warning", what, remedy.format("MaxActivePerOwner"))
 
 
+def stopped(deployment: Deployment) -> Iterator[Finding]:
+    """Whether no function is stopped, as docs/howto/disaster.md does during a restore."""
+    for name in deployment.of_kind("AWS::Lambda::Function").values():
+        reserved = deployment.ask("lambda", "get_function_concurrency", FunctionName=name)
+        if reserved.get("ReservedConcurrentExecutions") == 0:
+            command = f"aws lambda delete-function-concurrency --function-name {name}"
+            yield Finding("problem", f"The function {name} is stopped: its reserved concurrency is 0", command)
+
+
 def step_functions(deployment: Deployment) -> Iterator[Finding]:
     """Whether the account is close to a Step Functions quota. Only quotas with a usage metric can be compared."""
     quotas = deployment.pages("service-quotas", "list_service_quotas", "Quotas", ServiceCode="states")

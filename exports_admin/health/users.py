@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exports_admin import user
+from exports_admin import stack
 from exports_admin.health.deployment import Finding
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def tenants(deployment: Deployment) -> Iterator[Finding]:
         return  # a trigger may add the claim to a token (PreTokenGeneration, PreTokenGenerationConfig)
     without = []
     for each in deployment.pages("cognito-idp", "list_users", "Users", _PAGES, UserPoolId=pool_id):
-        tenant = user.attribute(each, claim)
-        if each.get("Enabled", True) and not user.TENANT.fullmatch(tenant or ""):
-            email = user.attribute(each, "email") or each["Username"]
+        tenant = stack.attribute(each, claim)
+        if each.get("Enabled", True) and not stack.TENANT.fullmatch(tenant or ""):
+            email = stack.attribute(each, "email") or each["Username"]
             without.append(f"{email} ({tenant!r})" if tenant else email)
     if without:
         more = f" and {len(without) - _NAMED:,} more" if len(without) > _NAMED else ""

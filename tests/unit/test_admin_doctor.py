@@ -41,6 +41,7 @@ OPEN_MAP_RUNS = {
 }
 ANSWERS: dict[str, Any] = {
     "GetAccountSettings": {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}},
+    "GetFunctionConcurrency": {},
     "ListServiceQuotas": {"Quotas": [OPEN_MAP_RUNS, {"QuotaName": "Without a metric", "Value": 1.0}]},
     "GetBucketPolicy": {"Policy": json.dumps({"Statement": [{"Sid": "RefuseWithoutTls"}]})},
     "GetEmailIdentity": {"VerifiedForSendingStatus": True},
@@ -62,6 +63,7 @@ class Account:
     def __init__(self, cloud: Cloud) -> None:
         self.remembered: Answers = {}
         self.cloud, self.resources = cloud, {"AnnouncePipe": Resource("AWS::Pipes::Pipe", f"{NAME}-announce")}
+        self._add("RetryExport", "AWS::Lambda::Function", f"{NAME}-retry-export")
         self._table()
         self._bucket()
         self._pool()
@@ -358,6 +360,10 @@ FAULTS: list[Fault] = [
     (
         changed("GetAccountSettings", *LIMIT, UnreservedConcurrentExecutions=100),
         *("lambda", "warning", "5 exports at the same time need 105", "MaxActivePerOwner"),
+    ),
+    (
+        changed("GetFunctionConcurrency", ReservedConcurrentExecutions=0),
+        *("lambda", "problem", "The function report-exports-retry-export is stopped", "delete-function-concurrency"),
     ),
     (
         answered("GetMetricStatistics", {"Datapoints": [{"Maximum": 10.0}, {"Maximum": 900.0}]}),

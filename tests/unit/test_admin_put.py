@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from exports_admin import emulator, locks, put, restore, user
+from exports_admin import emulator, locks, put, restore
 from exports_admin import stack as deployment
 from shared.api import http
 from shared.catalogue import reports
@@ -127,7 +127,7 @@ def test_a_folder_whose_files_expire_is_not_used(admin: Admin, account: Account,
 
 def test_names_are_those_of_the_product() -> None:
     assert reports._SCHEMA["$defs"]["folder"]["properties"]["dataset"]["pattern"] == f"^{put.DATASET.pattern}$"
-    assert user.TENANT.pattern == http._TENANT.pattern
+    assert deployment.TENANT.pattern == http._TENANT.pattern
 
 
 # ── The user ────────────────────────────────────────────────────────────────────────────────────────────────────────
