@@ -2,7 +2,7 @@
 
 import click
 
-from exports_admin import dead_letters, erase, fixture, put, replay, seed, show, token, user
+from exports_admin import dead_letters, doctor, erase, fixture, put, replay, seed, show, token, user
 
 COMMANDS: list[click.Command] = [
     token.command,
@@ -11,6 +11,7 @@ COMMANDS: list[click.Command] = [
     user.command,
     show.command,
     fixture.command,
+    doctor.command,
     dead_letters.command,
     replay.command,
     erase.command,

@@ -27,6 +27,19 @@ export_argument = click.argument("export_id", metavar="EXPORT", callback=_id)
 """The argument of a command about one export: its whole id."""
 
 
+def use_aws_or_emulator() -> None:
+    """Sets the environment variables for the emulator, unless AWS is configured.
+
+    Raises:
+        Trouble: AWS is not configured, and the emulator does not run.
+    """
+    if not _aws_is_set_up():
+        if not (local := emulator.describe()):
+            aws = "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME"
+            raise Trouble(f"The emulator is not running. Start it: make up. {aws}.")
+        os.environ |= stack.environment(local["endpoint_url"]) | {"AWS_DEFAULT_REGION": local["region"]}
+
+
 def connect(name: str) -> dict[str, Any]:
     """Sets the environment variables of the stack's functions, so that the product's code works on this stack.
 
@@ -36,11 +49,7 @@ def connect(name: str) -> dict[str, Any]:
     Raises:
         Trouble: the stack does not exist or cannot be reached.
     """
-    if not _aws_is_set_up():
-        if not (local := emulator.describe()):
-            aws = "For a stack on AWS, set AWS_PROFILE (or AWS_REGION and credentials) and use --stack NAME"
-            raise Trouble(f"The emulator is not running. Start it: make up. {aws}.")
-        os.environ |= stack.environment(local["endpoint_url"]) | {"AWS_DEFAULT_REGION": local["region"]}
+    use_aws_or_emulator()
     description = stack.find(name)
     os.environ |= {
         "AWS_DEFAULT_REGION": description["region"],

@@ -14,13 +14,14 @@ from exports_admin import belongings, dead_letter_queue
 from exports_admin.belongings import Item, Whose
 from exports_admin.connection import connect, stack_option
 from exports_cli.trouble import Trouble
+from shared.api.identity import TENANT
 from shared.files import result, work
 from shared.lambda_ import clock
 from shared.records import attempts
 from shared.records import table as records
 from shared.records.table import ACTIVE
 
-_TENANT, _USER = r"[A-Za-z0-9_-]{1,64}", r"[A-Za-z0-9=-]{1,384}"
+_TENANT, _USER = TENANT.pattern, r"[A-Za-z0-9=-]{1,384}"
 _ROUNDS = 5
 _COUNTED = ("exports", "active", "keys", "files", "work files", "uploads", "letters")
 

@@ -50,10 +50,10 @@ def command(name: str, *, tenant: str, email: str | None, invite: bool, replace:
 
 
 def _fill(description: dict[str, Any], *, replace: bool) -> None:
-    """Uploads the files of the sample data that are missing.
+    """Uploads the files of the sample data that are missing, and with ``replace`` also those that differ.
 
     Raises:
-        Trouble: the dataset in the bucket is not the sample data.
+        Trouble: the dataset in the bucket is not the sample data, or its files would expire.
     """
     location = description["data_location"]
     bucket, prefix = location.removeprefix("s3://").split("/", 1)
@@ -72,13 +72,13 @@ def _fill(description: dict[str, Any], *, replace: bool) -> None:
             click.echo(f"s3://{bucket}/{key}: {fault}", err=True)
         remedy = "--replace replaces the files that differ. It removes no other file"
         raise Trouble(f"{location}{_DATASET}/ is not the sample data. Nothing was changed. {remedy}.")
-    missing = [key for key in files if key not in objects or key in faults]
-    for key in missing:
+    to_upload = [key for key in files if key not in objects or key in faults]
+    for key in to_upload:
         s3.upload_file(str(files[key]), bucket, key)
     rows = sum(pl.scan_parquet(file).select(pl.len()).collect().item() for file in files.values())
     click.echo(
-        f"{location}{_DATASET}/: {rows:,} flights in {len(files)} files ({len(missing)} uploaded,"
-        f" {len(files) - len(missing)} existed before)"
+        f"{location}{_DATASET}/: {rows:,} flights in {len(files)} files ({len(to_upload)} uploaded,"
+        f" {len(files) - len(to_upload)} existed before)"
     )
 
 
@@ -101,7 +101,7 @@ def _fault(s3: Any, bucket: str, key: str, etag: str, file: Path | None) -> str 
 
 
 def _difference(rows: pl.DataFrame, sample: pl.DataFrame) -> str | None:
-    """How the rows of a file differ from the sample data; None if only the bytes differ, as of another polars."""
+    """How the rows of a file differ from the sample data; None if they are equal. Another polars writes other bytes."""
     faults = [f"has no column {name}" for name in sample.columns if name not in rows.columns]
     faults += [f"has a column {name} that the sample data lacks" for name in rows.columns if name not in sample.columns]
     faults += [
@@ -130,7 +130,7 @@ def _first_user(description: dict[str, Any], email: str, tenant: str, *, invite:
         told = user.create(description, email, tenant, invite=invite)
         click.echo(f"{email}: new user of tenant {tenant} in {pool}; {told}")
     else:
-        has = {each["Name"]: each["Value"] for each in existing["UserAttributes"]}.get("custom:tenant_id")
+        has = stack.attribute(existing, description["tenant_claim"])
         if has != tenant:
             own = f"of tenant {has}" if has else "without a tenant"
             remedy = f"Use --tenant {has} or another --email" if has else "Use another --email"

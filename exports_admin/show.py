@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import IO
+from typing import IO, Any
 
 import click
 
-from exports_admin import executions, overview, page
+from exports_admin import executions, overview, page, tenants
 from exports_admin.connection import connect, export_argument, stack_option
+from exports_admin.health.deployment import Unchecked, readable
 from exports_admin.overview import Overview
 from exports_admin.text import PARTS, STATES, part_tables, parts_summary, states, summary, table
 from exports_cli.text import line
+from shared.files import work
 
 
 @click.command("show")
@@ -30,18 +32,32 @@ def command(export_id: str, *, attempt: int | None, as_json: bool, page_file: IO
     """Shows an attempt at an export.
 
     Prints its states and parts, what failed, and what to do. If there are many parts, only some of their histories are
-    read: of the first failed parts and of the slowest ones.
+    read: of the first failed parts and of the slowest ones. If the file has no rows, the command compares the tenant
+    with the dataset, and says if the dataset has it in another case.
     """
     if as_json and page_file:
         raise click.UsageError("Use either --json or --html.")
-    connect(stack)
+    description = connect(stack)
     execution = executions.find(export_id, attempt)
     seen = overview.of(execution)
+    seen["hint"] = _hint(description, seen)
     if page_file:
         page_file.write(page.render(executions.definition(execution), seen))
         click.echo(f"{export_id} attempt {execution.number}: {seen['status']}", err=True)
     else:
         click.echo(json.dumps(seen, indent=2) if as_json else text(seen))
+
+
+def _hint(description: dict[str, Any], seen: Overview) -> str | None:
+    """Why a file has no rows, if the tenant is in the wrong case; None if the file has rows, or the tenant is right."""
+    if not seen["record"] or seen["record"]["rows"] != 0:
+        return None
+    try:
+        with readable("s3"):
+            plan = work.current_plan(seen["export_id"])
+        return tenants.warning(description, [plan["definition"]], plan["tenant"]) or None if plan else None
+    except Unchecked as unchecked:
+        return f"The tenant could not be compared with the dataset: {unchecked}."
 
 
 def text(seen: Overview) -> str:

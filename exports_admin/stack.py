@@ -38,9 +38,18 @@ def find(stack: str) -> dict[str, Any]:
     Raises:
         Trouble: the stack cannot be read or is not a stack of Report Exports, or the Region or credentials are missing.
     """
-    where = {"stack": stack, "region": require_region(region()), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
-    with _readable(where):
+    where = locate(stack)
+    with readable(where):
         return _describe(where, boto3.session.Session().client("cloudformation", region_name=where["region"]))
+
+
+def locate(stack: str) -> dict[str, Any]:
+    """Where a stack is, according to the environment: ``{stack, region, endpoint_url}``.
+
+    Raises:
+        Trouble: there is no Region.
+    """
+    return {"stack": stack, "region": require_region(region()), "endpoint_url": os.environ.get("AWS_ENDPOINT_URL")}
 
 
 def find_own(stack: str) -> dict[str, Any]:
@@ -50,9 +59,7 @@ def find_own(stack: str) -> dict[str, Any]:
         Trouble: as of :func:`find`, or the bucket or the user pool is not the stack's own.
     """
     description = find(stack)
-    with _readable(description):
-        described = client("cloudformation", description).describe_stack_resources(StackName=stack)
-    if "UserPool" not in {resource["LogicalResourceId"] for resource in described["StackResources"]}:
+    if not description["own_user_pool"]:
         raise Trouble(f"The user pool of {stack} is not its own. Use a stack without the parameter UserPoolId.")
     if not description["data_location"].startswith(f"s3://{description['bucket']}/"):
         where = description["data_location"]
@@ -84,7 +91,7 @@ def require_region(name: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _readable(where: dict[str, Any]) -> Iterator[None]:
+def readable(where: dict[str, Any]) -> Iterator[None]:
     """Converts the errors of an unreadable stack to :class:`Trouble`."""
     try:
         yield
@@ -118,6 +125,7 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
         "page_url": parameters["PageUrl"],
+        "own_user_pool": not parameters.get("UserPoolId"),
         "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }
 
@@ -209,3 +217,14 @@ def create_user(description: dict[str, Any], email: str, tenant: str | None) -> 
         pools.admin_create_user(UserPoolId=pool, Username=email, UserAttributes=attributes, MessageAction="SUPPRESS")
     pools.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
     return {"email": email, "password": PASSWORD}
+
+
+def attribute(user: dict[str, Any], name: str) -> str | None:
+    """An attribute of a user of the pool, such as the claim that names the tenant; None if the user does not have it.
+
+    Args:
+        user: as AdminGetUser (``UserAttributes``) or ListUsers (``Attributes``) returns it.
+        name: of the attribute.
+    """
+    attributes = user.get("UserAttributes") or user.get("Attributes") or []
+    return next((each["Value"] for each in attributes if each["Name"] == name), None)

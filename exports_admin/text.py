@@ -71,6 +71,8 @@ def summary(seen: Overview) -> dict[str, str]:
         pairs["for user"] = f"requested by {line(record['requested_by'])}"
     if record["warning"]:
         pairs["warning"] = record["warning"]
+    if seen.get("hint"):
+        pairs["hint"] = line(seen["hint"])
     return pairs
 
 

@@ -1,4 +1,4 @@
-"""`python -m local up | down | demo | token --tenant UA | run [--stack NAME] -- COMMAND`: what the Makefile calls."""
+"""What the Makefile runs: `python -m local up | down | demo | token --tenant UA | run [--stack NAME] -- COMMAND`."""
 
 import argparse
 import signal
@@ -13,13 +13,13 @@ from local import demo, launcher, port
 
 
 def main() -> int:
-    """Runs one command; 1 and a message that says what to do when it cannot."""
+    """Runs one command. Returns its exit status: 1 after a message that says what to do if it failed."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "demo", "token", "run"])
     parser.add_argument("--port", type=port.number, default=4566, help="port of the AWS emulator")
-    parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: whose user signs in")
-    parser.add_argument("--stack", help="with run: a stack that is deployed already, in the environment's account")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as after Ctrl-C, nothing is left running
+    parser.add_argument("--tenant", default=demo.AIRLINE, help="with token: the tenant of the user")
+    parser.add_argument("--stack", help="with run: a deployed stack in the account of your environment")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cleanup of Ctrl-C: nothing is left running
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     arguments, command = parser.parse_args(words[:end]), words[end + 1 :]
@@ -28,10 +28,10 @@ def main() -> int:
             case "up":
                 description = launcher.up(arguments.port)
                 if description["port"] != arguments.port:
-                    print(f"It runs on port {description['port']} already; make down first to move it.")
+                    print(f"The emulator already runs on port {description['port']}. Run make down to change the port.")
                 print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
             case "down":
-                print(f"Stopped. {own.at_the_end()}" if launcher.down() else "Nothing was running.")
+                print(f"Stopped. {own.summary()}" if launcher.down() else "Nothing was running.")
             case "demo":
                 with launcher.running(arguments.port, "demo") as description:
                     demo.show(description)

@@ -1,6 +1,6 @@
-"""The stack on the AWS emulator: started, built, deployed, filled, described in .local/stack.json, and stopped.
+"""Starts and stops the AWS emulator, and builds, deploys and fills the stack on it. .local/stack.json describes it.
 
-The real `sam build` and `sam deploy` deploy the real template; the product does not know where it runs.
+The real `sam build` and `sam deploy` deploy the real template. The product does not know where it runs.
 """
 
 import contextlib
@@ -30,28 +30,31 @@ from local import reports_layer
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
 REGION = "us-east-1"
-# As many parts at once as a small machine bears; on AWS the template's default holds.
+# The number of parts that a small machine can run at once. On AWS, the template's default applies.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
 PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
-# What decides the emulator, and what is deployed on it.
+# The inputs of the emulator, of the deployed product, and of its reports.
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
 _PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "statemachines", "local/launcher.py"]
 _REPORTS = ["reports"]
 _SLOW_START = 120
-_ANEW = "Install it anew: rm -r .local/emulator, then the same command again."
-_started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, so that those that have ended are reaped
+_REINSTALL = "Reinstall it: rm -r .local/emulator. Then run the same command again."
+_started: dict[int, subprocess.Popen[bytes]] = {}  # by process id, to reap each process after its end
 
 
 def describe() -> dict[str, Any] | None:
-    """What .local/stack.json says of a running emulator; None when there is none."""
+    """The content of .local/stack.json; None if no emulator runs."""
     return emulator.describe(STATE)
 
 
 def up(port: int) -> dict[str, Any]:
-    """Brings the emulator, and the stack on it, to what the files say, and leaves it running.
+    """Starts the emulator and deploys the current files, as far as necessary. Leaves the emulator running.
+
+    Returns:
+        The description of the stack.
 
     Raises:
-        Trouble: with nothing left running that this call started.
+        Trouble: the emulator or the deployment failed. An emulator that this call started has been stopped.
     """
     with _lock("up") as lock:
         description = _current(lock, port)
@@ -62,7 +65,7 @@ def up(port: int) -> dict[str, Any]:
 
 
 def down() -> bool:
-    """Stops the emulator and everything that it started, once nobody uses it; whether one was running."""
+    """Waits until nobody uses the emulator, and stops it. Returns whether it was running."""
     with _lock("down") as lock:
         lock.take()
         return _stop()
@@ -70,10 +73,10 @@ def down() -> bool:
 
 @contextlib.contextmanager
 def running(port: int, command: str = "test") -> Iterator[dict[str, Any]]:
-    """The stack, for as long as this lasts; the last who uses it stops it, unless `make up` has asked for it.
+    """The description of the stack, which runs inside the context. The last user stops it, unless `make up` started it.
 
     Raises:
-        Trouble: as :func:`up`.
+        Trouble: see :func:`up`.
     """
     with _lock(command) as lock:
         description = _current(lock, port)
@@ -85,12 +88,12 @@ def running(port: int, command: str = "test") -> Iterator[dict[str, Any]]:
 
 
 def _lock(command: str) -> contextlib.AbstractContextManager[locks.Lock]:
-    """Of this folder's stack: shared by those who use it, taken by who changes it."""
+    """The lock of this folder's stack. Commands that use the stack share it. A command that changes it does not."""
     return locks.opened(STATE / "stack.lock", f"make {command}")
 
 
 def _current(lock: locks.Lock, port: int) -> dict[str, Any]:
-    """The stack as the files say; the lock is shared, so that it stays so."""
+    """The description of the stack, deployed from the current files. The lock is shared, so nobody can change it."""
     while True:
         lock.share()
         description = describe()
@@ -101,13 +104,13 @@ def _current(lock: locks.Lock, port: int) -> dict[str, Any]:
 
 
 def _bring_up(port: int) -> None:
-    """Starts, builds, deploys and fills what is not as the files say; the emulator starts anew only when it changed."""
+    """Starts, builds, deploys and fills what is missing or outdated. A changed emulator is restarted."""
     description, digests = describe(), _digests()
     if description and description.get("digests", {}).get("emulator") != digests["emulator"]:
         port, description = description["port"], None
     _check_reports()
     if description is None:
-        _stop()  # one of ours that is of another version, or whose start was broken off
+        _stop()  # an emulator of another version, or one whose start was interrupted
     try:
         pid, port = (description["pid"], description["port"]) if description else (_start(port), port)
         if description and description["digests"]["product"] == digests["product"]:
@@ -116,7 +119,7 @@ def _bring_up(port: int) -> None:
         else:
             _build(digests["product"])
             _step("Deploying the template with sam deploy")
-            here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # whatever samconfig.toml says
+            here = ["--stack-name", STACK, "--region", REGION, "--no-confirm-changeset"]  # override samconfig.toml
             sam("deploy", *_overrides(), *here, port=port)
             _step("Filling in the sample data and the users")
             filled = _fill(port) | {"pid": pid, "port": port, "digests": digests}
@@ -135,13 +138,13 @@ def _stop() -> bool:
     if pid is None:
         return False
     deadline = time.monotonic() + 15
-    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+    with contextlib.suppress(ProcessLookupError):  # it has ended in the meantime
         os.kill(pid, signal.SIGTERM)
         while emulator.process(STATE):
             if time.monotonic() > deadline:
                 os.killpg(pid, signal.SIGKILL)
             time.sleep(0.05)
-    time.sleep(0.05)  # a process that ends releases its port and its lock one after the other
+    time.sleep(0.05)  # a process releases its port and its lock one after the other
     if process := _started.pop(pid, None):
         process.wait()
     return True
@@ -149,13 +152,15 @@ def _stop() -> bool:
 
 @contextlib.contextmanager
 def described(name: str) -> Iterator[dict[str, Any]]:
-    """A stack that is deployed already, filled, in .local/stack.json for as long as this lasts; then its users go.
+    """A deployed stack, filled with the sample data. Inside the context, .local/stack.json describes it.
+
+    At the end, the users that this call created are deleted.
 
     Raises:
-        Trouble: there is none, or it may not be filled.
+        Trouble: the stack does not exist, or its bucket or user pool is not its own.
     """
     with _lock("test-stack") as lock:
-        lock.take()  # whoever uses the emulator's stack reads the same file
+        lock.take()  # commands that use the emulator's stack read the same file
         before = DESCRIPTION.read_text() if DESCRIPTION.exists() else None
         description = stack.find_own(name)
         _step(f"Filling in the sample data and the users of {name}")
@@ -180,13 +185,15 @@ def _start(port: int) -> int:
     environment = os.environ | {
         "LAMBDA_PYTHON": str(STATE / "runtime" / "bin" / "python"),
         "AWS_DEFAULT_REGION": REGION,
-        # What is freed stays with the process: new memory for a body costs as much as all the rest of a request.
+        # The process keeps freed memory: to get new memory for a body takes as long as the rest of a request.
         "MALLOC_MMAP_THRESHOLD_": str(2**40),
         "MALLOC_TRIM_THRESHOLD_": str(2**40),
     }
     program, log = STATE / "emulator" / "bin" / "python", STATE / "emulator.log"
     with log.open("w") as output, (STATE / "emulator.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # the emulator inherits it: it is known from its first moment on
+        fcntl.flock(
+            held, fcntl.LOCK_EX
+        )  # the emulator inherits the lock, so other commands recognize it from the start
         options = ["--port", str(port), "--lock", str(held.fileno())]
         try:
             process = subprocess.Popen(
@@ -199,7 +206,7 @@ def _start(port: int) -> int:
                 start_new_session=True,
             )
         except OSError as error:
-            raise Trouble(f"{program} cannot be run ({error.strerror}). {_ANEW}") from error
+            raise Trouble(f"{program} cannot be run ({error.strerror}). {_REINSTALL}") from error
     _started[process.pid] = process
     deadline = time.monotonic() + _SLOW_START
     while not log.read_text().startswith("ready"):
@@ -213,27 +220,27 @@ def _start(port: int) -> int:
 
 
 def _did_not_start(status: int | None, log: Path) -> str:
-    """Says how it ended, with its last words, or what to do without any."""
-    remedy = _ANEW
+    """How the emulator ended, with the end of its log, or what to do if it logged nothing."""
+    remedy = _REINSTALL
     if status is None:
-        how, remedy = f"it did not answer within {_SLOW_START} seconds", "The machine may be too busy: try again."
+        how, remedy = f"it did not answer within {_SLOW_START} seconds", "The machine may be too busy. Try again."
     elif status < 0:
         how = f"it was killed by {signal.Signals(-status).name}"
     else:
         how = f"it ended with exit status {status}"
     words = _tail(log.read_text())
-    said = f"Its last words ({log}):\n{words}" if words else f"It wrote nothing to {log}. {remedy}"
+    said = f"The end of {log}:\n{words}" if words else f"It wrote nothing to {log}. {remedy}"
     return f"The AWS emulator did not start: {how}. {said}"
 
 
 def _check_reports() -> None:
-    """A report that cannot be read would make every function that reads the catalogue fail."""
+    """Checks the reports: with an invalid one, every function that reads the catalogue would fail."""
     if found := reports.faults(reports.FOLDER):
         raise Trouble("\n".join(map(str, found)))
 
 
 def _build(digest: str) -> None:
-    """Sam build, unless the last one was of the same files."""
+    """Runs `sam build`, unless the last build was of the same files."""
     stamp = ROOT / ".aws-sam" / "digest"
     if not (stamp.exists() and stamp.read_text() == digest):
         _step("Building with sam build")
@@ -257,25 +264,25 @@ def _overrides() -> list[str]:
 
 
 def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: str = "") -> str:
-    """Runs sam.
+    """Runs SAM CLI.
 
     Args:
-        arguments: of the command line.
-        port: of the AWS emulator that it is to talk to; without one it gets no credentials.
-        folder: where it runs.
-        typed: what it reads as if a person had typed it.
+        arguments: the arguments of the command line.
+        port: the port of the AWS emulator to use. Without it, SAM CLI gets no credentials.
+        folder: the working directory.
+        typed: the standard input.
 
     Returns:
-        Everything that it wrote.
+        The output, including standard error.
 
     Raises:
-        Trouble: it failed; the message is the end of what it wrote.
+        Trouble: SAM CLI failed. The message is the end of its output.
     """
     programs = Path(sys.executable).parent
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
-        "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at a deployment; 5 without it
+        "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two queries of a deployment; the default is 5
         "AWS_DEFAULT_REGION": REGION,
     }
     if port:
@@ -284,7 +291,7 @@ def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: st
         [str(programs / "sam"), *arguments],
         cwd=folder,
         env=environment,
-        pass_fds=locks.passed_on,  # if we are killed, it goes on: nobody may begin meanwhile
+        pass_fds=locks.passed_on,  # if this process is killed, SAM CLI continues and must keep the lock
         input=typed,
         capture_output=True,
         text=True,
@@ -300,7 +307,7 @@ def _fill(port: int) -> dict[str, Any]:
 
 
 def _write(description: dict[str, Any]) -> None:
-    """Writes .local/stack.json, which holds passwords."""
+    """Writes .local/stack.json. Only the owner may read it, because it has passwords."""
     DESCRIPTION.touch()
     DESCRIPTION.chmod(0o600)
     DESCRIPTION.write_text(json.dumps(description, indent=2) + "\n")
@@ -311,7 +318,7 @@ def _digests() -> dict[str, str]:
 
 
 def _digest(inputs: list[str]) -> str:
-    """Stands for the content of these files and folders, and for the parameters."""
+    """A hash of the content of these files and folders, and of the parameters."""
     digest = hashlib.sha256(json.dumps(PARAMETERS).encode())
     for name in inputs:
         path = ROOT / name

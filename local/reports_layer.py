@@ -1,6 +1,7 @@
-"""Deploys the reports of this folder alone into a stack, which ends as after `sam build` and `sam deploy`, in seconds.
+"""Deploys only the reports of this folder, in seconds. The stack is then as after `sam build` and `sam deploy`.
 
-The stack's own template names all code in S3, so only the reports layer is uploaded, under the name that sam gives it.
+In the stack's own template, all code is already in S3. So only the reports layer is uploaded, with the name that SAM
+CLI gives it.
 """
 
 import hashlib
@@ -20,11 +21,12 @@ def deploy(name: str, where: dict[str, Any], folder: Path) -> None:
     """Updates a stack on the emulator.
 
     Args:
-        name: of the stack.
-        where: its `region` and the emulator's `endpoint_url`.
-        folder: of the reports.
+        name: the name of the stack.
+        where: ``{region, endpoint_url}`` of the emulator.
+        folder: the folder of the reports.
 
     Raises:
+        botocore.exceptions.ClientError: the stack does not exist, or nothing has changed.
         botocore.exceptions.WaiterError: the update failed.
     """
     cloudformation, s3 = stack.client("cloudformation", where), stack.client("s3", where)
@@ -52,7 +54,7 @@ def deploy(name: str, where: dict[str, Any], folder: Path) -> None:
 
 
 def _zipped(folder: Path) -> bytes:
-    """The folder as a zip file, without times: the same content makes the same bytes."""
+    """The folder as a zip file. It has no timestamps, so equal content gives equal bytes."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):

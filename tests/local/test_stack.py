@@ -140,8 +140,8 @@ def test_what_make_down_loses_and_make_up_brings_back_is_said(
     monkeypatch.setattr(sys, "argv", ["local", "down"])
     assert __main__.main() == 0
     assert capsys.readouterr().out.endswith(
-        "Stopped. The emulator keeps nothing: all exports with their files, all data and all users are gone.\n"
-        "make up brings back the sample data with its users; the dataset sales from /my/sales;"
+        "Stopped. The emulator keeps no state. All exports with their files, all data and all users are gone.\n"
+        "make up creates again: the sample data with its users; the dataset sales from /my/sales;"
         " the user ann@example.com of tenant acme.\n"
     )
 
@@ -296,13 +296,13 @@ def test_what_sam_says_of_a_failure_is_shown(monkeypatch: pytest.MonkeyPatch) ->
     [
         (
             "echo 'no such module: ministack'; exit 3",
-            r"it ended with exit status 3\. Its last words .*\nno such module",
+            r"it ended with exit status 3\. The end of .*\nno such module",
         ),
-        ("exit 3", r"it ended with exit status 3\. It wrote nothing to .*\. Install it anew: rm -r \.local/emulator"),
+        ("exit 3", r"it ended with exit status 3\. It wrote nothing to .*\. Reinstall it: rm -r \.local/emulator"),
         ("kill -9 $$", r"it was killed by SIGKILL\. It wrote nothing to "),
         (
             "exec sleep 60",
-            r"it did not answer within 1 seconds\. It wrote nothing to .*\. The machine may be too busy: try again",
+            r"it did not answer within 1 seconds\. It wrote nothing to .*\. The machine may be too busy\. Try again",
         ),
     ],
 )
@@ -319,7 +319,7 @@ def test_an_emulator_that_does_not_start_is_told_with_what_to_do(
 def test_an_emulator_that_cannot_be_run_is_told_with_what_to_do(state: Path, port: int) -> None:
     replace_emulator(state, "#!/no/such/python\n")
     with pytest.raises(
-        launcher.Trouble, match=r"bin/python cannot be run \(No such file or directory\)\. Install it anew"
+        launcher.Trouble, match=r"bin/python cannot be run \(No such file or directory\)\. Reinstall it"
     ):
         launcher.up(port)
 

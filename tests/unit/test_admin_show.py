@@ -95,7 +95,7 @@ Slowest parts
         "",
     )
     seen = shown(admin)
-    names = "export_id attempt owner status started_at stopped_at seconds error states parts record"
+    names = "export_id attempt owner status started_at stopped_at seconds error states parts record hint"
     assert list(seen) == names.split()
     assert (seen["error"]["state"], seen["error"]["part"], seen["record"]["error"]["part"]) == ("GeneratePart", 1, 1)
     assert [state["name"] for state in seen["states"] if state["status"] == "caught"] == ["FanOutParts"]

@@ -107,6 +107,9 @@ def test_the_aws_cli_has_the_commands_options_and_queries() -> None:
             continue
         client: Any = boto3.client({"s3api": "s3"}.get(service, service), region_name="us-east-1")  # type: ignore[call-overload]
         operations = {xform_name(each, "-"): each for each in client.meta.service_model.operation_names}
+        if command == "wait":
+            waiter, *words = words
+            command = xform_name(client.get_waiter(waiter.replace("-", "_")).config.operation, "-")
         assert command in operations, (page, service, command)
         members = client.meta.service_model.operation_model(operations[command]).input_shape.members
         known = {f"--{xform_name(member, '-')}" for member in members} | ALL_COMMANDS

@@ -1,0 +1,52 @@
+"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules of a bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.emulator.conftest import Cloud, differs
+
+RULES = [
+    {"Id": "work", "Status": "Enabled", "Prefix": "work/", "ExpirationInDays": 7},
+    {"Id": "uploads", "Status": "Enabled", "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+]
+TABLE = {
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "BillingMode": "PAY_PER_REQUEST",
+    "TimeToLiveSpecification": {"AttributeName": "delete_after", "Enabled": True},
+    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+}
+
+
+# kept_settings
+
+
+@differs(stock=("DISABLED", "DISABLED"), patched=("ENABLED", "ENABLED"))
+def test_a_table_of_a_template_has_its_time_to_live_and_its_recovery(cloud: Cloud, expected: Any) -> None:
+    stack = {"Resources": {"Table": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE}}}
+    name = cloud.stack(stack, "Table")
+    dynamodb = cloud.client("dynamodb")
+    ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
+    backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    assert (ttl, backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]) == expected
+
+
+@differs(stock=[], patched=[("work", 7, None), ("uploads", None, 1)])
+def test_a_bucket_of_a_template_has_its_lifecycle_rules(cloud: Cloud, expected: Any) -> None:
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": {"Rules": RULES}}}
+    name = cloud.stack({"Resources": {"Bucket": bucket}}, "Bucket")
+    s3 = cloud.client("s3")
+    try:
+        rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    except s3.exceptions.ClientError:  # NoSuchLifecycleConfiguration
+        rules = []
+    found = [
+        (
+            rule["ID"],
+            rule.get("Expiration", {}).get("Days"),
+            rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
+        )
+        for rule in rules
+    ]
+    assert found == expected
