@@ -81,3 +81,10 @@ def test_a_package_over_lambdas_limit_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(packages, "sizes", lambda: {"functions": 62_144_000, "engine layer": 200_000_000})
     with pytest.raises(Trouble, match=r"total is 262144000 bytes, but Lambda allows 262144000"):
         packages.require_allowed()
+
+
+def test_the_version_is_the_newest_of_the_changes() -> None:
+    changes = re.findall(r"^## (\d+\.\d+\.\d+) ", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert project
+    assert template()["Outputs"]["Version"]["Value"] == project[1] == changes[0]
