@@ -58,7 +58,9 @@ def test_a_malformed_id_is_of_no_export_and_neither_is_an_idempotency_item(calle
     caller.post(flights(first="2013-01-01", last="2013-01-01"), Idempotency_Key="monday")
     keys = [item["export_id"] for item in deployed.records(caller.owner, everything=True) if "status" not in item]
     assert len(keys) == 1
-    for export_id in [*MALFORMED, keys[0].replace("#", "%23")]:
+    # The emulator's policies do not match a line feed in a path. AWS compares the encoded path.
+    malformed = [each for each in MALFORMED if not deployed.emulated or "%0A" not in each]
+    for export_id in [*malformed, keys[0].replace("#", "%23")]:
         caller.get(f"/exports/{export_id}").problem(404, "no-such-export")
         caller.get(f"/exports/{export_id}/file").problem(404, "no-such-export")
     assert len(caller.exports()) == 1

@@ -48,10 +48,11 @@ class Backend:
     def call(self, method: str, where: str, body: Any = None, secret: str | None = None) -> Answer:
         """Calls a path of the API, or an absolute link."""
         url = where if where.startswith("http") else self.deployed["api_url"] + where
-        request = AWSRequest(method, url, data=json.dumps(body) if body else None)
+        content = json.dumps(body).encode() if body else None
+        request = AWSRequest(method, url, data=content)
         key = Credentials(self._key["AccessKeyId"], secret or self._key["SecretAccessKey"])
         SigV4Auth(key, "execute-api", self._region).add_auth(request)
-        answer = http(method, url, request.body, dict(request.headers))
+        answer = http(method, url, content, dict(request.headers))
         path = url.removeprefix(self.deployed["api_url"]).partition("?")[0]
         if answer.status != 403 or not self.deployed.emulated:  # the emulator answers a denial in AWS's own format
             assert breaches(method, path, answer.status, answer.headers, answer.content) == []
