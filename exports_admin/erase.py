@@ -14,7 +14,7 @@ from exports_admin import belongings, dead_letter_queue
 from exports_admin.belongings import Item, Whose
 from exports_admin.connection import connect, stack_option
 from exports_cli.trouble import Trouble
-from shared.api.identity import TENANT
+from shared.api.identity import TENANT, USER, encoded
 from shared.files import result, work
 from shared.lambda_ import clock
 from shared.records import attempts
@@ -47,7 +47,7 @@ REMAINS = (
     Remains("earlier states of the table", 35, "point-in-time recovery; erase again after you restore"),
     Remains("execution histories", 90, "Step Functions: owners, counts of the plans, errors"),
     Remains("your own copies", None, "backups, replicas, versions, consumers of the event bus"),
-    Remains("the user", None, "delete it in the pool: aws cognito-idp admin-delete-user"),
+    Remains("the user", None, "delete it at the issuer; in a user pool: aws cognito-idp admin-delete-user"),
 )
 """In the order in which they expire. The days are those of template.yaml and of the limits of AWS."""
 LATE = Remains("files that a worker still writes", 7, "Lambda cannot be stopped; the bucket's lifecycle removes them")
@@ -57,9 +57,13 @@ LATE = Remains("files that a worker still writes", 7, "Lambda cannot be stopped;
 def _owner(_context: click.Context, _parameter: click.Parameter, owner: str | None) -> Whose | None:
     if owner is None:
         return None
-    if not (matched := re.fullmatch(f"({_TENANT})#({_USER})", owner)):
-        raise click.BadParameter(f"{owner!r} is not an owner. Write <tenant>#<user>, as `show` prints it.")
-    return Whose(matched[1], matched[2])
+    tenant, _, user = owner.partition("#")
+    known = user if re.fullmatch(_USER, user) else encoded(user)
+    if not (USER.fullmatch(user) and re.fullmatch(_TENANT, tenant)):
+        raise click.BadParameter(
+            f"{owner!r} is not an owner. Write <tenant>#<user>, as `show` prints it or as the token names the user."
+        )
+    return Whose(tenant, known)
 
 
 def _tenant(_context: click.Context, _parameter: click.Parameter, tenant: str | None) -> Whose | None:

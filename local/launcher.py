@@ -32,7 +32,8 @@ DESCRIPTION = STATE / "stack.json"
 REGION = "us-east-1"
 # The number of parts that a small machine can run at once. On AWS, the template's default applies.
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
-PARAMETERS |= {"AllowedOrigin": "*", "SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
+PARAMETERS |= {"AllowedOrigin": "*", "OnBehalfRoutes": "true"}
+PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
 # The inputs of the emulator, of the deployed product, and of its reports.
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
 _PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "statemachines", "local/launcher.py"]

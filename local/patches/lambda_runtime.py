@@ -6,7 +6,8 @@ sees Lambda's variables, the function's own variables, and always _X_AMZN_TRACE_
 Stock: a script of MiniStack runs the handler with the whole environment of the host and without /opt. Every error is
 `Runtime.HandlerError`. After every warm invocation it waits 50 ms for log lines.
 Here: MiniStack's worker for custom runtimes starts `LAMBDA_PYTHON -m awslambdaric`. Mounting on /opt needs root, so
-layers are unpacked elsewhere and variables that point to /opt are rewritten. A worker logs to a file, which the patch
+layers are unpacked elsewhere and variables that point to /opt are rewritten. So are variables that name the issuer of a
+user pool, which is this emulator (user_pool_issuer). A worker logs to a file, which the patch
 reads after the answer. The memory size is not enforced.
 """
 
@@ -14,6 +15,7 @@ import hashlib
 import io
 import os
 import queue
+import re
 import secrets
 import shutil
 import sys
@@ -30,6 +32,11 @@ from ministack.services import lambda_svc
 PYTHON = os.environ.get("LAMBDA_PYTHON") or sys.executable
 BOOTSTRAP = f'#!/bin/sh\nexec "{PYTHON}" -m awslambdaric "$_HANDLER" >"$HOME/.output" 2>&1\n'
 _unpacking = threading.Lock()
+_ISSUER = re.compile(r"^https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com(?=/)")
+
+
+def _here(_match: object) -> str:
+    return os.environ["AWS_ENDPOINT_URL"]
 
 
 def apply() -> None:
@@ -96,7 +103,7 @@ def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, 
     variables |= {f"AWS_LAMBDA_{key}": value for key, value in lambdas.items()}
     variables |= {"AWS_EXECUTION_ENV": f"AWS_Lambda_{python}", **runtime.execution_credentials(config)}
     for key, value in lambda_svc._runtime_env_vars(config).items():
-        variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else value
+        variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else _ISSUER.sub(_here, value)
     # botocore must not add a prefix to the host.
     return variables | {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], runtime.HOST_PREFIX_ENV: "true"}
 

@@ -77,5 +77,5 @@ def test_a_gateway_response_besides_the_catalogue_is_named(old: str, new: str, s
 def test_a_gateway_response_that_no_page_can_read_is_named() -> None:
     allowed = "              Access-Control-Allow-Origin: !Sub \"'${AllowedOrigin}'\"\n"
     found = check.gateway_faults(Document(TEMPLATE.replace(allowed, ""), "template.yaml"))
-    assert len(found) == TEMPLATE.count(allowed) == 5
+    assert len(found) == TEMPLATE.count(allowed) == 6
     assert all("cannot be read by web pages of other origins" in fault.wrong for fault in found)

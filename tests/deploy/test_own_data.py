@@ -59,7 +59,7 @@ def test_a_newcomers_reports_are_exported(own: Deployed, tmp_path: Path, monkeyp
     june = {"from": "2013-06-01", "to": "2013-06-30"}
     early = exported(airport, "weather", **june)
     assert (early["status"], early["error"]["type"]) == ("FAILED", "SourceMissing")
-    assert "/data/weather/" in early["error"]["detail"]
+    assert "no Parquet file under" in early["error"]["detail"]
     early = exported(airport, "from-new-york")
     assert (early["status"], early["error"]["type"]) == ("FAILED", "SourceMissing")
     assert f"there is no DynamoDB table {TABLE}" in early["error"]["detail"]

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     Call = Callable[..., Answer]
 
 TENANT, USER = "HA", "auth0|7b"
-FOR_TENANT = f"/v1/*/on-behalf/{TENANT}/*"
+FOR_TENANT = [f"/v1/{method}/on-behalf/{TENANT}/*" for method in ("GET", "POST", "DELETE")]
 
 
 class Backend:
     """An IAM user who may call these routes."""
 
-    def __init__(self, deployed: Deployed, routes: str) -> None:
+    def __init__(self, deployed: Deployed, routes: list[str]) -> None:
         self.deployed, self._iam, self._name = deployed, deployed.client("iam"), f"{deployed.name}-{uuid.uuid4().hex}"
         region, account = deployed["state_machine_arn"].split(":")[3:5]
         api = deployed["api_url"].rpartition("/v1")[0].rpartition("/")[2].partition(".")[0]
         allowed = {
             "Effect": "Allow",
             "Action": "execute-api:Invoke",
-            "Resource": f"arn:aws:execute-api:{region}:{account}:{api}{routes}",
+            "Resource": [f"arn:aws:execute-api:{region}:{account}:{api}{route}" for route in routes],
         }
         self.arn = self._iam.create_user(UserName=self._name)["User"]["Arn"]
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})

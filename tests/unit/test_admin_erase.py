@@ -140,7 +140,7 @@ def test_the_command_asks_first(admin: Admin, cloud: Cloud, queue: Queue, monkey
         [],
         ["--owner", OWNER, "--tenant", "UA"],
         ["--owner", "UA"],
-        ["--owner", "UA#a#b"],
+        ["--owner", "UA#é"],
         ["--owner", "U A#b"],
         ["--tenant", "UA#"],
         ["--tenant", ""],

@@ -87,6 +87,11 @@ def on_behalf(tenant: str = "UA", user: str = "auth0|7b", principal: str | None 
     return Request(given)
 
 
+@pytest.fixture(autouse=True)
+def _with_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ON_BEHALF_ROUTES", "true")
+
+
 def refusal(request: Request) -> str:
     with pytest.raises(Problem) as refused:
         request.identify()
@@ -112,6 +117,23 @@ def test_a_backend_calls_on_behalf_of_the_user_in_the_path() -> None:
 @pytest.mark.parametrize("request_", [of_user(expires=None), of_user(expires="1795424700"), of_user(expires="soon")])
 def test_a_token_that_expired_while_the_policy_was_cached_is_refused(request_: Request) -> None:
     assert refusal(request_) == "unauthorized"
+
+
+def test_a_deployment_without_routes_for_backends_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ON_BEHALF_ROUTES", "false")
+    assert refusal(on_behalf()) == "no-such-resource"
+
+
+def test_the_tenant_is_the_one_that_was_sent() -> None:
+    request_ = on_behalf(tenant="UA")
+    request_.event["requestContext"]["path"] = "/v1/on-behalf/%55A/x/limits"
+    assert refusal(request_) == "identity-incomplete"
+
+
+def test_while_the_authorizer_is_that_of_the_release_before_callers_wait() -> None:
+    given = event("list_reports/typical")
+    given["requestContext"]["authorizer"] = {"claims": {"sub": "x", "token_use": "id"}}
+    assert refusal(Request(given)) == "busy"
 
 
 def test_a_route_without_its_authorizer_stays_closed() -> None:

@@ -105,20 +105,25 @@ class Request:
         them did: a route must stay closed when somebody removes its authorizer.
 
         Raises:
-            Problem: 401 if nobody identified the caller, or for a token that has expired since; 403 without a valid
-                tenant or user.
+            Problem: 404 if the deployment has no routes for backends; 401 if nobody identified the caller, or for a token
+                that has expired since; 403 without a valid tenant or user; 503 while another authorizer is deployed.
         """
         context = self.event["requestContext"]
         if self._is_on_behalf:
+            if os.environ["ON_BEHALF_ROUTES"] != "true":
+                raise Problem(problems.NO_SUCH_RESOURCE, "This deployment has no routes for backends.")
             principal = (context.get("identity") or {}).get("userArn")
             if not principal:
                 raise Problem(problems.UNAUTHORIZED, "Sign the request with AWS Signature Version 4.")
-            # The tenant is as it was sent, because IAM compared that with the backend's policy.
-            caller = Caller(self.path["tenant"], unquote(self.path["user"]), requested_by=principal)
+            # The tenant must be what was sent, because IAM compared that with the backend's policy.
+            tenant = self.path["tenant"] if f"/on-behalf/{self.path['tenant']}/" in context["path"] else ""
+            caller = Caller(tenant, unquote(self.path["user"]), requested_by=principal)
             place = "path"
             logger.append_keys(requested_by=principal)
         else:
             known = context.get("authorizer") or {}
+            if "claims" in known:  # the authorizer of release 0.1.0, for some seconds of an upgrade
+                raise Problem(problems.BUSY, "A deployment is in progress. Nothing was changed.")
             if not _is_current(known.get("expires")):
                 detail = "Send a valid token of the deployment's issuer as the Authorization header."
                 raise Problem(problems.UNAUTHORIZED, detail)
