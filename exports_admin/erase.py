@@ -58,12 +58,12 @@ def _owner(_context: click.Context, _parameter: click.Parameter, owner: str | No
     if owner is None:
         return None
     tenant, _, user = owner.partition("#")
-    known = user if re.fullmatch(_USER, user) else encoded(user)
-    if not (USER.fullmatch(user) and re.fullmatch(_TENANT, tenant)):
+    is_encoded = re.fullmatch(_USER, user)  # as `show` prints it
+    if not ((is_encoded or USER.fullmatch(user)) and re.fullmatch(_TENANT, tenant)):
         raise click.BadParameter(
             f"{owner!r} is not an owner. Write <tenant>#<user>, as `show` prints it or as the token names the user."
         )
-    return Whose(tenant, known)
+    return Whose(tenant, user if is_encoded else encoded(user))
 
 
 def _tenant(_context: click.Context, _parameter: click.Parameter, tenant: str | None) -> Whose | None:

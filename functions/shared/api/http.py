@@ -105,8 +105,9 @@ class Request:
         them did: a route must stay closed when somebody removes its authorizer.
 
         Raises:
-            Problem: 404 if the deployment has no routes for backends; 401 if nobody identified the caller, or for a token
-                that has expired since; 403 without a valid tenant or user; 503 while another authorizer is deployed.
+            Problem: 404 if the deployment has no routes for backends; 401 if nobody identified the caller, or for a
+                token that has expired since; 403 without a valid tenant or user; 503 while the stage has the authorizer
+                of another release.
         """
         context = self.event["requestContext"]
         if self._is_on_behalf:
