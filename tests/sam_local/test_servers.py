@@ -35,7 +35,7 @@ SHOWN = "{0[Method]} {0[Path]}".format
 
 @pytest.fixture(scope="module")
 def api(sam: Sam) -> Iterator[str]:
-    """Address of `sam local start-api`, which checks no token."""
+    """Address of `sam local start-api`."""
     with sam.serving("start-api") as address:
         yield address
 
@@ -49,11 +49,13 @@ def ask(api: str, route: dict[str, Any], **headers: str) -> urllib3.BaseHTTPResp
 
 @pytest.mark.xdist_group("start-api")
 @pytest.mark.parametrize("route", PROTECTED, ids=SHOWN)
-def test_a_protected_route_answers_401_where_nobody_checked_the_token(route: dict[str, Any], api: str) -> None:
+def test_a_protected_route_answers_401(route: dict[str, Any], api: str) -> None:
+    """`start-api` runs Authorize, and has its own answer. It checks no signature: the functions refuse such a route."""
     for headers in ({}, {"Authorization": "Bearer forged"}):
         answer = ask(api, route, **headers)
-        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-        assert answer.json()["type"] == "urn:report-exports:problem:unauthorized"
+        assert answer.status == 401
+        if "Auth" in route:
+            assert answer.json()["type"] == "urn:report-exports:problem:unauthorized"
 
 
 @pytest.mark.xdist_group("start-api")
