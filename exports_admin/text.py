@@ -68,7 +68,7 @@ def summary(seen: Overview) -> dict[str, str]:
         rows = "1 row" if record["rows"] == 1 else f"{record['rows']:,} rows"
         pairs["file"] = f"{rows}, {record['bytes']:,} bytes, CRC-32 {record['crc32']}"
     if record["requested_by"]:
-        pairs["for user"] = f"requested by {line(record['requested_by'])}"
+        pairs["by"] = line(record["requested_by"])
     if record["warning"]:
         pairs["warning"] = record["warning"]
     if seen.get("hint"):
