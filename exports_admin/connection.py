@@ -19,7 +19,9 @@ stack_option = click.option(
 
 def _id(_context: click.Context, _parameter: click.Parameter, export_id: str) -> str:
     if not exports.is_id(export_id):
-        raise click.BadParameter(f"{export_id!r} is not the id of an export. Give the whole id, as `exports list --json` has it.")
+        raise click.BadParameter(
+            f"{export_id!r} is not the id of an export. Give the whole id, as `exports list --json` has it."
+        )
     return export_id
 
 
