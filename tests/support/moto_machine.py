@@ -118,8 +118,9 @@ class Template:
         shared = self.text["Globals"]["Function"]["Environment"]["Variables"]
         own = self.text["Resources"][function]["Properties"]["Environment"]["Variables"]
         variables = {name: str(value) for name, value in self.resolve(shared | own).items()}
-        layer = ROOT / self.text["Resources"]["ReportsLayer"]["Properties"]["ContentUri"]
-        return {name: str(layer) if value == "/opt" else value for name, value in variables.items()}
+        layers = {"REPORTS_FOLDER": "ReportsLayer", "WEB_FOLDER": "WebLayer"}
+        places = {name: self.text["Resources"][layer]["Properties"]["ContentUri"] for name, layer in layers.items()}
+        return {name: str(ROOT / places[name]) if value == "/opt" else value for name, value in variables.items()}
 
     def definition(self) -> str:
         """The machine's definition with its DefinitionSubstitutions put in, as SAM does it."""
