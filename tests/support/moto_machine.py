@@ -141,7 +141,13 @@ class Template:
             case {"Fn::GetAtt": [name, attribute]}:
                 return f"{name}.{attribute}"
             case {"Fn::If": [condition, yes, no]}:
-                return self.resolve(yes if self.resolve(self.text["Conditions"][condition]) else no)
+                return self.resolve(yes if self.resolve({"Condition": condition}) else no)
+            case {"Condition": str(condition)} if condition in self.text["Conditions"]:
+                return self.resolve(self.text["Conditions"][condition])
+            case {"Fn::And": conditions}:
+                return all(map(self.resolve, conditions))
+            case {"Fn::Or": conditions}:
+                return any(map(self.resolve, conditions))
             case {"Fn::Equals": [left, right]}:
                 return self.resolve(left) == self.resolve(right)
             case {"Fn::Not": [condition]}:
@@ -159,6 +165,7 @@ class Template:
 
     def _ref(self, name: str) -> Any:
         pseudo = {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws"}
+        pseudo |= {"AWS::URLSuffix": "amazonaws.com"}
         if name in pseudo or name in self.parameters:
             return (pseudo | self.parameters)[name]
         if self.text["Resources"][name]["Type"] == "AWS::SQS::Queue":
