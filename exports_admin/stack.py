@@ -124,7 +124,7 @@ def _describe(where: dict[str, Any], cloudformation: Any) -> dict[str, Any]:
         "state_machine_arn": outputs["StateMachineArn"],
         "retention_days": int(parameters["RetentionDays"]),
         "sender_email": parameters["SenderEmail"],
-        "page_url": parameters["PageUrl"],
+        "page_url": parameters["PageUrl"] or outputs.get("PageUrl", ""),
         "own_user_pool": not parameters.get("UserPoolId"),
         "tenant_claim": parameters.get("TenantClaim", "custom:tenant_id"),  # a stack of before may not have it
     }

@@ -149,6 +149,8 @@ def _answer(described: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]
     answer = {"description": described["description"]}
     if "headers" in described:
         answer["headers"] = {name: source["headers"][name] for name in described["headers"]}
+    if "kinds" in described:
+        return answer | {"content": {kind: {"schema": schema} for kind, schema in described["kinds"].items()}}
     return answer | ({"content": _content(described)} if {"schema", "content"} & set(described) else {})
 
 

@@ -30,6 +30,7 @@ def main() -> int:
                 if description["port"] != arguments.port:
                     print(f"The emulator already runs on port {description['port']}. Run make down to change the port.")
                 print(f"Up: {description['api_url']} (see .local/stack.json; stop it with make down)")
+                print(launcher.try_it(description))
             case "down":
                 print(f"Stopped. {own.summary()}" if launcher.down() else "Nothing was running.")
             case "demo":

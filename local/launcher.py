@@ -34,9 +34,10 @@ REGION = "us-east-1"
 PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
 PARAMETERS |= {"AllowedOrigin": "*", "OnBehalfRoutes": "true"}
 PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
+PARAMETERS |= {"PageDomainPrefix": "report-exports-local"}
 # The inputs of the emulator, of the deployed product, and of its reports.
 _EMULATOR = ["local/emulator.py", "local/patches", "requirements/emulator.txt", "requirements/runtime.txt"]
-_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "statemachines", "local/launcher.py"]
+_PRODUCT = ["template.yaml", "samconfig.toml", "functions", "layers", "web", "statemachines", "local/launcher.py"]
 _REPORTS = ["reports"]
 _SLOW_START = 120
 _REINSTALL = "Reinstall it: rm -r .local/emulator. Then run the same command again."
@@ -305,6 +306,12 @@ def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: st
 def _fill(port: int) -> dict[str, Any]:
     description = stack.describe(STACK, REGION, f"http://127.0.0.1:{port}")
     return stack.fill(description)
+
+
+def try_it(description: dict[str, Any]) -> str:
+    """How to try the web page of a stack on the emulator: its address, and a user with the password."""
+    user = next(iter(description["users"].values()))
+    return f"The page: {description['api_url']}/ (sign in as {user['email']} with the password {user['password']})"
 
 
 def _write(description: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def guided(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> tuple[Depl
     folder = tmp_path_factory.mktemp("guided")
     for name in ("template.yaml", "samconfig.toml"):
         shutil.copy(launcher.ROOT / name, folder)
-    for name in (".aws-sam", "statemachines", "reports"):
+    for name in (".aws-sam", "statemachines", "reports", "web"):
         (folder / name).symlink_to(launcher.ROOT / name)
     asked = ["deploy", "--guided", "--parameter-overrides", RUNTIME]
     enter = "\n" * (2 + len(template()["Parameters"]) + 6)  # name and Region; change set, roles, rollback, what to save

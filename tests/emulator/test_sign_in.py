@@ -1,4 +1,4 @@
-"""What a user pool's tokens and discovery name, and an alarm on an expression."""
+"""What a user pool's tokens and discovery name, where its sign-in leads, and an alarm on an expression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.emulator.conftest import Api, Cloud, differs, unique
+from tests.emulator.conftest import Api, Cloud, code_of, differs, unique
 
 # user_pool_issuer
 
@@ -24,6 +24,39 @@ def test_the_issuer_of_a_token_is_where_its_keys_are(api: Api, cloud: Cloud, exp
         assert requests.get(described["jwks_uri"], timeout=10).json()["keys"]
         pool = {"Resources": {"Pool": {"Type": "AWS::Cognito::UserPool"}}}
         assert created(cloud, pool, {"Fn::GetAtt": ["Pool", "ProviderURL"]}).startswith(f"{cloud.url}/us-east-1_")
+
+
+# page_sign_in
+
+
+@differs(stock=400, patched=200)
+def test_a_user_may_come_back_from_the_sign_in_to_an_api(cloud: Cloud, expected: int) -> None:
+    cognito, of_aws = cloud.client("cognito-idp"), "https://a1b2c3.execute-api.us-east-1.amazonaws.com/v1/"
+    pool = cognito.create_user_pool(PoolName=unique("users"))["UserPool"]["Id"]
+    made = cognito.create_user_pool_client(
+        UserPoolId=pool,
+        ClientName="page",
+        AllowedOAuthFlowsUserPoolClient=True,
+        AllowedOAuthFlows=["code"],
+        AllowedOAuthScopes=["openid"],
+        CallbackURLs=[of_aws],
+        LogoutURLs=[of_aws],
+    )
+    back = f"{cloud.url}/_aws/execute-api/a1b2c3/v1/"
+    asked = {"client_id": made["UserPoolClient"]["ClientId"], "response_type": "code", "redirect_uri": back}
+    assert requests.get(f"{cloud.url}/oauth2/authorize", asked, timeout=10).status_code == expected
+
+
+@differs(stock="ValidationError", patched=None)
+def test_a_template_may_give_managed_login_a_style(cloud: Cloud, expected: str | None) -> None:
+    style = {"UserPoolId": {"Ref": "Pool"}, "UseCognitoProvidedValues": True}
+    resources = {
+        "Pool": {"Type": "AWS::Cognito::UserPool"},
+        "Style": {"Type": "AWS::Cognito::ManagedLoginBranding", "Properties": style},
+    }
+    template = json.dumps({"Resources": resources})
+    create = cloud.client("cloudformation").create_stack
+    assert code_of(create, StackName=unique("style"), TemplateBody=template) == expected
 
 
 # alarm_on_an_expression

@@ -22,7 +22,7 @@ from tests.support.moto_machine import Template
 CELLS = [(place, fault) for place in PLACES for fault in FAULTS]
 REASONS = {(place, fault): reason for place, fault in CELLS if isinstance(reason := FAULTS[fault](PLACES[place]), str)}
 RUN = [cell for cell in CELLS if cell not in REASONS]
-ELSEWHERE = {"Authorize", "ListReports", "NotifyOwner"}
+ELSEWHERE = {"Authorize", "ListReports", "NotifyOwner", "ShowPage"}
 """Functions that no fault of AWS reaches, or whose faults reach no export; the document says so."""
 
 

@@ -41,7 +41,7 @@ def api(sam: Sam) -> Iterator[str]:
 
 
 def ask(api: str, route: dict[str, Any], **headers: str) -> urllib3.BaseHTTPResponse:
-    path = route["Path"].replace("{id}", EXPORT_ID)
+    path = route["Path"].replace("{id}", EXPORT_ID).replace("{file}", "page.js")
     return urllib3.request(
         route["Method"].upper(), api + path, headers=headers, retries=False, timeout=PATIENCE_SECONDS
     )

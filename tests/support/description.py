@@ -44,9 +44,11 @@ def breaches(method: str, path: str, status: int, headers: Mapping[str, str], bo
     kinds = described.get("content", {})
     if not kinds:
         return found + ([f"there is a body, {body!r}"] if body else [])
-    kind = given.get("content-type")
+    kind = given.get("content-type", "").removesuffix("; charset=utf-8")
     if kind not in kinds:
         return [*found, f"Content-Type is {kind}, not {' or '.join(kinds)}"]
+    if not kind.endswith("json"):
+        return found
     errors = _validator(json.dumps(kinds[kind]["schema"])).iter_errors(json.loads(body))
     return found + [f"{error.json_path}: {error.message}" for error in errors]
 

@@ -118,8 +118,9 @@ class Template:
         shared = self.text["Globals"]["Function"]["Environment"]["Variables"]
         own = self.text["Resources"][function]["Properties"]["Environment"]["Variables"]
         variables = {name: str(value) for name, value in self.resolve(shared | own).items()}
-        layer = ROOT / self.text["Resources"]["ReportsLayer"]["Properties"]["ContentUri"]
-        return {name: str(layer) if value == "/opt" else value for name, value in variables.items()}
+        layers = {"REPORTS_FOLDER": "ReportsLayer", "WEB_FOLDER": "WebLayer"}
+        places = {name: self.text["Resources"][layer]["Properties"]["ContentUri"] for name, layer in layers.items()}
+        return {name: str(ROOT / places[name]) if value == "/opt" else value for name, value in variables.items()}
 
     def definition(self) -> str:
         """The machine's definition with its DefinitionSubstitutions put in, as SAM does it."""
@@ -140,7 +141,13 @@ class Template:
             case {"Fn::GetAtt": [name, attribute]}:
                 return f"{name}.{attribute}"
             case {"Fn::If": [condition, yes, no]}:
-                return self.resolve(yes if self.resolve(self.text["Conditions"][condition]) else no)
+                return self.resolve(yes if self.resolve({"Condition": condition}) else no)
+            case {"Condition": str(condition)} if condition in self.text["Conditions"]:
+                return self.resolve(self.text["Conditions"][condition])
+            case {"Fn::And": conditions}:
+                return all(map(self.resolve, conditions))
+            case {"Fn::Or": conditions}:
+                return any(map(self.resolve, conditions))
             case {"Fn::Equals": [left, right]}:
                 return self.resolve(left) == self.resolve(right)
             case {"Fn::Not": [condition]}:
@@ -158,6 +165,7 @@ class Template:
 
     def _ref(self, name: str) -> Any:
         pseudo = {"AWS::StackName": STACK, "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws"}
+        pseudo |= {"AWS::URLSuffix": "amazonaws.com"}
         if name in pseudo or name in self.parameters:
             return (pseudo | self.parameters)[name]
         if self.text["Resources"][name]["Type"] == "AWS::SQS::Queue":

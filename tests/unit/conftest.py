@@ -15,6 +15,7 @@ from tests.unit.lake import Lake, in_memory
 from tests.unit.support import (
     REGION,
     REPORTS,
+    WEB,
     Answer,
     Calls,
     Cloud,
@@ -79,7 +80,7 @@ def configure(alone: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
 
     def configure(function: str) -> None:
         for name, value in event("environment")[function].items():
-            monkeypatch.setenv(name, str(REPORTS) if name == "REPORTS_FOLDER" else value)
+            monkeypatch.setenv(name, {"REPORTS_FOLDER": str(REPORTS), "WEB_FOLDER": str(WEB)}.get(name, value))
 
     return configure
 
@@ -106,7 +107,7 @@ def api(configure: Callable[[str], None], handler: Callable[[str], Any]) -> Call
     def api(function: str, given: Any) -> Answer:
         configure(function)
         returned = handler(function)(given)
-        path = given["resource"].replace("{id}", "id")
+        path = given["resource"].replace("{id}", "id").replace("{file}", "file")
         answered = returned["statusCode"], returned["headers"], returned["body"]
         assert breaches(given["httpMethod"], path, *answered) == []
         return answer(returned)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 FUNCTIONS = ROOT / "functions"
 REPORTS = ROOT / "reports"
+WEB = ROOT / "web"
 
 REGION = "eu-west-1"
 NOW = datetime.datetime(2026, 11, 23, 9, 12, 31, 482000, datetime.UTC)
@@ -155,8 +156,13 @@ def answer(returned: dict[str, Any]) -> Answer:
     assert all(isinstance(value, str) for value in returned["headers"].values())
     assert isinstance(returned["body"], str)
     json.dumps(returned, ensure_ascii=False).encode()  # as the Lambda runtime sends it
-    body = json.loads(returned["body"]) if returned["body"] else None
-    return Answer(returned["statusCode"], returned["headers"], body)
+    return Answer(returned["statusCode"], returned["headers"], decoded(returned))
+
+
+def decoded(returned: dict[str, Any]) -> Any:
+    """The body of an answer: JSON, a text, or None."""
+    is_json = returned["headers"].get("Content-Type", "").endswith("json")
+    return json.loads(returned["body"]) if is_json else returned["body"] or None
 
 
 def kind(answered: Answer) -> str:

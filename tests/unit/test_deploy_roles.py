@@ -48,6 +48,7 @@ UNUSED = {
         "firehose:* logs:*IndexPolicy logs:PutDataProtectionPolicy logs:PutBearerTokenAuthentication"
         " logs:PutLogGroupDeletionProtection logs:*LogDelivery logs:ListLogDeliveries s3:REST.PUT.OBJECT"
     ),
+    "a user pool's domain that is not a prefix": "cloudfront:updateDistribution",
     "a zone that is named and not given by its id": "route53:ListHostedZones",
     "a bucket's features besides encryption, lifecycle, ownership and its block of public access": (
         "s3:*Abac s3:*Accelerate* s3:*Acl s3:*Analytics* s3:*CORS s3:*Cors s3:DeleteBucketEncryption"
@@ -171,8 +172,14 @@ def test_every_resource_without_a_name_is_explained() -> None:
 
 
 def test_only_names_that_begin_with_the_stacks_are_allowed_where_there_are_names() -> None:
-    random = {"CreateTheUserPool", "ManageTheUserPoolAndItsClient", "ManageTheApi", "FindLogGroups", "EndSubscriptions"}
-    random |= {"ConnectTheQueueWithItsFunction", "TagTheConnection"}
+    random = {"CreateTheUserPool", "ManageTheUserPoolItsClientsAndDomain", "ReadTheUserPoolsDomain"}
+    random |= {
+        "ManageTheApi",
+        "FindLogGroups",
+        "EndSubscriptions",
+        "ConnectTheQueueWithItsFunction",
+        "TagTheConnection",
+    }
     others = {"ExpandTheTemplatesMacros", "ReadThePackages", "ManageTheDomain"}
     others |= {"ChangeTheDomainsRecord", "SeeTheDomainsZoneAndWaitForItsRecord"}
     for statement in statements(RESOURCES["ServiceRole"]):

@@ -8,6 +8,7 @@ import pytest
 
 from checks import repository
 from checks.template.stack import Stack
+from tests.support.moto_machine import Template
 from tests.unit.support import template
 
 PATTERN = re.compile(template()["Parameters"]["DataPrefix"]["AllowedPattern"])
@@ -76,9 +77,21 @@ def test_users_are_the_same_in_capitals_unless_the_pool_is_older() -> None:
         ("HostedZoneId", "/hostedzone/Z0123456789ABCDEFGHIJ", False),
         ("BucketKeyArn", "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd", True),
         ("BucketKeyArn", "arn:aws:kms:eu-west-1:123456789012:alias/mine", False),
+        ("PageDomainPrefix", "", True),
+        ("PageDomainPrefix", "example-exports-2", True),
+        ("PageDomainPrefix", "Example", False),
+        ("PageDomainPrefix", "example-", False),
+        ("PageDomainPrefix", "x" * 64, False),
+        ("PageDomainPrefix", "my-aws-exports", False),
+        ("PageDomainPrefix", "amazonas", False),
+        ("PageDomainPrefix", "cognito", False),
+        ("OidcScope", "openid", True),
+        ("OidcScope", "email openid api://x/read", True),
+        ("OidcScope", "email", False),
+        ("OidcScope", "myopenid", False),
     ],
 )
-def test_a_domain_and_a_key_are_named_as_aws_names_them(parameter: str, value: str, accepted: bool) -> None:
+def test_a_parameter_takes_what_aws_or_the_issuer_would_take(parameter: str, value: str, accepted: bool) -> None:
     pattern = template()["Parameters"][parameter]["AllowedPattern"]
     assert (re.fullmatch(pattern, value) is not None) == accepted
 
@@ -106,6 +119,12 @@ def holds(condition: Any, values: dict[str, str]) -> bool:
         ({"HostedZoneId": "Z1"}, ["CertificateArn and HostedZoneId are used only with DomainName"]),
         ({"DataPrefix": ""}, ["Without DataBucket, the datasets need their own folder"]),
         ({"UserPoolId": "pool"}, ["UserPoolId requires UserPoolClientId"]),
+        ({"OidcIssuer": "https://x", "OidcAudience": "a", "OidcClientId": "c"}, []),
+        ({"OidcClientId": "c"}, ["OidcClientId requires OidcIssuer"]),
+        (
+            {"OidcIssuer": "https://x", "OidcAudience": "a", "PageDomainPrefix": "p"},
+            ["PageDomainPrefix is for a user pool"],
+        ),
     ],
 )
 def test_parameters_that_do_not_fit_together_are_refused(given: dict[str, str], told: list[str]) -> None:
@@ -168,3 +187,29 @@ def test_each_role_that_reads_or_writes_files_may_use_the_buckets_key_and_no_oth
             assert each["Condition"] == {
                 "StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}}
             }
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, ""),
+        ({"PageUrl": "https://app.example.com/exports", "PageDomainPrefix": "p"}, "https://app.example.com/exports"),
+        ({"PageDomainPrefix": "p"}, r"https://.*execute-api.*/v1/"),
+        ({"OidcIssuer": "https://x", "OidcClientId": "c"}, r"https://.*execute-api.*/v1/"),
+        ({"PageDomainPrefix": "p", "DomainName": "exports.example.com"}, "https://exports.example.com/"),
+    ],
+)
+def test_mails_link_to_the_stacks_page_unless_there_is_another_or_nobody_can_sign_in(
+    given: dict[str, str], url: str
+) -> None:
+    assert re.fullmatch(url, Template(**given).environment("NotifyOwner")["PAGE_URL"])
+
+
+def test_the_page_of_the_own_pool_has_a_client_that_the_api_accepts_and_that_cannot_use_passwords() -> None:
+    stack = Template(PageDomainPrefix="p")
+    assert stack.environment("Authorize")["AUDIENCE"].split(",")[1:] == [stack.resolve({"Ref": "PageClient"})]
+    client = stack.properties("PageClient")
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
+    assert "custom:tenant_id" not in client["WriteAttributes"]
+    assert all(url.startswith("https://") and url.endswith("/") for url in client["CallbackURLs"] if url)

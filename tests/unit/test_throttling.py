@@ -35,11 +35,13 @@ ROUTES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
     ("GET /limits", "ReadExports", "read_exports/limits", [running()]),
     ("GET /reports", "ListReports", "list_reports/typical", []),
     ("GET /openapi.json", "ListReports", "list_reports/openapi", []),
+    ("GET /", "ShowPage", "show_page/typical", []),
+    ("GET /web/{file}", "ShowPage", "show_page/config", []),
 ]
 """Of each route the calls, and the records that they find."""
 MADE_GOOD = {("POST /exports/{id}/retry", "StartExecution"), ("DELETE /exports/{id}", "StopExecution")}
 """What ReconcileExports does when it could not be done: the record says so already, and the caller is told that."""
-WITHOUT_AWS = {"GET /reports", "GET /openapi.json"}
+WITHOUT_AWS = {"GET /reports", "GET /openapi.json", "GET /", "GET /web/{file}"}
 
 
 def hold(cloud: Cloud, records: list[dict[str, Any]]) -> None:

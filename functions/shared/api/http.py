@@ -46,11 +46,12 @@ def invalid(faults: list[Fault]) -> Problem:
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, a JSON body (none when None), and headers."""
+    """A status, a body (none when None), headers, and the body's type. A body that is not JSON is a text."""
 
     status: HTTPStatus
     body: object = None
     headers: dict[str, str] = field(default_factory=dict)
+    kind: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
     try:
         request = Request(event)
         answer = routes[f"{event['httpMethod']} {request.route}"](request)
-        content, kind = answer.body, "application/json"
+        content, kind = answer.body, answer.kind
     except Problem as problem:
         logger.info("refused", extra={"problem": problem.body})
         answer = Answer(problem.status, headers=problem.headers)
@@ -159,7 +160,9 @@ def serve(routes: Mapping[str, Route], event: dict[str, Any]) -> dict[str, Any]:
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    body = "" if content is None else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    body = "" if content is None else str(content)
+    if content is not None and kind.endswith("json"):
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     if content is not None:
         headers["Content-Type"] = kind
     return {"statusCode": int(answer.status), "headers": headers | answer.headers, "body": body}
