@@ -78,7 +78,7 @@ def _row(level: Level, name: str, subject: str) -> str:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    """A text in lines of at most 80 characters. A longer word, such as an ARN, or a command stays whole to be copied."""
+    """A text in lines of at most 80 characters. A longer word, such as an ARN, and a command stay whole."""
     if text.startswith(("aws ", "bin/", "make ")):
         return [f"{indent}{line(text)}"]
     wrapper = textwrap.TextWrapper(_WIDTH, indent, indent, break_long_words=False, break_on_hyphens=False)
