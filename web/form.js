@@ -83,7 +83,8 @@ export class Form {
         ? limits.active_exports
         : limits.active_exports_of_tenant;
     const [left, most] = [tightest.remaining, tightest.limit].map((each) => this.#language.number(each));
-    const [rows, days] = [limits.rows_per_export, limits.retention_days].map((each) => this.#language.number(each));
+    const rows = this.#language.about(limits.rows_per_export);
+    const days = this.#language.number(limits.retention_days);
     this.#parts.limits.classList.toggle("warning", !tightest.remaining);
     this.#parts.limits.textContent = tightest.remaining
       ? `${texts.left(left, most)} ${texts.rules(rows, days)}`

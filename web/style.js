@@ -140,6 +140,12 @@ progress:indeterminate::-moz-progress-bar { background: transparent; }
 }
 [data-status=FAILED] .trouble strong { color: var(--bad); }
 .trouble p:empty { display: none; }
+@container (min-width: 36rem) {
+  .card { grid-template-columns: 1fr auto; }
+  .card > * { grid-column: 1 / -1; }
+  .card > .what, .card > .facts { grid-column: 1; }
+  .card > .actions { grid-area: 2 / 2 / span 2; align-self: end; }
+}
 .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.25rem; }
 .notice {
   display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; justify-content: space-between;

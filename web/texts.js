@@ -74,9 +74,9 @@ const en = {
   },
   formats: {
     csv: "CSV",
-    "csv.gz": "CSV, compressed",
+    "csv.gz": "CSV (gzip)",
     jsonl: "JSON Lines",
-    "jsonl.gz": "JSON Lines, compressed",
+    "jsonl.gz": "JSON Lines (gzip)",
     parquet: "Parquet",
     xlsx: "Excel",
   },
@@ -155,7 +155,7 @@ const de = {
     items: (limit) => `Geben Sie höchstens ${limit} Werte ein.`,
     length: (limit) => `Geben Sie höchstens ${limit} Zeichen ein.`,
   },
-  formats: { ...en.formats, "csv.gz": "CSV, komprimiert", "jsonl.gz": "JSON Lines, komprimiert" },
+  formats: en.formats,
   choices: { ",": "Komma (,)", ";": "Semikolon (;)", "\t": "Tabulator", "|": "Senkrechter Strich (|)" },
   named: {
     spreadsheet_safe: [
@@ -206,11 +206,17 @@ export class Language {
     return new Intl.NumberFormat(this.tag).format(value);
   }
 
+  /** A large number in words, such as 1 billion. @param {number} value */
+  about(value) {
+    return new Intl.NumberFormat(this.tag, { notation: "compact", compactDisplay: "long" }).format(value);
+  }
+
   /** @param {number} bytes */
   size(bytes) {
     const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1);
-    const style = /** @type {const} */ ({ style: "unit", unitDisplay: "short", maximumFractionDigits: 1 });
-    return new Intl.NumberFormat(this.tag, { ...style, unit: UNITS[power] }).format(bytes / 1000 ** power);
+    const style = /** @type {const} */ ({ style: "unit", maximumFractionDigits: 1 });
+    const unitDisplay = power ? "short" : "long"; // 310 bytes, but 3.1 kB
+    return new Intl.NumberFormat(this.tag, { ...style, unitDisplay, unit: UNITS[power] }).format(bytes / 1000 ** power);
   }
 
   /** @param {string} stamp */

@@ -49,7 +49,7 @@ def test_each_format_is_requested_followed_and_downloaded_as_the_api_has_it(
 ) -> None:
     seen = visit([caller.token])
     page = seen.page
-    for at, name in enumerate(["CSV", "CSV, compressed", "JSON Lines", "JSON Lines, compressed", "Parquet", "Excel"]):
+    for at, name in enumerate(["CSV", "CSV (gzip)", "JSON Lines", "JSON Lines (gzip)", "Parquet", "Excel"]):
         choose(page, name)
         request(page)
         expect(page.get_by_role("article")).to_have_count(at + 1)
