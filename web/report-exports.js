@@ -17,6 +17,7 @@ import { Language } from "./texts.js";
 
 const LOAD = ""; // among the ids to read: what the element shows first
 const UNKNOWN = 404;
+const REFLECTED = /** @type {const} */ (["api", "report", "export"]);
 
 /** What both elements do: the attributes, the token, the cards and their actions. */
 class Exports extends HTMLElement {
@@ -38,7 +39,7 @@ class Exports extends HTMLElement {
   #body = make("div");
   loaded = false;
   language = new Language("en");
-  api = /** @type {Api} */ (/** @type {unknown} */ (null));
+  client = /** @type {Api} */ (/** @type {unknown} */ (null));
   /** @type {Report[]} */
   reports = [];
   /** @type {Map<string, Card>} */
@@ -55,7 +56,7 @@ class Exports extends HTMLElement {
 
   connectedCallback() {
     // A framework may have set the property before this module was loaded.
-    for (const name of /** @type {const} */ (["getToken", "export"])) {
+    for (const name of /** @type {const} */ (["getToken", ...REFLECTED])) {
       if (!Object.hasOwn(this, name)) continue;
       const value = this[name];
       delete this[name];
@@ -91,19 +92,40 @@ class Exports extends HTMLElement {
       this.#restart();
       return;
     }
-    this.api = new Api(this.getAttribute("api") ?? "", value);
+    this.client = new Api(this.api ?? "", value);
     if (this.#signedOut) this.#resume();
   }
 
-  /** The id of the export to show first. */
+  // Frameworks set a property where an element has one: each of these is its attribute.
+
+  get api() {
+    return this.getAttribute("api");
+  }
+
+  set api(value) {
+    this.#reflect("api", value);
+  }
+
+  get report() {
+    return this.getAttribute("report");
+  }
+
+  set report(value) {
+    this.#reflect("report", value);
+  }
+
   get export() {
     return this.getAttribute("export");
   }
 
-  /** @param {string | null} value */
   set export(value) {
-    if (value) this.setAttribute("export", value);
-    else this.removeAttribute("export");
+    this.#reflect("export", value);
+  }
+
+  /** @param {string} name @param {string | null} value */
+  #reflect(name, value) {
+    if (value) this.setAttribute(name, value);
+    else this.removeAttribute(name);
   }
 
   /** Starts anew, once for all attributes that are set together. */
@@ -124,10 +146,10 @@ class Exports extends HTMLElement {
     this.form = undefined;
     this.language = new Language(this.lang || this.closest("[lang]")?.getAttribute("lang") || navigator.language);
     this.notify("");
-    const address = this.getAttribute("api");
+    const address = this.api;
     if (!address) return this.notify(this.language.texts.missingApi);
     if (!this.#getToken) return undefined;
-    this.api = new Api(address, this.#getToken);
+    this.client = new Api(address, this.#getToken);
     this.#body.replaceChildren(...this.draw());
     return this.#resume();
   }
@@ -186,7 +208,7 @@ class Exports extends HTMLElement {
         this.notify("");
         return 0;
       }
-      const { body, pause } = await this.api.export(id);
+      const { body, pause } = await this.client.export(id);
       if (turn !== this.#turn) return 0;
       this.notify("");
       this.show(body);
@@ -273,7 +295,7 @@ class Exports extends HTMLElement {
   }
 
   async updateLimits() {
-    const limits = await this.api.limits().catch(() => null); // they only warn: the next answer has them
+    const limits = await this.client.limits().catch(() => null); // they only warn: the next answer has them
     if (limits) this.form?.limit(limits);
   }
 
@@ -283,7 +305,7 @@ class Exports extends HTMLElement {
   makeForm(reports, requested) {
     return new Form(this.language, reports, async (body, key) => {
       try {
-        const accepted = await this.api.request(body, key);
+        const accepted = await this.client.request(body, key);
         this.notify("");
         this.tell("export-requested", accepted);
         requested(accepted);
@@ -305,15 +327,15 @@ class Exports extends HTMLElement {
     card.busy = true;
     card.say("");
     try {
-      if (action === "download") navigate(await this.api.file(id));
-      if (action === "cancel") this.show(await this.api.cancel(id));
+      if (action === "download") navigate(await this.client.file(id));
+      if (action === "cancel") this.show(await this.client.cancel(id));
       if (action === "retry") {
-        this.show(await this.api.retry(id));
+        this.show(await this.client.retry(id));
         this.#poll.soon();
         await this.updateLimits();
       }
       if (action === "remove") {
-        await this.api.remove(id);
+        await this.client.remove(id);
         this.forget(id);
       }
     } catch (error) {
@@ -352,7 +374,7 @@ class Exports extends HTMLElement {
 
   /** The reports of the attribute `report`: one, or all. */
   get chosen() {
-    const one = this.getAttribute("report");
+    const one = this.report;
     const found = this.reports.filter((each) => !one || each.id === one);
     const { texts } = this.language;
     if (!found.length) {
@@ -392,10 +414,10 @@ class ReportExports extends Exports {
   async load() {
     const id = this.export;
     const [reports, limits, page, first] = await Promise.all([
-      this.api.reports(),
-      this.api.limits(),
-      this.api.page(null),
-      id ? this.api.export(id).catch(absent) : null,
+      this.client.reports(),
+      this.client.limits(),
+      this.client.page(null),
+      id ? this.client.export(id).catch(absent) : null,
     ]);
     return () => {
       const same = JSON.stringify(reports) === JSON.stringify(this.reports);
@@ -421,7 +443,7 @@ class ReportExports extends Exports {
   async #loadMore() {
     try {
       const before = this.#list.lastElementChild;
-      this.#addPage(await this.api.page(this.#cursor));
+      this.#addPage(await this.client.page(this.#cursor));
       if (this.#more.hidden)
         /** @type {HTMLElement | null} */ (before?.nextElementSibling?.querySelector("h3"))?.focus();
     } catch (error) {
@@ -431,7 +453,7 @@ class ReportExports extends Exports {
 
   /** @param {{exports: Export[], cursor: string | null}} page */
   #addPage(page) {
-    const one = this.getAttribute("report");
+    const one = this.report;
     for (const each of page.exports) if (!this.cards.has(each.id) && (!one || each.report === one)) this.#add(each);
     this.#cursor = page.cursor;
     this.#more.hidden = !page.cursor;
@@ -514,9 +536,9 @@ class ExportButton extends Exports {
   async load() {
     const id = this.export;
     const [reports, limits, first] = await Promise.all([
-      this.api.reports(),
-      this.api.limits(),
-      id ? this.api.export(id).catch(absent) : null,
+      this.client.reports(),
+      this.client.limits(),
+      id ? this.client.export(id).catch(absent) : null,
     ]);
     return () => {
       this.reports = reports;

@@ -258,6 +258,17 @@ def test_a_wrong_attribute_is_named(element: str, said: str, visit: Open, caller
     expect(page.get_by_text(said)).to_be_visible()
 
 
+def test_a_framework_may_set_the_attributes_as_properties(visit: Open, caller: Caller) -> None:
+    page = visit([caller.token]).page
+    page.evaluate("""() => {
+        const [first, next] = [document.querySelector("[api]"), document.createElement("report-exports")];
+        Object.assign(next, {api: first.api, report: "flights", getToken: first.getToken});
+        first.replaceWith(next);
+    }""")
+    assert page.locator("report-exports").get_attribute("report") == "flights"
+    expect(page.get_by_role("button", name="Request export")).to_be_visible()
+
+
 def test_what_is_no_function_is_no_get_token(visit: Open, caller: Caller) -> None:
     page = visit([caller.token]).page
     with pytest.raises(Exception, match="getToken must be a function that returns a token, not string"):

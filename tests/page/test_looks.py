@@ -67,7 +67,6 @@ def export(number: int, status: str, **more: Any) -> dict[str, Any]:
 
 EXPORTS = [
     export(1, "RUNNING", progress={"parts_done": 7, "parts_total": 12}),
-    export(2, "QUEUED", format="parquet", parameters={"from": "2013-06-01", "to": "2013-06-30", "origin": "JFK"}),
     export(3, "SUCCEEDED", format="xlsx", rows=58_665, bytes=5_710_881, expires_at="2026-03-09T09:22:00.000Z"),
     export(
         4,
@@ -82,8 +81,9 @@ EXPORTS = [
             "remedy": "Retry the export: it reads the new data.",
         },
     ),
-    export(5, "CANCELLED", format="jsonl.gz"),
-    export(6, "EXPIRED", rows=1, bytes=310, expires_at="2026-03-01T09:00:00.000Z"),
+    export(5, "QUEUED", format="parquet", parameters={"from": "2013-06-01", "to": "2013-06-30", "origin": "JFK"}),
+    export(6, "CANCELLED", format="jsonl.gz"),
+    export(7, "EXPIRED", rows=1, bytes=310, expires_at="2026-03-01T09:00:00.000Z"),
 ]
 
 
@@ -189,9 +189,9 @@ def test_a_signed_address_that_is_a_script_is_not_opened(visit: Open, caller: Ca
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("light", {"viewport": {"width": 860, "height": 1400}}),
-        ("dark", {"viewport": {"width": 860, "height": 1400}, "color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 390, "height": 1700}}),
+        ("light", {"viewport": {"width": 860, "height": 1580}}),
+        ("dark", {"viewport": {"width": 860, "height": 1580}, "color_scheme": "dark"}),
+        ("phone", {"viewport": {"width": 390, "height": 2060}}),
     ],
 )
 def test_screenshots(name: str, settings: dict[str, Any], visit: Open, caller: Caller) -> None:
