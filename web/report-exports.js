@@ -17,6 +17,7 @@ import { Language } from "./texts.js";
 
 const LOAD = ""; // among the ids to read: what the element shows first
 const UNKNOWN = 404;
+const THROTTLED = 429;
 const REFLECTED = /** @type {const} */ (["api", "report", "export"]);
 
 /** What both elements do: the attributes, the token, the cards and their actions. */
@@ -26,7 +27,7 @@ class Exports extends HTMLElement {
   /** @type {GetToken | undefined} */
   #getToken;
   #restarting = false;
-  #signedOut = false;
+  #halted = false; // until another token, or another attribute, can help
   #turn = 0; // counts the starts: an answer to an earlier one is of no use
   #watched = new IntersectionObserver((entries) => this.#seen(entries));
   #poll = new Poll(
@@ -93,7 +94,7 @@ class Exports extends HTMLElement {
       return;
     }
     this.client = new Api(this.api ?? "", value);
-    if (this.#signedOut) this.#resume();
+    if (this.#halted) this.#resume();
   }
 
   // Frameworks set a property where an element has one: each of these is its attribute.
@@ -157,7 +158,7 @@ class Exports extends HTMLElement {
   /** Loads again: the user may be another one. */
   #resume() {
     this.#turn += 1;
-    this.#signedOut = false;
+    this.#halted = false;
     this.loaded = false;
     this.notify("");
     this.#poll.start();
@@ -186,7 +187,7 @@ class Exports extends HTMLElement {
   // Reading
 
   #wanted() {
-    if (this.#signedOut) return [];
+    if (this.#halted) return [];
     if (!this.loaded) return this.wants ? [LOAD] : [];
     return [...this.cards.values()].filter((each) => each.visible && isActive(each.shown)).map((each) => each.shown.id);
   }
@@ -217,6 +218,8 @@ class Exports extends HTMLElement {
       if (turn !== this.#turn) return 0;
       if (error instanceof Refused && error.status === UNKNOWN && id !== LOAD) this.forget(id);
       else this.explain(error);
+      if (id === LOAD && error instanceof Refused && error.status < 500 && error.status !== THROTTLED)
+        this.#halted = true;
       return error instanceof Refused ? error.pause : 0;
     }
   }
@@ -274,7 +277,7 @@ class Exports extends HTMLElement {
   explain(error) {
     const { texts } = this.language;
     if (error instanceof SignInRequired) {
-      this.#signedOut = true;
+      this.#halted = true;
       this.#poll.stop();
       this.notify(
         texts.signInRequired,

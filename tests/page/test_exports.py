@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Visit]
 
+ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+REFUSAL = {
+    "title": "The request is not valid.",
+    "errors": [{"pointer": "/parameters/codes/1", "detail": "is unknown", "allowed": "A"}],
+}
 FAILURE = {"state": "FanOutParts", "type": "SourceUnavailable", "error": "{}", "part": "0"}
 
 
@@ -87,6 +92,60 @@ def test_faults_stand_beside_their_fields_first_the_pages_own_and_then_the_apis(
     expect(page.get_by_label("To", exact=True)).to_have_accessible_description(_ending("2013-02-01 or later."))
     expect(page.get_by_label("Time zone")).to_have_attribute("aria-invalid", "true")
     assert caller.exports() == []
+
+
+def test_every_kind_of_parameter_has_its_field_and_is_sent_as_its_type(visit: Open, caller: Caller) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "count": {"title": "Count", "type": "integer", "minimum": 1, "maximum": 10, "default": 3},
+        "share": {"title": "Share", "type": "number"},
+        "region": {"title": "Region", "type": "string", "enum": ["north", "south"]},
+        "paid": {"title": "Paid", "type": "boolean"},
+        "codes": {"title": "Codes", "type": "array", "maxItems": 2, "items": {"type": "string", "pattern": "^[A-Z]+$"}},
+        "sizes": {"title": "Sizes", "type": "array", "items": {"type": "integer", "enum": [1, 2, 3]}},
+        "left": {"title": "Left out", "type": "string"},
+    }
+    [report] = caller.get("/reports").json["reports"]
+    sales = report | {"id": "sales", "title": "Sales", "parameters": {"properties": kinds, "required": ["count"]}}
+    seen = visit([caller.token], go=False)
+    page, sent = seen.page, []
+
+    def answer(route: Any) -> None:
+        if route.request.method == "OPTIONS":
+            return route.continue_()
+        if route.request.method == "GET":
+            return route.fulfill(json={"reports": [report, sales]}, headers=ANY_ORIGIN)
+        sent.append(route.request.post_data_json)
+        return route.fulfill(json=REFUSAL, status=400, headers=ANY_ORIGIN)
+
+    page.route("**/reports", answer)
+    page.route("**/exports", lambda route: answer(route) if route.request.method == "POST" else route.continue_())
+    page.goto(seen.address)  # type: ignore[attr-defined]
+    page.get_by_label("Report", exact=True).select_option("Sales")
+    expect(page.get_by_label("Count")).to_have_value("3")
+    page.get_by_label("Count").fill("11")
+    page.get_by_label("Codes").fill("A\nB\nC")
+    page.get_by_role("button", name="Request export").click()
+    expect(page.get_by_text("Enter 10 or less.")).to_be_visible()
+    expect(page.get_by_text("Enter at most 2 values.")).to_be_visible()
+    page.get_by_label("Count").fill("7")
+    page.get_by_label("Share").fill("0.25")
+    page.get_by_label("Region").select_option("south")
+    page.get_by_label("Paid").select_option("No")
+    page.get_by_label("Codes").fill("A\n\nB")
+    page.get_by_label("2", exact=True).check()
+    page.get_by_role("button", name="Request export").click()
+    expect(page.get_by_label("Codes")).to_have_accessible_description(_ending("2: Is unknown. Allowed: A."))
+    parameters = {"count": 7, "share": 0.25, "region": "south", "paid": False, "codes": ["A", "B"], "sizes": [2]}
+    assert sent == [{"report": "sales", "format": "csv", "parameters": parameters, "options": {}}]
+
+
+def test_a_limit_is_said_before_it_hurts(visit: Open, caller: Caller, deployed: Deployed) -> None:
+    for _ in range(caller.get("/limits").json["active_exports"]["limit"]):
+        deployed.fabricate(caller.owner, "QUEUED")
+    page = visit([caller.token]).page
+    expect(page.get_by_text("5 exports are queued or running, and no more are allowed.")).to_be_visible()
+    request(page)
+    expect(page.get_by_role("alert").filter(has_text="the limit is 5")).to_be_visible()
 
 
 def test_a_running_export_is_cancelled_retried_and_deleted(visit: Open, caller: Caller) -> None:
