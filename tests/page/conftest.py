@@ -14,7 +14,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
 
 from checks.repository import ROOT
 from local import launcher
@@ -23,7 +22,7 @@ from tests.integration.deployed import Deployed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
     from tests.integration.api import Caller
 
@@ -41,7 +40,7 @@ window.heard = [];
 for (const name of ["export-requested", "export-ended", "sign-in-required"])
   document.addEventListener(name, (event) => window.heard.push([name, event.detail]));
 element.getToken = (how) => window.token(how ?? null);"""
-expect.set_options(timeout=20_000)
+PATIENCE_MS = 20_000
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -87,6 +86,9 @@ def deployed() -> Iterator[Deployed]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import expect, sync_playwright  # only the environment of make test-page has it
+
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=os.environ["BROWSER"], args=FLAGS)
         yield started
@@ -149,7 +151,7 @@ def visit(browser: Browser, host: Callable[[str], str]) -> Iterator[Callable[...
 
     def open_page(tokens: list[str | None], element: str = "report-exports", go: bool = True, **context: Any) -> Visit:
         page = browser.new_context(**{"locale": "en", "viewport": {"width": 1000, "height": 1600}} | context).new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         visit = Visit(page, tokens)
         opened.append(visit)
         visit.address = host(element)  # type: ignore[attr-defined]

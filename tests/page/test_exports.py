@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.integration import source
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from tests.page.conftest import Visit
 
     Open = Callable[..., Visit]
+
+expect = pytest.importorskip("playwright.sync_api", reason="make test-page installs Playwright").expect
 
 ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 REFUSAL = {

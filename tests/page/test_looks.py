@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
 
 from checks.repository import ROOT
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from tests.page.conftest import Visit
 
     Open = Callable[..., Visit]
+
+expect = pytest.importorskip("playwright.sync_api", reason="make test-page installs Playwright").expect
 
 AXE = ROOT / ".local" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 NOW = "2026-03-02T09:30:00.000Z"
