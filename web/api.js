@@ -22,6 +22,8 @@
  * }} Body
  */
 
+import { sentence } from "./texts.js";
+
 const TIMEOUT = 30_000; // ms; API Gateway answers within 29 s
 const ATTEMPTS = 3;
 
@@ -35,6 +37,11 @@ export class Refused extends Error {
     this.pause = pause;
     /** @type {Fault[]} */
     this.faults = Array.isArray(problem.errors) ? problem.errors : [];
+  }
+
+  /** What happened, for the user. */
+  get text() {
+    return `${sentence(this.message)} ${this.detail}`.trim();
   }
 }
 

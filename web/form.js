@@ -9,6 +9,7 @@
 import { newKey, Refused, Unreachable } from "./api.js";
 import { make } from "./dom.js";
 import { Field } from "./field.js";
+import { sentence } from "./texts.js";
 
 export class Form {
   #language;
@@ -208,7 +209,7 @@ export class Form {
     if (first) {
       this.#say([this.#language.texts.correct, ...others].join(" "));
       this.#point(first);
-    } else this.#say(others.length ? others.join(" ") : `${sentence(refused.message)} ${refused.detail}`);
+    } else this.#say(others.length ? others.join(" ") : refused.text);
   }
 
   /** @param {Field} field */
@@ -241,10 +242,4 @@ function values(fields) {
     if (value !== undefined) found[name(each)] = value;
   }
   return found;
-}
-
-/** @param {string} text */
-function sentence(text) {
-  const trimmed = text.trim();
-  return trimmed && `${trimmed[0].toUpperCase()}${trimmed.slice(1)}${/[.!?]$/.test(trimmed) ? "" : "."}`;
 }

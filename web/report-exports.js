@@ -35,7 +35,7 @@ class Exports extends HTMLElement {
     (id) => this.#read(id),
   );
   #said = make("p", { class: "said", role: "status" });
-  #notice = make("div", { class: "notice", part: "notice", role: "alert", hidden: true });
+  notice = make("div", { class: "notice", part: "notice", role: "alert", hidden: true });
   #dialog = make("dialog", { class: "small", part: "dialog", "aria-labelledby": "sure" });
   #body = make("div");
   loaded = false;
@@ -52,7 +52,7 @@ class Exports extends HTMLElement {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
-    root.append(this.#said, this.#notice, this.#body, this.#dialog);
+    root.append(this.#said, this.notice, this.#body, this.#dialog);
   }
 
   connectedCallback() {
@@ -145,6 +145,7 @@ class Exports extends HTMLElement {
     this.#watched.disconnect();
     this.cards.clear();
     this.form = undefined;
+    this.#body.before(this.notice);
     this.language = new Language(this.lang || this.closest("[lang]")?.getAttribute("lang") || navigator.language);
     this.notify("");
     const address = this.api;
@@ -159,6 +160,7 @@ class Exports extends HTMLElement {
   #resume() {
     this.#turn += 1;
     this.#halted = false;
+    this.#body.classList.remove("halted");
     this.loaded = false;
     this.notify("");
     this.#poll.start();
@@ -220,6 +222,7 @@ class Exports extends HTMLElement {
       else this.explain(error);
       if (id === LOAD && error instanceof Refused && error.status < 500 && error.status !== THROTTLED)
         this.#halted = true;
+      this.#body.classList.toggle("halted", this.#halted && !this.loaded);
       return error instanceof Refused ? error.pause : 0;
     }
   }
@@ -268,9 +271,9 @@ class Exports extends HTMLElement {
 
   /** Says something above everything else. @param {string} text @param {...Node} more */
   notify(text, ...more) {
-    if (!more.length && this.#notice.textContent === text) return; // a screen reader would repeat it
-    this.#notice.hidden = !text;
-    this.#notice.replaceChildren(...(text ? [make("span", {}, text), ...more] : []));
+    if (!more.length && this.notice.textContent === text) return; // a screen reader would repeat it
+    this.notice.hidden = !text;
+    this.notice.replaceChildren(...(text ? [make("span", {}, text), ...more] : []));
   }
 
   /** Says what has failed. @param {unknown} error */
@@ -285,7 +288,7 @@ class Exports extends HTMLElement {
       );
       this.tell("sign-in-required");
     } else if (error instanceof Unreachable) this.notify(texts.unreachable);
-    else if (error instanceof Refused) this.notify([error.message, error.detail].filter(Boolean).join(" "));
+    else if (error instanceof Refused) this.notify(error.text);
     else {
       console.error(error);
       this.notify(texts.unexpected);
@@ -344,7 +347,7 @@ class Exports extends HTMLElement {
     } catch (error) {
       if (error instanceof Refused && error.status === UNKNOWN) this.forget(id);
       else if (error instanceof Refused) {
-        card.say([error.message, error.detail].filter(Boolean).join(" "));
+        card.say(error.text);
         await this.#read(id); // it has another state than the user saw: ended meanwhile, or expired
       } else if (error instanceof Unreachable) card.say(texts.unreachable);
       else this.explain(error);
@@ -402,7 +405,7 @@ class ReportExports extends Exports {
 
   draw() {
     const { texts } = this.language;
-    this.#panel.replaceChildren(make("p", { class: "help" }, texts.loading));
+    this.#panel.replaceChildren(make("p", { class: "help loading" }, texts.loading));
     this.#heading.textContent = texts.newExport;
     this.#listHeading.textContent = texts.yourExports;
     this.#empty.textContent = texts.loading;
@@ -517,8 +520,9 @@ class ExportButton extends Exports {
       this.#slot,
     );
     const close = button(texts.close, "quiet", () => this.#dialog.close());
-    this.#dialog.replaceChildren(make("header", {}, this.#title, close), this.#content);
-    this.#content.replaceChildren(make("p", { class: "help" }, texts.loading));
+    // What is wrong must be seen in the dialog: the page behind it is inert.
+    this.#dialog.replaceChildren(make("header", {}, this.#title, close), this.notice, this.#content);
+    this.#content.replaceChildren(make("p", { class: "help loading" }, texts.loading));
     return [open, this.#state, this.#dialog];
   }
 

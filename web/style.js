@@ -163,6 +163,7 @@ progress:indeterminate::-moz-progress-bar { background: transparent; }
   border-radius: calc(var(--radius) * 1.4);
 }
 .more { margin-top: 1rem; }
+.halted .panel, .halted section, .halted .loading { display: none; }
 .absent { color: var(--bad); }
 .absent:not(:empty) { margin-bottom: 1rem; }
 dialog {

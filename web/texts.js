@@ -104,7 +104,7 @@ const de = {
   any: "Beliebig",
   yes: "Ja",
   no: "Nein",
-  optional: "freiwillig",
+  optional: "optional",
   onePerLine: "Ein Wert je Zeile.",
   download: "Herunterladen",
   cancel: "Abbrechen",
@@ -240,4 +240,10 @@ export class Language {
     if (!/^\d{4}-\d\d-\d\d$/.test(text) || Number.isNaN(Date.parse(text))) return text;
     return new Intl.DateTimeFormat(this.tag, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(text));
   }
+}
+
+/** A text as a sentence: problems' titles and details may lack the full stop. @param {string} text */
+export function sentence(text) {
+  const trimmed = text.trim();
+  return trimmed && `${trimmed[0].toUpperCase()}${trimmed.slice(1)}${/[.!?]$/.test(trimmed) ? "" : "."}`;
 }

@@ -201,6 +201,7 @@ def test_an_expired_token_is_renewed_once_and_then_the_user_signs_in_again(visit
 
     ended = visit(["expired"])
     expect(ended.page.get_by_text("Your session has ended")).to_be_visible()
+    expect(ended.page.get_by_text("Your exports")).to_be_hidden()
     asked = len(ended.asked)
     ended.page.get_by_role("button", name="Sign in").click()
     assert len(ended.heard("sign-in-required")) == 2
@@ -316,6 +317,18 @@ def test_a_wrong_attribute_is_named(element: str, said: str, visit: Open, caller
     else:
         page = visit([caller.token], element).page
     expect(page.get_by_text(said)).to_be_visible()
+
+
+def test_a_user_whom_the_api_refuses_is_told_and_the_page_does_not_ask_again(visit: Open, deployed: Deployed) -> None:
+    seen = visit([deployed.sign_up(None).token], go=False)
+    page, calls = seen.page, []
+    page.clock.install()
+    page.goto(seen.address)  # type: ignore[attr-defined]
+    expect(page.get_by_text("The identity is incomplete.")).to_be_visible()
+    page.on("request", lambda sent: calls.append(sent.url))
+    page.clock.run_for(60_000)
+    page.wait_for_timeout(200)
+    assert calls == []
 
 
 def test_a_framework_may_set_the_attributes_as_properties(visit: Open, caller: Caller) -> None:
