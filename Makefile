@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack mutants faults bench check check-reports docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports docs up down invoke deploy lock clean python port
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ demo: port $(READY)  ## export an airline's flights with the complete architectu
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: port $(READY) .local/spreadsheet-readers/ready  ## run the tests: units, the workflow in process, the deployed stack on the AWS emulator
-	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator)
+	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator --ignore=tests/page)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests/emulator $(ARGS)
@@ -37,6 +37,12 @@ test-stack: $(READY)  ## run the integration tests against a deployed stack, for
 	@test -n "$(STACK)" || { echo "Name a stack of your AWS account: make test-stack STACK=report-exports" >&2; exit 2; }
 	@.venv/bin/python -m local run --stack "$(STACK)" -- .venv/bin/python -m pytest -n 2 --dist loadgroup tests/integration $(ARGS)
 
+test-page: port $(READY) .local/browser/ready-$(VERSION) .local/axe/ready  ## use the page in a real browser against the stack on the AWS emulator; needs Chromium; screenshots for docs/page/: SCREENSHOTS=1
+	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || \
+		{ echo "make test-page was skipped: there is no Chromium. Install it, for example: apt-get install chromium"; exit 0; }; \
+	BROWSER="$$browser" PYTHONPATH=$$(echo .local/browser/lib/python*/site-packages) \
+		.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest tests/page $(ARGS)
+
 test-sam-local: port $(READY)  ## run every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
 	@.venv/bin/python -m tests.sam_local.engine || { echo "make test-sam-local was skipped."; exit 0; }; \
 	way=$$(.venv/bin/python -m tests.sam_local.host) && \
@@ -52,7 +58,7 @@ bench: $(READY) .local/bench/ready-$(VERSION)  ## measure every performance clai
 	@.venv/bin/python -m pytest tests/benchmarks
 	@.local/bench/bin/python -m benchmarks $(if $(ROWS),--rows "$(ROWS)") $(ARGS)
 
-check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check lint, format, types, reports, workflow, template
+check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready .local/typescript/ready  ## check lint, format, types, reports, workflow, template
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -80,7 +86,7 @@ invoke: $(READY)  ## run sam local invoke, for example: make invoke FUNCTION=Lis
 	@$(IN_VENV) .venv/bin/sam local invoke $(FUNCTION) --event $(EVENT) --env-vars events/environment.json \
 		--skip-pull-image --parameter-overrides PythonRuntime=python$(VERSION) SenderEmail=exports@example.com $(ARGS)
 
-deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready  ## check, build and deploy to your AWS account; asks once, or never with CI=1
+deploy: .venv/ready-$(VERSION) .local/checkov/ready-$(VERSION) .local/asl-validator/ready .local/typescript/ready  ## check, build and deploy to your AWS account; asks once, or never with CI=1
 	@$(IN_VENV) .venv/bin/python -m exports_admin.deploy
 
 lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
@@ -93,7 +99,8 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
 	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
 	lock requirements/emulator.in -o requirements/emulator.txt && \
 	lock requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt && \
-	lock requirements/checkov.in -o requirements/checkov.txt
+	lock requirements/checkov.in -o requirements/checkov.txt && \
+	lock requirements/browser.in -c requirements/dev.txt -o requirements/browser.txt
 
 clean:  ## stop the emulator and remove everything that make created
 	@rm -f .local/own.json
@@ -137,6 +144,8 @@ endif
 # Node is optional. Without it, or if npm cannot install these packages, the check and the test say that they did not run.
 .local/asl-validator/ready: checks/asl-validator/package-lock.json
 .local/spreadsheet-readers/ready: tests/spreadsheet-readers/package-lock.json
-.local/asl-validator/ready .local/spreadsheet-readers/ready:
+.local/typescript/ready: checks/typescript/package-lock.json
+.local/axe/ready: tests/page/package-lock.json
+.local/asl-validator/ready .local/spreadsheet-readers/ready .local/typescript/ready .local/axe/ready:
 	@mkdir -p $(@D) && cp $(<D)/package*.json $(<D)/.npmrc $(@D)
 	@cd $(@D) && npm ci >/dev/null 2>&1 && touch ready || true

@@ -1,4 +1,4 @@
-"""The checks of `make check` for reports, workflow, documents and template; each fault says where it is and its fix."""
+"""The checks of `make check`; each fault says where it is and its fix."""
 
 import sys
 from pathlib import Path

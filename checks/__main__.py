@@ -10,15 +10,15 @@ def main(words: list[str]) -> int:
     alone = words == ["reports"]
     faults = reports.faults(reports.FOLDER)
     if not alone:
-        from checks import documents, suites, template, workflow  # a report author need not wait for them
+        from checks import documents, page, suites, template, workflow  # a report author need not wait for them
 
-        faults += [*workflow.faults(), *documents.faults(), *template.faults(), *suites.faults()]
+        faults += [*workflow.faults(), *documents.faults(), *template.faults(), *page.faults(), *suites.faults()]
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults and alone:
         print(f"Valid: {', '.join(sorted(file.name for file in reports.FOLDER.glob('*.yaml')))}.")
     elif not faults:
-        print("Reports, workflow, documents and template hold what they promise.")
+        print("Reports, workflow, documents, template and page hold what they promise.")
     return 1 if faults else 0
 
 

@@ -1,0 +1,142 @@
+/**
+ * One export as the user sees it.
+ *
+ * @typedef {import("./api.js").Export} Export
+ * @typedef {import("./texts.js").Language} Language
+ * @typedef {"download" | "cancel" | "retry" | "remove"} Action
+ */
+
+import { button, make } from "./dom.js";
+
+/** @type {Record<Action, readonly string[]>} the states in which an action makes sense */
+const WHEN = {
+  download: ["SUCCEEDED"],
+  cancel: ["QUEUED", "RUNNING"],
+  retry: ["FAILED", "CANCELLED"],
+  remove: ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"],
+};
+
+/** @param {Export} export_ */
+export function isActive(export_) {
+  return WHEN.cancel.includes(export_.status);
+}
+
+export class Card {
+  #language;
+  #title;
+  #parts;
+  /** @type {Record<Action, HTMLButtonElement>} */
+  #actions;
+  visible = true;
+
+  /**
+   * @param {Export} shown @param {string} title of its report @param {Language} language
+   * @param {(action: Action, card: Card) => void} act
+   */
+  constructor(shown, title, language, act) {
+    const { texts } = language;
+    this.#language = language;
+    this.#title = title;
+    this.shown = shown;
+    const named = { "aria-label": "" };
+    this.#parts = {
+      heading: make("h3", { tabindex: "-1", part: "title" }, title),
+      status: make("span", { class: "status", part: "status" }),
+      what: make("p", { class: "what" }),
+      progress: make("progress", { part: "progress", ...named }),
+      parts: make("span", { class: "help" }),
+      facts: make("p", { class: "facts", part: "facts" }),
+      trouble: make("div", { class: "trouble", part: "trouble" }),
+      fault: make("p", { class: "fault", role: "alert", hidden: true }),
+    };
+    this.#actions = {
+      download: button(texts.download, "primary", () => act("download", this)),
+      retry: button(texts.retry, "primary", () => act("retry", this)),
+      cancel: button(texts.cancel, "quiet", () => act("cancel", this)),
+      remove: button(texts.remove, "quiet", () => act("remove", this)),
+    };
+    for (const each of Object.values(this.#actions)) each.setAttribute("aria-description", shown.file_name);
+    const { heading, status, what, progress, parts, facts, trouble, fault } = this.#parts;
+    progress.setAttribute("aria-label", texts.progress(title));
+    this.element = make(
+      "article",
+      { class: "card", part: "export" },
+      make("header", {}, heading, status),
+      what,
+      facts,
+      make("div", { class: "bar" }, progress, parts),
+      trouble,
+      fault,
+      make("div", { class: "actions", part: "actions" }, ...Object.values(this.#actions)),
+    );
+    this.update(shown);
+  }
+
+  /** Shows a newer state. @param {Export} shown */
+  update(shown) {
+    const { texts } = this.#language;
+    this.shown = shown;
+    const { heading, status, what, progress, parts, facts, trouble } = this.#parts;
+    this.element.dataset.status = shown.status;
+    status.textContent = /** @type {Record<string, string>} */ (texts.status)[shown.status] ?? shown.status;
+    const format = /** @type {Record<string, string>} */ (texts.formats)[shown.format] ?? shown.format;
+    what.textContent = [format, ...Object.values(shown.parameters).map((each) => this.#language.value(each))].join(
+      " · ",
+    );
+
+    const { parts_done: done, parts_total: total } = shown.progress;
+    progress.parentElement?.toggleAttribute("hidden", !isActive(shown));
+    parts.textContent = total ? texts.parts(this.#language.number(done ?? 0), this.#language.number(total)) : "";
+    if (total) {
+      progress.max = total;
+      progress.value = done ?? 0;
+    } else progress.removeAttribute("value");
+
+    const expires = shown.expires_at && shown.status === "SUCCEEDED" ? shown.expires_at : null;
+    facts.textContent = [
+      texts.requested(this.#language.time(shown.created_at)),
+      shown.rows !== null && texts.rows(this.#language.number(shown.rows), shown.rows === 1),
+      shown.bytes !== null && this.#language.size(shown.bytes),
+      expires && texts.expires(this.#language.distance(expires)),
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    facts.title = expires ? this.#language.time(expires) : "";
+
+    const { error, warning } = shown;
+    trouble.hidden = !error && !warning;
+    trouble.replaceChildren();
+    if (error)
+      trouble.append(make("strong", {}, error.title), make("p", {}, error.detail), make("p", {}, error.remedy));
+    else if (warning) trouble.append(make("strong", {}, warning.title), make("p", {}, warning.remedy));
+
+    const root = /** @type {ShadowRoot} */ (this.element.getRootNode());
+    for (const [name, each] of Object.entries(this.#actions)) {
+      const hide = !WHEN[/** @type {Action} */ (name)].includes(shown.status);
+      if (hide && root.activeElement === each) heading.focus();
+      each.hidden = hide;
+    }
+    // What a retry cannot help is still possible, but it is not the first thing to do.
+    this.#actions.retry.className = error && !error.retryable ? "quiet" : "primary";
+  }
+
+  /** Names the state, for the live region. */
+  get announcement() {
+    return this.#language.texts.announced(this.#title, this.#parts.status.textContent ?? "");
+  }
+
+  /** @param {string} text why an action failed; empty: it did not */
+  say(text) {
+    this.#parts.fault.textContent = text;
+    this.#parts.fault.hidden = !text;
+  }
+
+  focus() {
+    this.#parts.heading.focus();
+  }
+
+  /** @param {boolean} busy */
+  set busy(busy) {
+    for (const each of Object.values(this.#actions)) each.setAttribute("aria-disabled", String(busy));
+  }
+}
