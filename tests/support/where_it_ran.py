@@ -15,6 +15,7 @@ PLACES = {
     "tests/fixtures": "every event: in memory, and some on the AWS emulator",
     "tests/integration": "over HTTP, against the stack on the AWS emulator",
     "tests/local": "the commands make up, make down and make demo",
+    "tests/page": "in Chromium, against the stack on the AWS emulator",
     "tests/sam_local": "sam local, in containers",
     "tests/stateful": "in memory: attempts, reconciliation, random stories of an export",
     "tests/unit": "in this process",
