@@ -129,7 +129,7 @@ EACH = "GeneratePart runs once for each part. Add the number of the part, as in 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("x PlanParts", "'x' is not the id of an export."),
+        ("x PlanParts", "Give the whole id, as `exports list --json` has it."),
         (f"{EXPORT_ID} SendToDeadLetters", f"SendToDeadLetters {CALLERS}"),
         (f"{EXPORT_ID} Plan", f"Plan {CALLERS}"),
         (f"{EXPORT_ID} GeneratePart", EACH),
