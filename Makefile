@@ -41,7 +41,8 @@ test-page: port $(READY) .local/browser/ready-$(VERSION) .local/axe/ready  ## us
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || \
 		{ echo "make test-page was skipped: there is no Chromium. Install it, for example: apt-get install chromium"; exit 0; }; \
 	BROWSER="$$browser" PYTHONPATH=$$(echo .local/browser/lib/python*/site-packages) \
-		.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest tests/page $(ARGS)
+		.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest tests/page $(ARGS) \
+		$(if $(ARGS),,&& .venv/bin/python -m checks.suites --passed page)
 
 test-sam-local: port $(READY)  ## run every event in real containers: sam local invoke, start-api, start-lambda; needs Docker
 	@.venv/bin/python -m tests.sam_local.engine || { echo "make test-sam-local was skipped."; exit 0; }; \
