@@ -354,18 +354,11 @@ def newest_first(owner: str, before: str | None = None) -> Iterator[Record]:
 
 def count_active(owner: str) -> int:
     """How many exports of this owner are QUEUED or RUNNING (eventually consistent)."""
-    pages = (
-        aws.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=_table(),
-            IndexName="ActiveExports",
-            Select="COUNT",
-            KeyConditionExpression="active_owner = :owner",
-            ExpressionAttributeValues={":owner": {"S": owner}},
-        )
+    return _count_active(
+        aws.dynamodb().get_paginator("query"),
+        KeyConditionExpression="active_owner = :owner",
+        ExpressionAttributeValues={":owner": {"S": owner}},
     )
-    return sum(page["Count"] for page in pages)
 
 
 def count_active_of_tenant(tenant: str) -> int:
@@ -373,17 +366,15 @@ def count_active_of_tenant(tenant: str) -> int:
 
     Scans the index, which has active and settling exports only: a page holds thousands.
     """
-    pages = (
-        aws.dynamodb()
-        .get_paginator("scan")
-        .paginate(
-            TableName=_table(),
-            IndexName="ActiveExports",
-            Select="COUNT",
-            FilterExpression="begins_with(active_owner, :tenant)",
-            ExpressionAttributeValues={":tenant": {"S": f"{tenant}#"}},
-        )
+    return _count_active(
+        aws.dynamodb().get_paginator("scan"),
+        FilterExpression="begins_with(active_owner, :tenant)",
+        ExpressionAttributeValues={":tenant": {"S": f"{tenant}#"}},
     )
+
+
+def _count_active(paginator: Any, **which: Any) -> int:
+    pages = paginator.paginate(TableName=_table(), IndexName="ActiveExports", Select="COUNT", **which)
     return sum(page["Count"] for page in pages)
 
 
