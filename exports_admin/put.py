@@ -13,7 +13,7 @@ from exports_admin import own, stack
 from exports_admin.connection import connect, stack_option
 from exports_cli.text import line
 from exports_cli.trouble import Trouble
-from shared.engine.sources.dataset import is_data
+from shared.datasets.dataset import is_data
 
 DATASET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 """The pattern of ``source.dataset`` in functions/shared/catalogue/report.schema.json."""

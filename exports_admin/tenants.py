@@ -19,15 +19,17 @@ import polars as pl
 from exports_admin import stack
 from exports_admin.health.deployment import Unchecked, readable
 from shared.catalogue import reports
-from shared.engine.sources import dataset, parquet_types
-from shared.engine.sources.parquet_rows import FOOTER_GUESS, quick_footer
+from shared.datasets import dataset
+from shared.datasets.footers import FOOTER_GUESS, quick_footer
+from shared.engine.sources import parquet_types
+from shared.engine.sources.parquet_rows import checkpoint_rows
 from shared.errors import ExportError, InvalidDefinition
 from shared.parquet import footer as parquet_footer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shared.engine.sources.dataset import File
+    from shared.datasets.dataset import File
 
 _FILES = 1000
 """How many footers of a dataset are read at most: those of the first files."""
@@ -85,7 +87,7 @@ def spellings(name: str, column: str, tenant: str) -> Spellings:
         ExportError: the dataset has no files, or is not readable.
         ValueError: a footer is damaged.
     """
-    files, _ = dataset.files(name)
+    files, _ = dataset.files(name, checkpoint_rows)
     if column in files[0].values:
         values = {value for file in files if (value := file.values.get(column)) is not None}
         return Spellings(tenant in values, _others(values, tenant))
@@ -108,7 +110,7 @@ async def _bounds(files: list[File], column: str) -> list[tuple[str | None, str 
 
     async def read(file: File) -> list[Any]:
         async with limit:
-            footer = parquet_footer.read(await quick_footer(file.key, file.listed.etag, FOOTER_GUESS))
+            footer = parquet_footer.read(await quick_footer(file.listed.version, FOOTER_GUESS))
         chunks = [chunk for group in footer.row_groups if group.rows for chunk in group.chunks]
         return [parquet_types.bounds(footer, each, pl.String()) for each in chunks if each.path == (column,)]
 

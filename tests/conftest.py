@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def boto3_alone() -> Iterator[None]:
     """No test asks AWS: sources ask boto3 alone, where a test imports them."""
-    if "shared.engine.sources.objects" not in sys.modules:
+    if "shared.datasets.objects" not in sys.modules:
         yield
         return
     from tests.support import quick_lane

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.engine.sources import objects
+from shared.datasets import objects
 
 _quick_tail = objects.quick_tail
 
 
-async def _tail(key: str, etag: str, size: int) -> objects.Answer:
-    return await asyncio.to_thread(objects.tail, key, etag, size)
+async def _tail(version: objects.Version, size: int) -> objects.Answer:
+    return await asyncio.to_thread(objects.tail, version, size)
 
 
 @contextlib.contextmanager

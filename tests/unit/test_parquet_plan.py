@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.datasets import footers
 from shared.engine.query import Query
 from shared.engine.sources import parquet, parquet_rows, parquet_types
 from shared.errors import RowGroupTooLarge, SourceUnreadable
@@ -28,8 +29,8 @@ def test_planning_reads_footers_and_nothing_else(lake: Lake) -> None:
         lake.put(f"{number}.parquet", whole)
     parquet.plan(query("n"))
     footers_alike = 2 * len(footer_of(whole))
-    assert lake.bytes == parquet_rows.FOOTER_GUESS + 2 * footers_alike
-    assert len(whole) > 10 * parquet_rows.FOOTER_GUESS > 100 * footers_alike
+    assert lake.bytes == footers.FOOTER_GUESS + 2 * footers_alike
+    assert len(whole) > 10 * footers.FOOTER_GUESS > 100 * footers_alike
 
 
 def test_a_footer_that_is_longer_than_the_first_is_asked_for_again(lake: Lake) -> None:
@@ -73,7 +74,7 @@ def test_a_row_group_that_a_filter_excludes_is_never_read(lake: Lake, monkeypatc
     monkeypatch.setattr(parquet_rows, "_GAP", 0)
     key = lake.put("a.parquet", content(range(100_000)))
     schema, extents = parquet.plan(query("n", parameters=LEAST, p=175_000))
-    assert (extents, list(schema), lake.bytes) == ([], ["tenant", "n"], parquet_rows.FOOTER_GUESS)
+    assert (extents, list(schema), lake.bytes) == ([], ["tenant", "n"], footers.FOOTER_GUESS)
     lake.asked.clear()
     groups = parquet_footer.read(footer_of(lake.objects[key])).row_groups
     assert shown(query("n", parameters=LEAST, p=75_000)) == [(n,) for n in range(75_000, 100_000)]

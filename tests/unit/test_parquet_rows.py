@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from shared.datasets import footers
 from shared.engine.sources import parquet, parquet_rows
 from shared.errors import (
     ExportError,
@@ -44,7 +45,7 @@ ROWS = 120
 def limits(**changes: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         for name, value in changes.items():
-            patched.setattr(parquet_rows, name, value)
+            patched.setattr(footers if name == "FOOTER_GUESS" else parquet_rows, name, value)
         yield
 
 
@@ -94,7 +95,7 @@ def test_any_run_of_rows_is_what_was_written(writer: str, data: st.DataObject, g
     offset = data.draw(st.integers(0, ROWS - 1))
     rows = data.draw(st.integers(1, ROWS - offset))
     columns = data.draw(st.lists(st.sampled_from(frame.columns), min_size=1, unique=True))
-    guess = data.draw(st.sampled_from([8, 1000, parquet_rows.FOOTER_GUESS]))
+    guess = data.draw(st.sampled_from([8, 1000, footers.FOOTER_GUESS]))
     with in_memory() as lake, limits(BATCH_ROWS=batch, FOOTER_GUESS=guess):
         key = lake.put("one.parquet", WRITERS[writer](frame, group, page))
         asked = query(*columns, tenant=columns[0])
@@ -138,7 +139,7 @@ def test_only_the_pages_chunks_and_row_groups_of_the_rows_and_columns_are_fetche
         with limits(_GAP=0):
             list(parquet.scan(query("b", tenant="b"), {}, [extent(lake, key, offset, rows)], counted))
         assert counted["bytes"] == 5 + lake.bytes - before
-        return counted["bytes"] - 5 - parquet_rows.FOOTER_GUESS
+        return counted["bytes"] - 5 - footers.FOOTER_GUESS
 
     key = wide(lake, use_dictionary=False)
     metadata = pq.read_metadata(io.BytesIO(lake.objects[key]))

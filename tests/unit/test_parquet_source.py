@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.engine.sources import objects, parquet
+from shared.datasets import objects
+from shared.engine.sources import parquet
 from shared.errors import SourceChanged
 from tests.support import quick_lane
 from tests.unit.lake import BUCKET, file, over_http, query, shown

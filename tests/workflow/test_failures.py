@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.datasets import footers, objects
 from shared.engine import planning
-from shared.engine.sources import objects, parquet_rows
 from tests.workflow import flights
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ def damage_first_page(world: World, _: Patch) -> None:
 
 def _replace_while_it_is_read(world: World, patch: Patch) -> None:
     """The footer is of the file that was planned, the rows would be of another: no part is mixed of both."""
-    patch.setattr(parquet_rows, "FOOTER_GUESS", 8)
+    patch.setattr(footers, "FOOTER_GUESS", 8)
     original = objects.blocks
 
-    def blocks(key: str, *given: Any) -> Any:
-        if key == flights.key(2):
+    def blocks(version: objects.Version, *given: Any) -> Any:
+        if version.key == flights.key(2):
             world.put_flights(2, count=4)
-        return original(key, *given)
+        return original(version, *given)
 
     patch.setattr(objects, "blocks", blocks)
 

@@ -56,12 +56,14 @@ class Extent(TypedDict):
 class ObjectExtent(Extent):
     """Rows of one object from row ``offset`` on, pinned by the object's ETag. The extent can be cut at any row.
 
-    ``partitions`` are its partition columns if a table's log holds them, and not the names of its folders.
+    ``bucket`` is missing for the data bucket. ``partitions`` are its partition columns if a table's log holds them, and
+    not the names of its folders.
     """
 
     key: str
     etag: str
     offset: int
+    bucket: NotRequired[str]
     partitions: NotRequired[dict[str, str | None]]
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from shared.datasets import dataset, partitions
+from shared.datasets.dataset import File
+from shared.datasets.footers import FOOTER_GUESS, quick_footer
 from shared.engine import column_types
 from shared.engine.query import Query
-from shared.engine.sources import dataset, parquet_types, partitions
-from shared.engine.sources.dataset import File
+from shared.engine.sources import parquet_types
 from shared.engine.sources.parquet_counts import passing
-from shared.engine.sources.parquet_rows import FOOTER_GUESS, quick_footer, require_within, scan, unreadable
+from shared.engine.sources.parquet_rows import checkpoint_rows, require_within, scan, unreadable
 from shared.engine.sources.parquet_types import Bounds
 from shared.errors import ColumnMismatch, RowGroupTooLarge, SourceSchemaMismatch
 from shared.files.work import Extent, ObjectExtent
@@ -35,7 +37,6 @@ _AT_ONCE = 64
 """Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
 # CompressionCodec of parquet.thrift, without LZO.
 _CODECS = {0: "none", 1: "SNAPPY", 2: "GZIP", 4: "BROTLI", 5: "LZ4", 6: "ZSTD", 7: "LZ4_RAW"}
-_VALUE_FORMS = "2013-01-31 for a date, 2013-01-31 12:00:00 for a timestamp, true or false, a decimal point in numbers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ class _Planned:
 
 def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     """The schema and the extents (:class:`.Source`). Lists the files and reads the footers of those that may match."""
-    every, logged = dataset.files(query.dataset)
-    files = _own(query, every)
+    every, logged = dataset.files(query.dataset, checkpoint_rows)
+    tenant = query.filters[0].value
+    files = dataset.own(every, query.tenant_column, tenant)
     types = _partition_types(query, every, files, logged)
-    files.sort(key=lambda file: (partitions.order(file.values, types), file.key))
+    words = {name: column_types.word(dtype) for name, dtype in types.items()}
+    files.sort(key=lambda file: (partitions.order(file.values, words), file.key))
     candidates = [file for file, keep in zip(files, _prune_files(query, files, types), strict=True) if keep]
     # If no file can hold a row, the last file gives the columns of the export.
     read = candidates or files[-1:] or every[-1:]
@@ -72,24 +75,6 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
         return schema, []
     groups = [group for each in planned for group in each.groups]
     return schema, list(_extents(groups, _prune(query, schema, groups)))
-
-
-def _own(query: Query, files: list[File]) -> list[File]:
-    """The files that may hold the tenant's rows, so that no error names another tenant's file or folder.
-
-    Raises:
-        SourceSchemaMismatch: the files are not all partitioned by the same columns.
-    """
-    name, tenant = query.tenant_column, query.filters[0].value
-    own = [file for file in files if name is None or file.values.get(name, tenant) == tenant]
-    for file in own:
-        if file.values.keys() != own[0].values.keys():
-            names, expected = (", ".join(sorted(each.values)) or "nothing" for each in (file, own[0]))
-            raise SourceSchemaMismatch(
-                f"{file.address} is partitioned by {names}, but {own[0].address} by {expected}; "
-                "all files of a dataset need the same partition columns"
-            )
-    return own
 
 
 class _Footers:
@@ -105,12 +90,12 @@ class _Footers:
     async def read(self, files: list[File]) -> list[_Planned]:
         """The planning data of each file."""
         limit = asyncio.Semaphore(_AT_ONCE)
-        first = await quick_footer(files[0].key, files[0].listed.etag, FOOTER_GUESS)
+        first = await quick_footer(files[0].listed.version, FOOTER_GUESS)
         guess = min(max(2 * len(first), _LEAST_GUESS), FOOTER_GUESS)  # the files of a dataset are usually similar
 
         async def read(file: File) -> _Planned:
             async with limit:
-                content = await quick_footer(file.key, file.listed.etag, guess)
+                content = await quick_footer(file.listed.version, guess)
             return self._of(file, content)
 
         return [self._of(files[0], first), *await asyncio.gather(*map(read, files[1:]))]
@@ -122,7 +107,7 @@ class _Footers:
             end = file.listed.size - len(content)
             groups = [self._group(file, footer, schema, group, end) for group in footer.row_groups if group.rows]
         except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise unreadable(file.key, error) from error
+            raise unreadable(file.listed.version, error) from error
         return _Planned(schema, groups)
 
     def _schema(self, file: File, footer: Footer) -> pl.Schema:
@@ -200,27 +185,15 @@ def _common_schema(query: Query, files: list[File], planned: list[_Planned]) -> 
 
 
 def _partition_types(
-    query: Query, every: list[File], files: list[File], logged: dict[str, pl.DataType]
+    query: Query, every: list[File], files: list[File], logged: dict[str, str]
 ) -> dict[str, pl.DataType]:
-    """The types of the partition columns, from the files of all tenants, so that every tenant gets the same types.
-
-    Raises:
-        ColumnMismatch: a folder's value does not have the declared type.
-    """
-    declared = column_types.schema(query.declared) | dict.fromkeys(query.bounds, pl.Int64())
-    known = logged | dict(declared) | ({query.tenant_column: pl.String()} if query.tenant_column else {})
-    types = partitions.types([file.values for file in every], known)
-    for name in types.keys() & known.keys():
-        for file in files:
-            try:
-                partitions.value(file.values[name], types[name])
-            except ValueError as error:
-                allowed = f"{-(2**63)} to {2**63 - 1}" if types[name].is_integer() else _VALUE_FORMS
-                raise ColumnMismatch(
-                    f"column {name} is declared {column_types.word(types[name])}, but "
-                    f"{file.address} has {name}={file.values[name]}; allowed: {allowed}"
-                ) from error
-    return types
+    """The types of the partition columns, from the files of all tenants, so that every tenant gets the same types."""
+    column_types.schema(query.declared)
+    known = logged | query.declared | dict.fromkeys(query.bounds, "integer")
+    words = dataset.partition_types(
+        every, files, known | ({query.tenant_column: "string"} if query.tenant_column else {})
+    )
+    return {name: column_types.dtype(word) for name, word in words.items()}
 
 
 def _prune_files(query: Query, files: list[File], types: dict[str, pl.DataType]) -> list[bool]:
@@ -245,7 +218,8 @@ def _prune(query: Query, schema: pl.Schema, groups: list[_Group]) -> list[bool]:
 def _bound_column(query: Query, name: str, dtype: pl.DataType, groups: list[_Group], side: int) -> pl.Series:
     """Lower (side 0) or upper (side 1) bounds of a column: from its partition, its statistics, or its declaration."""
     if groups and name in groups[0].file.values:
-        return pl.Series(name, [partitions.value(group.file.values[name], dtype) for group in groups], dtype=dtype)
+        word = column_types.word(dtype)
+        return pl.Series(name, [partitions.value(group.file.values[name], word) for group in groups], dtype=dtype)
     declared = query.bounds[name][side] if name in query.bounds else None
     stored = [group.bounds.get(name, (None, None))[side] for group in groups]
     values = [declared if bound is None else bound for bound in stored]

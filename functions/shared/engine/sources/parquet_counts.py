@@ -10,17 +10,18 @@ from typing import cast
 
 import polars as pl
 
+from shared.datasets import partitions
+from shared.datasets.footers import FOOTER_GUESS, quick_footer
 from shared.engine import column_types
 from shared.engine.query import Query
-from shared.engine.sources import partitions
 from shared.engine.sources.parquet_rows import (
-    FOOTER_GUESS,
     merged,
+    partition_column,
     partitions_of,
-    quick_footer,
     runs_of,
     scan,
     unreadable,
+    version_of,
 )
 from shared.files.work import Extent, ObjectExtent, Part
 from shared.parquet import footer as parquet_footer
@@ -54,7 +55,7 @@ def _folders(
     for each in values.values():
         folder = tuple(each[name] for name in needs)
         if folder not in known:
-            columns = [partitions.column(name, each[name], column_types.parsed(schema[name])) for name in needs]
+            columns = [partition_column(name, each[name], column_types.parsed(schema[name])) for name in needs]
             known[folder] = query.count(pl.select(columns)) == 1
     return {key: known[tuple(each[name] for name in needs)] for key, each in values.items()}
 
@@ -64,13 +65,13 @@ async def _size(extents: list[ObjectExtent], needs: list[str]) -> int:
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def size(file: list[ObjectExtent]) -> int:
-        key = file[0]["key"]
+        version = version_of(file[0])
         async with limit:
-            content = await quick_footer(key, file[0]["etag"], FOOTER_GUESS)
+            content = await quick_footer(version, FOOTER_GUESS)
         try:
             footer = parquet_footer.read(content)
         except ValueError as error:
-            raise unreadable(key, error) from error
+            raise unreadable(version, error) from error
         groups = [run.group for extent in file for run in runs_of(footer, extent)]
         chunks = [(chunk.start, chunk.end) for group in groups for chunk in group.chunks if chunk.column in needs]
         return sum(end - start for start, end in merged(chunks))

@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 
+from shared.datasets import footers, objects, partitions
+from shared.datasets.footers import read_footer
+from shared.datasets.objects import Version
 from shared.engine import column_types
 from shared.engine.query import Query, first_line
-from shared.engine.sources import objects, parquet_types, partitions
+from shared.engine.sources import parquet_types
 from shared.errors import RowGroupTooLarge, SourceUnreadable, ValueOutOfRange
 from shared.files.work import Extent, ObjectExtent
 from shared.parquet import footer as parquet_footer
@@ -56,7 +60,7 @@ def scan(
         for (extent, *_), local in _ahead(ahead, files, fetch):
             values = partitions_of(query, extent)
             added = [
-                partitions.column(name, values.get(name), planned.get(name, pl.String()))
+                partition_column(name, values.get(name), planned.get(name, pl.String()))
                 for name in needs
                 if name not in local.values
             ]
@@ -65,52 +69,13 @@ def scan(
                 for rows in local.batches():
                     yield rows.with_columns(added).select(needs)
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
-                raise unreadable(extent["key"], error) from error
+                raise unreadable(version_of(extent), error) from error
             local.copy.close()
 
 
-def unreadable(key: str, error: BaseException) -> SourceUnreadable:
+def unreadable(version: Version, error: BaseException) -> SourceUnreadable:
     """The exception for a file that cannot be read. Its message never shows a value of the file."""
-    message = first_line(error) or type(error).__name__
-    return SourceUnreadable(f"{objects.address(key)} is not readable Parquet: {message}")
-
-
-def read_footer(key: str, etag: str) -> tuple[objects.Answer, bytes, int]:
-    """The last bytes of a file, its footer, and the number of bytes fetched.
-
-    Raises:
-        SourceUnreadable, and the exceptions of :func:`shared.engine.sources.objects.blocks`.
-    """
-    answer = objects.tail(key, etag, FOOTER_GUESS)
-    fetched, needed = len(answer.data), _needed(key, answer)
-    if needed > len(answer.data):
-        answer = objects.tail(key, etag, needed)
-        fetched += len(answer.data)
-    return answer, answer.data[-needed : -parquet_footer.TAIL], fetched
-
-
-async def quick_footer(key: str, etag: str, guess: int) -> bytes:
-    """Like :func:`read_footer`, for many files at once. Returns the footer, which usually fits in ``guess`` bytes."""
-    answer = await objects.quick_tail(key, etag, guess)
-    needed = _needed(key, answer)
-    if needed > len(answer.data):
-        answer = await objects.quick_tail(key, etag, needed)
-    return answer.data[-needed : -parquet_footer.TAIL]
-
-
-def _needed(key: str, answer: objects.Answer) -> int:
-    """Bytes from the start of a file's footer to its end."""
-    try:
-        needed = parquet_footer.footer_length(answer.data) + parquet_footer.TAIL
-        if needed > answer.size:
-            raise ValueError("the file is shorter than its footer")
-    except ValueError as error:
-        raise unreadable(key, error) from error
-    return needed
-
-
-FOOTER_GUESS = 64 * 1024
-"""Bytes from the end of a file. They usually contain the footer, and often a whole small file."""
+    return footers.unreadable(version, first_line(error) or type(error).__name__)
 
 
 @dataclass(frozen=True)
@@ -311,6 +276,28 @@ def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
     return sum(extent["bytes"] for file, _ in waiting for extent in file)
 
 
+def version_of(extent: ObjectExtent) -> Version:
+    """The version of the object that holds an extent."""
+    return Version(extent["key"], extent["etag"], extent.get("bucket", ""))
+
+
+def checkpoint_rows(content: bytes, columns: Collection[str]) -> Iterator[Mapping[str, Any]]:
+    """Reads a checkpoint of a Delta table's log (:data:`.delta.Rows`)."""
+    file = io.BytesIO(content)
+    try:
+        known = [name for name in columns if name in pl.read_parquet_schema(file)]
+        file.seek(0)
+        return pl.read_parquet(file, columns=known).iter_rows(named=True)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def partition_column(name: str, text: str | None, dtype: pl.DataType) -> pl.Expr:
+    """A partition column as an expression."""
+    value = partitions.value(text, column_types.word(dtype))
+    return pl.lit(pl.Series([value], dtype=dtype)).first().alias(name)
+
+
 def partitions_of(query: Query, extent: ObjectExtent) -> partitions.Values:
     """The partition columns of an extent's file: from the plan (a table's log) or otherwise from its folders."""
     if "partitions" in extent:
@@ -331,11 +318,11 @@ def _fetch(
         planned: types of the columns, as far as they are known.
         copies: closes the fetched copy at the end, in every case.
     """
-    key = file[0]["key"]
+    version = version_of(file[0])
     values = partitions_of(query, file[0])
     columns = [name for name in query.needs() if name not in values]
-    answer, footer_bytes, fetched = read_footer(key, file[0]["etag"])
-    copy = _Copy(file[0], answer, pool)
+    answer, footer_bytes, fetched = read_footer(version)
+    copy = _Copy(version, answer, pool)
     copies.callback(copy.close)
     try:
         footer = parquet_footer.read(footer_bytes)
@@ -361,7 +348,7 @@ def _fetch(
         fetched += copy.fetch(ranges)
         column_values = _values(footer, columns, query.declared, planned)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
-        raise unreadable(key, error) from error
+        raise unreadable(version, error) from error
     return _Local(footer, column_values, runs, copy, fetched)
 
 
@@ -397,8 +384,8 @@ class _Copy:
     If the first response holds the whole object, the object stays in memory.
     """
 
-    def __init__(self, extent: ObjectExtent, answer: objects.Answer, pool: ThreadPoolExecutor) -> None:
-        self._key, self._etag, self._answer, self._pool = extent["key"], extent["etag"], answer, pool
+    def __init__(self, version: Version, answer: objects.Answer, pool: ThreadPoolExecutor) -> None:
+        self._version, self._answer, self._pool = version, answer, pool
         self._file = tempfile.TemporaryFile() if answer.start else None  # noqa: SIM115 - see close
 
     def close(self) -> None:
@@ -426,15 +413,14 @@ class _Copy:
         assert self._file is not None
         at = start
         try:
-            for block in objects.blocks(self._key, self._etag, start, end):
+            for block in objects.blocks(self._version, start, end):
                 os.pwrite(self._file.fileno(), block, at)
                 at += len(block)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise RowGroupTooLarge(
-                f"{objects.address(self._key)}: its row groups do not fit on the worker's disk; "
-                "write smaller row groups"
+                f"{self._version.address}: its row groups do not fit on the worker's disk; write smaller row groups"
             ) from error
         return at - start
 

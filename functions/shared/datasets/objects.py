@@ -1,4 +1,4 @@
-"""Reads objects of the data bucket, each in exactly the version that was listed."""
+"""Reads objects, each in exactly the version that was listed: those of datasets and the results of queries."""
 
 from __future__ import annotations
 
@@ -23,12 +23,32 @@ _BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Version:
+    """A version of an object. ``bucket`` is empty for the data bucket."""
+
+    key: str
+    etag: str
+    bucket: str = ""
+
+    @property
+    def address(self) -> str:
+        """The object's S3 URI, for messages."""
+        return address(self.key, self.bucket)
+
+
+@dataclass(frozen=True)
 class ListedObject:
     """An object as S3 listed it. ``size`` is in bytes."""
 
     key: str
     etag: str
     size: int
+    bucket: str = ""
+
+    @property
+    def version(self) -> Version:
+        """The version that was listed."""
+        return Version(self.key, self.etag, self.bucket)
 
 
 @dataclass(frozen=True)
@@ -62,19 +82,19 @@ def first_keys(prefix: str) -> list[str]:
     return [item["Key"] for item in page.get("Contents", [])]
 
 
-def tail(key: str, etag: str, size: int) -> Answer:
+def tail(version: Version, size: int) -> Answer:
     """The last ``size`` bytes of an object, or all of its bytes if it is shorter.
 
     Raises:
         See :func:`blocks`.
     """
-    headers, body = _get(key, etag, f"bytes=-{size}")
+    headers, body = _get(version, f"bytes=-{size}")
     data = b"".join(body)
     place, _, whole = headers.get("content-range", "").removeprefix("bytes ").partition("/")
     return Answer(data, int(place.split("-")[0] or 0), int(whole or len(data)))
 
 
-async def quick_tail(key: str, etag: str, size: int) -> Answer:
+async def quick_tail(version: Version, size: int) -> Answer:
     """Like :func:`tail`, for many objects at once: obstore takes a third of boto3's time for each.
 
     If obstore fails, boto3 sends the request again and reports the error.
@@ -83,22 +103,23 @@ async def quick_tail(key: str, etag: str, size: int) -> Answer:
     from obstore.exceptions import BaseError
 
     try:
-        answer = await obstore.get_async(store(), key, options={"range": {"suffix": size}, "if_match": etag})
+        options: Any = {"range": {"suffix": size}, "if_match": version.etag}
+        answer = await obstore.get_async(store(version.bucket), version.key, options=options)
         data = bytes(await answer.bytes_async())
     except (BaseError, ValueError):  # obstore raises ValueError for a path that it does not accept
-        return await asyncio.to_thread(tail, key, etag, size)
+        return await asyncio.to_thread(tail, version, size)
     return Answer(data, answer.range[0], answer.meta["size"])
 
 
 @cache
-def store() -> S3Store:
-    """The data bucket for obstore, with boto3's endpoint and credentials."""
+def store(bucket: str = "") -> S3Store:
+    """A bucket for obstore, by default the data bucket, with boto3's endpoint and credentials."""
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
     client = aws.s3().meta
     return S3Store(
-        _bucket(),
+        bucket or _bucket(),
         endpoint=client.endpoint_url,
         region=client.region_name,
         credential_provider=Boto3CredentialProvider(),
@@ -110,7 +131,7 @@ def store() -> S3Store:
 _TIMEOUT = datetime.timedelta(seconds=20)
 
 
-def blocks(key: str, etag: str, start: int, end: int) -> Iterator[bytes]:
+def blocks(version: Version, start: int, end: int) -> Iterator[bytes]:
     """Bytes ``start`` to ``end`` of an object, in blocks.
 
     Raises:
@@ -120,7 +141,7 @@ def blocks(key: str, etag: str, start: int, end: int) -> Iterator[bytes]:
         ServiceUnavailable: the response was incomplete.
         botocore.exceptions.ClientError: S3 throttles or fails.
     """
-    return _get(key, etag, f"bytes={start}-{end - 1}")[1]
+    return _get(version, f"bytes={start}-{end - 1}")[1]
 
 
 def folder(dataset: str) -> str:
@@ -129,37 +150,40 @@ def folder(dataset: str) -> str:
     return f"{prefix}/{dataset}/" if prefix else f"{dataset}/"
 
 
-def address(key: str) -> str:
+def address(key: str, bucket: str = "") -> str:
     """The S3 URI of an object, for messages. It contains no space, so that one can tell where it ends."""
-    return f"s3://{_bucket()}/{key.replace(' ', '%20')}"
+    return f"s3://{bucket or _bucket()}/{key.replace(' ', '%20')}"
 
 
-def _get(key: str, etag: str, byte_range: str) -> tuple[dict[str, str], Iterator[bytes]]:
+def _get(version: Version, byte_range: str) -> tuple[dict[str, str], Iterator[bytes]]:
     try:
-        answer = aws.s3().get_object(Bucket=_bucket(), Key=key, Range=byte_range, IfMatch=etag)
+        bucket = version.bucket or _bucket()
+        answer = aws.s3().get_object(Bucket=bucket, Key=version.key, Range=byte_range, IfMatch=version.etag)
     except ClientError as error:
-        raise _translated(key, error) from error
+        raise _translated(version, error) from error
     length, body = answer["ContentLength"], answer["Body"]
 
     def read() -> Iterator[bytes]:
         try:
             yield from iter(lambda: body.read(_BLOCK), b"")
         except IncompleteReadError as error:
-            raise ServiceUnavailable(f"{address(key)}: S3 did not send all {length} bytes of its response") from error
+            raise ServiceUnavailable(
+                f"{version.address}: S3 did not send all {length} bytes of its response"
+            ) from error
 
     return answer["ResponseMetadata"]["HTTPHeaders"], read()
 
 
-def _translated(key: str, error: ClientError) -> Exception:
+def _translated(version: Version, error: ClientError) -> Exception:
     if is_replaced(error):
-        return SourceChanged(f"{address(key)} was replaced after the export was planned")
+        return SourceChanged(f"{version.address} was replaced after the export was planned")
     if is_missing(error):
-        return SourceChanged(f"{address(key)} was removed after the export was planned")
+        return SourceChanged(f"{version.address} was removed after the export was planned")
     if error.response["Error"]["Code"] in {"InvalidRange", "416"}:
-        return SourceUnreadable(f"{address(key)} is not readable: it is empty or truncated")
+        return SourceUnreadable(f"{version.address} is not readable: it is empty or truncated")
     if aws.is_transient(error):
         return error
-    return SourceUnavailable(f"{address(key)}: {error.response['Error'].get('Message') or error}")
+    return SourceUnavailable(f"{version.address}: {error.response['Error'].get('Message') or error}")
 
 
 def _bucket() -> str:

@@ -6,31 +6,31 @@ and column mapping renames their columns.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
-
-from shared.engine.sources import objects, partitions
-from shared.engine.sources.objects import ListedObject
+from shared.datasets import objects, partitions
+from shared.datasets.objects import ListedObject
 from shared.errors import SourceChanged, SourceUnreadable, TableUnsupported
 
+Rows = Callable[[bytes, Collection[str]], Iterable[Mapping[str, Any]]]
+"""The rows of a Parquet file in memory, with those of the columns that the file has. Raises ValueError for a damaged
+file. Each engine has its own reader."""
 LOG = "_delta_log/"
 _COMMIT = re.compile(LOG + r"(\d{20})\.json")
 _CHECKPOINT = re.compile(LOG + r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 _ACTIONS = ("add", "remove", "metaData", "protocol")
 _TYPES = {
-    "string": pl.String(),
-    **dict.fromkeys(("byte", "short", "integer", "long"), pl.Int64()),
-    **dict.fromkeys(("float", "double"), pl.Float64()),
-    "boolean": pl.Boolean(),
-    "date": pl.Date(),
-    "timestamp": pl.Datetime("us", "UTC"),
+    "string": "string",
+    **dict.fromkeys(("byte", "short", "integer", "long"), "integer"),
+    **dict.fromkeys(("float", "double"), "number"),
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp(UTC)",
 }
 _REMEDY = (
     "only reader version 1 is supported. Write the current rows into a folder of Parquet files and name that folder in "
@@ -44,7 +44,7 @@ class Snapshot:
 
     version: int
     files: dict[str, partitions.Values]
-    types: dict[str, pl.DataType]
+    types: dict[str, str]
 
 
 @dataclass
@@ -56,12 +56,13 @@ class _State:
     added: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read(folder: str, listed: Mapping[str, ListedObject]) -> Snapshot:
+def read(folder: str, listed: Mapping[str, ListedObject], rows: Rows) -> Snapshot:
     """The last version of a table.
 
     Args:
         folder: prefix of the table's keys.
         listed: the table's objects, by their path within the folder.
+        rows: reads a checkpoint.
 
     Raises:
         TableUnsupported: the table needs a newer reader, or refers to files outside its folder.
@@ -77,7 +78,8 @@ def read(folder: str, listed: Mapping[str, ListedObject]) -> Snapshot:
         raise SourceUnreadable(f"{where}: its log lacks version {missing[0]}, and no later checkpoint replaces it")
     for source in [*checkpoint, *(commits[each] for each in needed)]:
         try:
-            for action in _rows(source) if source.key.endswith(".parquet") else _lines(source):
+            is_checkpoint = source.key.endswith(".parquet")
+            for action in rows(_content(source), _ACTIONS) if is_checkpoint else _lines(source):
                 _apply(state, action, where)
         except _DAMAGE as error:
             raise SourceUnreadable(f"{objects.address(source.key)} is not a readable log of a Delta table") from error
@@ -94,7 +96,7 @@ def read(folder: str, listed: Mapping[str, ListedObject]) -> Snapshot:
     return table
 
 
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError)
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def _checkpoint(listed: Mapping[str, ListedObject]) -> tuple[int, list[ListedObject]]:
@@ -154,13 +156,13 @@ def _path(action: Mapping[str, Any], where: str) -> str:
     return urllib.parse.unquote(path)
 
 
-def _types(columns: Iterable[str], fields: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, pl.DataType]]:
+def _types(columns: Iterable[str], fields: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Types of the partition columns. A type that ``_TYPES`` lacks becomes text."""
     kinds = {each["name"]: each["type"] for each in fields}
     for name in columns:
         kind = kinds[name]
         precision = re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", kind) if isinstance(kind, str) else None
-        yield name, pl.Decimal(int(precision[1]), int(precision[2])) if precision else _TYPES.get(kind, pl.String())
+        yield name, f"decimal({precision[1]},{precision[2]})" if precision else _TYPES.get(kind, "string")
 
 
 def _pairs(mapping: Any) -> dict[str, Any]:
@@ -174,12 +176,5 @@ def _lines(commit: ListedObject) -> Iterator[Mapping[str, Any]]:
     return (json.loads(line) for line in _content(commit).splitlines() if line.strip())
 
 
-def _rows(checkpoint: ListedObject) -> Iterator[Mapping[str, Any]]:
-    file = io.BytesIO(_content(checkpoint))
-    columns = [name for name in _ACTIONS if name in pl.read_parquet_schema(file)]
-    file.seek(0)
-    return pl.read_parquet(file, columns=columns).iter_rows(named=True)
-
-
 def _content(listed: ListedObject) -> bytes:
-    return b"".join(objects.blocks(listed.key, listed.etag, 0, listed.size)) if listed.size else b""
+    return b"".join(objects.blocks(listed.version, 0, listed.size)) if listed.size else b""

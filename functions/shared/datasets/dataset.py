@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import polars as pl
-
-from shared.engine.sources import delta, objects, partitions
-from shared.engine.sources.objects import ListedObject
-from shared.errors import SourceMissing, TableUnsupported
+from shared.datasets import delta, objects, partitions
+from shared.datasets.objects import ListedObject
+from shared.errors import ColumnMismatch, SourceMissing, SourceSchemaMismatch, TableUnsupported
 
 NO_DATA = (".crc", ".md5", ".sha256", ".md", ".txt", ".metadata", "-manifest.csv", "_$folder$", "._COPYING_")
 """Endings of objects that hold no rows: checksums, notes, and what Athena and Hadoop write beside the data."""
@@ -45,13 +43,16 @@ class File:
         return objects.address(self.key)
 
 
-def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
+def files(dataset: str, rows: delta.Rows) -> tuple[list[File], dict[str, str]]:
     """The files of a dataset, at least one, and the types of partition columns that a table's log declares.
+
+    Args:
+        rows: reads a checkpoint of a Delta table's log.
 
     Raises:
         SourceMissing: the dataset has no files.
         TableUnsupported: the files belong to a table whose rows are not simply those of its files.
-        SourceUnreadable, and the exceptions of :func:`shared.engine.sources.objects.blocks`: for a Delta table's log.
+        SourceUnreadable, and the exceptions of :func:`shared.datasets.objects.blocks`: for a Delta table's log.
     """
     _require_no_parent_table(dataset)
     folder = objects.folder(dataset)
@@ -59,7 +60,7 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
     for path in listed:
         _require_no_table(folder, path)
     if any(path.startswith(delta.LOG) for path in listed):
-        snapshot = delta.read(folder, listed)
+        snapshot = delta.read(folder, listed, rows)
         logged = [File(listed[path], values, is_logged=True) for path, values in snapshot.files.items()]
         if not logged:
             raise SourceMissing(f"the Delta table {objects.address(folder)} has no rows in version {snapshot.version}")
@@ -69,6 +70,54 @@ def files(dataset: str) -> tuple[list[File], dict[str, pl.DataType]]:
         others = f"; other objects are there, such as {objects.address(folder)}{next(iter(listed))}" if listed else ""
         raise SourceMissing(f"no Parquet file under {objects.address(folder)}{others}")
     return data, {}
+
+
+def own(files: list[File], column: str | None, tenant: str) -> list[File]:
+    """The files that may hold the tenant's rows, so that no error names another tenant's file or folder.
+
+    Args:
+        column: the tenant column; None if it is not known which rows are the tenant's, so that every file counts.
+
+    Raises:
+        SourceSchemaMismatch: the files are not all partitioned by the same columns.
+    """
+    owned = [file for file in files if column is None or file.values.get(column, tenant) == tenant]
+    for file in owned:
+        if file.values.keys() != owned[0].values.keys():
+            names, expected = (", ".join(sorted(each.values)) or "nothing" for each in (file, owned[0]))
+            raise SourceSchemaMismatch(
+                f"{file.address} is partitioned by {names}, but {owned[0].address} by {expected}; "
+                "all files of a dataset need the same partition columns"
+            )
+    return owned
+
+
+def partition_types(every: list[File], files: list[File], known: dict[str, str]) -> dict[str, str]:
+    """The types of the partition columns, as a definition declares types.
+
+    Args:
+        every: the files of all tenants.
+        files: the files whose values are checked.
+        known: types of columns by name.
+
+    Raises:
+        ColumnMismatch: a folder's value does not have the known type.
+    """
+    types = partitions.types([file.values for file in every], known)
+    for name in types.keys() & known.keys():
+        for file in files:
+            try:
+                partitions.value(file.values[name], types[name])
+            except ValueError as error:
+                allowed = f"{-(2**63)} to {2**63 - 1}" if types[name] == "integer" else _VALUE_FORMS
+                raise ColumnMismatch(
+                    f"column {name} is declared {types[name]}, but {file.address} has {name}={file.values[name]}; "
+                    f"allowed: {allowed}"
+                ) from error
+    return types
+
+
+_VALUE_FORMS = "2013-01-31 for a date, 2013-01-31 12:00:00 for a timestamp, true or false, a decimal point in numbers"
 
 
 def is_data(path: str) -> bool:
