@@ -96,6 +96,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
 	lock requirements/dev.in -c requirements/uv.txt -o requirements/dev.txt && \
 	lock functions/requirements.in -c requirements/dev.txt -o functions/requirements.txt && \
 	lock layers/engine/requirements.in -c requirements/dev.txt -o layers/engine/requirements.txt && \
+	lock layers/query/requirements.in -c requirements/dev.txt -o layers/query/requirements.txt && \
 	lock layers/tokens/requirements.in -c requirements/dev.txt -o layers/tokens/requirements.txt && \
 	lock requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt && \
 	lock requirements/emulator.in -o requirements/emulator.txt && \

@@ -29,7 +29,9 @@ def _faults(file: Path) -> list[Fault]:
     if file.suffix != ".yaml":
         return [Fault(name, 1, "the file name", "must end in .yaml", "Rename the file")]
     try:
-        _check(expressions.checked(reports.parse(file.stem, text)))
+        _check(
+            expressions.checked(reports.parse(file.stem, text, lambda each: (file.parent / each).read_text("utf-8")))
+        )
     except ExportError as error:
         if not error.faults:
             return [_unplaced(name, file, error)]

@@ -140,7 +140,9 @@ def deployed(description: dict[str, Any]) -> list[dict[str, Any]]:
         with urllib.request.urlopen(layer["Content"]["Location"]) as answer:  # noqa: S310 - an address that Lambda signed
             archive = zipfile.ZipFile(io.BytesIO(answer.read()))
         return [
-            reports.parse(name.removesuffix(".yaml"), archive.read(name).decode()).definition
+            reports.parse(
+                name.removesuffix(".yaml"), archive.read(name).decode(), lambda each: archive.read(each).decode()
+            ).definition
             for name in archive.namelist()
             if name.endswith(".yaml")
         ]

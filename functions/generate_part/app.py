@@ -83,8 +83,9 @@ def _write(plan: Plan, part: Part, fragment: IO[bytes]) -> _Made:
         writer.write(query.apply(query.nothing(plan["schema"])))
     if rows_read != part["rows"]:
         raise RowsMissing(f"part {part['part']} read {rows_read} rows, but its plan has {part['rows']}")
-    if rows_written != part.get("rows_passing", rows_written):
-        message = f"part {part['part']} wrote {rows_written} rows, but its plan counted {part['rows_passing']}"
+    passing = part.get("rows_passing", rows_written) if query.filters else part["rows"]
+    if rows_written != passing:
+        message = f"part {part['part']} wrote {rows_written} rows, but its plan counted {passing}"
         raise RowsMissing(message)
     return _Made(rows_read, rows_written, fetched["bytes"], writer.close())
 

@@ -2,14 +2,15 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from shared.catalogue import reports
 from shared.engine import expressions, places, planning
 from shared.engine.query import Query
-from shared.engine.sources import SOURCES
+from shared.engine.sources import SOURCES, results
 from shared.errors import ParametersRefused, TooManyRows
-from shared.files import work
+from shared.files import query_results, work
 from shared.files.formats import FORMATS
 from shared.files.work import Part, Plan, Work
 from shared.lambda_ import faults
@@ -48,8 +49,13 @@ def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     if parameter_faults := report.faults(parameters):  # the definition may have changed since the request
         raise ParametersRefused("; ".join(faults.sentence(fault) for fault in parameter_faults))
     definition = expressions.checked(report)
-    source = SOURCES[definition["source"]["type"]]
-    query, file_format = Query.of(definition, parameters, tenant), FORMATS[record["format"]]
+    if record.get("queries"):
+        definition = results.definition_of(definition)
+        result = query_results.require(record["export_id"], query_results.name(report, record))
+        query = replace(Query.of(definition, parameters, tenant), result=result)
+    else:
+        query = Query.of(definition, parameters, tenant)
+    source, file_format = SOURCES[definition["source"]["type"]], FORMATS[record["format"]]
     schema, extents = source.plan(query)
     parts = planning.divide(extents, concurrency, file_format.growth)
     rows = sum(part["rows"] for part in parts)

@@ -88,6 +88,26 @@ class RowGroupTooLarge(ExportError):
     """A row group of a source file does not fit on a worker's disk."""
 
 
+class QueryInvalid(ExportError):
+    """DuckDB does not accept a report's SQL, or its result does not have the report's columns."""
+
+
+class QueryFailed(ExportError):
+    """A report's SQL fails on the data. The message never holds a value of a row."""
+
+
+class QueryTooLarge(ExportError):
+    """A query needs more memory, disk or rows than it may use."""
+
+
+class QueryTimedOut(ExportError):
+    """A query did not end in the time that it may take."""
+
+
+class QueryChanged(ExportError):
+    """The report was changed between its query and its plan."""
+
+
 class TextTooLong(ExportError):
     """A text is too long for a cell of the format."""
 

@@ -69,6 +69,19 @@ EXPLANATIONS = {
         False,
         "Rewrite the file that the detail names with smaller row groups, or raise GeneratePart's EphemeralStorage.",
     ),
+    "QueryInvalid": Explanation(
+        "The report's query is not valid", False, "Correct the file that the detail names. `make check` says why."
+    ),
+    "QueryFailed": Explanation(
+        "The report's query failed on the data", False, "Correct the query or the data that the detail names."
+    ),
+    "QueryTooLarge": Explanation(
+        "The report's query is too large", False, "Narrow the parameters, or change the query as the detail says."
+    ),
+    "QueryTimedOut": Explanation(
+        "The report's query takes too long", False, "Narrow the parameters, or raise QueryMemory in the stack."
+    ),
+    "QueryChanged": Explanation("The report has changed", True, "Retry. The new attempt runs the new query."),
     "TextTooLong": Explanation(
         "A text is too long for the format", False, "Request another format, or shorten the column with an expression."
     ),

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,10 +45,11 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True)
 class Report:
-    """A report: its id (the name of its file) and its definition (report.schema.json)."""
+    """A report: its id (the name of its file), its definition (report.schema.json), and the SQL of a query."""
 
     id: str
     definition: dict[str, Any]
+    sql: str = ""
 
     @property
     def parameters_schema(self) -> dict[str, Any]:
@@ -194,11 +196,17 @@ def load(folder: Path) -> dict[str, Report]:
     Raises:
         InvalidDefinition: with the file and every fault in it.
     """
-    return {path.stem: parse(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml"))}
+    return {
+        path.stem: parse(path.stem, path.read_text("utf-8"), lambda name: (folder / name).read_text("utf-8"))
+        for path in sorted(folder.glob("*.yaml"))
+    }
 
 
-def parse(report: str, text: str) -> Report:
+def parse(report: str, text: str, read: Callable[[str], str]) -> Report:
     """One report from the text of its file.
+
+    Args:
+        read: returns the text of a file beside it: the SQL of a query. Raises OSError or KeyError without such a file.
 
     Raises:
         InvalidDefinition: with the report and every fault in it.
@@ -215,10 +223,21 @@ def parse(report: str, text: str) -> Report:
         raise InvalidDefinition(f"{report}.yaml has a lone surrogate (\\ud800 to \\udfff), which is not a character")
     definition_faults = faults(_SCHEMA, definition) or _contradictions(definition)
     definition_faults = [_hinted(definition, fault) for fault in definition_faults]
+    sql = ""
+    if not definition_faults and definition["source"]["type"] == "query":
+        name = definition["source"]["sql"]
+        try:
+            sql = read(name)
+        except (OSError, KeyError):
+            detail = f"there is no file {name} beside the report"
+            definition_faults.append(Fault(pointer=pointer("source", "sql"), detail=detail, allowed="an existing file"))
+        except UnicodeDecodeError:
+            detail = f"{name} is not text in UTF-8"
+            definition_faults.append(Fault(pointer=pointer("source", "sql"), detail=detail, allowed="a file in UTF-8"))
     if definition_faults:
         message = "; ".join(sentence(fault) for fault in definition_faults)
         raise InvalidDefinition(f"{report}.yaml: {message}", definition_faults)
-    return Report(report, definition)
+    return Report(report, definition, sql)
 
 
 @cache
@@ -250,7 +269,12 @@ def _json_schema(parameter: dict[str, Any]) -> dict[str, Any]:
 
 def takes_list(parameter: dict[str, Any]) -> bool:
     """Whether the parameter's value is a list."""
-    return bool(parameter["filter"]["operator"] == "in")
+    return _operator(parameter) == "in"
+
+
+def _operator(parameter: dict[str, Any]) -> str:
+    """The operator of a parameter's filter; "" for a parameter of a query, which has no filter."""
+    return str(parameter.get("filter", {}).get("operator", ""))
 
 
 def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +283,7 @@ def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
         schema["format"] = "date"
     if parameter["type"] == "string":
         schema["maxLength"] = _TEXT_LIMIT
-        if parameter["filter"]["operator"] == "contains":  # every text contains the empty text, but null does not
+        if _operator(parameter) == "contains":  # every text contains the empty text, but null does not
             schema["minLength"] = 1
     if parameter["type"] in _LIMITS:
         low, high = _LIMITS[parameter["type"]]
@@ -293,6 +317,65 @@ def _hinted(definition: Any, fault: Fault) -> Fault:
     return fault | {"allowed": f"{fault['allowed']}; {read}: put it in quotes"} if read else fault
 
 
+def _of_decimals(columns: dict[str, str], *where: str) -> list[Fault]:
+    """The decimals among declared columns that have more decimal places than digits."""
+    found = []
+    for name, declared in columns.items():
+        precision, scale = (int(digits) for digits in re.findall(r"\d+", declared)) if "decimal" in declared else (0, 0)
+        if scale > precision:
+            detail, allowed = (
+                f"{declared} has more decimal places than digits",
+                f"decimal({precision},0) to ({precision},{precision})",
+            )
+            found.append(Fault(pointer=pointer(*where, name), detail=detail, allowed=allowed))
+    return found
+
+
+def _alike(names: Iterable[str], *where: str) -> list[Fault]:
+    """Names that differ only in their case, which SQL does not distinguish."""
+    found, known = [], dict[str, str]()
+    for name in names:
+        if (first := known.setdefault(name.lower(), name)) != name:
+            detail = f"{name} and {first} are one name in SQL"
+            found.append(Fault(pointer=pointer(*where, name), detail=detail, allowed="names that differ in a letter"))
+    return found
+
+
+def _of_query(definition: dict[str, Any]) -> list[Fault]:
+    """The contradictions of a query: whose rows each dataset holds, and what its SQL says instead of the definition."""
+    found = []
+    if "tenant" in definition:
+        detail, allowed = "a query has a tenant for each of its datasets", "source.datasets.<name>.tenant"
+        found.append(Fault(pointer="/tenant", detail=detail, allowed=allowed))
+    datasets = definition["source"]["datasets"]
+    found += _alike(datasets, "source", "datasets")
+    for name, dataset in datasets.items():
+        where = ("source", "datasets", name)
+        found += _alike(dataset["columns"], *where, "columns")
+        found += _of_decimals(dataset["columns"], *where, "columns")
+        tenant = dataset.get("tenant")
+        if (tenant is None) != ("shared" in dataset):
+            detail = "has both tenant and shared" if tenant else "does not say whose rows the dataset holds"
+            allowed = "either tenant: <column of the tenant>, or shared: true if every tenant may read every row"
+            found.append(Fault(pointer=pointer(*where), detail=detail, allowed=allowed))
+        elif tenant and dataset["columns"].get(tenant) not in ("string", "integer"):
+            detail = f"{tenant} is declared as {dataset['columns'].get(tenant, 'nothing')} in columns"
+            found.append(
+                Fault(pointer=pointer(*where, "tenant"), detail=detail, allowed="a column of type string or integer")
+            )
+    for name, parameter in definition.get("parameters", {}).items():
+        if "filter" in parameter:
+            detail, allowed = "a query has no filters", f"${name} in the SQL, or in a where of a dataset"
+            found.append(Fault(pointer=pointer("parameters", name, "filter"), detail=detail, allowed=allowed))
+    for index, column in enumerate(definition["columns"]):
+        for key in ("expression", "optional"):
+            if key in column:
+                detail = f"a column of a query has no {key}"
+                allowed = f"a column {column['name']} in the SQL's SELECT"
+                found.append(Fault(pointer=pointer("columns", index, key), detail=detail, allowed=allowed))
+    return found
+
+
 def _contradictions(definition: dict[str, Any]) -> list[Fault]:
     """Faults that a schema cannot find: unknown references, duplicate names, defaults that are not allowed."""
     contradictions = []
@@ -306,16 +389,19 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 allowed = "one of the date parameters: " + ", ".join(dates)
                 detail = f"{span[end]!r} is not a date parameter"
                 contradictions.append(Fault(pointer=pointer("spans", index, end), detail=detail, allowed=allowed))
-    declared = definition["source"].get("columns", {}).get(str(definition["tenant"]), "string")
+    if definition["source"]["type"] == "query":
+        contradictions += _of_query(definition)
+    tenant = definition.get("tenant", "")
+    declared = definition["source"].get("columns", {}).get(str(tenant), "string")
     if definition["source"]["type"] == "dynamodb" and declared != "string":
         detail = f"is declared as {declared}, but DynamoDB compares it with text"
         contradictions.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
-    if definition["source"]["type"] == "dynamodb" and isinstance(definition["tenant"], dict):
+    if definition["source"]["type"] == "dynamodb" and isinstance(tenant, dict):
         detail = "is an expression, but DynamoDB cannot filter by an expression"
         contradictions.append(Fault(pointer="/tenant", detail=detail, allowed="an attribute of text"))
     for name, (low, high) in definition["source"].get("bounds", {}).items():
         where = pointer("source", "bounds", name)
-        if name == definition["tenant"]:
+        if name == tenant:
             contradictions.append(
                 Fault(pointer=where, detail="is the tenant, which cannot have bounds", allowed="other integer columns")
             )
@@ -323,16 +409,7 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
             contradictions.append(
                 Fault(pointer=where, detail=f"{low} is greater than {high}", allowed="the minimum, then the maximum")
             )
-    for name, declared in definition["source"].get("columns", {}).items():
-        precision, scale = (int(digits) for digits in re.findall(r"\d+", declared)) if "decimal" in declared else (0, 0)
-        if scale > precision:
-            where, detail = (
-                pointer("source", "columns", name),
-                f"{declared} has more decimal places than digits",
-            )
-            contradictions.append(
-                Fault(pointer=where, detail=detail, allowed=f"decimal({precision},0) to ({precision},{precision})")
-            )
+    contradictions += _of_decimals(definition["source"].get("columns", {}), "source", "columns")
     for name, parameter in parameters.items():
         where, schema, one = pointer("parameters", name), _json_schema(parameter), _of_one_value(parameter)
         low, high = one.get("minimum", 0), one.get("maximum", 0)
@@ -342,7 +419,7 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         for index, item in enumerate(parameter.get("enum", [])):
             rules = {rule: allowed for rule, allowed in one.items() if rule != "enum"}
             contradictions += [fault | {"pointer": f"{where}/enum/{index}"} for fault in faults(rules, item)]
-        operator = parameter["filter"]["operator"]
+        operator = _operator(parameter)
         if parameter["type"] != (required := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
             detail = f"{operator} requires a {required}, but the parameter is a {parameter['type']}"
             contradictions.append(Fault(pointer=f"{where}/filter/operator", detail=detail, allowed=f"type: {required}"))

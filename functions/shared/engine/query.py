@@ -16,6 +16,7 @@ import polars as pl
 from shared.engine import column_types, semantics
 from shared.engine.semantics import Resolved
 from shared.errors import ColumnMismatch, ExpressionFailed, ValueOutOfRange
+from shared.files.query_results import QueryResult
 from shared.files.work import Plan
 from shared.lambda_.faults import Fault, pointer
 
@@ -136,6 +137,16 @@ class Filter:
         return result
 
 
+def _columns(definition: dict[str, Any]) -> tuple[list[tuple[str, str, pl.Expr]], frozenset[str]]:
+    """(name, type, expression) of each column, and the source's columns that a file may lack."""
+    columns, optional = [], set[str]()
+    for each in definition["columns"]:
+        name, sql = each["name"], each.get("expression")
+        columns.append((name, each["type"], pl.sql_expr(sql) if sql else pl.col(name)))
+        optional |= {*columns[-1][2].meta.root_names()} if each.get("optional") else set()
+    return columns, frozenset(optional)
+
+
 def _hides_nulls(expression: pl.Expr) -> bool:
     """Whether another column may give the value if one is null. The columns' bounds then do not bound the value."""
     serialized = expression.meta.serialize(format="json")
@@ -166,7 +177,7 @@ class Query:
     dataset: str
     """Name of the folder or table in the source."""
     tenant_column: str | None
-    """The column that holds the tenant; None if the tenant is an expression."""
+    """The column that holds the tenant; None if the tenant is an expression, or if a query's result has no others."""
     declared: dict[str, str]
     """The source's columns that the definition declares: types by name."""
     bounds: dict[str, tuple[int, int]]
@@ -176,6 +187,8 @@ class Query:
     """(name, type, expression) of each output column."""
     optional: frozenset[str] = frozenset()
     """The source's columns that a file may lack. Missing columns are null."""
+    result: QueryResult | None = None
+    """The result to plan, if the rows are those of a report's query."""
 
     @classmethod
     def of(cls, definition: dict[str, Any], parameters: dict[str, Any], tenant: str) -> Query:
@@ -184,6 +197,9 @@ class Query:
         Args:
             definition: in the form of report.schema.json, from :func:`shared.engine.expressions.checked`.
         """
+        source = definition["source"]
+        if source["type"] == "query":
+            return cls._of_result(definition)
         tenant_rule = definition["tenant"]
         column = tenant_rule if isinstance(tenant_rule, str) else None
         expression = pl.col(column) if column else pl.sql_expr(tenant_rule["expression"])
@@ -195,16 +211,17 @@ class Query:
                 monotonic = "column" in rule or (rule.get("monotonic", False) and not _hides_nulls(expression))
                 value = _value(parameter, parameters[name])
                 filters.append(Filter(name, expression, rule["operator"], value, monotonic))
-        columns, optional = [], set[str]()
-        for each in definition["columns"]:
-            name, sql = each["name"], each.get("expression")
-            columns.append((name, each["type"], pl.sql_expr(sql) if sql else pl.col(name)))
-            optional |= {*columns[-1][2].meta.root_names()} if each.get("optional") else set()
-        source = definition["source"]
+        columns, optional = _columns(definition)
         bounds = {name: (low, high) for name, (low, high) in source.get("bounds", {}).items()}
         declared = source.get("columns", {})
         dataset = source.get("dataset") or source["table"]
-        return cls(dataset, column, declared, bounds, filters, columns, frozenset(optional))
+        return cls(dataset, column, declared, bounds, filters, columns, optional)
+
+    @classmethod
+    def _of_result(cls, definition: dict[str, Any]) -> Query:
+        """The query of the result of a report's query: every row is the tenant's, and passes."""
+        columns, optional = _columns(definition)
+        return cls("", None, definition["source"].get("columns", {}), {}, [], columns, optional)
 
     @classmethod
     def planned(cls, plan: Plan) -> Query:
@@ -266,12 +283,15 @@ class Query:
             for name in self.bounds
             if name in schema and not schema[name].is_integer()
         ]
-        tenant, *others = self.rules(schema)
+        rules = self.rules(schema)
         for where, expression, check in [
-            ("/tenant", tenant.expression, partial(_filter_fault, tenant)),
             *(
-                (pointer("parameters", rule.parameter, "filter"), rule.expression, partial(_filter_fault, rule))
-                for rule in others
+                (
+                    "/tenant" if rule is rules[0] else pointer("parameters", rule.parameter, "filter"),
+                    rule.expression,
+                    partial(_filter_fault, rule),
+                )
+                for rule in rules
             ),
             *(
                 (pointer("columns", index), expression, partial(_column_fault, name, declared))
@@ -333,12 +353,14 @@ class Query:
             rows = rows.rechunk()
         try:
             # The tenant's filter comes first: no expression sees, and no error shows, another tenant's rows.
-            own = rows.filter(filters[0][1].expression)
+            own = rows.filter(filters[0][1].expression) if filters else rows
         except _FAILURES as error:
             raise _failed(filters[0][0], first_line(error)) from error
         _require_in_range(own)
         try:
-            kept = own.lazy().filter(reduce(operator.and_, (each.expression for _, each in filters)))
+            kept = own.lazy()
+            if filters:
+                kept = kept.filter(reduce(operator.and_, (each.expression for _, each in filters)))
             known = semantics.extremes(own, (each for _, each in [*filters, *columns]))
             overflowing = semantics.overflowing(filters, known, lambda: own)
             overflowing = overflowing or semantics.overflowing(columns, known, kept.collect)

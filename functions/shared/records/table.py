@@ -53,6 +53,9 @@ class Record(TypedDict, total=False):
     format: str
     parameters: str  # JSON, with defaults
     options: str  # JSON, with defaults
+    columns: str  # JSON of the names that the request chose, in order
+    sort: str  # JSON of the order that the request chose
+    queries: bool  # the export runs a query before its parts
     status: Status
     attempt: int
     created_at: str

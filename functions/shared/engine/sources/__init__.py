@@ -9,7 +9,7 @@ from typing import Protocol
 import polars as pl
 
 from shared.engine.query import Query
-from shared.engine.sources import dynamodb, parquet
+from shared.engine.sources import dynamodb, parquet, results
 from shared.files.work import Extent, Part
 
 
@@ -54,5 +54,5 @@ class Source(Protocol):
         """
 
 
-SOURCES: dict[str, Source] = {"dynamodb": dynamodb, "parquet": parquet}
+SOURCES: dict[str, Source] = {"dynamodb": dynamodb, "parquet": parquet, "query": results}
 """The sources by their ``type`` in a definition."""

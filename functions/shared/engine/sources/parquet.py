@@ -77,6 +77,15 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     return schema, list(_extents(groups, _prune(query, schema, groups)))
 
 
+def plan_files(query: Query, files: list[File]) -> tuple[pl.Schema, list[Extent]]:
+    """The schema and the extents of these files, which all hold only rows of the query and have no partitions."""
+    planned = asyncio.run(_Footers(query).read(files))
+    schema = _common_schema(query, files, planned)
+    query.check(schema)
+    groups = [group for each in planned for group in each.groups]
+    return schema, list(_extents(groups, [True] * len(groups)))
+
+
 class _Footers:
     """Reads the footers of a dataset's files and keeps what planning needs. Most files share a schema."""
 
@@ -245,5 +254,9 @@ def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:
         if kept:
             etag = file.listed.etag
             extent = ObjectExtent(key=file.key, etag=etag, offset=offset, rows=group.rows, bytes=group.bytes)
-            yield extent | {"partitions": file.values} if file.is_logged else extent
+            if file.listed.bucket:
+                extent["bucket"] = file.listed.bucket
+            if file.is_logged:
+                extent["partitions"] = file.values
+            yield extent
         offset += group.rows

@@ -1,0 +1,99 @@
+"""State RunQuery: runs the query of a report, and stores its result as one Parquet file for the parts."""
+
+import base64
+import json
+import os
+import uuid
+import zlib
+from pathlib import Path
+from typing import Any
+
+from shared.catalogue import reports
+from shared.errors import ParametersRefused, QueryTooLarge
+from shared.files import query_results, work
+from shared.files.query_results import QueryResult
+from shared.lambda_ import aws, faults
+from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger, metrics
+from shared.queries import engine, tables
+from shared.queries.engine import Limits
+from shared.queries.statement import Statement
+from shared.records import attempts
+from shared.records.table import Record
+
+_BLOCK = 1024 * 1024
+_LARGEST = 5 * 1024**3
+"""Bytes of an object that one PutObject may write ("Uploading objects", Amazon S3 User Guide)."""
+_SHARE = 0.7
+"""Share of the function's memory for DuckDB. The rest is for Python, and for what DuckDB does not count."""
+
+engine.remove_left_over()
+
+
+@function(__file__)
+def handler(event: Event) -> dict[str, Any]:
+    """Makes the result of an export's query, unless an earlier attempt has made it.
+
+    Returns:
+        ``{result, rows}``.
+    """
+    record = attempts.running(event)
+    report = reports.report(record["report"])
+    if parameter_faults := report.faults(json.loads(record["parameters"])):  # the definition may have changed
+        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in parameter_faults))
+    statement = Statement.of(report, record)
+    found = query_results.read(record["export_id"], statement.name)
+    if found and query_results.is_there(found[0]):
+        receipt = found[0]
+        logger.info("query already run", extra={"receipt": receipt})
+    else:
+        receipt = _run(statement, record, stale=found[1] if found else None)
+        metrics.add_metric(name="QueryRows", unit="Count", value=receipt["rows"])
+        logger.info("query run", extra={"receipt": receipt})
+    return {"result": receipt["name"], "rows": receipt["rows"]}
+
+
+def _run(statement: Statement, record: Record, stale: str | None) -> QueryResult:
+    limits = Limits(
+        memory=int(int(os.environ["QUERY_MEMORY"]) * _SHARE),
+        spill=int(os.environ["QUERY_SPILL"]),
+        seconds=float(os.environ["QUERY_SECONDS"]),
+        rows=int(os.environ["MAX_ROWS_PER_EXPORT"]),
+    )
+    sources = tables.find(statement)
+
+    def still_wanted() -> None:
+        attempts.running(dict(record))
+
+    with engine.scratch() as folder:
+        file, rows, fetched = engine.write(statement, sources, limits, still_wanted, folder)
+        metrics.add_metric(name="QueryBytesRead", unit="Bytes", value=fetched)
+        key = f"{query_results.folder(record['export_id'], statement.name)}{uuid.uuid4().hex}.parquet"
+        receipt: QueryResult = {
+            "name": statement.name,
+            "key": key,
+            "etag": _store(key, file),
+            "bytes": file.stat().st_size,
+            "rows": rows,
+            "engine": query_results.ENGINE,
+            "sources": {source.dataset.name: source.proof for source in sources},
+        }
+    return query_results.publish(record["export_id"], receipt, stale)
+
+
+def _store(key: str, file: Path) -> str:
+    """Uploads the result, and returns its ETag. S3 refuses it if the bytes do not match the checksum."""
+    crc32, size = 0, file.stat().st_size
+    if size > _LARGEST:
+        raise QueryTooLarge(f"the result has {size} bytes; at most {_LARGEST} bytes are allowed: narrow the parameters")
+    with file.open("rb") as content:
+        while block := content.read(_BLOCK):
+            crc32 = zlib.crc32(block, crc32)
+        content.seek(0)
+        return aws.s3().put_object(
+            Bucket=work.bucket(),
+            Key=key,
+            Body=content,
+            ContentLength=size,
+            ChecksumCRC32=base64.b64encode(crc32.to_bytes(4, "big")).decode(),
+        )["ETag"]

@@ -1,0 +1,153 @@
+"""What the SQL of a report may say, read from the syntax tree of DuckDB's own parser ("JSON SQL serialization").
+
+A query names the tables that it is offered, and functions of values. It names no file, no setting and no function that
+reads one. DuckDB refuses them again when the query runs, because external access is off and the configuration locked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import duckdb
+
+TABLE_FUNCTIONS = frozenset({"generate_series", "range", "unnest"})
+"""Table functions whose rows depend only on their arguments."""
+REFUSED_FUNCTIONS = frozenset({"current_setting", "getenv", "getvariable", "nextval", "currval", "write_log"})
+"""Functions of one row that read or write something other than their arguments."""
+
+
+class SqlFault(NamedTuple):
+    """A fault: the line of the SQL from 1, what is wrong, and what is allowed."""
+
+    line: int
+    detail: str
+    allowed: str
+
+
+class Condition(NamedTuple):
+    """A condition: the names of its columns, and the SQL of each operand of its ``AND`` with its own columns."""
+
+    columns: frozenset[str]
+    operands: list[tuple[str, frozenset[str]]]
+
+
+def faults(sql: str, tables: Collection[str]) -> list[SqlFault]:
+    """Everything in a query that is not allowed.
+
+    Args:
+        sql: one SELECT.
+        tables: the tables that it may name.
+    """
+    tree, found = _tree(sql)
+    if tree is None:
+        return found
+    if len(tree["statements"]) != 1:
+        detail = f"there are {len(tree['statements'])} statements"
+        return [SqlFault(1, detail, "one SELECT")]
+    nodes = list(_nodes(tree))
+    offered = {name.lower() for name in tables}
+    known = offered | {str(each["key"]).lower() for node in nodes for each in _named(node)}
+    for node in nodes:
+        detail, allowed = _fault(node, known, sorted(offered))
+        if detail:
+            found.append(SqlFault(_line(sql, node), detail, allowed))
+    return found
+
+
+def condition(sql: str) -> tuple[Condition, list[SqlFault]]:
+    """A condition on the columns of one table, and everything in it that is not allowed."""
+    tree, found = _tree(f"SELECT 1 WHERE (\n{sql}\n)")
+    if tree is None or len(tree["statements"]) != 1:
+        return Condition(frozenset(), []), [each._replace(line=1) for each in found] or [_one_condition()]
+    node = tree["statements"][0]["node"]
+    where = node.get("where_clause")
+    if not where or node["type"] != "SELECT_NODE" or node["from_table"]["type"] != "EMPTY" or node["modifiers"]:
+        return Condition(frozenset(), []), [_one_condition()]
+    for each in _nodes(where):
+        detail, allowed = _fault(each, set(), [])
+        if each.get("class") == "SUBQUERY":
+            detail, allowed = "a subquery is not allowed in a condition", "the columns of the dataset"
+        elif each.get("class") == "WINDOW":
+            detail, allowed = "a window is not allowed in a condition", "the columns of one row"
+        if detail:
+            found.append(SqlFault(1, detail, allowed))
+    operands = where["children"] if where["type"] == "CONJUNCTION_AND" else [where]
+    return Condition(_columns(where), [(_written(node, each), _columns(each)) for each in operands]), found
+
+
+def columns(expression: str, known: Collection[str]) -> set[str]:
+    """Which of the known columns an expression names; all of them if DuckDB does not parse it."""
+    tree, _ = _tree(f"SELECT (\n{expression}\n)")
+    if tree is None:
+        return set(known)
+    named = {part for node in _nodes(tree) if node.get("class") == "COLUMN_REF" for part in node["column_names"]}
+    return {name for name in known if name.lower() in {each.lower() for each in named}}
+
+
+def _one_condition() -> SqlFault:
+    return SqlFault(1, "this is not one condition", "one condition in DuckDB's SQL")
+
+
+def _tree(sql: str) -> tuple[dict[str, Any] | None, list[SqlFault]]:
+    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+        (answer,) = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}).fetchone() or ("",)
+    tree: dict[str, Any] = json.loads(answer)
+    if not tree["error"]:
+        return tree, []
+    line = sql.encode()[: int(tree.get("position") or 0)].count(b"\n") + 1
+    return None, [SqlFault(line, str(tree["error_message"]).strip().partition("\n")[0], "one SELECT in DuckDB's SQL")]
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a tree, in the order of the text."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield node
+            stack += reversed(node.values())
+        elif isinstance(node, list):
+            stack += reversed(node)
+
+
+def _named(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """The common table expressions that a node names."""
+    return node["cte_map"]["map"] if isinstance(node.get("cte_map"), dict) else []
+
+
+def _fault(node: dict[str, Any], tables: Collection[str], offered: list[str]) -> tuple[str, str]:
+    match node.get("type"):
+        case "BASE_TABLE":
+            path = [part for part in (node["catalog_name"], node["schema_name"], node["table_name"]) if part]
+            if len(path) > 1 or path[0].lower() not in tables:
+                return f"there is no table {'.'.join(path)}", f"the report's datasets: {', '.join(offered) or 'none'}"
+        case "TABLE_FUNCTION":
+            if (name := node["function"]["function_name"].lower()) not in TABLE_FUNCTIONS:
+                return f"the table function {name} is not allowed", ", ".join(sorted(TABLE_FUNCTIONS))
+        case "FUNCTION":
+            if node["function_name"].lower() in REFUSED_FUNCTIONS:
+                return f"the function {node['function_name']} is not allowed", "functions of their arguments"
+        case "SHOW_REF" | "COLUMN_DATA" | "DELIM_GET":
+            return "only tables can be selected from", f"the report's datasets: {', '.join(offered) or 'none'}"
+    return "", ""
+
+
+def _columns(node: dict[str, Any]) -> frozenset[str]:
+    return frozenset(each["column_names"][-1] for each in _nodes(node) if each.get("class") == "COLUMN_REF")
+
+
+def _written(statement: dict[str, Any], operand: dict[str, Any]) -> str:
+    """The SQL of an operand of a statement's condition."""
+    alone = {"statements": [{"node": {**statement, "where_clause": operand}, "named_param_map": []}], "error": False}
+    with duckdb.connect() as connection:
+        text = "SELECT json_deserialize_sql($tree::JSON)"
+        (sql,) = connection.execute(text, {"tree": json.dumps(alone)}).fetchone() or ("",)
+    return str(sql).partition(" WHERE ")[2]
+
+
+def _line(sql: str, node: dict[str, Any]) -> int:
+    """The line of a node; 1 if the parser does not say where it is."""
+    place = node.get("query_location", 0)
+    return sql.encode()[:place].count(b"\n") + 1 if place <= len(sql.encode()) else 1

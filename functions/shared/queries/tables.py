@@ -1,0 +1,311 @@
+"""Loads the rows of a query's datasets into tables of DuckDB: those of the tenant, in the columns that the query names.
+
+Views do not isolate tenants: DuckDB may evaluate the query's conditions before the filter of the tenant. A table of
+copied rows does, once the query can reach nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from shared.datasets import dataset, footers, partitions
+from shared.datasets.dataset import File
+from shared.errors import ColumnMismatch, InvalidDefinition, QueryTooLarge
+from shared.parquet import footer as parquet_footer
+from shared.parquet.footer import Footer
+from shared.queries import syntax
+from shared.queries.pinned import PinnedFiles
+from shared.queries.statement import Dataset, Rule, Statement, quoted
+
+MAX_BYTES = 4 * 1024**3
+"""Uncompressed bytes of the columns that all datasets together load. The tables of DuckDB are about as large as the
+compressed columns; the disk has 10 GB. Measured: docs/performance.md."""
+_AT_ONCE = 64
+"""Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
+_LEAST_GUESS = 4096
+_TYPES = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP",
+    "binary": "BLOB",
+    "json": "JSON",
+}
+_INTEGERS = r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)"
+_FITTING = {
+    "string": r"VARCHAR|UUID|ENUM\(.*",
+    "integer": _INTEGERS,
+    "number": r"FLOAT|DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "time": r"TIME(_NS)?",
+    "timestamp": r"TIMESTAMP(_S|_MS|_NS)?",
+    "binary": "BLOB",
+    "json": r"JSON|.*\[\d*\]|STRUCT\(.*|MAP\(.*",
+}
+"""DuckDB's types that a declared type takes, as :mod:`shared.engine.column_types` does."""
+
+
+def sql_type(declared: str) -> str:
+    """DuckDB's type of a declared source column."""
+    if declared.startswith("decimal"):
+        return declared.upper()
+    if declared.startswith("timestamp("):
+        return "TIMESTAMP WITH TIME ZONE"
+    return _TYPES[declared]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a dataset that may hold rows of the query, each with its footer, and the types of its folders."""
+
+    dataset: Dataset
+    files: list[tuple[File, bytes]]
+    folders: dict[str, str]
+
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What the receipt says of the files: their number, and a hash of their keys and ETags."""
+        versions = sorted(f"{file.key} {file.listed.etag}" for file, _ in self.files)
+        return {"files": len(versions), "sha256": hashlib.sha256("\n".join(versions).encode()).hexdigest()}
+
+
+def find(statement: Statement) -> list[Source]:
+    """Lists the files of every dataset, and reads the footers of those that may hold rows of the query.
+
+    Raises:
+        QueryTooLarge: the columns hold more than MAX_BYTES.
+        InvalidDefinition: a condition is not allowed.
+        ColumnMismatch, and the exceptions of :func:`shared.datasets.dataset.files`.
+    """
+    sources = [_source(each, statement) for each in statement.datasets]
+    size = sum(_size(source, statement) for source in sources)
+    if size > MAX_BYTES:
+        loaded = ", ".join(source.dataset.folder for source in sources)
+        raise QueryTooLarge(
+            f"the query would load {size} bytes from {loaded}; at most {MAX_BYTES} bytes are allowed: narrow the "
+            "parameters, name fewer columns in source.datasets, or partition the dataset by a column of its where"
+        )
+    return sources
+
+
+def _source(asked: Dataset, statement: Statement) -> Source:
+    every, logged = dataset.files(asked.folder, checkpoint_rows)
+    files = dataset.own(every, asked.tenant_column, statement.tenant)
+    known = logged | asked.columns | dict.fromkeys(asked.bounds, "integer")
+    known |= {asked.tenant_column: "string"} if asked.tenant_column else {}
+    folders = dataset.partition_types(every, files, known)
+    kept = [file for file, keep in zip(files, _keeps(asked, statement, files, folders), strict=True) if keep]
+    return Source(asked, asyncio.run(_footers(kept)), folders)
+
+
+async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
+    """Each file with its last bytes, from the footer on."""
+    limit, guess = asyncio.Semaphore(_AT_ONCE), footers.FOOTER_GUESS
+
+    async def read(file: File) -> tuple[File, bytes]:
+        async with limit:
+            footer = await footers.quick_footer(file.listed.version, guess)
+        return file, footer + len(footer).to_bytes(4, "little") + parquet_footer.MAGIC
+
+    first = [await read(file) for file in files[:1]]
+    if first:  # the files of a dataset are usually similar
+        guess = min(max(2 * len(first[0][1]), _LEAST_GUESS), guess)
+    return [*first, *await asyncio.gather(*map(read, files[1:]))]
+
+
+def _size(source: Source, statement: Statement) -> int:
+    """Uncompressed bytes of the columns of row groups that may hold rows of the tenant.
+
+    Raises:
+        ColumnMismatch: a file lacks a column.
+        SourceUnreadable: a footer is damaged.
+    """
+    asked, size = source.dataset, 0
+    for file, content in source.files:
+        try:
+            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
+        except ValueError as error:
+            raise footers.unreadable(file.listed.version, str(error)) from error
+        missing = [name for name in asked.columns if name not in footer.columns and name not in file.values]
+        if missing:
+            raise ColumnMismatch(
+                f"dataset {asked.name}: {file.address} has no column {', '.join(missing)}; "
+                f"it has: {', '.join([*footer.columns, *file.values])}"
+            )
+        size += sum(_bytes_of(asked, footer, statement.tenant))
+    return size
+
+
+def _bytes_of(asked: Dataset, footer: Footer, tenant: str) -> Iterator[int]:
+    """Bytes of each row group that may hold rows of the tenant. Bounds of numbers are not read."""
+    tenants = {(asked.tenant_column,)} if asked.columns.get(str(asked.tenant_column)) == "string" else {}
+    for group in footer.row_groups:
+        chunks = [chunk for chunk in group.chunks if chunk.column in asked.columns]
+        if all(_may_hold(chunk.bounds, tenant) for chunk in chunks if chunk.path in tenants):
+            yield sum(chunk.uncompressed_bytes for chunk in chunks)
+
+
+def _may_hold(bounds: tuple[bytes | None, bytes | None], tenant: str) -> bool:
+    """Whether a row group may hold the tenant, from the bounds of its texts, which may be truncated."""
+    low, high = bounds
+    text = tenant.encode()
+    return (low is None or low <= text) and (high is None or text[: len(high)] <= high)
+
+
+def _keeps(asked: Dataset, statement: Statement, files: Sequence[File], folders: Mapping[str, str]) -> list[bool]:
+    """Which files may hold rows that pass the rules, from the names of their folders and the declared bounds.
+
+    Raises:
+        InvalidDefinition: a rule says what a condition may not say.
+    """
+    known = dict.fromkeys(asked.bounds, "integer") | dict(folders)
+    keep = [True] * len(files)
+    with connect_locked() as connection:
+        for side, table in enumerate(("low", "high")):
+            values = {
+                name: [partitions.value(file.values[name], folders[name]) for file in files]
+                if name in folders
+                else [asked.bounds[name][side]] * len(files)
+                for name in known
+            }
+            lists = [f"unnest(${at}::{sql_type(known[name])}[]) AS {quoted(name)}" for at, name in enumerate(known, 1)]
+            everything = ", ".join([f"unnest(range({len(files)})) AS file__", *lists])
+            connection.execute(f'CREATE TABLE "{table}" AS SELECT {everything}', [*values.values()])
+        for rule in asked.rules:
+            for table, test, columns in _tests(rule, asked, folders, known):
+                unknown = "".join(f" OR {quoted(name)} IS NULL" for name in columns)
+                text = f'SELECT file__ FROM "{table}" WHERE ({test}) IS NOT FALSE{unknown}'
+                try:
+                    passing = {number for (number,) in run(connection, text, statement.values).fetchall()}
+                except duckdb.Error:  # a bound need not exist in the data, so the condition may fail on it
+                    continue
+                keep = [kept and number in passing for number, kept in enumerate(keep)]
+    return keep
+
+
+def _tests(
+    rule: Rule, asked: Dataset, folders: Collection[str], known: Collection[str]
+) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """The conditions on the bounds of files that a rule gives, and their columns."""
+    condition, found = syntax.condition(rule.sql)
+    if found:
+        raise InvalidDefinition(f"the where of dataset {asked.name}: {found[0].detail}; allowed: {found[0].allowed}")
+    spelled = {name.lower(): name for name in known}
+    for text, columns in condition.operands:
+        if {spelled.get(name.lower()) for name in columns} <= set(folders):
+            yield "low", text, frozenset()
+    if {name.lower() for name in condition.columns} <= set(spelled):
+        for table, test in (("low", rule.low), ("high", rule.high)):
+            if test:
+                yield table, test, frozenset(spelled[name.lower()] for name in condition.columns)
+
+
+def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: Source, files: PinnedFiles) -> None:
+    """Creates the table of a dataset. Its files must not be readable for the query that follows.
+
+    Args:
+        files: registered with the connection.
+
+    Raises:
+        ColumnMismatch: a column has another type than its declared type.
+        duckdb.Error: a condition or a cast fails; or ``files.failure`` says why a file cannot be read.
+    """
+    asked = source.dataset
+    table = quoted(asked.name)
+    casts = ", ".join(_cast(name, kind) for name, kind in asked.columns.items())
+    if not source.files:
+        columns = ", ".join(f"{quoted(name)} {sql_type(kind)}" for name, kind in asked.columns.items())
+        connection.execute(f"CREATE TABLE {table} ({columns})")
+        return
+    addresses = [files.add(file, footer) for file, footer in source.files]
+    types = ", ".join(f"{quoted(name)}: {sql_type(kind)}" for name, kind in source.folders.items())
+    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if types else "hive_partitioning = false"
+    scan = f"read_parquet({addresses!r}, union_by_name = true, {hive})"
+    _check_types(connection, source, scan)
+    conditions = [f"({rule.sql}\n)" for rule in asked.rules]
+    values = dict(statement.values)
+    if asked.tenant:
+        name = next(name for name in (f"tenant{'_' * count}" for count in range(1, 99)) if name not in values)
+        conditions.insert(0, f"{asked.tenant} = ${name}")
+        values[name] = _tenant(source, statement.tenant)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM {scan}{where}", values)
+
+
+def _tenant(source: Source, tenant: str) -> str | int | None:
+    """The tenant as a value of its column. A tenant that is no number owns no row of a column of numbers."""
+    if source.dataset.columns.get(str(column := source.dataset.tenant_column)) != "integer" or column in source.folders:
+        return tenant
+    return int(tenant) if re.fullmatch(r"0|-?[1-9][0-9]{0,18}", tenant) else None
+
+
+def _cast(name: str, declared: str) -> str:
+    column, target = quoted(name), sql_type(declared)
+    return f"CAST({'to_json(' + column + ')' if declared == 'json' else column} AS {target}) AS {column}"
+
+
+def _check_types(connection: duckdb.DuckDBPyConnection, source: Source, scan: str) -> None:
+    asked = source.dataset
+    named = ", ".join(quoted(name) for name in asked.columns)
+    given = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE SELECT {named} FROM {scan}").fetchall()}
+    wrong = [
+        f"column {name} is declared {declared}, and the data has {given[name]}"
+        for name, declared in asked.columns.items()
+        if name not in source.folders and not fits(declared, given[name])
+    ]
+    if wrong:
+        raise ColumnMismatch(f"dataset {asked.name} ({asked.folder}): {'; '.join(wrong)}")
+
+
+def fits(declared: str, given: str) -> bool:
+    """Whether a declared type takes a type of DuckDB."""
+    if given == '"NULL"':
+        return True
+    if declared.startswith("decimal"):
+        scale = declared.rstrip(")").partition(",")[2]
+        return re.fullmatch(rf"DECIMAL\(\d+,{scale}\)", given) is not None
+    if declared.startswith("timestamp("):
+        return given == "TIMESTAMP WITH TIME ZONE"
+    return re.fullmatch(_FITTING[declared], given) is not None
+
+
+def run(connection: duckdb.DuckDBPyConnection, text: str, values: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Executes a statement with those of the values that it names. DuckDB ignores the case of names."""
+    spelled = {name.lower(): value for name, value in values.items()}
+    named = {name for each in connection.extract_statements(text) for name in each.named_parameters}
+    return connection.execute(text, {name: spelled.get(name.lower()) for name in named})
+
+
+def connect_locked() -> duckdb.DuckDBPyConnection:
+    """A small database in memory that reads no file."""
+    connection = duckdb.connect(config={"threads": 1, "enable_external_access": "false"})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def checkpoint_rows(content: bytes, columns: Collection[str]) -> Iterator[Mapping[str, Any]]:
+    """Reads a checkpoint of a Delta table's log (:data:`.delta.Rows`)."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect(config={"threads": 1}) as connection:
+        file.write(content)
+        file.flush()
+        scan = f"read_parquet('{file.name}')"
+        try:
+            given = [name for name, *_ in connection.execute(f"DESCRIBE FROM {scan}").fetchall()]
+            known = [name for name in columns if name in given]
+            rows = connection.execute(f"SELECT {', '.join(map(quoted, known))} FROM {scan}").fetchall()
+        except duckdb.Error as error:
+            raise ValueError(type(error).__name__) from error
+    return iter([dict(zip(known, row, strict=True)) for row in rows])
