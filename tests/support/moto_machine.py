@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, STACK = "123456789012", "us-east-1", "test"
-WORKERS = ("PlanParts", "GeneratePart", "AssembleFile")
+WORKERS = ("RunQuery", "PlanParts", "GeneratePart", "AssembleFile")
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 FOR_GOOD = 100
 """Times that are more than any Retry allows."""
@@ -286,7 +286,10 @@ class Cloud:
         arn = self.stepfunctions.start_execution(
             stateMachineArn=self.machine_arn,
             name=f"{record['export_id']}-{record['attempt']}",
-            input=json.dumps({key: record[key] for key in ("owner", "export_id", "attempt")}),
+            input=json.dumps(
+                {key: record[key] for key in ("owner", "export_id", "attempt")}
+                | ({"query": True} if record.get("queries") else {})
+            ),
         )["executionArn"]
         settle()
         found = self.stepfunctions.describe_execution(executionArn=arn)

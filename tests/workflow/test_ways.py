@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from tests.workflow.world import World
 
 FAILED = "RecordFailed > SendToDeadLetters > RecordLetterSent > ExportFailed"
-MADE = "RecordRunning > PlanParts > FanOutParts > AssembleFile > RecordSucceeded > ExportSucceeded"
-MAP_FAILED = f"RecordRunning > PlanParts > FanOutParts ! FanOutPartsFailed > {FAILED}"
-PLAN_FAILED = f"RecordRunning > PlanParts ! PlanPartsFailed > {FAILED}"
+MADE = "RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile > RecordSucceeded > ExportSucceeded"
+MAP_FAILED = f"RecordRunning > HasQuery > PlanParts > FanOutParts ! FanOutPartsFailed > {FAILED}"
+PLAN_FAILED = f"RecordRunning > HasQuery > PlanParts ! PlanPartsFailed > {FAILED}"
+
+QUERIED = MADE.replace("HasQuery >", "HasQuery > RunQuery >")
+QUERY_FAILED = f"RecordRunning > HasQuery > RunQuery ! RunQueryFailed > {FAILED}"
 
 Arrange = Callable[["World"], object]
 
@@ -35,6 +38,10 @@ class Way(NamedTuple):
 
 def _unknown_report(world: World) -> None:
     world.write(report="sales")
+
+
+def _query(world: World) -> None:
+    world.ask_in_order()
 
 
 def _failing_part(world: World) -> None:
@@ -68,6 +75,15 @@ WAYS = {
         f"RecordRunning ! RecordRunningFailed > {FAILED}", (_refused("RecordRunning", "ValidationException"),)
     ),
     "cancelled before": Way("RecordRunning ! Superseded", (lambda world: world.cancel(),)),
+    "the report has an order": Way(QUERIED, (_query,)),
+    "RunQuery is throttled": Way(_again(QUERIED, "RunQuery"), (_query, _refused("RunQuery", LAMBDA))),
+    "RunQuery is not answered": Way(_again(QUERIED, "RunQuery"), (_query, _lost("RunQuery", "ServiceException"))),
+    "RunQuery takes too long": Way(_again(QUERIED, "RunQuery", 1), (_query, _crashed("RunQuery", "Sandbox.Timedout"))),
+    "RunQuery fails": Way(QUERY_FAILED, (_query, _unknown_report)),
+    "cancelled while the query ran": Way(
+        "RecordRunning > HasQuery > RunQuery ! RunQueryFailed > RecordFailed ! Superseded",
+        (_query, lambda world: world.cloud.before("RunQuery", world.cancel)),
+    ),
     "PlanParts is throttled": Way(_again(MADE, "PlanParts"), (_refused("PlanParts", LAMBDA),)),
     "PlanParts takes too long": Way(_again(MADE, "PlanParts", 1), (_crashed("PlanParts", "Sandbox.Timedout"),)),
     "PlanParts fails": Way(PLAN_FAILED, (_unknown_report,)),
@@ -76,7 +92,7 @@ WAYS = {
     "GeneratePart takes too long": Way(MADE, (_crashed("GeneratePart", "Sandbox.Timedout"),), "GeneratePart@1"),
     "GeneratePart fails": Way(MAP_FAILED, (_failing_part,), "GeneratePart ! RecordPartFailure > PartFailed"),
     "GeneratePart fails once it was cancelled": Way(
-        "RecordRunning > PlanParts > FanOutParts ! FanOutPartsFailed > RecordFailed ! Superseded",
+        "RecordRunning > HasQuery > PlanParts > FanOutParts ! FanOutPartsFailed > RecordFailed ! Superseded",
         (_failing_part, lambda world: world.cloud.after("PlanParts", world.cancel)),
         "GeneratePart ! RecordPartFailure ! PartFailed",
     ),
@@ -96,7 +112,7 @@ WAYS = {
         _again(MADE, "AssembleFile", 1), (_crashed("AssembleFile", "Sandbox.Timedout"),)
     ),
     "AssembleFile fails": Way(
-        f"RecordRunning > PlanParts > FanOutParts > AssembleFile ! AssembleFileFailed > {FAILED}",
+        f"RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile ! AssembleFileFailed > {FAILED}",
         (_crashed("AssembleFile", "Runtime.ExitError"),),
     ),
     "RecordSucceeded is throttled": Way(
@@ -109,7 +125,7 @@ WAYS = {
         MADE.removesuffix(" > ExportSucceeded"), (_refused("RecordSucceeded", "ValidationException"),)
     ),
     "cancelled after the file was made": Way(
-        "RecordRunning > PlanParts > FanOutParts > AssembleFile > RecordSucceeded ! Superseded",
+        "RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile > RecordSucceeded ! Superseded",
         (lambda world: world.cloud.after("AssembleFile", world.cancel),),
     ),
     "RecordFailed is not answered": Way(
@@ -120,7 +136,7 @@ WAYS = {
         (_unknown_report, _refused("RecordFailed", "ValidationException")),
     ),
     "cancelled while it ran": Way(
-        "RecordRunning > PlanParts ! PlanPartsFailed > RecordFailed ! Superseded",
+        "RecordRunning > HasQuery > PlanParts ! PlanPartsFailed > RecordFailed ! Superseded",
         (lambda world: world.cloud.before("PlanParts", world.cancel),),
     ),
     "SendToDeadLetters is throttled": Way(

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -63,7 +63,7 @@ class ObjectExtent(Extent):
     key: str
     etag: str
     offset: int
-    bucket: NotRequired[str]
+    bucket: NotRequired[Literal["exports"]]
     partitions: NotRequired[dict[str, str | None]]
 
 

@@ -255,7 +255,7 @@ def _extents(groups: list[_Group], keep: list[bool]) -> Iterator[Extent]:
             etag = file.listed.etag
             extent = ObjectExtent(key=file.key, etag=etag, offset=offset, rows=group.rows, bytes=group.bytes)
             if file.listed.bucket:
-                extent["bucket"] = file.listed.bucket
+                extent["bucket"] = "exports"
             if file.is_logged:
                 extent["partitions"] = file.values
             yield extent

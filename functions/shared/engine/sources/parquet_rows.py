@@ -31,6 +31,7 @@ from shared.engine import column_types
 from shared.engine.query import Query, first_line
 from shared.engine.sources import parquet_types
 from shared.errors import RowGroupTooLarge, SourceUnreadable, ValueOutOfRange
+from shared.files import work
 from shared.files.work import Extent, ObjectExtent
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Chunk, Excerpt, Footer, Page, Pages, RowGroup
@@ -278,7 +279,7 @@ def _bytes(waiting: Iterable[tuple[list[ObjectExtent], object]]) -> int:
 
 def version_of(extent: ObjectExtent) -> Version:
     """The version of the object that holds an extent."""
-    return Version(extent["key"], extent["etag"], extent.get("bucket", ""))
+    return Version(extent["key"], extent["etag"], work.bucket() if "bucket" in extent else "")
 
 
 def checkpoint_rows(content: bytes, columns: Collection[str]) -> Iterator[Mapping[str, Any]]:
