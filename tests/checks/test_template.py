@@ -91,7 +91,7 @@ def test_a_template_that_sam_rejects_is_a_fault() -> None:
 ROUTE = "ListReports: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /reports, Method: GET}}"
 DAILY = "Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), DeadLetterConfig: {Arn: !GetAtt DeadLetters.Arn}}}"
 ON_FAILURE = "{DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt DeadLetters.Arn}}}"
-WATCHED = "PlanParts, GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
+WATCHED = "RunQuery, PlanParts, GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
 ALARM = """
   Planning:
     Type: AWS::CloudWatch::Alarm
@@ -121,7 +121,7 @@ ORDERS = """
         pytest.param(
             [
                 ("Resource: !GetAtt DeadLetters.Arn", 'Resource: "*"  # SendMessage: any queue of the account'),
-                (WATCHED, WATCHED.removeprefix("PlanParts, ")),
+                (WATCHED, WATCHED.replace("PlanParts, ", "")),
                 ("\nResources:\n", f"\nResources:{ALARM}{ORDERS}"),
             ],
             id="every resource for a reason, an alarm on an expression, a queue with a dead-letter queue",

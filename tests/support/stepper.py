@@ -20,6 +20,7 @@ _KNOWN = {
     "Map": {"Label", "ItemReader", "MaxConcurrencyPath", "ItemSelector", "ItemProcessor", "ResultWriter"}
     | {"ResultPath", "Catch"},
     "Pass": {"Parameters"},
+    "Choice": {"Choices", "Default"},
     "Succeed": set(),
     "Fail": {"ErrorPath", "CausePath"},
 }
@@ -114,6 +115,9 @@ class Run:
                     raise StateError(self._value(state["ErrorPath"], data), self._value(state["CausePath"], data))
                 case "Pass":
                     data = self._fill(state["Parameters"], data)
+                case "Choice":
+                    name = next((each["Next"] for each in state["Choices"] if _applies(each, data)), state["Default"])
+                    continue
                 case _:
                     try:
                         data = yield from self._work(name, state, data)
@@ -189,6 +193,13 @@ class Run:
                 raise StateError("States.Runtime", f"{path} is not there")
             value = value[each]
         return value
+
+
+def _applies(rule: dict[str, Any], data: Any) -> bool:
+    """Whether a rule of a Choice applies."""
+    assert set(rule) == {"Variable", "IsPresent", "Next"}
+    assert rule["Variable"].startswith("$.")
+    return (rule["Variable"].removeprefix("$.") in data) == rule["IsPresent"]
 
 
 def _matching(rules: list[dict[str, Any]], error: str) -> dict[str, Any] | None:

@@ -202,7 +202,11 @@ def load(folder: Path) -> dict[str, Report]:
     }
 
 
-def parse(report: str, text: str, read: Callable[[str], str]) -> Report:
+def _no_file(name: str) -> str:
+    raise FileNotFoundError(name)
+
+
+def parse(report: str, text: str, read: Callable[[str], str] = _no_file) -> Report:
     """One report from the text of its file.
 
     Args:
