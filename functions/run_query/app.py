@@ -14,7 +14,7 @@ from shared.files import query_results, work
 from shared.files.query_results import QueryResult
 from shared.lambda_ import aws, faults
 from shared.lambda_.function import Event, function
-from shared.lambda_.telemetry import logger, metrics
+from shared.lambda_.telemetry import logger
 from shared.queries import engine, tables
 from shared.queries.engine import Limits
 from shared.queries.statement import Statement
@@ -48,7 +48,6 @@ def handler(event: Event) -> dict[str, Any]:
         logger.info("query already run", extra={"receipt": receipt})
     else:
         receipt = _run(statement, record, stale=found[1] if found else None)
-        metrics.add_metric(name="QueryRows", unit="Count", value=receipt["rows"])
         logger.info("query run", extra={"receipt": receipt})
     return {"result": receipt["name"], "rows": receipt["rows"]}
 
@@ -67,7 +66,7 @@ def _run(statement: Statement, record: Record, stale: str | None) -> QueryResult
 
     with engine.scratch() as folder:
         file, rows, fetched = engine.write(statement, sources, limits, still_wanted, folder)
-        metrics.add_metric(name="QueryBytesRead", unit="Bytes", value=fetched)
+        logger.info("query read", extra={"fetched_bytes": fetched})
         key = f"{query_results.folder(record['export_id'], statement.name)}{uuid.uuid4().hex}.parquet"
         receipt: QueryResult = {
             "name": statement.name,

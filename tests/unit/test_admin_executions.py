@@ -231,7 +231,8 @@ def succeeded(past: StepFunctions, parts: int = 3, attempt: int = 1) -> None:
 
 def failed_in_a_part(past: StepFunctions, children: Callable[[], None]) -> None:
     """An attempt whose Map Run failed with these children."""
-    history = History().direct("RecordRunning").worker("PlanParts", PLANNED).enter("FanOutParts", "Map")
+    history = History().direct("RecordRunning").enter("HasQuery", "Choice").leave("HasQuery", "Choice")
+    history.worker("PlanParts", PLANNED).enter("FanOutParts", "Map")
     history.add("MapRunStarted", mapRunStartedEventDetails={"mapRunArn": RUN})
     error = "States.ExceedToleratedFailureThreshold"
     history.add("MapRunFailed", mapRunFailedEventDetails={"error": error, "cause": "exceeded"})

@@ -121,7 +121,7 @@ def test_a_state_whose_resource_is_a_function_has_a_fixture(admin: Admin, past: 
     assert json.loads(admin("fixture", EXPORT_ID, "PlanParts").out) == GIVEN
 
 
-CALLERS = "is not a state that calls a function. These are: PlanParts, GeneratePart PART, AssembleFile."
+CALLERS = "is not a state that calls a function. These are: RunQuery, PlanParts, GeneratePart PART, AssembleFile."
 ONCE = "PlanParts runs once in an attempt, not for each part. Omit the 3."
 EACH = "GeneratePart runs once for each part. Add the number of the part, as in GeneratePart 0."
 

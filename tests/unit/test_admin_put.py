@@ -121,7 +121,7 @@ def test_a_name_that_no_report_can_have_is_refused(admin: Admin, account: Accoun
 
 
 def test_names_are_those_of_the_product() -> None:
-    assert reports._SCHEMA["$defs"]["folder"]["properties"]["dataset"]["pattern"] == f"^{put.DATASET.pattern}$"
+    assert reports._SCHEMA["$defs"]["dataset"]["pattern"] == f"^{put.DATASET.pattern}$"
 
 
 def test_a_user_of_a_tenant_is_invited_or_gets_a_password(admin: Admin, account: Account) -> None:

@@ -63,7 +63,7 @@ def test_a_failed_attempt_has_its_states_and_parts_in_text_and_in_json(
         0,
         f"""\
 {EXPORT_ID} attempt 1 of {OWNER}: failed
-  started 2026-11-23T09:12:31.482Z, took 3.300 s
+  started 2026-11-23T09:12:31.482Z, took 3.500 s
   failed  in GeneratePart, part 1
   error   SourceUnreadable: A source file cannot be read
   detail  s3://bucket/a.parquet
@@ -73,13 +73,14 @@ def test_a_failed_attempt_has_its_states_and_parts_in_text_and_in_json(
 
 state              status        after     took  retries  error
 RecordRunning      succeeded  +0.100 s  0.400 s
-PlanParts          succeeded  +0.600 s  0.400 s
-FanOutParts        caught     +1.100 s  0.300 s           States.ExceedToleratedFailureThreshold: exceeded
-FanOutPartsFailed  succeeded  +1.500 s  0.100 s
-RecordFailed       succeeded  +1.700 s  0.400 s
-SendToDeadLetters  succeeded  +2.200 s  0.400 s
-RecordLetterSent   succeeded  +2.700 s  0.400 s
-ExportFailed       failed     +3.200 s  0.100 s
+HasQuery           succeeded  +0.600 s  0.100 s
+PlanParts          succeeded  +0.800 s  0.400 s
+FanOutParts        caught     +1.300 s  0.300 s           States.ExceedToleratedFailureThreshold: exceeded
+FanOutPartsFailed  succeeded  +1.700 s  0.100 s
+RecordFailed       succeeded  +1.900 s  0.400 s
+SendToDeadLetters  succeeded  +2.400 s  0.400 s
+RecordLetterSent   succeeded  +2.900 s  0.400 s
+ExportFailed       failed     +3.400 s  0.100 s
 
 4 parts: 2 succeeded, 1 failed, 1 aborted; median 5.399 s; 1 retried (4 histories read)
 First failed parts
@@ -225,7 +226,9 @@ def test_the_page_shows_the_way_of_the_attempt(admin: Admin, past: StepFunctions
     ran = admin("show", EXPORT_ID, "--html", str(file))
     assert (ran.code, ran.out, ran.err) == (0, "", f"{EXPORT_ID} attempt 1: failed\n")
     root = parsed(file.read_text("utf-8"))
-    way = "RecordRunning PlanParts FanOutParts FanOutPartsFailed RecordFailed SendToDeadLetters RecordLetterSent"
+    way = (
+        "RecordRunning HasQuery PlanParts FanOutParts FanOutPartsFailed RecordFailed SendToDeadLetters RecordLetterSent"
+    )
     ways = [[*way.split(), "ExportFailed"], ["GeneratePart", "RecordPartFailure", "PartFailed"]]
     states = definition()["States"]
     reached = dict.fromkeys([*states, *states["FanOutParts"]["ItemProcessor"]["States"]], "not-reached")
@@ -296,9 +299,18 @@ def test_no_boxes_overlap_and_no_arrow_crosses_a_box(size: int, data: st.DataObj
 
 def test_the_main_line_is_on_the_left_and_each_state_is_below_its_sources() -> None:
     made = drawing.layout(definition())
-    main = ["RecordRunning", "PlanParts", "FanOutParts", "AssembleFile", "RecordSucceeded", "ExportSucceeded"]
-    assert [made.boxes[name].column for name in main] == [0] * 6
+    main = [
+        "RecordRunning",
+        "HasQuery",
+        "RunQuery",
+        "PlanParts",
+        "FanOutParts",
+        "AssembleFile",
+        "RecordSucceeded",
+        "ExportSucceeded",
+    ]
+    assert [made.boxes[name].column for name in main] == [0] * 8
     errors = ["PlanPartsFailed", "RecordFailed", "SendToDeadLetters", "RecordLetterSent", "ExportFailed"]
     assert [made.boxes[name].column for name in errors] == [1] * 5
     assert all(made.boxes[way.source].layer < made.boxes[way.target].layer for way in made.arrows)
-    assert made.lanes == ["Superseded", "RecordFailed", "ExportFailed"]
+    assert made.lanes == ["Superseded", "PlanParts", "RecordFailed", "ExportFailed"]

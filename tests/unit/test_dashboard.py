@@ -12,6 +12,7 @@ from benchmarks import cost
 from tests.unit.support import FUNCTIONS, functions, template
 
 HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::StackName": "mine"}
+HERE["QueryMemory"] = str(template()["Parameters"]["QueryMemory"]["Default"])
 RESOURCES = template()["Resources"]
 PUBLISHED = {
     # "Working with AWS Lambda function metrics", Lambda developer guide
@@ -127,7 +128,8 @@ def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_ben
     widget = widgets()[-1]
     counted = {row[3]: row[4]["id"] for row in rows(widget) if row[1:2] == ["Duration"]}
     default = template()["Globals"]["Function"]["MemorySize"]
-    memory = {text(each["FunctionName"]): each.get("MemorySize", default) for each in functions().values()}
+    sizes = {text(each["FunctionName"]): each.get("MemorySize", default) for each in functions().values()}
+    memory = {name: "query" if size == {"Ref": "QueryMemory"} else size for name, size in sizes.items()}
     assert {name: f"mb{size}" for name, size in memory.items()} == {
         name: number.partition("_")[0] for name, number in counted.items()
     }
@@ -135,5 +137,6 @@ def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_ben
     durations, transitions = (row[0]["expression"] for row in rows(widget) if isinstance(row[0], dict))
     assert durations.startswith(f"{cost.PRICES['lambda x86'].dollars:.10f} / 1000 * ")
     for size in memory.values():
-        assert f'SUM(FILL(METRICS("mb{size}_"), 0)) * {size}' in durations
+        factor = template()["Parameters"]["QueryMemory"]["Default"] if size == "query" else size
+        assert f'SUM(FILL(METRICS("mb{size}_"), 0)) * {factor}' in durations
     assert transitions.startswith(f"{cost.PRICES['transition'].dollars:f} * ")

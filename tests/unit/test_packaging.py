@@ -15,8 +15,10 @@ PACKAGES = {"PyJWT": "jwt", "PyYAML": "yaml", "uuid-utils": "uuid_utils"}
 PACKAGES |= {"aws-lambda-powertools": "aws_lambda_powertools"}
 SERVICES = ("dynamodb", "s3", "sesv2", "sqs", "stepfunctions")
 LAZY = {f"mypy_boto3_{service}" for service in SERVICES}  # for the types alone
-LAYERS = [ROOT / "layers" / name / "requirements.txt" for name in ("engine", "tokens")]
-DEPLOYED = [FUNCTIONS / "requirements.txt", *LAYERS]
+LAYERS = {name: ROOT / "layers" / name / "requirements.txt" for name in ("engine", "query", "tokens")}
+LAYER_OF = {"authorize": "tokens", "queries": "query", "run_query": "query"}
+"""The layer of a folder's modules, if it is not the engine's."""
+DEPLOYED = [FUNCTIONS / "requirements.txt", *LAYERS.values()]
 REQUIREMENTS = sorted({*ROOT.glob("requirements/*.txt"), *ROOT.glob("layers/*/requirements.txt"), *DEPLOYED})
 
 
@@ -53,7 +55,7 @@ def test_every_parameter_stands_in_one_group_of_the_console() -> None:
 def test_whatever_the_functions_import_is_pinned_for_lambda() -> None:
     ours = {path.name for path in FUNCTIONS.iterdir()}
     for path in FUNCTIONS.rglob("*.py"):
-        layer = LAYERS[path.parent.name == "authorize"]
+        layer = LAYERS[LAYER_OF.get(path.parent.name, "engine")]
         given = set(pinned(FUNCTIONS / "requirements.txt")) | set(pinned(layer))
         unknown = imported(path) - given - ours - LAZY - set(sys.stdlib_module_names)
         assert unknown == set(), f"{path.relative_to(ROOT)} imports what Lambda does not get"
