@@ -63,8 +63,9 @@ _WORKERS = 20  # the default of MapConcurrency
 _FILE_ROWS = 62_500
 
 
-# A function of the API has half a GB, and answers a read in a tenth of a second: assumed.
-_API_MEMORY, _API_SECONDS = 0.5, 0.1
+API_SECONDS = 0.1
+"""Assumed: seconds that an invocation of an API function is billed for."""
+_API_MEMORY = 0.5  # GB: MemorySize in template.yaml
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def watching(counts: Mapping[str, int]) -> float:
     lists, gets = counts.get("ListObjectsV2", 0), counts.get("HeadObject", 0) + counts.get("GetObject", 0)
     return (
         counts["api"] * PRICES["api request"].dollars
-        + counts["lambda"] * (PRICES["lambda request"].dollars + _API_SECONDS * second)
+        + counts["lambda"] * (PRICES["lambda request"].dollars + API_SECONDS * second)
         + counts[polling.HALF_UNITS] / 2 * PRICES["dynamodb read"].dollars
         + lists * PRICES["s3 put"].dollars
         + gets * PRICES["s3 get"].dollars

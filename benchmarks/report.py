@@ -328,7 +328,8 @@ def _polling(results: Results) -> str:
         "Counted: [web/poll.js](../web/poll.js) gives the times of the requests, and the real functions answer them on "
         "moto, warm ([benchmarks/polling.py](../benchmarks/polling.py)). Each visible page shows one running export, "
         "whose parts are done evenly. A page first asks for the reports, the limits and the list. Hidden pages ask for "
-        "nothing. The dollars are without logs and traces."
+        f"nothing. Assumed: Lambda bills {cost.API_SECONDS:g} s for an invocation. The dollars are without logs and "
+        "traces."
     )
     return f"## What watching costs\n\n{explained}\n\n{_table([*head, 'US $'], rows)}"
 
