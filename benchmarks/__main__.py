@@ -1,6 +1,6 @@
 """``make bench``: runs the benchmarks and writes docs/performance.md.
 
-    python -m benchmarks [csv csv.gz xlsx parquet scale profile assembler sizes service] [--rows N] [--repetitions N]
+    python -m benchmarks [GROUP ...] [--rows N] [--repetitions N]
 
 Without names it measures everything. Results are kept in out/bench/<rows>/results.json, so that you can repeat one
 measurement alone; the page shows all kept results. Only a run of 1,000,000 rows writes docs/performance.md, and exits
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import assembler, claims, measure, orders, profiling, report, service, sizes
+from benchmarks import assembler, claims, measure, orders, polling, profiling, report, service, sizes
 from benchmarks.contestants import CONTESTANTS, remove
 from benchmarks.measure import ROOT
 from benchmarks.round_trip import Mismatch
@@ -28,7 +28,7 @@ COMPARED = {
     "xlsx": ["xlsx", "xlsx without references", "xlsxwriter", *claims.RUST],
     "parquet": ["parquet", "parquet assembly", "polars sink_parquet", "pyarrow"],
 }
-GROUPS = [*COMPARED, "scale", "profile", "assembler", "sizes", "service"]
+GROUPS = [*COMPARED, "scale", "profile", "assembler", "sizes", "service", "polling"]
 
 
 def main(words: list[str]) -> int:
@@ -79,6 +79,7 @@ class _Bench:
             "assembler": self._assembler,
             "sizes": self._sizes,
             "service": self._service,
+            "polling": self._polling,
         }
         taken = measurements[group]() if group in measurements else self._compare(group)
         self.results[group] = {"date": measure.now(), "rows": self._rows, **taken}
@@ -132,6 +133,9 @@ class _Bench:
     def _service(self) -> dict[str, Any]:
         files = self._files(10 * self._rows)
         return {"facts": service.measure(files, self._repetitions, ROOT / "out" / "bench" / "service", _say)}
+
+    def _polling(self) -> dict[str, Any]:
+        return {"facts": polling.measure(_say)}
 
 
 def _positive(text: str) -> int:

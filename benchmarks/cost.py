@@ -6,8 +6,10 @@ Prices are those of us-east-1, without free tiers and discounts; :data:`PRICES` 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmarks import polling
 from shared.engine import planning
 from shared.files.work import ObjectExtent
 
@@ -59,6 +61,11 @@ _POLLS = 10  # requests of a client that polls
 _KEPT = 7 / 30  # months for which the file and the parts are kept
 _WORKERS = 20  # the default of MapConcurrency
 _FILE_ROWS = 62_500
+
+
+API_SECONDS = 0.1
+"""Assumed: seconds that an invocation of an API function is billed for."""
+_API_MEMORY = 0.5  # GB: MemorySize in template.yaml
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,19 @@ def ours(rows: int, measured: Measured, source_bytes: float, processor: str) -> 
         + (1 + _POLLS) * PRICES["api request"].dollars,
         2 * size * _KEPT * PRICES["s3 storage"].dollars,
         f"{count} parts",
+    )
+
+
+def watching(counts: Mapping[str, int]) -> float:
+    """The cost of requests that watch exports: counts as those of :func:`benchmarks.polling.count`."""
+    second = _API_MEMORY * PRICES["lambda x86"].dollars
+    lists, gets = counts.get("ListObjectsV2", 0), counts.get("HeadObject", 0) + counts.get("GetObject", 0)
+    return (
+        counts["api"] * PRICES["api request"].dollars
+        + counts["lambda"] * (PRICES["lambda request"].dollars + API_SECONDS * second)
+        + counts[polling.HALF_UNITS] / 2 * PRICES["dynamodb read"].dollars
+        + lists * PRICES["s3 put"].dollars
+        + gets * PRICES["s3 get"].dollars
     )
 
 

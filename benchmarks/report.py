@@ -39,6 +39,7 @@ def render(results: Results, machine: dict[str, str], rows: int, plots: str) -> 
         _assembler(results),
         _service(results),
         _sizes(results),
+        _polling(results),
         _costs(results),
         _machine(results, machine, rows),
     ]
@@ -311,6 +312,26 @@ def _sizes(results: Results) -> str:
         rows = [[name, f"{size / 1e6:,.1f}"] for name, size in packages.items()]
         text += f"\n\n## Sizes\n\nUnzipped sizes of the output of `sam build`.\n\n{_table(['package', 'MB'], rows)}"
     return text
+
+
+def _polling(results: Results) -> str:
+    facts = results.get("polling", {}).get("facts", {})
+    if not facts:
+        return ""
+    names = ("api", "lambda", ("GetItem", "Query", "Scan"), "ListObjectsV2", "HeadObject", "GetObject")
+    rows = []
+    for title, counts in facts.items():
+        numbers = [sum(counts.get(each, 0) for each in ([name] if isinstance(name, str) else name)) for name in names]
+        rows.append([title, *(f"{number:,}" for number in numbers), f"{cost.watching(counts):.6f}"])
+    head = ["what is watched", "API requests", "Lambda invocations", "DynamoDB reads", "S3 LIST", "S3 HEAD", "S3 GET"]
+    explained = (
+        "Counted: [web/poll.js](../web/poll.js) gives the times of the requests, and the real functions answer them on "
+        "moto, warm ([benchmarks/polling.py](../benchmarks/polling.py)). Each visible page shows one running export, "
+        "whose parts are done evenly. A page first asks for the reports, the limits and the list. Hidden pages ask for "
+        f"nothing. Assumed: Lambda bills {cost.API_SECONDS:g} s for an invocation. The dollars are without logs and "
+        "traces."
+    )
+    return f"## What watching costs\n\n{explained}\n\n{_table([*head, 'US $'], rows)}"
 
 
 def _costs(results: Results) -> str:

@@ -9,7 +9,6 @@ import click
 from rich.cells import cell_len, set_cell_size
 
 from exports_cli import text
-from exports_cli.api import ACTIVE
 
 if TYPE_CHECKING:
     from exports_cli.api import Export
@@ -100,7 +99,7 @@ def _columns(
         "format": [each["format"] for each in exports] if with_format else [],
         "parameters": [text.values(each) for each in own],
         "status": [each["status"] for each in exports],
-        "rows": [_rows(each) for each in exports],
+        "rows": ["" if each["rows"] is None else f"{each['rows']:,}" for each in exports],
         "created": [age(each["created_at"], now) for each in exports],
         "error": [each["error"]["title"] if each["error"] else "" for each in exports],
     }
@@ -109,16 +108,6 @@ def _columns(
         for name, cells in named.items()
         if any(cells)
     ]
-
-
-def _rows(export: Export) -> str:
-    """The rows of the file. For an active export, its progress: the share of the parts that are done."""
-    if export["rows"] is not None:
-        return f"{export['rows']:,}"
-    progress = export["progress"]
-    if export["status"] not in ACTIVE or not progress["parts_total"]:
-        return ""
-    return f"{100 * (progress['parts_done'] or 0) // progress['parts_total']}%"
 
 
 def _layout(columns: list[_Column], width: int | None) -> list[str]:

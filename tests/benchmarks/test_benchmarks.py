@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import math
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from benchmarks import (
     cost,
     measure,
     orders,
+    polling,
     profiling,
     report,
     round_trip,
@@ -31,6 +35,7 @@ from benchmarks.contestants import CONTESTANTS, Contestant
 from checks import reports
 
 ROWS = 700
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="Node runs web/poll.js")
 INSTALLED = {name: each for name, each in CONTESTANTS.items() if each.kind}
 
 
@@ -446,3 +451,37 @@ def test_every_contestant_of_a_comparison_is_known_and_packages_are_those_of_the
     for contestant in CONTESTANTS.values():
         assert contestant.needs.replace("_", "-") in wanted
     assert importlib.util.find_spec("pyarrow"), "the readers need it"
+
+
+# Watching
+
+
+@needs_node
+def test_a_visible_page_asks_less_and_less_often_and_a_hidden_one_never() -> None:
+    reads = [2, 4, 6.8, 10.72, 16.208, 23.8912, 34.64768, 49.64768]  # pauses: 2 s, then 1.4 times as long, up to 15 s
+    assert polling.schedule(60) == [(0, "load"), *((pytest.approx(at), "export") for at in reads)]
+    hour = [at for at, what in polling.schedule(3600) if what == "export"]
+    assert {round(after - at, 6) for at, after in itertools.pairwise(hour[7:])} == {15}
+    assert polling.schedule(3600, hidden=True) == []
+
+
+@needs_node
+def test_a_watched_minute_costs_one_list_for_each_read_and_one_get() -> None:
+    python = [sys.executable, "-m", "benchmarks.polling", next(iter(polling.CASES))]
+    counts = json.loads(subprocess.run(python, cwd=measure.ROOT, capture_output=True, check=True).stdout)
+    assert counts == {
+        "api": 3 + 8,
+        "lambda": 3 + 8 + 1,
+        "GetItem": 8,
+        "Query": 2,
+        "Scan": 1,
+        polling.HALF_UNITS: 2 * 8 + 3,
+        "ListObjectsV2": 8,
+        "GetObject": 1,
+    }
+    prices = {name: price.dollars for name, price in cost.PRICES.items()}
+    dollars = 11 * prices["api request"] + 12 * (prices["lambda request"] + 0.1 * 0.5 * prices["lambda x86"])
+    dollars += 9.5 * prices["dynamodb read"] + 8 * prices["s3 put"] + prices["s3 get"]
+    assert cost.watching(counts) == pytest.approx(dollars)
+    watched = {"date": "2026-01-01 00:00", "rows": 1, "facts": {"one page": counts}}
+    assert f"| one page | 11 | 12 | 11 | 8 | 0 | 1 | {dollars:.6f} |" in page(results(1.0, polling=watched))

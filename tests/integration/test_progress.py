@@ -24,6 +24,7 @@ def test_progress_counts_receipts_and_never_goes_back_whichever_environment_answ
     most, rounds = 0, []
     with ThreadPoolExecutor(3) as pool:
         for part in reversed(range(PARTS)):
+            deployed.write_json(f"{folder}/parts/{part:06}", {})
             deployed.write_json(f"{folder}/receipts/{part:06}.json", {})
             # Several at once are answered by several execution environments, one alone by any of them.
             asked = [path] * (3 if part % 2 else 1)

@@ -182,10 +182,13 @@ class Memory:
 
     def list_objects_v2(self, Prefix: str, Delimiter: str = "", **_: Any) -> Item:  # noqa: N803
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        found: Item = {}
         if Delimiter:
-            folders = {Prefix + key[len(Prefix) :].split(Delimiter)[0] + Delimiter for key in keys}
-            return {"CommonPrefixes": [{"Prefix": each} for each in sorted(folders)], "KeyCount": len(folders)}
-        return {"Contents": [{"Key": key} for key in keys], "KeyCount": len(keys)}
+            inside = {key: key[len(Prefix) :].split(Delimiter)[0] for key in keys if Delimiter in key[len(Prefix) :]}
+            found["CommonPrefixes"] = [{"Prefix": f"{Prefix}{each}{Delimiter}"} for each in sorted({*inside.values()})]
+            keys = [key for key in keys if key not in inside]
+        found["Contents"] = [{"Key": key, "LastModified": self.objects[key].modified} for key in keys]
+        return found | {"KeyCount": sum(map(len, found.values()))}
 
     def create_multipart_upload(self, Key: str, **_: Any) -> Item:  # noqa: N803
         self._numbers += 1

@@ -191,7 +191,8 @@ def test_s3_in_memory_is_motos() -> None:
         s3, bucket = aws.s3(), work.bucket()
         for key in ("work/a/1/plan.json", "work/a/1/parts/0", "work/a/2/plan.json", "work/b"):
             s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
-        s3.list_objects_v2(Bucket=bucket, Prefix="work/a/", Delimiter="/")
+        for delimiter in ("/", "/parts/"):
+            s3.list_objects_v2(Bucket=bucket, Prefix="work/a/", Delimiter=delimiter)
         etag = s3.head_object(Bucket=bucket, Key="work/b")["ETag"]
         s3.get_object(Bucket=bucket, Key="work/b", Range="bytes=1-3", IfMatch=etag)
         with pytest.raises(ClientError):

@@ -30,7 +30,7 @@ from shared.catalogue import reports
 from shared.engine import planning
 from shared.engine.sources import SOURCES
 from shared.errors import SourceChanged, SourceUnreadable
-from shared.files import assembly, result
+from shared.files import assembly, result, work
 from shared.lambda_ import aws, clock
 from tests.stateful import process
 from tests.stateful.laws import Laws
@@ -194,6 +194,7 @@ class World:
         """How often the machine has tried something again."""
         self._ids = 0
         _Now.world = self
+        work.parts_total.cache_clear()
 
     def close(self) -> None:
         for each in self.invocations:
@@ -673,7 +674,7 @@ def product(folder: Path) -> Iterator[None]:
     environment |= {"REPORTS_FOLDER": str(folder), "POWERTOOLS_TRACE_DISABLED": "1"}
     others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     caches = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, reports.deployed)
-    pools = [assembly, result, *map(importlib.import_module, ("read_exports.app", "reconcile_exports.app"))]
+    pools = [assembly, result, *map(importlib.import_module, ("reconcile_exports.app",))]
     requests = importlib.import_module("request_export.app")
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context

@@ -66,6 +66,7 @@ from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from checks import repository
 from shared.catalogue import reports
+from shared.files import work
 from shared.lambda_ import aws
 from tests.support.edges import path, paths_of_children
 
@@ -662,6 +663,7 @@ def _invoke(cloud: Cloud) -> Callable[..., bytes]:
 
 def _forget() -> None:
     """Drops what a function's process keeps from one invocation to the next."""
-    for cached in (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, reports.deployed):
+    clients = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions)
+    for cached in (*clients, reports.deployed, work.parts_total):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()

@@ -36,6 +36,7 @@ with pytest.MonkeyPatch.context() as at_import:
         at_import.setenv(name, str(value))
     at_import.setenv("POWERTOOLS_TRACE_DISABLED", "1")
     from shared.catalogue import reports
+    from shared.files import work
     from shared.lambda_ import aws, clock, telemetry
 
 read_reports = reports.load
@@ -62,7 +63,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def forget() -> None:
     """Drops what the process keeps from one invocation to the next."""
     clients = (aws.dynamodb, aws.prompt_s3, aws.s3, aws.ses, aws.sqs, aws.stepfunctions, aws.tables)
-    for cached in (*clients, reports.deployed):
+    for cached in (*clients, reports.deployed, work.parts_total):
         cached.cache_clear()
     telemetry.metrics.clear_metrics()
 

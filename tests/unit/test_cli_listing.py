@@ -47,7 +47,7 @@ def test_in_80_columns_a_row_has_a_short_id_and_the_parameters_that_differ() -> 
     assert lines(exports) == [
         "Same in every row: format=csv minimum_delay=0",
         "export    report   parameters                     status       rows  created",
-        "000000ab  flights  from=2013-06-01 to=2013-06-30  RUNNING       25%  45 s ago",
+        "000000ab  flights  from=2013-06-01 to=2013-06-30  RUNNING            45 s ago",
         "0000face  flights  from=2013-07-01 to=2013-07-31  SUCCEEDED  58,665  45 min ago",
         "0000beef  flights  from=2013-06-01 to=2013-06-30  FAILED             3 h ago",
         "00000007  flights  from=2013-07-01 to=2013-07-31  CANCELLED          12 d ago",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from read_exports import app
 from shared.api.explanations import explain, explain_to_user
+from shared.files import work
 from shared.lambda_ import aws
 from tests.unit.support import (
     CREATED,
@@ -67,7 +69,7 @@ def get(time: Frozen, api: Callable[[str, Any], Answer]) -> Get:
 
 
 def test_nothing_is_ever_written(get: Get, cloud: Cloud, calls: Calls) -> None:
-    cloud.write(succeeded(), running(number(1)))
+    cloud.write(running(), succeeded(number(1)))
     calls.made.clear()
     for case in {*cases("read_exports")} - {"no_authorizer"}:
         get(case)
@@ -76,7 +78,7 @@ def test_nothing_is_ever_written(get: Get, cloud: Cloud, calls: Calls) -> None:
 
 @pytest.mark.parametrize(
     ("case", "operation"),
-    [("typical", "GetItem"), ("list", "Query"), ("typical", "ListObjectsV2"), ("typical", "HeadObject")],
+    [("typical", "GetItem"), ("list", "Query"), ("typical", "ListObjectsV2"), ("typical", "GetObject")],
 )
 def test_throttling_is_busy_and_another_error_stays_what_it_is(
     case: str, operation: str, get: Get, cloud: Cloud, calls: Calls
@@ -87,7 +89,7 @@ def test_throttling_is_busy_and_another_error_stays_what_it_is(
     answered = get(case)
     assert busy(answered)
     assert answered.body["detail"] == said_when_busy("throttled")
-    calls.fail(operation, "403" if operation == "HeadObject" else "AccessDeniedException")
+    calls.fail(operation, "AccessDeniedException")
     with pytest.raises(ClientError):
         get(case)
 
@@ -237,6 +239,14 @@ def test_progress_is_the_number_of_receipts_of_the_plan(
     assert get().body["progress"] == {"parts_done": done, "parts_total": total}
 
 
+def reading(calls: Calls, get: Get, export_id: str = EXPORT_ID) -> tuple[int, int | None, list[str]]:
+    """Reads an export: its parts done, its parts, and the calls of S3."""
+    calls.made.clear()
+    progress = get(export_id=export_id).body["progress"]
+    assert calls.made[0] == "GetItem"
+    return progress["parts_done"], progress["parts_total"], calls.made[1:]
+
+
 @pytest.mark.parametrize(("older", "newer"), [(PLAN, OTHER_PLAN), (OTHER_PLAN, PLAN)])
 def test_the_newest_plan_counts(older: str, newer: str, get: Get, cloud: Cloud) -> None:
     cloud.write(running())
@@ -252,6 +262,82 @@ def test_a_plan_that_is_removed_while_it_is_looked_for_does_not_count(get: Get, 
     cloud.put(f"{WORK}/plan.json", {"plan": PLAN, "parts_total": 3})
     calls.fail("GetObject", "NoSuchKey")
     assert get().body["progress"] == {"parts_done": 0, "parts_total": None}
+
+
+def test_a_warm_function_reads_a_plan_once_and_lists_once_for_each_read(get: Get, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(running())
+    for key, content in planned(3, receipts=1).items():
+        cloud.put(key, content)
+    assert reading(calls, get) == (1, 3, ["ListObjectsV2", "GetObject"])
+    cloud.put(f"{WORK}/receipts/000001.json", {"part": 1})
+    assert reading(calls, get) == (2, 3, ["ListObjectsV2"])
+
+
+@pytest.mark.parametrize("attempt", [1, 2], ids=["PlanParts was tried again", "a retry"])
+def test_another_plan_is_never_shown_with_the_parts_of_the_one_before(
+    attempt: int, get: Get, cloud: Cloud, calls: Calls
+) -> None:
+    cloud.write(running())
+    for key, content in planned(9, receipts=5).items():
+        cloud.put(key, content)
+    cloud.age(f"{WORK}/plan.json", seconds=60)
+    assert reading(calls, get)[:2] == (5, 9)
+    cloud.write(running(attempt=attempt))
+    assert reading(calls, get) == (5, 9, ["ListObjectsV2"])  # progress survives until there is another plan
+    for key, content in planned(4, receipts=1, plan=OTHER_PLAN).items():
+        cloud.put(key, content)
+    assert reading(calls, get) == (1, 4, ["ListObjectsV2", "GetObject"])
+    assert reading(calls, get) == (1, 4, ["ListObjectsV2"])
+
+
+@pytest.mark.parametrize("record", [failed(), cancelled(), queued(attempt=2)], ids=["FAILED", "CANCELLED", "QUEUED"])
+def test_a_plan_that_was_removed_is_not_remembered(
+    record: dict[str, Any], get: Get, cloud: Cloud, calls: Calls
+) -> None:
+    cloud.write(record)
+    for key, content in planned(3, receipts=2).items():
+        cloud.put(key, content)
+    assert reading(calls, get)[:2] == (2, 3)
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key=f"{WORK}/plan.json")
+    assert reading(calls, get) == (0, None, ["ListObjectsV2"])
+
+
+def test_an_export_never_shows_the_parts_of_another_export(get: Get, cloud: Cloud) -> None:
+    cloud.write(running(), running(number(1)))
+    cloud.put(f"{WORK}/plan.json", {"plan": PLAN, "parts_total": 3})
+    cloud.put(f"work/{number(1)}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": 9})
+    assert [get(export_id=each).body["progress"]["parts_total"] for each in (EXPORT_ID, number(1))] == [3, 9]
+
+
+def test_a_function_remembers_a_limited_number_of_plans(
+    get: Get, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert work.parts_total.cache_info().maxsize == 1_000
+    monkeypatch.setattr(work, "parts_total", lru_cache(2)(work.parts_total.__wrapped__))
+    for index in range(3):
+        cloud.write(running(number(index)))
+        cloud.put(f"work/{number(index)}/{PLAN}/plan.json", {"plan": PLAN, "parts_total": index + 1})
+    for index, asked in ((0, True), (1, True), (1, False), (2, True), (1, False), (0, True)):
+        done, total, made = reading(calls, get, number(index))
+        assert (done, total, "GetObject" in made) == (0, index + 1, asked)
+
+
+def test_many_parts_cost_one_list_for_each_page_of_receipts(
+    get: Get, cloud: Cloud, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes of all parts are one entry of a page, and so are plan.json and parts.json."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+    cloud.write(running())
+    for key, content in planned(40, receipts=27).items():
+        cloud.put(key, content)
+    assert reading(calls, get) == (27, 40, ["ListObjectsV2"] * 3 + ["GetObject"])
+    cloud.put(f"{WORK}/receipts/000027.json", {"part": 27})
+    assert reading(calls, get) == (28, 40, ["ListObjectsV2"] * 4)
+
+
+def test_a_finished_export_is_shown_from_its_record(get: Get, cloud: Cloud, calls: Calls) -> None:
+    cloud.write(succeeded())
+    assert reading(calls, get) == (12, 12, [])
 
 
 # ── The file ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -366,17 +452,21 @@ def test_a_caller_without_exports_gets_an_empty_list(get: Get, cloud: Cloud) -> 
     assert get("list").body == {"exports": [], "cursor": None}
 
 
-def test_the_newest_comes_first_and_each_is_shown_as_it_is_alone(get: Get, cloud: Cloud) -> None:
+def test_the_newest_comes_first_and_each_is_shown_as_it_is_alone_but_uncounted(
+    get: Get, cloud: Cloud, calls: Calls
+) -> None:
     key = {"owner": OWNER, "export_id": f"key#{'0' * 64}", "first_export_id": EXPORT_ID, "body_hash": "x"}
     cloud.write(succeeded(number(2)), running(number(0)), failed(), key, key | {"export_id": f"key#{'f' * 64}"})
     for object_key, content in planned(3, receipts=2).items():
         cloud.put(object_key, content)
+    calls.made.clear()
     answered = get("list").body
-    assert answered == {
-        "exports": [get(export_id=each).body for each in (EXPORT_ID, number(2), number(0))],
-        "cursor": None,
-    }
-    assert answered["exports"][0]["progress"] == {"parts_done": 2, "parts_total": 3}
+    assert calls.made == ["Query"]
+    alone = [get(export_id=each).body for each in (EXPORT_ID, number(2), number(0))]
+    assert [each["progress"]["parts_done"] for each in alone] == [2, 12, 0]
+    for each in (alone[0], alone[2]):
+        each["progress"] = {"parts_done": None, "parts_total": None}
+    assert answered == {"exports": alone, "cursor": None}
 
 
 def test_a_page_has_20_exports_or_up_to_100_where_asked_for(get: Get, cloud: Cloud) -> None:

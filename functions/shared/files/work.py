@@ -15,10 +15,12 @@ import datetime
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ENGINE_VERSION = "5"
 """Part of every plan's name. Increase it when the same plan would give different bytes."""
+_PLAN = "plan.json"
 _BATCH = 250
 """Objects per DeleteObjects request. S3 allows 1,000, but may then take longer than the prompt client's timeout."""
 
@@ -157,6 +160,11 @@ class Work:
         return f"{folder(self.export_id)}{self.plan}/"
 
     @property
+    def plan_key(self) -> str:
+        """Key of plan.json."""
+        return f"{self.folder}{_PLAN}"
+
+    @property
     def parts_key(self) -> str:
         """Key of parts.json."""
         return f"{self.folder}parts.json"
@@ -173,7 +181,7 @@ class Work:
     def write_plan(self, plan: Plan, parts: list[Part]) -> None:
         """Writes parts.json, then plan.json. The same plan gives the same objects."""
         _put_json(self.parts_key, parts)
-        _put_json(f"{self.folder}plan.json", plan)
+        _put_json(self.plan_key, plan)
 
     def read_plan(self) -> Plan:
         """plan.json, for the functions that execute the plan.
@@ -182,7 +190,7 @@ class Work:
             PartChanged: the plan was removed, for example by a DELETE during a retry.
             EngineChanged: another engine version was deployed after planning.
         """
-        key = f"{self.folder}plan.json"
+        key = self.plan_key
         plan: Plan | None = _if_exists(lambda: _get_json(key))
         if plan is None:
             raise PartChanged(f"{key} was removed after it was written")
@@ -199,10 +207,6 @@ class Work:
     def read_receipt(self, part: int) -> Receipt | None:
         """A part's receipt; None if it has none."""
         return _if_exists(lambda: _get_json(self._receipt_key(part)))
-
-    def count_receipts(self) -> int:
-        """How many parts have a receipt."""
-        return sum(key.endswith(".json") for key in keys(f"{self.folder}receipts/"))
 
     def _receipt_key(self, part: int) -> str:
         return f"{self.folder}receipts/{part:06d}.json"
@@ -248,14 +252,60 @@ def remove(keys: Iterable[str]) -> int:
 
 def current_plan(export_id: str) -> Plan | None:
     """The current plan of an export: the one whose plan.json was written last; None if there is no plan yet."""
-    s3 = aws.prompt_s3()
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/")
-    plans = [prefix["Prefix"] for page in pages for prefix in page.get("CommonPrefixes", [])]
-    written: list[tuple[datetime.datetime, str]] = []
-    for key in (f"{prefix}plan.json" for prefix in plans):
-        if head := _if_exists(lambda key=key: s3.head_object(Bucket=bucket(), Key=key)):  # type: ignore[misc]
-            written.append((head["LastModified"], key))  # PlanParts writes plan.json last
-    return _if_exists(lambda: _get_json(max(written)[1], s3)) if written else None
+    current = _current(export_id)
+    if current is None:
+        return None
+    return _if_exists(lambda: _get_json(current.files.plan_key, aws.prompt_s3()))
+
+
+def count_parts(export_id: str) -> tuple[int, int] | None:
+    """How many parts of the current plan have a receipt, and how many parts it has; None if there is no plan yet.
+
+    One request lists 1,000 receipts, and tells which plan is the current one: a retry may make another.
+    """
+    current = _current(export_id)
+    if current is None:
+        return None
+    total = _if_exists(lambda: parts_total(current.files))  # DELETE may have removed the plan in the meantime
+    return None if total is None else (current.receipts, total)
+
+
+@lru_cache(maxsize=1_000)
+def parts_total(files: Work) -> int:
+    """The number of parts of a plan, which its name determines: see :func:`plan_name`. It is read once by a process.
+
+    Raises:
+        botocore.exceptions.ClientError: there is no such plan. This is not kept.
+    """
+    total: int = _get_json(files.plan_key, aws.prompt_s3())["parts_total"]
+    return total
+
+
+class _Current(NamedTuple):
+    """The files of the current plan of an export, and how many of its parts have a receipt."""
+
+    files: Work
+    receipts: int
+
+
+def _current(export_id: str) -> _Current | None:
+    written: dict[str, datetime.datetime] = {}
+    receipts: Counter[str] = Counter()
+    # With this delimiter S3 returns the keys of all parts of a plan as one common prefix, which counts as one key
+    # ("ListObjectsV2"). AWS speaks of a character, but S3 takes a longer string: backups of CockroachDB depend on it
+    # (cockroachdb/cockroach issue 100123).
+    pages = aws.prompt_s3().get_paginator("list_objects_v2")
+    for page in pages.paginate(Bucket=bucket(), Prefix=folder(export_id), Delimiter="/parts/"):
+        for item in page.get("Contents", []):
+            plan, _, name = item["Key"].removeprefix(folder(export_id)).partition("/")
+            if name == _PLAN:
+                written[plan] = item["LastModified"]  # PlanParts writes plan.json last
+            elif name.startswith("receipts/") and name.endswith(".json"):
+                receipts[plan] += 1
+    if not written:
+        return None
+    plan = max(written, key=lambda plan: (written[plan], plan))
+    return _Current(Work(export_id, plan), receipts[plan])
 
 
 def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
