@@ -57,7 +57,10 @@ def until_ended(api: Api, answer: Answer) -> Export:
             export = answer.body
             state = export["progress"]
             progress.update(
-                bar, description=export["status"], completed=state["parts_done"] or 0, total=state["parts_total"]
+                bar,
+                description=state.get("phase") or export["status"],
+                completed=state["parts_done"] or 0,
+                total=state["parts_total"],
             )
     return dict(export)
 

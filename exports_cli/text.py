@@ -44,7 +44,7 @@ def parts(export: dict[str, Any]) -> str:
     """The progress of an export; "" before it is planned."""
     progress = export["progress"]
     if progress["parts_total"] is None:
-        return ""
+        return "querying" if progress.get("phase") == "querying" else ""
     return f"{progress['parts_done'] or 0}/{progress['parts_total']} parts"
 
 

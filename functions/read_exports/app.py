@@ -127,7 +127,10 @@ def _progress(record: Record) -> Progress:
     if known["parts_done"] is not None:
         return known
     done, total = work.count_parts(record["export_id"]) or (0, None)
-    return {"parts_done": done, "parts_total": total}
+    progress: Progress = {"parts_done": done, "parts_total": total}
+    if record.get("queries") and record["status"] == "RUNNING":
+        progress["phase"] = "parts" if total else "querying"
+    return progress
 
 
 def _page(query: dict[str, str], owner: str) -> tuple[str | None, int, str | None]:

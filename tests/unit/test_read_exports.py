@@ -239,6 +239,25 @@ def test_progress_is_the_number_of_receipts_of_the_plan(
     assert get().body["progress"] == {"parts_done": done, "parts_total": total}
 
 
+@pytest.mark.parametrize(
+    ("record", "objects", "phase"),
+    [
+        (running() | {"queries": True}, {f"work/{EXPORT_ID}/query/0123456789abcdef/result.json": {}}, "querying"),
+        (running() | {"queries": True}, planned(3, receipts=1), "parts"),
+        (failed() | {"queries": True}, planned(3, receipts=1), None),
+        (running(), planned(3, receipts=1), None),
+    ],
+    ids=["no plan", "a plan", "failed", "no query"],
+)
+def test_a_running_export_of_a_query_says_whether_it_runs_the_query(
+    record: dict[str, Any], objects: dict[str, Any], phase: str | None, get: Get, cloud: Cloud
+) -> None:
+    cloud.write(record)
+    for key, content in objects.items():
+        cloud.put(key, content)
+    assert get().body["progress"].get("phase") == phase
+
+
 def reading(calls: Calls, get: Get, export_id: str = EXPORT_ID) -> tuple[int, int | None, list[str]]:
     """Reads an export: its parts done, its parts, and the calls of S3."""
     calls.made.clear()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from http import HTTPStatus
-from typing import Any, TypedDict, get_args
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from shared.api import problems
 from shared.api.explanations import explain_to_user, warn
@@ -96,10 +96,14 @@ def location(request: Request, record: Record) -> str:
 
 
 class Progress(TypedDict):
-    """How many parts are done. ``parts_total`` is null until planned; both are null when not counted."""
+    """How many parts are done. ``parts_total`` is null until planned; both are null when not counted.
+
+    ``phase`` is missing unless the export runs a query and its progress was counted.
+    """
 
     parts_done: int | None
     parts_total: int | None
+    phase: NotRequired[Literal["querying", "parts"]]
 
 
 def progress_of(record: Record) -> Progress:
