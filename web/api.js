@@ -5,12 +5,12 @@
  * @typedef {Record<string, any>} Schema JSON Schema
  * @typedef {{name: string, options: Schema}} Format
  * @typedef {{id: string, title: string, description: string | null, formats: Format[], parameters: Schema}} Report
- * @typedef {{title: string, detail: string, retryable: boolean, remedy: string}} ExportError
+ * @typedef {{type: string, title: string, detail: string, retryable: boolean, remedy: string}} ExportError
  * @typedef {{
  *   id: string, report: string, format: string, parameters: Record<string, unknown>, options: Record<string, unknown>,
  *   file_name: string, status: string, progress: {parts_done: number | null, parts_total: number | null},
  *   created_at: string, finished_at: string | null, expires_at: string | null, rows: number | null,
- *   bytes: number | null, attempt: number, warning: {title: string, remedy: string} | null, error: ExportError | null,
+ *   bytes: number | null, attempt: number, warning: {type: string, title: string, remedy: string} | null, error: ExportError | null,
  * }} Export
  * @typedef {{limit: number, used: number, remaining: number}} Active
  * @typedef {{
@@ -26,6 +26,7 @@ import { sentence } from "./texts.js";
 
 const TIMEOUT = 30_000; // ms; API Gateway answers within 29 s
 const ATTEMPTS = 3;
+const URN = "urn:report-exports:problem:";
 
 /** The API refused a call: the problem of RFC 9457 that it answered. */
 export class Refused extends Error {
@@ -33,6 +34,7 @@ export class Refused extends Error {
   constructor(status, problem, pause) {
     super(String(problem.title ?? problem.message ?? status));
     this.status = status;
+    this.type = String(problem.type ?? "").slice(URN.length);
     this.detail = String(problem.detail ?? "");
     this.pause = pause;
     /** @type {Fault[]} */

@@ -24,19 +24,22 @@ export function isActive(export_) {
 export class Card {
   #language;
   #title;
+  #names;
   #parts;
   /** @type {Record<Action, HTMLButtonElement>} */
   #actions;
   visible = true;
 
   /**
-   * @param {Export} shown @param {string} title of its report @param {Language} language
+   * @param {Export} shown @param {import("./api.js").Report | undefined} report @param {Language} language
    * @param {(action: Action, card: Card) => void} act
    */
-  constructor(shown, title, language, act) {
+  constructor(shown, report, language, act) {
     const { texts } = language;
+    const title = report?.title ?? shown.report;
     this.#language = language;
     this.#title = title;
+    this.#names = report?.parameters.properties ?? {};
     this.shown = shown;
     const named = { "aria-label": "" };
     this.#parts = {
@@ -80,9 +83,10 @@ export class Card {
     this.element.dataset.status = shown.status;
     status.textContent = /** @type {Record<string, string>} */ (texts.status)[shown.status] ?? shown.status;
     const format = /** @type {Record<string, string>} */ (texts.formats)[shown.format] ?? shown.format;
-    what.textContent = [format, ...Object.values(shown.parameters).map((each) => this.#language.value(each))].join(
-      " · ",
+    const parameters = Object.entries(shown.parameters).map(
+      ([name, value]) => `${this.#names[name]?.title ?? name}: ${this.#language.value(value)}`,
     );
+    what.textContent = [format, ...parameters].join(" · ");
 
     const { parts_done: done, parts_total: total } = shown.progress;
     progress.parentElement?.toggleAttribute("hidden", !isActive(shown));
@@ -106,9 +110,11 @@ export class Card {
     const { error, warning } = shown;
     trouble.hidden = !error && !warning;
     trouble.replaceChildren();
-    if (error)
-      trouble.append(make("strong", {}, error.title), make("p", {}, error.detail), make("p", {}, error.remedy));
-    else if (warning) trouble.append(make("strong", {}, warning.title), make("p", {}, warning.remedy));
+    if (error ?? warning) {
+      const [title, remedy] = this.#language.failure(/** @type {any} */ (error ?? warning));
+      const detail = error?.detail && this.#language.english(error.detail);
+      trouble.append(make("strong", {}, title), make("p", {}, detail), make("p", {}, remedy));
+    }
 
     const root = /** @type {ShadowRoot} */ (this.element.getRootNode());
     for (const [name, each] of Object.entries(this.#actions)) {
@@ -125,10 +131,10 @@ export class Card {
     return this.#language.texts.announced(this.#title, this.#parts.status.textContent ?? "");
   }
 
-  /** @param {string} text why an action failed; empty: it did not */
-  say(text) {
-    this.#parts.fault.textContent = text;
-    this.#parts.fault.hidden = !text;
+  /** @param {...import("./texts.js").Said} said why an action failed; nothing: it did not */
+  say(...said) {
+    this.#parts.fault.replaceChildren(...said);
+    this.#parts.fault.hidden = !said.length;
   }
 
   focus() {

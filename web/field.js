@@ -124,7 +124,7 @@ export class Field {
     this.required = required;
     this.schema = schema;
     this.language = language;
-    this.element.addEventListener("input", () => this.show(""));
+    this.element.addEventListener("input", () => this.show());
   }
 
   /** The value, and undefined without one. A value that is not allowed is marked, and `wrong` is true. */
@@ -136,7 +136,7 @@ export class Field {
       if (none && this.required) throw new Wrong(fault.required);
       if (Array.isArray(value) && value.length > (this.schema.maxItems ?? Infinity))
         throw new Wrong(fault.items(this.language.number(this.schema.maxItems)));
-      this.show("");
+      this.show();
       return { value: none ? undefined : value, wrong: false };
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
@@ -145,11 +145,11 @@ export class Field {
     }
   }
 
-  /** Marks the field. @param {string} fault what is wrong; empty: nothing */
-  show(fault) {
-    this.#error.textContent = fault;
-    this.#error.hidden = !fault;
-    if (fault) this.#control.setAttribute("aria-invalid", "true");
+  /** Marks the field. @param {...import("./texts.js").Said} fault what is wrong; empty: nothing */
+  show(...fault) {
+    this.#error.replaceChildren(...fault);
+    this.#error.hidden = !fault.length;
+    if (fault.length) this.#control.setAttribute("aria-invalid", "true");
     else this.#control.removeAttribute("aria-invalid");
   }
 

@@ -4,12 +4,12 @@
  * @typedef {import("./api.js").Report} Report
  * @typedef {import("./api.js").Body} Body
  * @typedef {import("./texts.js").Language} Language
+ * @typedef {import("./texts.js").Said} Said
  */
 
 import { newKey, Refused, Unreachable } from "./api.js";
 import { make } from "./dom.js";
 import { Field } from "./field.js";
-import { sentence } from "./texts.js";
 
 export class Form {
   #language;
@@ -155,7 +155,7 @@ export class Form {
     const wrong = [...this.#parameters, ...this.#options].filter((each) =>
       each.element.querySelector("[aria-invalid]"),
     );
-    this.#say(wrong.length ? texts.correct : "");
+    this.#say(...(wrong.length ? [texts.correct] : []));
     if (wrong.length) return this.#point(wrong[0]);
     for (const each of this.#options) if (options[name(each)] === each.schema.default) delete options[name(each)];
     const body = { report: this.#report.id, format: this.#format ?? "", parameters, options };
@@ -167,14 +167,8 @@ export class Form {
       this.#key = { of: "", key: "" };
     } catch (error) {
       if (error instanceof Refused) this.#refuse(error);
-      else
-        this.#say(
-          error instanceof Unreachable
-            ? texts.notSent
-            : error instanceof Error && error.message
-              ? texts.unexpected
-              : "",
-        );
+      else if (error instanceof Unreachable) this.#say(texts.notSent);
+      else if (error instanceof Error && error.message) this.#say(texts.unexpected);
     } finally {
       this.#work(false);
     }
@@ -192,24 +186,24 @@ export class Form {
   /** Shows the API's own faults beside their fields. @param {Refused} refused */
   #refuse(refused) {
     const fields = [...this.#parameters, ...this.#options];
-    /** @type {string[]} */
+    /** @type {Said[]} */
     const others = [];
-    /** @type {Map<Field, string[]>} */
+    /** @type {Map<Field, Said[]>} */
     const marked = new Map();
-    for (const { pointer, detail, allowed } of refused.faults) {
+    for (const fault of refused.faults) {
+      const { pointer } = fault;
       const field = fields.find((each) => pointer === each.pointer || pointer.startsWith(`${each.pointer}/`));
       const index = field && /^\d+$/.exec(pointer.slice(field.pointer.length + 1))?.[0];
-      const place = index ? `${Number(index) + 1}: ` : "";
-      const said = `${place}${sentence(detail)} ${this.#language.texts.allowed(allowed)}`;
-      if (field) marked.set(field, [...(marked.get(field) ?? []), said]);
-      else others.push(said);
+      const said = [index ? `${Number(index) + 1}: ` : "", ...this.#language.fault(fault), " "];
+      if (field) marked.set(field, [...(marked.get(field) ?? []), ...said]);
+      else others.push(...said);
     }
-    for (const [field, said] of marked) field.show(said.join(" "));
+    for (const [field, said] of marked) field.show(...said);
     const first = fields.find((each) => marked.has(each));
     if (first) {
-      this.#say([this.#language.texts.correct, ...others].join(" "));
+      this.#say(this.#language.texts.correct, " ", ...others);
       this.#point(first);
-    } else this.#say(others.length ? others.join(" ") : refused.text);
+    } else this.#say(...(others.length ? others : [this.#language.problem(refused)]));
   }
 
   /** @param {Field} field */
@@ -218,10 +212,10 @@ export class Form {
     field.focus();
   }
 
-  /** @param {string} text */
-  #say(text) {
-    this.#parts.fault.textContent = text;
-    this.#parts.fault.hidden = !text;
+  /** @param {...Said} said nothing: nothing is wrong */
+  #say(...said) {
+    this.#parts.fault.replaceChildren(...said);
+    this.#parts.fault.hidden = !said.length;
   }
 }
 

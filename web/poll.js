@@ -7,6 +7,7 @@ const SLOWER = 1.4; // factor by which the pause grows
 export class Poll {
   #ids;
   #read;
+  #back;
   #pause = FIRST;
   #timer = 0;
   #busy = false;
@@ -15,10 +16,12 @@ export class Poll {
   /**
    * @param {() => string[]} ids of the exports to read now
    * @param {(id: string) => Promise<number>} read reads one; the seconds for which the API wants no other call
+   * @param {() => void} back hears that the tab was hidden, or without a network, and may have missed something
    */
-  constructor(ids, read) {
+  constructor(ids, read, back) {
     this.#ids = ids;
     this.#read = read;
+    this.#back = back;
   }
 
   start() {
@@ -48,6 +51,7 @@ export class Poll {
 
   /** The tab is shown or hidden, or the network is back. */
   handleEvent() {
+    if (!document.hidden) this.#back();
     this.now();
   }
 

@@ -16,6 +16,8 @@ import { sheet } from "./style.js";
 import { Language } from "./texts.js";
 
 const LOAD = ""; // among the ids to read: what the element shows first
+const LIST = "*"; // and what may have changed elsewhere
+const FRESH = 5_000; // ms for which a list is as good as read now: a tab is shown and the network is back at one time
 const UNKNOWN = 404;
 const THROTTLED = 429;
 const REFLECTED = /** @type {const} */ (["api", "report", "export"]);
@@ -28,18 +30,21 @@ class Exports extends HTMLElement {
   #getToken;
   #restarting = false;
   #halted = false; // until another token, or another attribute, can help
+  #missed = false; // what has changed elsewhere is still to be read
+  #listed = 0; // when it was read
   #turn = 0; // counts the starts: an answer to an earlier one is of no use
   #watched = new IntersectionObserver((entries) => this.#seen(entries));
   #poll = new Poll(
     () => this.#wanted(),
     (id) => this.#read(id),
+    () => (this.#missed ||= Date.now() - this.#listed > FRESH),
   );
   #said = make("p", { class: "said", role: "status" });
   notice = make("div", { class: "notice", part: "notice", role: "alert", hidden: true });
   #dialog = make("dialog", { class: "small", part: "dialog", "aria-labelledby": "sure" });
   #body = make("div");
   loaded = false;
-  language = new Language("en");
+  language = new Language();
   client = /** @type {Api} */ (/** @type {unknown} */ (null));
   /** @type {Report[]} */
   reports = [];
@@ -139,21 +144,26 @@ class Exports extends HTMLElement {
     });
   }
 
-  #start() {
-    this.#turn += 1;
+  async #start() {
+    const turn = (this.#turn += 1);
     this.#poll.stop();
     this.#watched.disconnect();
+    this.#halted = false;
     this.cards.clear();
     this.form = undefined;
     this.#body.before(this.notice);
-    this.language = new Language(this.lang || this.closest("[lang]")?.getAttribute("lang") || navigator.language);
+    const language = await Language.load(
+      this.lang || this.closest("[lang]")?.getAttribute("lang") || navigator.language,
+    );
+    if (turn !== this.#turn || !this.isConnected) return;
+    this.language = language;
     this.notify("");
     const address = this.api;
-    if (!address) return this.notify(this.language.texts.missingApi);
-    if (!this.#getToken) return undefined;
+    if (!address) this.notify(this.language.texts.missingApi);
+    if (!address || !this.#getToken) return;
     this.client = new Api(address, this.#getToken);
     this.#body.replaceChildren(...this.draw());
-    return this.#resume();
+    this.#resume();
   }
 
   /** Loads again: the user may be another one. */
@@ -186,12 +196,18 @@ class Exports extends HTMLElement {
     return () => {};
   }
 
+  /** Loads what may have changed elsewhere. @returns {Promise<() => void>} shows it */
+  async reload() {
+    return () => {};
+  }
+
   // Reading
 
   #wanted() {
     if (this.#halted) return [];
     if (!this.loaded) return this.wants ? [LOAD] : [];
-    return [...this.cards.values()].filter((each) => each.visible && isActive(each.shown)).map((each) => each.shown.id);
+    const active = [...this.cards.values()].filter((each) => each.visible && isActive(each.shown));
+    return [...(this.#missed ? [LIST] : []), ...active.map((each) => each.shown.id)];
   }
 
   /** Reads now what is missing. */
@@ -203,11 +219,13 @@ class Exports extends HTMLElement {
   async #read(id) {
     const turn = this.#turn;
     try {
-      if (id === LOAD) {
-        const show = await this.load();
+      if (id === LOAD || id === LIST) {
+        const show = await (id === LOAD ? this.load() : this.reload());
         if (turn !== this.#turn) return 0;
         show();
         this.loaded = true;
+        this.#missed = false;
+        this.#listed = Date.now();
         this.notify("");
         return 0;
       }
@@ -254,8 +272,8 @@ class Exports extends HTMLElement {
       }
       return known;
     }
-    const title = this.reports.find((each) => each.id === shown.report)?.title ?? shown.report;
-    const card = new Card(shown, title, this.language, (action, of) => this.#act(action, of));
+    const report = this.reports.find((each) => each.id === shown.report);
+    const card = new Card(shown, report, this.language, (action, of) => this.#act(action, of));
     this.cards.set(shown.id, card);
     this.#watched.observe(card.element);
     return card;
@@ -269,11 +287,12 @@ class Exports extends HTMLElement {
     this.#watched.unobserve(card.element);
   }
 
-  /** Says something above everything else. @param {string} text @param {...Node} more */
-  notify(text, ...more) {
-    if (!more.length && this.notice.textContent === text) return; // a screen reader would repeat it
-    this.notice.hidden = !text;
-    this.notice.replaceChildren(...(text ? [make("span", {}, text), ...more] : []));
+  /** Says something above everything else. @param {import("./texts.js").Said} said @param {...Node} more */
+  notify(said, ...more) {
+    const text = make("span", {}, said);
+    if (!more.length && this.notice.textContent === text.textContent) return; // a screen reader would repeat it
+    this.notice.hidden = !said;
+    this.notice.replaceChildren(...(said ? [text, ...more] : []));
   }
 
   /** Says what has failed. @param {unknown} error */
@@ -288,7 +307,7 @@ class Exports extends HTMLElement {
       );
       this.tell("sign-in-required");
     } else if (error instanceof Unreachable) this.notify(texts.unreachable);
-    else if (error instanceof Refused) this.notify(error.text);
+    else if (error instanceof Refused) this.notify(this.language.problem(error));
     else {
       console.error(error);
       this.notify(texts.unexpected);
@@ -331,7 +350,7 @@ class Exports extends HTMLElement {
     const { texts } = this.language;
     if (action === "remove" && !(await this.#isSure())) return;
     card.busy = true;
-    card.say("");
+    card.say();
     try {
       if (action === "download") navigate(await this.client.file(id));
       if (action === "cancel") this.show(await this.client.cancel(id));
@@ -347,7 +366,7 @@ class Exports extends HTMLElement {
     } catch (error) {
       if (error instanceof Refused && error.status === UNKNOWN) this.forget(id);
       else if (error instanceof Refused) {
-        card.say(error.text);
+        card.say(this.language.problem(error));
         await this.#read(id); // it has another state than the user saw: ended meanwhile, or expired
       } else if (error instanceof Unreachable) card.say(texts.unreachable);
       else this.explain(error);
@@ -446,6 +465,27 @@ class ReportExports extends Exports {
     };
   }
 
+  async reload() {
+    const known = [...this.cards.values()];
+    const page = await this.client.page(null);
+    return () => {
+      const listed = new Map(page.exports.map((each) => [each.id, each]));
+      // Ids sort by age. What is older than the page's last export may still be there.
+      const last = page.cursor ? (page.exports.at(-1)?.id ?? "~") : "";
+      for (const card of known) {
+        const { id } = card.shown;
+        const now = listed.get(id);
+        listed.delete(id);
+        if (isActive(card.shown) && (!now || isActive(now))) continue; // it is polled, with its progress
+        if (now) this.show(now);
+        else if (id > last) this.forget(id);
+      }
+      const one = this.report;
+      for (const each of listed.values()) if (!one || each.report === one) this.#add(each);
+      if (listed.size) this.updateLimits();
+    };
+  }
+
   async #loadMore() {
     try {
       const before = this.#list.lastElementChild;
@@ -466,12 +506,12 @@ class ReportExports extends Exports {
     this.#count();
   }
 
-  /** @param {Export} shown @param {boolean} [atTop] */
+  /** Puts an export before the first that is older. @param {Export} shown @param {boolean} [atTop] */
   #add(shown, atTop = false) {
     const card = this.cards.get(shown.id) ?? this.show(shown);
-    const item = make("li", {}, card.element);
-    if (atTop) this.#list.prepend(item);
-    else this.#list.append(item);
+    const items = [...this.#list.children];
+    const next = atTop ? items[0] : items.find((each) => each.id < shown.id && !each.querySelector(".first"));
+    this.#list.insertBefore(make("li", { id: shown.id }, card.element), next ?? null);
     this.#count();
     return card;
   }

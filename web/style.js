@@ -189,7 +189,20 @@ dialog .card { border: 0; padding: 0; }
 @media (prefers-reduced-motion: reduce) {
   *, ::before, ::after { animation: none !important; transition: none !important; }
 }
-@media (forced-colors: active) { .chip:has(:checked) { outline: 2px solid Highlight; } }
+/* In a high-contrast theme the browser takes backgrounds, shadows and colours away: these say the same in its own. */
+@media (forced-colors: active) {
+  .status { border: 1px solid; }
+  .status::before, .chip:has(:checked), progress, progress::-webkit-progress-bar { forced-color-adjust: none; }
+  .status::before { background: CanvasText; }
+  .chip:has(:checked) { background: Highlight; border-color: Highlight; color: HighlightText; }
+  progress, progress::-webkit-progress-bar { background: Canvas; }
+  progress { border: 1px solid CanvasText; height: 0.75rem; }
+  progress:indeterminate { background-image: linear-gradient(90deg, Canvas 30%, Highlight 50%, Canvas 70%); }
+  progress::-webkit-progress-value { forced-color-adjust: none; background: Highlight; border-radius: 0; }
+  progress::-moz-progress-bar { forced-color-adjust: none; background: Highlight; }
+  button[aria-disabled=true] { color: GrayText; border-color: GrayText; opacity: 1; }
+  .primary, .danger, .card.first, [aria-invalid] { border-width: 2px; }
+}
 `;
 
 /** One sheet for all elements of a page. A strict Content-Security-Policy allows it: it is no inline style. */

@@ -1,7 +1,14 @@
 /**
- * Every text that the elements show, in each language. Titles and descriptions of reports, and explanations of errors,
- * come from the API.
+ * Every text that the elements show, in English. Another language is a module with the same texts, such as texts-de.js,
+ * which MODULES names. Titles and descriptions of reports come from the API, in one language. Its problems, faults and
+ * explanations of failures are English: a module may translate them.
+ *
+ * @typedef {import("./api.js").Refused} Refused
+ * @typedef {import("./api.js").Fault} Fault
+ * @typedef {Node | string} Said
  */
+
+import { make } from "./dom.js";
 
 const en = {
   newExport: "New export",
@@ -38,7 +45,7 @@ const en = {
   unexpected: "Something went wrong. Reload the page.",
   missingApi: "The attribute api is missing. Set it to the address of the API.",
   correct: "Correct the marked fields.",
-  allowed: /** @param {string} what */ (what) => `Allowed: ${what}.`,
+  allowed: "Allowed:",
   noSuchReport: /** @param {string} id @param {string} ids */ (id, ids) =>
     `There is no report “${id}”. There are: ${ids}.`,
   tooMany: /** @param {string} limit */ (limit) =>
@@ -83,101 +90,18 @@ const en = {
   choices: { ",": "Comma (,)", ";": "Semicolon (;)", "\t": "Tab", "|": "Bar (|)" },
   /** @type {Record<string, [string, string]>} title and help of options that are the same everywhere */
   named: {},
+  /** @type {Record<string, string>} what users read about a problem, by its name in docs/problems.md */
+  problems: {},
+  /** @type {Record<string, [string, string]>} title and remedy of a failed export or a warning, by its type */
+  failures: {},
+  /** @type {[RegExp, string][]} what the API says about one fault, and what users read */
+  faults: [],
 };
 
 /** @typedef {typeof en} Texts */
 
-/** @type {Texts} */
-const de = {
-  newExport: "Neuer Export",
-  export: "Exportieren",
-  report: "Bericht",
-  format: "Format",
-  options: "Weitere Optionen",
-  request: "Export anfordern",
-  requesting: "Wird angefordert …",
-  yourExports: "Ihre Exporte",
-  none: "Sie haben noch keine Exporte. Fordern Sie einen an, dann erscheint er hier.",
-  noReports: "Es gibt keine Berichte, die Sie exportieren können.",
-  more: "Mehr anzeigen",
-  loading: "Wird geladen …",
-  any: "Beliebig",
-  yes: "Ja",
-  no: "Nein",
-  optional: "optional",
-  onePerLine: "Ein Wert je Zeile.",
-  download: "Herunterladen",
-  cancel: "Abbrechen",
-  retry: "Erneut versuchen",
-  remove: "Löschen",
-  keep: "Behalten",
-  close: "Schließen",
-  another: "Neuer Export",
-  signIn: "Anmelden",
-  confirmRemove: "Diesen Export löschen?",
-  removedForGood: "Der Export und seine Datei werden endgültig gelöscht.",
-  signInRequired: "Ihre Sitzung ist beendet. Melden Sie sich erneut an.",
-  unreachable: "Keine Verbindung. Die Seite versucht es von selbst erneut.",
-  notSent:
-    "Die Anforderung ist nicht angekommen. Versuchen Sie es erneut, sobald Sie verbunden sind: Es bleibt ein Export.",
-  noSuchExport: "Diesen Export gibt es nicht mehr, oder er gehört jemand anderem.",
-  unexpected: "Etwas ist schiefgegangen. Laden Sie die Seite neu.",
-  missingApi: "Das Attribut api fehlt. Setzen Sie es auf die Adresse der API.",
-  correct: "Berichtigen Sie die markierten Felder.",
-  allowed: (what) => `Erlaubt: ${what}.`,
-  noSuchReport: (id, ids) => `Den Bericht „${id}“ gibt es nicht. Es gibt: ${ids}.`,
-  tooMany: (limit) =>
-    `${limit} Exporte warten oder laufen, mehr sind nicht erlaubt. Warten Sie, bis einer beendet ist.`,
-  left: (left, limit) => `Sie können jetzt noch ${left} starten (von ${limit} zugleich).`,
-  rules: (rows, days) => `Ein Export liest bis zu ${rows} Zeilen. Seine Datei wird ${days} Tage aufbewahrt.`,
-  parts: (done, total) => `${done} von ${total} Teilen`,
-  progress: (report) => `Fortschritt von ${report}`,
-  rows: (count, one) => `${count} ${one ? "Zeile" : "Zeilen"}`,
-  expires: (when) => `läuft ${when} ab`,
-  requested: (when) => `Angefordert ${when}`,
-  announced: (report, status) => `${report}: ${status}`,
-  status: {
-    QUEUED: "Wartet",
-    RUNNING: "Läuft",
-    SUCCEEDED: "Fertig",
-    FAILED: "Fehlgeschlagen",
-    CANCELLED: "Abgebrochen",
-    EXPIRED: "Abgelaufen",
-  },
-  fault: {
-    required: "Füllen Sie dieses Feld aus.",
-    date: "Geben Sie ein vollständiges Datum ein.",
-    number: "Geben Sie eine Zahl ein.",
-    integer: "Geben Sie eine ganze Zahl ein.",
-    pattern: "Das hat nicht die erwartete Form.",
-    minimum: (limit) => `Geben Sie ${limit} oder mehr ein.`,
-    maximum: (limit) => `Geben Sie ${limit} oder weniger ein.`,
-    items: (limit) => `Geben Sie höchstens ${limit} Werte ein.`,
-    length: (limit) => `Geben Sie höchstens ${limit} Zeichen ein.`,
-  },
-  formats: en.formats,
-  choices: { ",": "Komma (,)", ";": "Semikolon (;)", "\t": "Tabulator", "|": "Senkrechter Strich (|)" },
-  named: {
-    spreadsheet_safe: [
-      "Sicher in Tabellenprogrammen",
-      "Setzt ein Hochkomma vor Text, den ein Tabellenprogramm als Formel ausführen könnte.",
-    ],
-    bom: ["Byte-Reihenfolge-Markierung", "Excel braucht sie, um UTF-8 und UTF-16 zu erkennen."],
-    delimiter: ["Trennzeichen", "Trennt die Felder einer Zeile."],
-    header_style: ["Spaltenköpfe", "title: Titel für Menschen; name: Namen für Programme; none: keine."],
-    timezone: ["Zeitzone", "Name in der IANA-Datenbank, zum Beispiel Europe/Berlin."],
-    decimal_comma: ["Dezimalkomma", "Schreibt Zahlen mit Komma. Braucht ein anderes Trennzeichen als das Komma."],
-    line_ending: ["Zeilenende", "lf oder crlf."],
-    encoding: ["Zeichenkodierung", "Der Export schlägt fehl, wenn windows-1252 ein Zeichen nicht hat."],
-    file_name: ["Dateiname", "Ohne Angabe besteht er aus Bericht und Datum."],
-    notify: [
-      "Benachrichtigung per E-Mail",
-      "Sie erhalten eine E-Mail, wenn die Datei fertig oder der Export fehlgeschlagen ist.",
-    ],
-  },
-};
-
-const LANGUAGES = { en, de };
+/** @type {Record<string, () => Promise<{texts: Texts}>>} other languages; a page loads only its own */
+const MODULES = { de: () => import("./texts-de.js") };
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const SPANS = [
@@ -188,17 +112,48 @@ const SPANS = [
 
 /** The texts of a language, and numbers, sizes and times as its readers write them. */
 export class Language {
-  /** @param {string} tag such as `de-CH`; English for a language without texts */
-  constructor(tag) {
+  /** @param {string} [tag] such as `de-CH` @param {Texts} [texts] */
+  constructor(tag = "en", texts = en) {
+    this.tag = tag;
+    this.texts = texts;
+  }
+
+  /** The language of a tag; with English texts if it has none, or if they cannot be loaded. @param {string} tag */
+  static async load(tag) {
     let known = "en";
     try {
       known = Intl.getCanonicalLocales(tag)[0] ?? "en";
     } catch {
       // The attribute lang of a page may hold anything.
     }
-    this.tag = known;
-    /** @type {Texts} */
-    this.texts = LANGUAGES[/** @type {"en" | "de"} */ (known.split("-")[0])] ?? en;
+    const loaded = await MODULES[known.split("-")[0]]?.().catch(() => undefined);
+    return new Language(known, loaded?.texts);
+  }
+
+  /** What the API says, in English: marked, so that a screen reader reads it as English. @param {string} text */
+  english(text) {
+    return this.texts === en ? text : make("span", { lang: "en" }, text);
+  }
+
+  /** Why a call was refused. A problem without a type is the page's own. @param {Refused} refused @returns {Said} */
+  problem({ type, text }) {
+    return this.texts.problems[type] ?? (type ? this.english(text) : text);
+  }
+
+  /** What is wrong with a value. @param {Fault} fault @returns {Said[]} */
+  fault({ detail, allowed }) {
+    return [this.#said(sentence(detail)), ` ${this.texts.allowed} `, this.#said(`${allowed}.`)];
+  }
+
+  /** @param {string} text */
+  #said(text) {
+    const [pattern, said] = this.texts.faults.find(([each]) => each.test(text)) ?? [];
+    return pattern && said ? text.replace(pattern, said) : this.english(text);
+  }
+
+  /** Title and remedy of a failure or a warning. @param {{type: string, title: string, remedy: string}} failure */
+  failure({ type, title, remedy }) {
+    return this.texts.failures[type] ?? [title, remedy].map((each) => this.english(each));
   }
 
   /** @param {number} value */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from pathlib import Path
@@ -29,6 +30,8 @@ REFUSAL = {
     "title": "The request is not valid.",
     "errors": [{"pointer": "/parameters/codes/1", "detail": "is unknown", "allowed": "A"}],
 }
+HIDE = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange")); }"""
 FAILURE = {"state": "FanOutParts", "type": "SourceUnavailable", "error": "{}", "part": "0"}
 
 
@@ -277,14 +280,95 @@ def test_nothing_is_read_in_a_hidden_tab(visit: Open, caller: Caller, deployed: 
     page = visit([caller.token]).page
     expect(newest(page)).to_be_visible()
     calls: list[str] = []
-    hide = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-        document.dispatchEvent(new Event("visibilitychange")); }"""
-    page.evaluate(hide, True)
+    page.evaluate(HIDE, True)
     page.on("request", lambda sent: calls.append(sent.url))
     page.wait_for_timeout(4000)
     assert calls == []
     with page.expect_request("**/exports/*"):
-        page.evaluate(hide, False)
+        page.evaluate(HIDE, False)
+
+
+@pytest.mark.parametrize("away", ["hidden", "offline", "both"])
+def test_who_comes_back_sees_what_has_changed_elsewhere(
+    away: str, visit: Open, caller: Caller, deployed: Deployed
+) -> None:
+    kept, gone = (
+        deployed.fabricate(caller.owner, "SUCCEEDED"),
+        deployed.fabricate(caller.owner, "FAILED", failure=FAILURE),
+    )
+    page = visit([caller.token]).page
+    expect(page.get_by_role("article")).to_have_count(2)
+    page.clock.install()
+    page.clock.fast_forward(10_000)
+    if away != "offline":
+        page.evaluate(HIDE, True)
+    if away != "hidden":
+        page.context.set_offline(True)
+    deployed.forget({"owner": caller.owner, "export_id": gone})
+    deployed.update(caller.owner, kept, "expires_at", "2020-01-01T00:00:00.000Z")
+    deployed.fabricate(caller.owner, "CANCELLED")
+    lists: list[str] = []
+    page.on("request", lambda sent: lists.append(sent.url) if sent.url.endswith("/exports") else None)
+    if away != "hidden":
+        page.context.set_offline(False)
+    if away != "offline":
+        page.evaluate(HIDE, False)
+    page.clock.run_for(1)
+    expect(newest(page).get_by_text("Cancelled")).to_be_visible()
+    expect(page.get_by_role("article").last.get_by_text("Expired")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(2)
+    page.clock.run_for(4_000)
+    page.wait_for_timeout(200)
+    assert len(lists) == 1, "read once"
+
+
+def test_more_exports_are_shown_below_the_first_page(visit: Open, caller: Caller, deployed: Deployed) -> None:
+    made = [deployed.fabricate(caller.owner, "CANCELLED") for _ in range(23)]
+    page = visit([caller.token]).page
+    expect(page.get_by_role("article")).to_have_count(20)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.get_by_role("article")).to_have_count(23)
+    assert page.locator("li").evaluate_all("items => items.map((each) => each.id)") == made[::-1]
+    expect(page.get_by_role("article").nth(20).get_by_role("heading")).to_be_focused()
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+    page.clock.install()
+    page.clock.fast_forward(10_000)
+    made.append(deployed.fabricate(caller.owner, "CANCELLED"))
+    page.evaluate(HIDE, False)
+    page.clock.run_for(1)
+    expect(page.get_by_role("article")).to_have_count(24)
+    assert page.locator("li").evaluate_all("items => items.map((each) => each.id)") == made[::-1]
+
+
+def test_a_file_that_has_expired_meanwhile_is_not_opened_and_the_user_reads_what_to_do(
+    visit: Open, caller: Caller, deployed: Deployed
+) -> None:
+    export = deployed.fabricate(caller.owner, "SUCCEEDED")
+    page = visit([caller.token]).page
+    download = newest(page).get_by_role("button", name="Download")
+    expect(download).to_be_visible()
+    deployed.update(caller.owner, export, "expires_at", "2020-01-01T00:00:00.000Z")
+    address = page.url
+    download.click()
+    expect(newest(page).get_by_role("alert")).to_contain_text("The file has expired.")
+    expect(newest(page).get_by_role("alert")).to_contain_text("Request the export again.")
+    expect(newest(page).get_by_text("Expired", exact=True)).to_be_visible()
+    expect(download).to_be_hidden()
+    expect(newest(page).get_by_role("heading")).to_be_focused()
+    assert page.url == address
+
+
+def test_a_button_follows_an_export_that_the_product_has_kept(visit: Open, caller: Caller, deployed: Deployed) -> None:
+    export = deployed.fabricate(caller.owner, "QUEUED")
+    page = visit([caller.token], f'export-button report="flights" export="{export}"').page
+    expect(page.locator("[part=state]")).to_have_text(" Flights: Queued")
+    deployed.update(caller.owner, export, "status", "CANCELLED")
+    expect(page.locator("[part=state]")).to_have_text(" Flights: Cancelled")
+    page.get_by_role("button", name="Export").click()
+    expect(newest(page).get_by_role("button", name="Try again")).to_be_visible()
+    page.get_by_role("button", name="New export").click()
+    expect(page.get_by_label("From")).to_be_visible()
 
 
 def test_a_button_has_form_progress_and_download_in_its_dialog(visit: Open, caller: Caller) -> None:
@@ -354,6 +438,40 @@ def test_the_language_is_german_where_the_page_is(visit: Open, caller: Caller) -
     expect(page.get_by_role("button", name="Export anfordern")).to_be_visible()
     expect(newest(page).get_by_text("Fertig", exact=True)).to_be_visible()
     expect(newest(page)).to_contain_text("01.01.2013")
+
+
+def test_a_german_page_translates_the_apis_errors_and_marks_what_stays_english(
+    visit: Open, caller: Caller, deployed: Deployed
+) -> None:
+    cause = json.dumps({"Cause": json.dumps({"errorMessage": "no such folder"})})
+    deployed.fabricate(
+        caller.owner, "FAILED", failure={"state": "PlanParts", "type": "SourceMissing", "error": cause, "part": ""}
+    )
+    deployed.fabricate(
+        caller.owner, "FAILED", failure={"state": "PlanParts", "type": "S3.Strange", "error": "{}", "part": ""}
+    )
+    page = visit([caller.token], 'report-exports lang="de-AT"').page
+    known = page.get_by_role("article").filter(has_text="Die Quelldaten gibt es nicht")
+    expect(known).to_contain_text("Legen Sie die Dateien oder die Tabelle an")
+    expect(known.locator("[lang=en]")).to_have_text(["no such folder"])
+    expect(page.get_by_role("article").filter(has_text="An AWS service failed").locator("[lang=en]")).to_have_text(
+        ["An AWS service failed", "Retry."]
+    )
+
+    page.get_by_label("From").fill("2013-02-01")
+    page.get_by_label("To", exact=True).fill("2013-01-01")
+    page.get_by_text("Weitere Optionen").click()
+    page.get_by_label("Zeitzone").fill("Nowhere/Land")
+    page.get_by_label("Dateiname").fill(".")
+    page.get_by_role("button", name="Export anfordern").click()
+    for label, fault in (
+        ("To", "2013-01-01 liegt vor dem ersten Datum. Erlaubt: 2013-02-01 oder später."),
+        ("Zeitzone", '"Nowhere/Land" ist keine bekannte Zeitzone. Erlaubt: ein Name wie'),
+        ("Dateiname", "Is empty without dots"),
+    ):
+        expect(page.get_by_label(label, exact=True)).to_have_accessible_description(re.compile(re.escape(fault)))
+    faults = page.locator("p.fault [lang=en]")
+    expect(faults).to_have_text([re.compile("^Is empty without dots"), "a name such as orders-june."])
 
 
 def _ending(text: str) -> Any:
