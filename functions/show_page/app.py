@@ -6,6 +6,7 @@ Nobody has signed in yet. So these routes say nothing about users, and read noth
 import hashlib
 import html
 import os
+import re
 import string
 from functools import cache
 from http import HTTPStatus
@@ -18,7 +19,8 @@ from shared.api.http import Answer, Problem, Request, serve
 from shared.lambda_.function import Event, function
 
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-_YEAR, _MINUTES = "public, max-age=31536000, immutable", "public, max-age=300"
+_YEAR, _ASK = "public, max-age=31536000, immutable", "no-cache"
+_IMPORTED = re.compile(r'"(\./[\w-]+\.js)"')
 
 
 @function(__file__)
@@ -43,6 +45,9 @@ def show_page(request: Request) -> Answer:
 def show_part(request: Request) -> Answer:
     """A module or a style sheet, or ``config.json``.
 
+    Pages of other origins load a module without a version, so browsers ask for it anew and mostly get 304. What it
+    imports has the version of this release, and browsers keep it: a page never mixes modules of two releases.
+
     Raises:
         Problem: 404, if there is no such part.
     """
@@ -53,9 +58,12 @@ def show_part(request: Request) -> Answer:
     part = _parts().get(name)
     if part is None:
         raise Problem(problems.NO_SUCH_RESOURCE, "The web page has no part with this name.")
-    # A part imports others without a version. Those may be old for some minutes, the same as in pages of other origins.
-    kept = _YEAR if request.query.get("v") == _version() else _MINUTES
-    return Answer(HTTPStatus.OK, part, shared | {"Cache-Control": kept}, _KINDS[Path(name).suffix])
+    kind, tag = _KINDS[Path(name).suffix], f'W/"{_version()}"'  # weak, because API Gateway compresses the part
+    shared |= {"Cache-Control": _YEAR if request.query.get("v") == _version() else _ASK, "ETag": tag}
+    if tag in (request.header("If-None-Match") or ""):
+        # API Gateway would add its default type, and a browser may take the type of a 304 over into what it has kept.
+        return Answer(HTTPStatus.NOT_MODIFIED, headers=shared | {"Content-Type": kind})
+    return Answer(HTTPStatus.OK, _IMPORTED.sub(rf'"\1?v={_version()}"', part), shared, kind)
 
 
 def _sign_in(request: Request) -> dict[str, str | None] | None:

@@ -12,6 +12,7 @@ from checks import page
 
 def test_a_page_that_is_too_large_is_found(tmp_path: Path) -> None:
     (tmp_path / "small.js").write_bytes(b"x" * page.MOST_BYTES)
+    (tmp_path / "texts-fr.js").write_bytes(os.urandom(page.MOST_BYTES))  # an English page does not load it
     assert page.size_faults(tmp_path) == []
     (tmp_path / "large.js").write_bytes(os.urandom(page.MOST_BYTES))
     [fault] = page.size_faults(tmp_path)

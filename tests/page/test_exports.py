@@ -308,15 +308,17 @@ def test_who_comes_back_sees_what_has_changed_elsewhere(
     deployed.update(caller.owner, kept, "expires_at", "2020-01-01T00:00:00.000Z")
     deployed.fabricate(caller.owner, "CANCELLED")
     lists: list[str] = []
-    page.on("request", lambda sent: lists.append(sent.url) if sent.url.endswith("/exports") else None)
-    if away != "hidden":
-        page.context.set_offline(False)
+    page.on("response", lambda answer: lists.append(answer.url) if answer.url.endswith("/exports") else None)
     if away != "offline":
         page.evaluate(HIDE, False)
-    page.clock.run_for(1)
+        page.clock.run_for(1)
+    if away != "hidden":
+        page.context.set_offline(False)
+        page.clock.run_for(1)
     expect(newest(page).get_by_text("Cancelled")).to_be_visible()
     expect(page.get_by_role("article").last.get_by_text("Expired")).to_be_visible()
     expect(page.get_by_role("article")).to_have_count(2)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
     page.clock.run_for(4_000)
     page.wait_for_timeout(200)
     assert len(lists) == 1, "read once"

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from shared.catalogue import reports
 from shared.files.formats import FORMATS
 from shared.lambda_ import contract
 from tests.support.description import breaches, description
-from tests.unit.support import FUNCTIONS, REPORTS, Answer, event, template
+from tests.unit.support import FUNCTIONS, REPORTS, WEB, Answer, event, template
 
 RESPONSES = template()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
@@ -183,3 +185,16 @@ def test_an_answer_as_described_breaches_nothing() -> None:
 )
 def test_an_answer_that_is_otherwise_is_a_breach(call: str, status: int, headers: dict[str, str], answer: Any) -> None:
     assert len(breaches(*call.split(), status, headers, json.dumps(answer))) == 1
+
+
+@pytest.mark.parametrize("file", sorted(WEB.glob("texts-*.js")), ids=lambda file: file.stem)
+def test_another_language_of_the_page_explains_every_failure_and_only_problems_that_exist(file: Path) -> None:
+    said = {name: section(file, name) for name in ("problems", "failures")}
+    assert said["failures"] == [*EXPLANATIONS, *WARNINGS]
+    assert set(said["problems"]) < {each.name for each in problems.CATALOGUE}
+
+
+def section(file: Path, name: str) -> list[str]:
+    """The names in a section of a module of texts."""
+    [lines] = re.findall(rf"^  {name}: \{{\n(.*?)^  \}},$", file.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(r'^    "?([\w.-]+)"?:', lines, re.MULTILINE)
