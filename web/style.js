@@ -44,7 +44,7 @@ textarea:focus-visible, summary:focus-visible, .chip:has(:focus-visible) {
 .panel { padding: clamp(1rem, 4cqi, 2rem); }
 form { display: grid; gap: 1.5rem; }
 .fields { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); gap: 1.25rem 1.5rem; }
-.fields:empty, div:empty { display: none; }
+.fields:empty, div:empty, .help:empty { display: none; }
 .field { min-width: 0; }
 .wide { grid-column: 1 / -1; }
 .label { display: block; font-weight: 550; margin-bottom: 0.375rem; }
@@ -98,7 +98,7 @@ button[aria-disabled=true] { cursor: progress; opacity: 0.75; }
 .quiet { background: transparent; color: var(--text); border-color: var(--control); }
 .danger { background: var(--bad); color: var(--surface); }
 .foot .primary { min-height: 2.75rem; padding-inline: 1.5rem; }
-.card { padding: 1rem 1.25rem; display: grid; gap: 0.5rem; }
+.card { padding: 1rem clamp(1rem, 3cqi, 1.25rem); display: grid; gap: 0.375rem; }
 .card header { display: flex; gap: 0.5rem 1rem; justify-content: space-between; align-items: start; }
 .card.first { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 .status {
@@ -131,6 +131,7 @@ progress:indeterminate::-webkit-progress-bar { background: transparent; }
 progress:indeterminate::-moz-progress-bar { background: transparent; }
 @keyframes move { from { background-position: 120% 0; } to { background-position: -20% 0; } }
 .trouble {
+  margin-top: 0.25rem;
   padding: 0.75rem 1rem;
   border-radius: var(--radius);
   background: var(--sunken);
@@ -191,7 +192,7 @@ dialog .card { border: 0; padding: 0; }
 }
 /* In a high-contrast theme the browser takes backgrounds, shadows and colours away: these say the same in its own. */
 @media (forced-colors: active) {
-  .status { border: 1px solid; }
+  .status, .trouble { border: 1px solid; }
   .status::before, .chip:has(:checked), progress, progress::-webkit-progress-bar { forced-color-adjust: none; }
   .status::before { background: CanvasText; }
   .chip:has(:checked) { background: Highlight; border-color: Highlight; color: HighlightText; }
@@ -201,7 +202,9 @@ dialog .card { border: 0; padding: 0; }
   progress::-webkit-progress-value { forced-color-adjust: none; background: Highlight; border-radius: 0; }
   progress::-moz-progress-bar { forced-color-adjust: none; background: Highlight; }
   button[aria-disabled=true] { color: GrayText; border-color: GrayText; opacity: 1; }
-  .primary, .danger, .card.first, [aria-invalid] { border-width: 2px; }
+  .chip:has(:focus-visible) { outline-color: CanvasText; }
+  .primary, .danger, .card.first { border-width: 2px; }
+  [aria-invalid] { border-width: 3px !important; }
 }
 `;
 

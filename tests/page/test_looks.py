@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from checks.repository import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
     from tests.integration.api import Caller
     from tests.page.conftest import Visit
@@ -43,7 +44,7 @@ CODES = {
 def export(number: int, status: str, **more: Any) -> dict[str, Any]:
     """An export as the API shows it."""
     shown = {
-        "id": f"0190a2b4-0000-7000-8000-{number:012}",
+        "id": f"0190a2b4-0000-7000-8000-{9 - number:012}",  # the first is the newest
         "report": "flights",
         "format": "csv",
         "parameters": {"from": "2013-01-01", "to": "2013-12-31"},
@@ -137,6 +138,44 @@ def test_axe_finds_nothing(scheme: str, visit: Open, caller: Caller) -> None:
     assert violations(button) == []
 
 
+def test_a_high_contrast_theme_shows_progress_states_focus_and_busy_buttons(visit: Open, caller: Caller) -> None:
+    page = everything(visit([caller.token], go=False, forced_colors="active"))
+    done, rest = colours(page.get_by_role("progressbar").first, 0.25, 0.9)
+    assert done != rest
+    chosen, other = (colours(page.locator(".chip").nth(at), 0.1)[0] for at in (0, 1))
+    assert chosen != other
+    state = colours(page.locator(".status").first, *(at / 20 for at in range(2, 8)))
+    assert len({str(each) for each in state}) > 1, "the dot of the state"
+
+    cancel = page.get_by_role("button", name="Cancel").first
+    before = cancel.evaluate("each => getComputedStyle(each).color")
+    cancel.evaluate("each => each.setAttribute('aria-disabled', 'true')")
+    assert cancel.evaluate("each => getComputedStyle(each).color") != before
+    for control in (page.get_by_role("button", name="Download"), page.get_by_role("radio", name="CSV", exact=True)):
+        page.keyboard.press("Tab")  # a ring is for who uses the keyboard
+        control.focus()
+        style = control.evaluate(
+            "each => {const {outlineStyle, outlineColor} = getComputedStyle(each.closest('.chip') ?? each);"
+            "return [outlineStyle, outlineColor, getComputedStyle(document.body).backgroundColor]; }"
+        )
+        assert style[0] == "solid"
+        assert style[1] != style[2]
+
+
+def colours(element: Locator, *places: float) -> list[list[int]]:
+    """The colours that a user sees of an element: at these places between its left and its right, halfway down."""
+    picture = base64.b64encode(element.screenshot(animations="disabled")).decode()
+    read = """async ([picture, places]) => {
+      const bytes = Uint8Array.from(atob(picture), (each) => each.charCodeAt(0));
+      const image = await createImageBitmap(new Blob([bytes], {type: "image/png"}));
+      const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+      canvas.drawImage(image, 0, 0);
+      const at = (place) => canvas.getImageData(Math.floor(image.width * place), Math.floor(image.height / 2), 1, 1);
+      return places.map((place) => [...at(place).data]);
+    }"""
+    return list(element.page.evaluate(read, [picture, places]))
+
+
 def test_the_keyboard_is_enough(visit: Open, caller: Caller) -> None:
     page = visit([caller.token], "report-exports").page
     expect(page.get_by_role("button", name="Request export")).to_be_visible()
@@ -188,21 +227,20 @@ def test_a_signed_address_that_is_a_script_is_not_opened(visit: Open, caller: Ca
 
 @pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="make test-page SCREENSHOTS=1 writes docs/page/")
 @pytest.mark.parametrize(
-    ("name", "settings"),
-    [
-        ("light", {"viewport": {"width": 860, "height": 1580}}),
-        ("dark", {"viewport": {"width": 860, "height": 1580}, "color_scheme": "dark"}),
-        ("phone", {"viewport": {"width": 390, "height": 2060}}),
-    ],
+    ("name", "width", "scheme"), [("light", 860, "light"), ("dark", 860, "dark"), ("phone", 390, "light")]
 )
-def test_screenshots(name: str, settings: dict[str, Any], visit: Open, caller: Caller) -> None:
-    page = everything(visit([caller.token], go=False, **settings))
+def test_screenshots(name: str, width: int, scheme: str, visit: Open, caller: Caller) -> None:
+    size = {"width": width, "height": 3200}
+    page = everything(visit([caller.token], go=False, viewport=size, color_scheme=scheme))
     page.get_by_label("From").fill("2013-01-01")
     page.get_by_label("To", exact=True).fill("2013-12-31")
     page.evaluate("document.activeElement.shadowRoot.activeElement.blur()")
+    last = page.get_by_role("article").nth(2).bounding_box()
+    assert last
     picture = ROOT / "docs" / "page" / f"{name}.png"
     picture.parent.mkdir(exist_ok=True)
-    page.screenshot(path=picture, animations="disabled")
+    clip = {"x": 0, "y": 0, "width": width, "height": last["y"] + last["height"] + 10}
+    page.screenshot(path=picture, animations="disabled", clip=clip)
     assert picture.stat().st_size < 150_000
 
 

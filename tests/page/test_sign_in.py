@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.integration.api import http
+from tests.integration.deployed import until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -85,6 +88,55 @@ def test_a_user_signs_in_and_comes_back_to_the_export_of_the_mail(visitor: Visit
     assert limits.value.status == 200
     visitor.page.reload()
     expect(visitor.page.locator("#user")).to_have_text(visitor.user["email"])
+
+
+def test_who_wants_a_mail_gets_one_whose_link_opens_the_export(
+    visitor: Visitor, browser: Browser, deployed: Deployed
+) -> None:
+    owner = deployed.caller(visitor.user).owner
+    visitor.sign_in()
+    visitor.page.get_by_label("From").fill("2013-01-01")
+    visitor.page.get_by_label("To", exact=True).fill("2013-01-02")
+    visitor.page.get_by_label("Notify me by email").check()
+    visitor.page.get_by_role("button", name="Request export").click()
+    expect(visitor.page.get_by_role("article").first.get_by_text("Ready", exact=True)).to_be_visible()
+    record = deployed.records(owner)[-1]
+    assert record["notify"] == visitor.user["email"]
+    newer = deployed.fabricate(owner, "CANCELLED")
+
+    name = f"?export={record['export_id']}"
+    mail = until(lambda: next((m for m in deployed.mails(visitor.user["email"]) if name in m["text"]), None), "a mail")
+    reader = Visitor(browser, deployed)
+    assert deployed["page_url"] + name in mail["text"]  # of a product; the stack's own page takes the same query
+    reader.open(name)
+    reader.begin()
+    reader.enter(reader.user["password"])
+    first = reader.page.get_by_role("article").first
+    expect(first.get_by_role("heading")).to_be_focused()
+    with reader.page.expect_download() as download:
+        first.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == record["file_name"]
+    reader.page.context.close()
+    for export_id in (record["export_id"], newer):
+        deployed.forget({"owner": owner, "export_id": export_id})
+
+
+def test_every_module_has_the_version_of_the_page_and_the_entry_is_not_sent_twice(
+    visitor: Visitor, deployed: Deployed
+) -> None:
+    loaded: list[str] = []
+    visitor.page.on("request", lambda request: loaded.append(request.url))
+    visitor.open()
+    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    modules = {re.sub(".*/web/", "", url) for url in loaded if url.partition("?")[0].endswith(".js")}
+    [version] = {each.partition("?v=")[2] for each in modules}
+    assert {each.partition("?")[0] for each in modules} >= {"page.js", "report-exports.js", "card.js", "texts.js"}
+
+    entry = f"{deployed['api_url']}/web/report-exports.js"
+    first = http("GET", entry)
+    assert version in first.headers["ETag"]
+    again = http("GET", entry, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.content) == (304, b"")
 
 
 def test_a_wrong_password_stays_at_the_issuer(visitor: Visitor) -> None:
