@@ -40,7 +40,7 @@ test-stack: $(READY)  ## run the integration tests against a deployed stack, for
 test-page: port $(READY) .local/browser/ready-$(VERSION) .local/axe/ready  ## use the page in a real browser against the stack on the AWS emulator; needs Chromium; screenshots for docs/page/: SCREENSHOTS=1
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || \
 		{ echo "make test-page was skipped: there is no Chromium. Install it, for example: apt-get install chromium"; exit 0; }; \
-	BROWSER="$$browser" PYTHONPATH=$$(echo .local/browser/lib/python*/site-packages) \
+	BROWSER="$$browser" PYTHONPATH=$$(echo "$$PWD"/.local/browser/lib/python*/site-packages) \
 		.venv/bin/python -m local run --port "$(PORT)" -- .venv/bin/python -m pytest tests/page $(ARGS) \
 		$(if $(ARGS),,&& .venv/bin/python -m checks.suites --passed page)
 

@@ -16,7 +16,14 @@ from checks.repository import ROOT
 SUITES = {
     "emulator": ("local/emulator.py", "local/patches", "requirements/emulator.txt", "statemachines", "tests/emulator"),
     "deploy": ("exports_admin", "local/patches", "samconfig.toml", "statemachines", "template.yaml", "tests/deploy"),
-    "page": ("functions/show_page", "requirements/browser.txt", "tests/page", "web"),
+    "page": (
+        "docs/howto/front-end.md",
+        "functions/list_reports/openapi.json",
+        "functions/show_page",
+        "requirements/browser.txt",
+        "tests/page",
+        "web",
+    ),
 }
 """What each suite, tests/<name>, depends on."""
 OPTIONAL = {"page"}

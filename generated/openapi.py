@@ -48,6 +48,14 @@ class Route(NamedTuple):
         return self.authorizer == "NONE"
 
     @property
+    def tag(self) -> str:
+        """The group of routes to which it belongs."""
+        if self.path.startswith(identity.ON_BEHALF):
+            return "on-behalf"
+        groups = {"exports": "exports", "reports": "deployment", "limits": "deployment", "openapi.json": "deployment"}
+        return groups.get(self.path.split("/")[1], "page")
+
+    @property
     def described_as(self) -> str:
         """The operation in operations.yaml. A backend's route is described by the user's."""
         return f"{self.method} {self.path.removeprefix(identity.ON_BEHALF)}"
@@ -73,6 +81,7 @@ def document() -> dict[str, Any]:
         "info": {"title": TITLE, "version": "1", "description": DESCRIPTION, "license": {"name": "MIT"}},
         "servers": [{"url": "/v1"}],
         "security": [{"IdToken": []}],
+        "tags": [{"name": name, "description": each} for name, each in source["tags"].items()],
         "paths": dict(paths),
         "components": {
             "schemas": schemas(),
@@ -108,7 +117,10 @@ def schemas() -> dict[str, Any]:
     by_name: dict[str, Any] = _yaml("schemas.yaml")
     by_name["Status"]["enum"] = list(STATUSES)
     by_name["FormatName"]["enum"] = list(FORMATS)
-    return by_name | {"ExportRequest": request.whole(None)}
+    body = request.whole(None)
+    named = {"format": "FormatName", "parameters": "Parameters", "options": "Options"}
+    body["properties"] |= {field: {"$ref": f"#/components/schemas/{name}"} for field, name in named.items()}
+    return by_name | {"ExportRequest": body}
 
 
 def problems_of(route: Route) -> list[ProblemType]:
@@ -125,6 +137,7 @@ def _operation(route: Route, source: dict[str, Any]) -> dict[str, Any]:
     described = source["operations"][route.described_as]
     operation = {
         "operationId": route.name[0].lower() + route.name[1:],
+        "tags": [route.tag],
         "summary": described["summary"],
         "description": described["description"],
     }

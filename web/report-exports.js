@@ -157,6 +157,7 @@ class Exports extends HTMLElement {
     );
     if (turn !== this.#turn || !this.isConnected) return;
     this.language = language;
+    for (const each of this.shadowRoot?.children ?? []) each.setAttribute("lang", language.code);
     this.notify("");
     const address = this.api;
     if (!address) this.notify(this.language.texts.missingApi);

@@ -130,9 +130,14 @@ export class Language {
     return new Language(known, loaded?.texts);
   }
 
+  /** The language of the texts. */
+  get code() {
+    return this.texts === en ? "en" : this.tag;
+  }
+
   /** What the API says, in English: marked, so that a screen reader reads it as English. @param {string} text */
   english(text) {
-    return this.texts === en ? text : make("span", { lang: "en" }, text);
+    return this.code === "en" ? text : make("span", { lang: "en" }, text);
   }
 
   /** Why a call was refused. A problem without a type is the page's own. @param {Refused} refused @returns {Said} */

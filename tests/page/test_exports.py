@@ -442,6 +442,12 @@ def test_the_language_is_german_where_the_page_is(visit: Open, caller: Caller) -
     expect(newest(page)).to_contain_text("01.01.2013")
 
 
+def test_a_language_without_texts_gets_english_that_says_so(visit: Open, caller: Caller) -> None:
+    page = visit([caller.token], 'report-exports lang="fr"').page
+    submit = page.get_by_role("button", name="Request export")
+    assert submit.evaluate("each => each.closest('[lang]').lang") == "en"
+
+
 def test_a_german_page_translates_the_apis_errors_and_marks_what_stays_english(
     visit: Open, caller: Caller, deployed: Deployed
 ) -> None:

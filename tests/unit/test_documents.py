@@ -55,7 +55,8 @@ def examples(described: Any, place: str = "") -> Iterator[Any]:
     for name, inner in described.items() if isinstance(described, dict) else ():
         yield from examples(inner, f"{place} {name}")
     for inner in described if isinstance(described, list) else ():
-        yield from examples(inner, f"{place} {inner.get('name', '')}")
+        if isinstance(inner, dict):
+            yield from examples(inner, f"{place} {inner.get('name', '')}")
 
 
 EXAMPLES = [*examples(openapi.document()["components"]["responses"]), *examples(openapi.document()["paths"])]
