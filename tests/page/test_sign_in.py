@@ -99,7 +99,7 @@ def test_who_wants_a_mail_gets_one_whose_link_opens_the_export(
     visitor.page.get_by_label("To", exact=True).fill("2013-01-02")
     visitor.page.get_by_label("Notify me by email").check()
     visitor.page.get_by_role("button", name="Request export").click()
-    expect(visitor.page.get_by_role("article").first.get_by_text("Ready", exact=True)).to_be_visible()
+    expect(visitor.page.locator("report-exports").get_by_role("status")).to_have_text("Flights: Ready")
     record = deployed.records(owner)[-1]
     assert record["notify"] == visitor.user["email"]
     newer = deployed.fabricate(owner, "CANCELLED")
