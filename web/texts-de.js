@@ -129,7 +129,7 @@ export const texts = {
     ],
     SourceMissing: [
       "Die Quelldaten gibt es nicht",
-      "Legen Sie die Dateien oder die Tabelle an, die unten genannt sind. Versuchen Sie es dann erneut.",
+      "Legen Sie die Dateien oder die Tabelle an, die oben genannt sind. Versuchen Sie es dann erneut.",
     ],
     SourceUnavailable: [
       "Die Quelldaten konnten nicht gelesen werden",
@@ -160,6 +160,23 @@ export const texts = {
       "Die Zeilengruppen einer Quelldatei sind zu groß",
       "Schreiben Sie die genannte Datei mit kleineren Zeilengruppen, oder erhöhen Sie EphemeralStorage von GeneratePart.",
     ],
+    QueryInvalid: [
+      "Die Abfrage des Berichts ist nicht gültig",
+      "Berichtigen Sie die genannte Datei. `make check` sagt, warum.",
+    ],
+    QueryFailed: [
+      "Die Abfrage des Berichts ist an den Daten gescheitert",
+      "Berichtigen Sie die Abfrage oder die genannten Daten.",
+    ],
+    QueryTooLarge: [
+      "Die Abfrage des Berichts ist zu groß",
+      "Grenzen Sie den Export ein, oder ändern Sie die Abfrage, wie oben steht.",
+    ],
+    QueryTimedOut: [
+      "Die Abfrage des Berichts dauert zu lange",
+      "Grenzen Sie den Export ein, oder erhöhen Sie QueryMemory im Stack.",
+    ],
+    QueryChanged: ["Der Bericht wurde geändert", "Versuchen Sie es erneut. Der neue Versuch führt die neue Abfrage aus."],
     TextTooLong: [
       "Ein Text ist zu lang für das Format",
       "Fordern Sie ein anderes Format an, oder kürzen Sie die Spalte mit einem Ausdruck.",
