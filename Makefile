@@ -69,7 +69,7 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready .loca
 check-reports: .venv/ready-$(VERSION)  ## check only the reports, in seconds
 	@.venv/bin/python -m checks reports
 
-docs: .venv/ready-$(VERSION)  ## generate functions/list_reports/openapi.json and docs/problems.md from the code
+docs: .venv/ready-$(VERSION)  ## generate openapi.json, docs/problems.md and docs/architecture.md from the code and the template
 	@.venv/bin/python -m generated
 
 up: port $(READY)  ## start the AWS emulator, deploy the stack on it, and leave it running

@@ -1,12 +1,17 @@
-"""Reads YAML and JSON and keeps the line of every element."""
+"""Reads YAML and JSON, keeps the line of every element, and finds what a value of a template refers to."""
 
-from pathlib import Path
+import pathlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parent.parent
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C version of the same loader
+
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to an element."""
 
 
 class Document:
@@ -21,16 +26,17 @@ class Document:
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
-        self.repeated: list[tuple[str | int, ...]] = []
+        self.repeated: list[Path] = []
         """Paths of keys that occur twice in one mapping; the last one counts."""
-        self._lines: dict[tuple[str | int, ...], int] = {(): 1}
+        self._lines: dict[Path, int] = {(): 1}
         self._identifiers: dict[str, str] = {}
         """Identifiers of the loops around the current element, with their values."""
         self._mappings: dict[str, Any] = {}
         self.comments = {
             number: line.rpartition(" #")[2].strip() for number, line in enumerate(text.splitlines(), 1) if " #" in line
         }
-        """Comments at the end of a line, by line."""
+        """Comments, at the end of a line or on a line of their own, by line."""
+        self._alone = {number for number, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith("#")}
         loader = LOADER(text)
         try:
             root = loader.get_single_node()
@@ -44,7 +50,21 @@ class Document:
             path = path[:-1]
         return self._lines[path]
 
-    def _value(self, loader: yaml.SafeLoader, node: yaml.Node, path: tuple[str | int, ...]) -> Any:
+    def above(self, *path: str | int) -> list[str]:
+        """The comments on the lines directly above the element, the first line first."""
+        last = self.line(*path)
+        first = last
+        while first - 1 in self._alone:
+            first -= 1
+        return [self.comments.get(number, "") for number in range(first, last)]
+
+    def remarks(self, *path: str | int) -> list[str]:
+        """The comments directly above the element and on its lines."""
+        last = max(line for each, line in self._lines.items() if each[: len(path)] == path)
+        inside = [self.comments[number] for number in range(self.line(*path), last + 1) if number in self.comments]
+        return self.above(*path) + inside
+
+    def _value(self, loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:
         self._lines.setdefault(path, node.start_mark.line + 1)
         if node.tag.startswith("!"):
             name, tag = node.tag[1:], node.tag
@@ -75,7 +95,7 @@ class Document:
         value = loader.construct_object(node, deep=True)
         return self._substituted(value) if isinstance(value, str) else value
 
-    def _looped(self, loader: yaml.SafeLoader, loop: yaml.Node, path: tuple[str | int, ...]) -> dict[Any, Any]:
+    def _looped(self, loader: yaml.SafeLoader, loop: yaml.Node, path: Path) -> dict[Any, Any]:
         """The loop's fragment, expanded for each value of its collection."""
         identifier, values, fragment = loop.value
         expanded: dict[Any, Any] = {}
@@ -111,3 +131,38 @@ class Document:
 def read(name: str) -> Document:
     """A file of this repository, named by its path from the root."""
     return Document((ROOT / name).read_text("utf-8"), name)
+
+
+def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The names that ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` use in the value, each with its path."""
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from references(each, (*path, index))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key == "Ref":
+                yield path, each
+            elif key == "Fn::GetAtt":
+                yield path, (each if isinstance(each, list) else each.split("."))[0]
+            elif key == "Fn::Sub":
+                text, variables = each if isinstance(each, list) else (each, {})
+                named = re.findall(r"\$\{([^!}.]+)", text)
+                yield from ((path, name) for name in named if name not in variables)
+                yield from references(variables, path)
+            else:
+                yield from references(each, path if key.startswith("Fn::") else (*path, key))
+
+
+def reference(value: Any) -> str | None:
+    """The first name that the value refers to, or None."""
+    return next((name for _, name in references(value)), None)
+
+
+def named_below(value: Any, *keys: str) -> set[str]:
+    """The names referred to below one of the keys, anywhere in the value."""
+    if isinstance(value, list):
+        return {name for each in value for name in named_below(each, *keys)}
+    if not isinstance(value, dict):
+        return set()
+    here = {name for key in value.keys() & {*keys} for _, name in references(value[key])}
+    return here.union(*(named_below(each, *keys) for each in value.values()))

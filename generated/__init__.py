@@ -1,16 +1,18 @@
-"""Documents that are generated from the code: openapi.json and docs/problems.md. `make docs` writes them.
+"""Documents that are generated: openapi.json, docs/problems.md and docs/architecture.md. `make docs` writes them.
 
 `make check` fails if a generated document is outdated.
 """
 
 from collections.abc import Callable
 
+from architecture import checkout, document
 from checks.repository import ROOT
 from generated import openapi, problems
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "functions/list_reports/openapi.json": openapi.text,
     "docs/problems.md": problems.text,
+    "docs/architecture.md": lambda: document.text(checkout.current()),
 }
 """The generator of each document, by the document's path in the repository."""
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from checks import Fault
-from checks.template.stack import Stack, named_below, reference
+from checks.repository import named_below, reference
+from checks.template.stack import Stack
 
 ROLE = "AWS::IAM::Role"
 ACTORS = {f"AWS::{each}::Function" for each in ("Lambda", "Serverless")} | {"AWS::Pipes::Pipe"}

@@ -10,7 +10,8 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import does_arn_match
 
 from checks import Fault
-from checks.template.stack import Path, Stack
+from checks.repository import Path
+from checks.template.stack import Stack
 
 ARNS = {
     ("AWS::CloudWatch::Alarm", "Arn"): "arn:aws:cloudwatch:{here}:alarm:{name}",

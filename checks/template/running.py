@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from checks import Fault
-from checks.template.stack import Stack, named_below, reference
+from checks.repository import named_below, reference
+from checks.template.stack import Stack
 
 QUEUE = "AWS::SQS::Queue"
 LOG_GROUP = "AWS::Logs::LogGroup"

@@ -3,7 +3,6 @@
 import copy
 import json
 import logging
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +15,6 @@ from checks.repository import Document
 
 # The translator warns of a feature toggle that exists only in AWS's own deployment.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
-
-Path = tuple[str | int, ...]
 
 
 class Stack:
@@ -71,38 +68,3 @@ class Stack:
 
 def _whole(resources: dict[str, Any]) -> dict[str, Any]:
     return {name: {"Type": "", "Properties": {}} | resource for name, resource in resources.items()}
-
-
-def references(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """The names that ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` use in the value, each with its path."""
-    if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from references(each, (*path, index))
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            if key == "Ref":
-                yield path, each
-            elif key == "Fn::GetAtt":
-                yield path, (each if isinstance(each, list) else each.split("."))[0]
-            elif key == "Fn::Sub":
-                text, variables = each if isinstance(each, list) else (each, {})
-                named = re.findall(r"\$\{([^!}.]+)", text)
-                yield from ((path, name) for name in named if name not in variables)
-                yield from references(variables, path)
-            else:
-                yield from references(each, path if key.startswith("Fn::") else (*path, key))
-
-
-def reference(value: Any) -> str | None:
-    """The first name that the value refers to, or None."""
-    return next((name for _, name in references(value)), None)
-
-
-def named_below(value: Any, *keys: str) -> set[str]:
-    """The names referred to below one of the keys, anywhere in the value."""
-    if isinstance(value, list):
-        return {name for each in value for name in named_below(each, *keys)}
-    if not isinstance(value, dict):
-        return set()
-    here = {name for key in value.keys() & {*keys} for _, name in references(value[key])}
-    return here.union(*(named_below(each, *keys) for each in value.values()))

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from checks import Fault
-from checks.repository import Document
-from checks.template.stack import Path, Stack, reference, references
+from checks.repository import Document, Path, reference, references
+from checks.template.stack import Stack
 
 DATA = {"AWS::Cognito::UserPool", "AWS::KMS::Key", "AWS::S3::Bucket"}
 DATA |= {"AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"}

@@ -1,0 +1,121 @@
+"""Reads the architecture of the working tree or of a revision of git."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from architecture.model import MACHINES, Architecture
+from checks.repository import ROOT, Document
+
+TEMPLATE = "template.yaml"
+REPORTS = "reports"
+
+
+class Unreadable(Exception):
+    """A revision cannot be compared. The message says why, and what to do."""
+
+
+def current() -> Architecture:
+    """The architecture of the working tree.
+
+    Raises:
+        Unreadable: a file is missing or wrong.
+    """
+    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / REPORTS).glob("*.yaml"))
+    return _read("this checkout", _text_of_file, files)
+
+
+def at(revision: str) -> Architecture:
+    """The architecture of a revision.
+
+    Raises:
+        Unreadable: there is no such revision, or it has no template, or a file of it is wrong.
+    """
+    listed = git("ls-tree", "--name-only", "-z", revision, f"{REPORTS}/").split("\0")
+    files = [each for each in listed if each.endswith(".yaml")]
+    return _read(revision, lambda path: git("show", f"{revision}:{path}"), files)
+
+
+def base_of(name: str) -> str:
+    """The commit at which this checkout left a branch: what a pull request compares with.
+
+    Args:
+        name: a branch, a tag or a commit. If it is a branch that exists only at the remote, that one counts.
+
+    Returns:
+        The full id of the commit.
+
+    Raises:
+        Unreadable: there is no such revision, or nothing in common with it.
+    """
+    for each in (name, f"origin/{name}"):
+        if _succeeds("rev-parse", "--verify", "--quiet", f"{each}^{{commit}}"):
+            break
+    else:
+        remedy = "Name a branch, a tag or a commit: make architecture-diff BASE=…"
+        raise Unreadable(f"git knows neither {name} nor origin/{name}. Fetch it (git fetch origin). {remedy}")
+    try:
+        return git("merge-base", each, "HEAD").strip()
+    except Unreadable as error:
+        remedy = "A shallow clone lacks it: git fetch --unshallow"
+        raise Unreadable(f"{each} and HEAD have no commit in common. {remedy}") from error
+
+
+def changed_since(revision: str, *folders: str) -> list[str]:
+    """The files in some folders that differ between a revision and the working tree, new files included."""
+    tracked = git("diff", "--name-only", "-z", revision, "--", *folders).split("\0")
+    new = git("ls-files", "--others", "--exclude-standard", "-z", "--", *folders).split("\0")
+    return sorted({*tracked, *new} - {""})
+
+
+def git(*arguments: str) -> str:
+    """The output of git.
+
+    Raises:
+        Unreadable: git failed, or is not installed.
+    """
+    try:
+        run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise Unreadable("git is not installed.") from error
+    if run.returncode:
+        raise Unreadable(f"git {arguments[0]} failed: {run.stderr.strip()}")
+    return run.stdout
+
+
+def _succeeds(*arguments: str) -> bool:
+    try:
+        git(*arguments)
+    except Unreadable:
+        return False
+    return True
+
+
+def _text_of_file(path: str) -> str:
+    try:
+        return (ROOT / path).read_text("utf-8")
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _read(name: str, text_of: Callable[[str], str], reports: list[str]) -> Architecture:
+    try:
+        template = text_of(TEMPLATE)
+        definitions = {uri: text_of(uri) for uri in uris(template)}
+        return Architecture(template, definitions, {PurePosixPath(each).name: text_of(each) for each in reports})
+    except yaml.YAMLError as error:
+        raise Unreadable(f"A file of {name} is not YAML: {error}") from error
+    except (ValueError, Unreadable) as error:
+        raise Unreadable(f"{name} has no architecture to compare: {error}") from error
+
+
+def uris(template: str) -> list[str]:
+    """The files of the state machines' definitions that a template names."""
+    data: Any = Document(template, TEMPLATE).data
+    resources = data.get("Resources") if isinstance(data, dict) else None
+    machines = [each for each in (resources or {}).values() if each.get("Type") in MACHINES]
+    found = [(each.get("Properties") or {}).get("DefinitionUri") for each in machines]
+    return [each for each in found if isinstance(each, str)]
