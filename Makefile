@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports docs up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports docs architecture-diff up down invoke deploy lock clean python port
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ check-reports: .venv/ready-$(VERSION)  ## check only the reports, in seconds
 
 docs: .venv/ready-$(VERSION)  ## generate openapi.json, docs/problems.md and docs/architecture.md from the code and the template
 	@.venv/bin/python -m generated
+
+architecture-diff: .venv/ready-$(VERSION)  ## what this checkout changes in the architecture since it left BASE (main), the most dangerous first
+	@.venv/bin/python -m architecture --base "$${BASE:-main}"
 
 up: port $(READY)  ## start the AWS emulator, deploy the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"

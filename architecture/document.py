@@ -24,7 +24,7 @@ _HEAD = """\
 
 `make docs` generates this page from `template.yaml` and the state machine's definition. It states what runs, what
 starts it, what it may do and why, and where its failures go. `${…}` and `Name.Arn` are references of the template; a
-value in parentheses is a parameter's default.
+value in parentheses is a parameter's default. [Review a change](howto/review-a-change.md) compares two revisions.
 """
 _CALLERS = {"NONE": "everybody", "AWS_IAM": "an IAM principal (AWS_IAM)"}
 _STORES = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Cognito::UserPool", "AWS::Logs::LogGroup")

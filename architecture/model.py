@@ -10,7 +10,7 @@ import yaml
 from architecture import workflow
 from architecture.policies import Grant, Statement, statements
 from architecture.values import NOTHING, Names, cases, pattern, renamed, shown
-from checks.repository import Document, named_below, reference, references
+from checks.repository import LOADER, Document, named_below, reference, references
 
 FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 MACHINES = ("AWS::Serverless::StateMachine", "AWS::StepFunctions::StateMachine")
@@ -105,7 +105,7 @@ class Architecture:
             raise ValueError("template.yaml is not a template: it has no Resources.")
         self.definitions = dict(definitions)
         self.reports: dict[str, dict[str, Any]] = {
-            name: yaml.safe_load(text) or {} for name, text in sorted((reports or {}).items())
+            name: yaml.load(text, LOADER) or {} for name, text in sorted((reports or {}).items())
         }
         self._written: Names = {}  # the logical ids in the template, by those that they were renamed to
         self._read(self.document.data)
@@ -138,6 +138,12 @@ class Architecture:
     def line(self, name: str, *path: str | int) -> int:
         """The line of a resource, or of an element below it, in template.yaml."""
         return self.document.line("Resources", self._written.get(name, name), *path)
+
+    def retold(self, text: str) -> str:
+        """A text, such as an alarm's description, with the new logical ids in it."""
+        for after, before in self._written.items():
+            text = re.sub(rf"\b{before}\b", after, text)
+        return text
 
     # ─── Names ───
 

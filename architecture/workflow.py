@@ -122,6 +122,20 @@ class Machine:
         found = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
         return self.substitutions.get(found[1], value) if found else value
 
+    def resolved(self, value: Any) -> Any:
+        """A value in which each ``${substitution}`` has the reference or the text that the template puts for it."""
+        if isinstance(value, dict):
+            return {key: self.resolved(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.resolved(each) for each in value]
+        if not isinstance(value, str):
+            return value
+
+        def put(found: re.Match[str]) -> str:
+            return pattern(self.substitutions[found[1]]) if found[1] in self.substitutions else found[0]
+
+        return re.sub(r"\$\{(\w+)\}", put, value)
+
     def does(self, state: State) -> str:
         """What it does, such as ``dynamodb:updateItem ExportsTable`` or ``lambda:invoke PlanParts``."""
         if state.type != "Task":

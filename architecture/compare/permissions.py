@@ -1,0 +1,120 @@
+"""Permissions that are wider or narrower than before, however the policies are written."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from architecture.model import Architecture
+from architecture.policies import Grant, Statement, uncovered
+from architecture.rules import ENCRYPTION, NARROWED, PERMISSION, PUBLIC, TRUST, WILDCARD, Change, Rule
+
+_TRUST = "(assume its role)"
+
+
+def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
+    """A change for each statement that allows more than before, and for each that allows less."""
+    allowed_before, denied_before = _split(old)
+    allowed, denied = _split(new)
+    for grants in _grouped(new, uncovered(allowed, allowed_before)):
+        yield _widened(old, new, grants, [each for each in allowed_before if each not in {*allowed}])
+    for grants in _grouped(old, uncovered(denied_before, denied)):
+        if _exists(new, old, grants[0]):
+            yield Change(
+                _rule(old, grants[0], PERMISSION), _name(grants[0].who), f"is no longer denied {_text(grants)}"
+            )
+    for grants in _grouped(old, uncovered(allowed_before, allowed)):
+        if _exists(new, old, grants[0]):
+            yield Change(NARROWED, _name(grants[0].who), f"may no longer {_text(grants)}")
+    for grants in _grouped(new, uncovered(denied, denied_before)):
+        yield Change(NARROWED, _name(grants[0].who), f"is now denied {_text(grants)}", _place(new, grants[0]))
+
+
+def _split(architecture: Architecture) -> tuple[list[Grant], list[Grant]]:
+    allowed = [each for each in architecture.grants if each.effect == "Allow"]
+    return allowed, [each for each in architecture.grants if each.effect != "Allow"]
+
+
+def _grouped(architecture: Architecture, grants: Iterable[Grant]) -> list[list[Grant]]:
+    """Grants of the same statement and the same actor together."""
+    groups: dict[tuple[Any, ...], list[Grant]] = {}
+    for grant in grants:
+        statement = architecture.grants[grant]
+        key = (grant.who, statement.holder, statement.path) if statement else (grant.who, grant.action)
+        groups.setdefault((*key, grant.limits, _TRUST in grant.resource), []).append(grant)
+    return list(groups.values())
+
+
+def _widened(old: Architecture, new: Architecture, grants: list[Grant], gone: list[Grant]) -> Change:
+    first = grants[0]
+    statement = new.grants[first]
+    before = [each for each in gone if any(_replaces(grant, each) for grant in grants)]
+    who = first.who if first.who in old.resources or first.who not in new.resources else f"{first.who} (new)"
+    said = [f"may {'now ' if who == first.who else ''}{_text(grants)}"]
+    if before:
+        same = {(each.action, each.resource) for each in before} == {(each.action, each.resource) for each in grants}
+        said.append(f"before: {_conditions(before)}" if same else f"before: {_text(before)}")
+    if statement:
+        reason = new.reason(statement)
+        said.append(f"reason: {statement.sid or 'none'}{f', “{reason}”' if reason else ''}")
+    rules = [_rule(new, grant, _widening(old, grant)) for grant in grants]
+    rule = min(rules, key=[PUBLIC, TRUST, WILDCARD, PERMISSION, ENCRYPTION].index)
+    return Change(rule, _name(who), "; ".join(said), _place(new, first))
+
+
+def _replaces(new: Grant, old: Grant) -> bool:
+    """Whether a grant is what became of another one."""
+    return new.who == old.who and (new.covers(old) or new.action == old.action)
+
+
+def _widening(old: Architecture, grant: Grant) -> Rule:
+    if grant.action.startswith(("everything in", "not ")) or grant.resource.startswith("not ") or "*" in grant.action:
+        return WILDCARD
+    # X-Ray, for example, has no narrower resource than *: it is no news if somebody has the same already.
+    known = any(each.action == grant.action and each.resource == "*" for each in old.grants)
+    return WILDCARD if grant.resource == "*" and not known else PERMISSION
+
+
+def _rule(architecture: Architecture, grant: Grant, otherwise: Rule) -> Rule:
+    statement = architecture.grants.get(grant)
+    of_a_resource = isinstance(statement, Statement) and bool(statement.principals)
+    if _TRUST in grant.resource:
+        return TRUST
+    if any(each.key == "aws:SecureTransport" for each in grant.limits):
+        return ENCRYPTION
+    return PUBLIC if of_a_resource and grant.who == "*" else otherwise
+
+
+def _exists(new: Architecture, old: Architecture, grant: Grant) -> bool:
+    """Whether who had a permission, and what it was for, is still there: otherwise the removal says it all."""
+    if grant.who in old.resources and grant.who not in new.resources:
+        return False
+    statement = old.grants[grant]
+    target = old.named(grant.resource)
+    if grant.effect == "Allow" and target and target not in new.resources:
+        return False
+    return (
+        statement is None or statement.holder in new.resources or grant.who in new.resources or grant.effect != "Allow"
+    )
+
+
+def _text(grants: list[Grant]) -> str:
+    actions = list(dict.fromkeys(f"`{each.action}`" for each in grants))
+    resources = list(dict.fromkeys(each.resource for each in grants))
+    where = [f"`{each}`" if _TRUST not in each else each for each in resources]
+    conditions = _conditions(grants)
+    return f"{', '.join(actions)} on {', '.join(where)}{f' {conditions}' if conditions else ''}"
+
+
+def _conditions(grants: list[Grant]) -> str:
+    found = list(dict.fromkeys(each.condition for each in grants if each.condition))
+    return f"only with {' or '.join(found)}" if found else ""
+
+
+def _name(who: str) -> str:
+    return "everybody" if who == "*" else who
+
+
+def _place(architecture: Architecture, grant: Grant) -> str:
+    statement = architecture.grants.get(grant)
+    if statement:
+        return f"template.yaml:{architecture.line(statement.holder, 'Properties', *statement.path)}"
+    return f"template.yaml:{architecture.line(grant.who)}" if grant.who in architecture.resources else ""
