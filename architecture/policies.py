@@ -35,7 +35,7 @@ class Limit(NamedTuple):
 
     def __str__(self) -> str:
         if self.operator == "if":
-            return f"if {self.key}"
+            return self.key
         return f"{self.key} {self.operator} {' or '.join(sorted(self.values))}"
 
 
@@ -60,9 +60,9 @@ class Grant(NamedTuple):
         )
 
     @property
-    def condition(self) -> str:
-        """Its limits as text; empty if it has none."""
-        return " and ".join(sorted(map(str, self.limits)))
+    def guards(self) -> frozenset[Limit]:
+        """Its limits that are conditions of the template."""
+        return frozenset(each for each in self.limits if each.operator == "if")
 
 
 class Statement(NamedTuple):

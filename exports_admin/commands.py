@@ -2,7 +2,7 @@
 
 import click
 
-from exports_admin import dead_letters, doctor, erase, fixture, put, replay, seed, show, token, user
+from exports_admin import dead_letters, doctor, drift, erase, fixture, put, replay, seed, show, token, user
 
 COMMANDS: list[click.Command] = [
     token.command,
@@ -12,6 +12,7 @@ COMMANDS: list[click.Command] = [
     show.command,
     fixture.command,
     doctor.command,
+    drift.command,
     dead_letters.command,
     replay.command,
     erase.command,

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from architecture.model import Architecture
-from architecture.policies import Grant, Statement, uncovered
-from architecture.rules import ENCRYPTION, NARROWED, PERMISSION, PUBLIC, TRUST, WILDCARD, Change, Rule
+from architecture.model import FUNCTIONS, Architecture
+from architecture.policies import Grant, Limit, Statement, uncovered
+from architecture.rules import ENCRYPTION, FUNCTION, NARROWED, PERMISSION, PUBLIC, TRUST, WILDCARD, Change, Rule
 
 _TRUST = "(assume its role)"
 
@@ -14,8 +14,15 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
     """A change for each statement that allows more than before, and for each that allows less."""
     allowed_before, denied_before = _split(old)
     allowed, denied = _split(new)
-    for grants in _grouped(new, uncovered(allowed, allowed_before)):
-        yield _widened(old, new, grants, [each for each in allowed_before if each not in {*allowed}])
+    gone = [each for each in allowed_before if each not in {*allowed}]
+    more = uncovered(allowed, allowed_before)
+    usual = [each for each in more if _is_usual(old, new, each)]
+    for who in dict.fromkeys(each.who for each in usual if each.who in new.resources):
+        statements = (new.grants[each] for each in usual if each.who == who)
+        reasons = ", ".join(dict.fromkeys(each.sid for each in statements if each))
+        yield Change(FUNCTION, who, f"may what every function may: {reasons}", f"template.yaml:{new.line(who)}")
+    for grants in _grouped(new, (each for each in more if each not in usual)):
+        yield _widened(old, new, grants, gone)
     for grants in _grouped(old, uncovered(denied_before, denied)):
         if _exists(new, old, grants[0]):
             yield Change(
@@ -26,6 +33,21 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
             yield Change(NARROWED, _name(grants[0].who), f"may no longer {_text(grants)}")
     for grants in _grouped(new, uncovered(denied, denied_before)):
         yield Change(NARROWED, _name(grants[0].who), f"is now denied {_text(grants)}", _place(new, grants[0]))
+
+
+def _is_usual(old: Architecture, new: Architecture, grant: Grant) -> bool:
+    """Whether a new function gets only what all functions had before, such as writing into its own log."""
+    actor = grant.who if grant.who in new.resources else new.named(f"${{{grant.resource.partition(' ')[0]}}}")
+    if actor in old.resources or actor not in new.resources or new.resources[actor].type not in FUNCTIONS:
+        return False
+    before = [each.name for each in old.of(*FUNCTIONS)]
+    return bool(before) and all(_as_of(grant, actor, other) in old.grants for other in before)
+
+
+def _as_of(grant: Grant, actor: str, other: str) -> Grant:
+    """The same permission of another function."""
+    who, resource = (text.replace(actor, other) for text in (grant.who, grant.resource))
+    return grant._replace(who=who, resource=resource)
 
 
 def _split(architecture: Architecture) -> tuple[list[Grant], list[Grant]]:
@@ -39,7 +61,7 @@ def _grouped(architecture: Architecture, grants: Iterable[Grant]) -> list[list[G
     for grant in grants:
         statement = architecture.grants[grant]
         key = (grant.who, statement.holder, statement.path) if statement else (grant.who, grant.action)
-        groups.setdefault((*key, grant.limits, _TRUST in grant.resource), []).append(grant)
+        groups.setdefault((*key, grant.limits - grant.guards, _TRUST in grant.resource), []).append(grant)
     return list(groups.values())
 
 
@@ -51,7 +73,7 @@ def _widened(old: Architecture, new: Architecture, grants: list[Grant], gone: li
     said = [f"may {'now ' if who == first.who else ''}{_text(grants)}"]
     if before:
         same = {(each.action, each.resource) for each in before} == {(each.action, each.resource) for each in grants}
-        said.append(f"before: {_conditions(before)}" if same else f"before: {_text(before)}")
+        said.append(f"before: {_conditions(before)}" if same and _conditions(before) else f"before: {_text(before)}")
     if statement:
         reason = new.reason(statement)
         said.append(f"reason: {statement.sid or 'none'}{f', “{reason}”' if reason else ''}")
@@ -98,15 +120,23 @@ def _exists(new: Architecture, old: Architecture, grant: Grant) -> bool:
 
 def _text(grants: list[Grant]) -> str:
     actions = list(dict.fromkeys(f"`{each.action}`" for each in grants))
-    resources = list(dict.fromkeys(each.resource for each in grants))
-    where = [f"`{each}`" if _TRUST not in each else each for each in resources]
+    where = list(dict.fromkeys(_resource(each) for each in grants))
     conditions = _conditions(grants)
     return f"{', '.join(actions)} on {', '.join(where)}{f' {conditions}' if conditions else ''}"
 
 
+def _resource(grant: Grant) -> str:
+    name = grant.resource if _TRUST in grant.resource else f"`{grant.resource}`"
+    return name + (f" if {_and(grant.guards)}" if grant.guards else "")
+
+
 def _conditions(grants: list[Grant]) -> str:
-    found = list(dict.fromkeys(each.condition for each in grants if each.condition))
+    found = dict.fromkeys(_and(each.limits - each.guards) for each in grants if each.limits - each.guards)
     return f"only with {' or '.join(found)}" if found else ""
+
+
+def _and(limits: frozenset[Limit]) -> str:
+    return " and ".join(sorted(map(str, limits)))
 
 
 def _name(who: str) -> str:

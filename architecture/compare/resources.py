@@ -52,12 +52,15 @@ from architecture.rules import (
     Rule,
 )
 from architecture.values import Difference, canonical, differences, number, shown
-from checks.repository import references
+from checks.repository import reference, references
 
 _POLICIES = {"PolicyDocument", "AssumeRolePolicyDocument", "Policies", "ManagedPolicyArns"}
 """Properties that are compared as permissions."""
 _FLAGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
+
+_ANSWERED = {"route", "authorizer", "state", "SQS"}
+"""Triggers that learn of a failure, so that the function needs no dead letters of its own."""
 
 _Weaker = Callable[[Any, Any], bool]
 
@@ -197,15 +200,16 @@ _TABLE = (
 def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
     """Every difference of resources, parameters, conditions and outputs, apart from permissions."""
     yield from _routes(old, new)
+    gone, come = _belongings(old, new), _belongings(new, old)
     for name in {**old.resources, **new.resources}:
         before, after = old.resources.get(name), new.resources.get(name)
         if before and after and before.type == after.type:
             yield from _changed(old, new, before, after)
             continue
-        if before:
-            yield _removed(before)
+        if before and not any(name in some for some in gone.values()):
+            yield _removed(before, gone.get(name, []))
         if after:
-            yield from _new(new, after)
+            yield from _new(new, after, come)
     yield from _parameters(old, new)
     for section in ("Conditions", "Rules", "Outputs", "Transform", "Hooks"):
         for each in differences(old.data.get(section) or {}, new.data.get(section) or {}):
@@ -303,8 +307,21 @@ def _callers(route: Route) -> str:
     return "everybody, without an authorizer" if route.is_open else f"callers whom {route.caller} accepts"
 
 
-def _removed(resource: Resource) -> Change:
-    what = f"is gone ({resource.type})"
+def _belongings(of: Architecture, other: Architecture) -> dict[str, list[str]]:
+    """The roles, log groups and alarms of each function, state machine or queue that only one architecture has."""
+    only = [each for name, each in of.resources.items() if name not in other.resources]
+    found = {}
+    for each in only:
+        if each.type in (*FUNCTIONS, *MACHINES, *QUEUES):
+            alarms = {alarm.name for alarm in of.alarms.get(each.name, [])}
+            roles = {role for role, actors in of.actors.items() if actors == [each.name]}
+            own = alarms | roles | {reference(each.properties.get("LoggingConfig", {}))}
+            found[each.name] = [one.name for one in only if one.name in own]
+    return found
+
+
+def _removed(resource: Resource, belongings: list[str]) -> Change:
+    what = f"is gone ({resource.type})" + (f", with {', '.join(belongings)}" if belongings else "")
     if resource.type in HOLDS_DATA:
         kept = resource.settings.get("DeletionPolicy", "Delete")
         return Change(DATA, resource.name, f"{what}; DeletionPolicy: {kept}")
@@ -315,23 +332,29 @@ def _removed(resource: Resource) -> Change:
     return Change(_of_type(resource), resource.name, what)
 
 
-def _new(new: Architecture, resource: Resource) -> Iterator[Change]:
+def _new(new: Architecture, resource: Resource, belongings: dict[str, list[str]]) -> Iterator[Change]:
     place = f"template.yaml:{new.line(resource.name)}"
-    said = [f"is new ({resource.type})"]
+    own = belongings.get(resource.name, [])
+    said = [f"is new ({resource.type})" + (f", with {', '.join(own)}" if own else "")]
     if resource.type in FUNCTIONS:
         properties = resource.properties
         triggers = [f"`{each.what}`" for each in new.triggers if each.target == resource.name]
         said.append(f"starts: {', '.join(triggers) or 'nothing starts it'}")
         said.append(f"{new.value(properties.get('Timeout'))} s, {new.value(properties.get('MemorySize'))} MB")
-        said.append(f"failures: {', '.join(new.dead_letters(resource.name)) or 'no dead letters'}")
-        said.append("alarms" if new.alarms.get(resource.name) else "**no alarm**")
+        letters = new.dead_letters(resource.name)
+        waits = {each.kind for each in new.triggers if each.target == resource.name} <= _ANSWERED
+        said += [f"dead letters: {', '.join(letters)}"] if letters else [] if waits else ["**no dead letters**"]
+        if not new.alarms.get(resource.name):
+            said.append("**no alarm**")
     elif resource.type in QUEUES:
         said.append(f"dead letters: {', '.join(new.dead_letters(resource.name)) or 'none'}")
         said.append(f"gets from: {', '.join(new.sent_to(resource.name)) or 'nothing in the template'}")
-        said.append("alarms" if new.alarms.get(resource.name) else "**no alarm**")
+        if not new.alarms.get(resource.name):
+            said.append("**no alarm**")
     if resource.condition:
         said.append(f"exists if {resource.condition}")
-    yield Change(_of_type(resource), resource.name, "; ".join(said), place)
+    if not any(resource.name in some for some in belongings.values()):
+        yield Change(_of_type(resource), resource.name, "; ".join(said), place)
     if resource.type == "AWS::S3::Bucket" and _unblocked(
         None, resource.properties.get("PublicAccessBlockConfiguration")
     ):

@@ -206,6 +206,15 @@ def test_a_success_is_shown_and_drawn_with_its_parts(deployed: Deployed, united:
     assert drawn["RecordFailed: not reached"] == "state not-reached"
 
 
+@pytest.mark.emulator_only("another checkout may have deployed the stack on AWS")
+def test_the_stack_that_this_checkout_deployed_does_not_differ_from_it(deployed: Deployed) -> None:
+    ran = run(deployed, "drift")
+    assert (ran.code, ran.err) == (0, "")
+    assert "**The architecture is the same.**" in ran.out
+    assert "Not compared" not in ran.out  # the workflow and the reports are read from their packages
+    assert "aws cloudformation detect-stack-drift" in ran.out
+
+
 @one_role
 @pytest.mark.parametrize("words", [["show"], ["fixture", "GeneratePart", "0"]], ids=["show", "fixture"])
 def test_who_looks_needs_the_permissions_that_are_documented_and_no_others(
