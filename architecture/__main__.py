@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from architecture import checkout
-from architecture.compare import code, compare, markdown
+from architecture.compare import code, compare, markdown, ordered
 
 
 def main(words: list[str]) -> int:
@@ -15,11 +15,17 @@ def main(words: list[str]) -> int:
     try:
         base = checkout.base_of(named)
         files = checkout.changed_since(base, *code.FOLDERS)
-        changes = compare(checkout.at(base), checkout.current(), files)
+        changes = []
+        for old, new in checkout.pairs(base):
+            file = new.document.file
+            if file == checkout.TEMPLATE:
+                changes += compare(old, new, files)
+            else:
+                changes += [each._replace(subject=f"{file} {each.subject}") for each in compare(old, new)]
     except checkout.Unreadable as error:
         print(error, file=sys.stderr)
         return 1
-    print(markdown(changes, f"Architecture: this checkout against {named} ({base[:10]})"), end="")
+    print(markdown(ordered(changes), f"Architecture: this checkout against {named} ({base[:10]})"), end="")
     return 0
 
 

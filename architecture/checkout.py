@@ -1,7 +1,7 @@
 """Reads the architecture of the working tree or of a revision of git."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,7 +11,10 @@ from architecture.model import MACHINES, Architecture
 from checks.repository import ROOT, Document
 
 TEMPLATE = "template.yaml"
+CONFIG = "samconfig.toml"
 REPORTS = "reports"
+OTHER_TEMPLATES = ("deploy/roles.yaml",)
+"""Templates of stacks of their own. They have no state machines."""
 
 
 class Unreadable(Exception):
@@ -26,6 +29,26 @@ def current() -> Architecture:
     """
     files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / REPORTS).glob("*.yaml"))
     return _read("this checkout", _text_of_file, files)
+
+
+def pairs(revision: str) -> Iterator[tuple[Architecture, Architecture]]:
+    """Each template of a revision and of the working tree. A template that one of them lacks has no resources.
+
+    Raises:
+        Unreadable: there is no such revision, a file is wrong, or one of the two has no template.yaml.
+    """
+    yield at(revision), current()
+    for file in OTHER_TEMPLATES:
+        texts = git("show", f"{revision}:{file}") if _succeeds("cat-file", "-e", f"{revision}:{file}") else ""
+        now = _text_of_file(file) if (ROOT / file).exists() else ""
+        yield _other(texts, file), _other(now, file)
+
+
+def _other(text: str, file: str) -> Architecture:
+    try:
+        return Architecture(text or "Resources: {}", {}, file=file)
+    except (yaml.YAMLError, ValueError) as error:
+        raise Unreadable(f"{file} cannot be compared: {error}") from error
 
 
 def at(revision: str) -> Architecture:
@@ -105,7 +128,8 @@ def _read(name: str, text_of: Callable[[str], str], reports: list[str]) -> Archi
     try:
         template = text_of(TEMPLATE)
         definitions = {uri: text_of(uri) for uri in uris(template)}
-        return Architecture(template, definitions, {PurePosixPath(each).name: text_of(each) for each in reports})
+        texts = {PurePosixPath(each).name: text_of(each) for each in reports}
+        return Architecture(template, definitions, texts, config=text_of(CONFIG))
     except yaml.YAMLError as error:
         raise Unreadable(f"A file of {name} is not YAML: {error}") from error
     except (ValueError, Unreadable) as error:

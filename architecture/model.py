@@ -1,6 +1,7 @@
 """The architecture of one revision: everything that the document shows and the difference compares, as plain data."""
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -93,16 +94,27 @@ class Architecture:
         template: the text of template.yaml, or of the template of a deployed stack.
         definitions: the text of each state machine's definition, by DefinitionUri or by logical id.
         reports: the text of each report, by its file's name.
+        file: the template's file, which the places of changes name.
+        config: the text of samconfig.toml; empty if it does not count.
 
     Raises:
         yaml.YAMLError: a text is not YAML.
         ValueError: the template has no resources, or a definition has no states.
     """
 
-    def __init__(self, template: str, definitions: Mapping[str, str], reports: Mapping[str, str] | None = None) -> None:
-        self.document = Document(template, "template.yaml")
+    def __init__(
+        self,
+        template: str,
+        definitions: Mapping[str, str],
+        reports: Mapping[str, str] | None = None,
+        *,
+        file: str = "template.yaml",
+        config: str = "",
+    ) -> None:
+        self.document = Document(template, file)
         if not isinstance(self.document.data, dict) or not isinstance(self.document.data.get("Resources"), dict):
-            raise ValueError("template.yaml is not a template: it has no Resources.")
+            raise ValueError(f"{file} is not a template: it has no Resources.")
+        self.config = tomllib.loads(config)
         self.definitions = dict(definitions)
         self.reports: dict[str, dict[str, Any]] = {
             name: yaml.load(text, LOADER) or {} for name, text in sorted((reports or {}).items())
@@ -114,6 +126,7 @@ class Architecture:
         """The same architecture with other logical ids. Its lines stay those of its own template."""
         other = object.__new__(Architecture)
         other.document, other.definitions, other.reports = self.document, self.definitions, self.reports
+        other.config = self.config
         other._written = {new: old for old, new in names.items()}
         data = renamed(self.document.data, names)
         data["Resources"] = {names.get(name, name): each for name, each in data["Resources"].items()}
@@ -136,8 +149,12 @@ class Architecture:
         return (each for each in self.resources.values() if each.type in types)
 
     def line(self, name: str, *path: str | int) -> int:
-        """The line of a resource, or of an element below it, in template.yaml."""
+        """The line of a resource, or of an element below it, in the template."""
         return self.document.line("Resources", self._written.get(name, name), *path)
+
+    def place(self, name: str, *path: str | int) -> str:
+        """The file and the line of a resource, or of an element below it."""
+        return f"{self.document.file}:{self.line(name, *path)}"
 
     def retold(self, text: str) -> str:
         """A text, such as an alarm's description, with the new logical ids in it."""

@@ -139,5 +139,6 @@ def _leave_out(current: Architecture, deployed: Deployed) -> None:
     """Removes from this checkout what could not be read of the stack."""
     for name in current.machines.keys() - deployed.architecture.machines.keys():
         del current.machines[name]
+    current.config = deployed.architecture.config  # of `sam deploy`, not of a stack
     if not deployed.architecture.reports:
         current.reports.clear()

@@ -7,7 +7,7 @@ from architecture.compare import code, permissions, renames, reports, resources,
 from architecture.model import Architecture
 from architecture.rules import RULES, SECTIONS, Change
 
-__all__ = ["Change", "compare", "markdown"]
+__all__ = ["Change", "compare", "markdown", "ordered"]
 
 
 def compare(old: Architecture, new: Architecture, files: Iterable[str] = ()) -> list[Change]:
@@ -31,6 +31,11 @@ def compare(old: Architecture, new: Architecture, files: Iterable[str] = ()) -> 
         *reports.changes(before, new),
         *code.changes(new, files),
     ]
+    return ordered(changes)
+
+
+def ordered(changes: Iterable[Change]) -> list[Change]:
+    """Each change once, the most dangerous first."""
     rank = {rule: number for number, rule in enumerate(RULES)}
     return sorted(dict.fromkeys(changes), key=lambda change: (change.rule.section, rank[change.rule], change.subject))
 

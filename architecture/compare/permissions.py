@@ -20,7 +20,7 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
     for who in dict.fromkeys(each.who for each in usual if each.who in new.resources):
         statements = (new.grants[each] for each in usual if each.who == who)
         reasons = ", ".join(dict.fromkeys(each.sid for each in statements if each))
-        yield Change(FUNCTION, who, f"may what every function may: {reasons}", f"template.yaml:{new.line(who)}")
+        yield Change(FUNCTION, who, f"may what every function may: {reasons}", new.place(who))
     for grants in _grouped(new, (each for each in more if each not in usual)):
         yield _widened(old, new, grants, gone)
     for grants in _grouped(old, uncovered(denied_before, denied)):
@@ -146,5 +146,5 @@ def _name(who: str) -> str:
 def _place(architecture: Architecture, grant: Grant) -> str:
     statement = architecture.grants.get(grant)
     if statement:
-        return f"template.yaml:{architecture.line(statement.holder, 'Properties', *statement.path)}"
-    return f"template.yaml:{architecture.line(grant.who)}" if grant.who in architecture.resources else ""
+        return architecture.place(statement.holder, "Properties", *statement.path)
+    return architecture.place(grant.who) if grant.who in architecture.resources else ""

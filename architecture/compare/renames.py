@@ -31,7 +31,7 @@ def changes(old: Architecture, new: Architecture, names: Names) -> Iterator[Chan
     heads = {before: after for before, after in names.items() if old.resources[before].type in (*FUNCTIONS, *MACHINES)}
     for before, after in names.items():
         kind = new.resources[after].type
-        place = f"template.yaml:{new.line(after)}"
+        place = new.place(after)
         if kind in HOLDS_DATA:
             yield Change(DATA, after, f"was {before}: another logical id makes a new, empty {kind}", place)
         elif before in heads:

@@ -4,6 +4,7 @@ A table says which properties matter and when a new value is weaker. What is in 
 differs is left out, except what :mod:`architecture.compare.permissions` compares.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -57,6 +58,8 @@ from checks.repository import reference, references
 _POLICIES = {"PolicyDocument", "AssumeRolePolicyDocument", "Policies", "ManagedPolicyArns"}
 """Properties that are compared as permissions."""
 _FLAGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+_TOLD_OF_ROUTES = ("Authorizer", "ApiKeyRequired")
+"""Properties of a route that say who may call it."""
 _KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
 
 _ANSWERED = {"route", "authorizer", "state", "SQS"}
@@ -175,6 +178,7 @@ _TABLE = (
     _Property("Serverless::(Http)?Api$", "EndpointConfiguration|DisableExecuteApiEndpoint", _always, ROUTE_OPENED),
     _Property("Serverless::(Http)?Api$", "MethodSettings|DefaultRouteSettings", _never, LIMIT, LIMIT),
     _Property("Function$", "Timeout", _never, TIMEOUT, TIMEOUT),
+    _Property("Function$", r"Events\..*\.Auth\b", _always, SIGN_IN),
     _Property("Function$", "FunctionUrlConfig", lambda _, new: "NONE" in canonical(new), ROUTE_OPENED, TRIGGER),
     _Property("Lambda::Url$", "AuthType", lambda _, new: new == "NONE", ROUTE_OPENED, TRIGGER),
     _Property("", ".*(DeadLetter|OnFailure|DestinationConfig)", _gone, DEAD_LETTER, DEAD_LETTER_CHANGED),
@@ -211,18 +215,21 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
         if after:
             yield from _new(new, after, come)
     yield from _parameters(old, new)
-    for section in ("Conditions", "Rules", "Outputs", "Transform", "Hooks"):
-        for each in differences(old.data.get(section) or {}, new.data.get(section) or {}):
+    for each in differences(old.config, new.config):
+        yield Change(SETTING, "samconfig.toml", f"`{each.place}` {_arrow(each)}")
+    for section in ("Conditions", "Mappings", "Rules", "Outputs", "Transform", "Hooks"):
+        before_it = json.loads(old.retold(json.dumps(old.data.get(section) or {}, default=str)))
+        for each in differences(before_it, new.data.get(section) or {}):
             name = str(each.path[0]) if each.path else section
             users = _users(new, name) if section == "Conditions" else ""
-            place = f"template.yaml:{new.document.line(section, name)}" if each.new is not None else ""
+            place = f"{new.document.file}:{new.document.line(section, name)}" if each.new is not None else ""
             yield Change(SETTING, name, f"{section}: {_arrow(each)}{users}", place)
 
 
 def _changed(old: Architecture, new: Architecture, before: Resource, after: Resource) -> Iterator[Change]:
     name = after.name
     for each in differences(before.settings, after.settings):
-        place = f"template.yaml:{new.line(name, *each.path)}"
+        place = new.place(name, *each.path)
         if each.path[0] in ("DeletionPolicy", "UpdateReplacePolicy"):
             rule = RETENTION if _not_kept(each.old, each.new) else SETTING
             yield Change(rule, name, f"`{each.place}` {_arrow(each)}", place)
@@ -241,7 +248,7 @@ def _changed(old: Architecture, new: Architecture, before: Resource, after: Reso
 
 def _property(old: Architecture, new: Architecture, resource: Resource, each: Difference) -> Iterator[Change]:
     rule = _rule(old, new, resource, each)
-    place = f"template.yaml:{new.line(resource.name, 'Properties', *each.path)}"
+    place = new.place(resource.name, "Properties", *each.path)
     words = Difference(each.path, old.value(each.old), new.value(each.new))
     yield Change(rule, resource.name, f"`{each.place}` {_arrow(words)}", place)
 
@@ -277,10 +284,9 @@ def _event(name: str, event: dict[str, Any]) -> tuple[str, Any]:
     if event.get("Type") not in ("Api", "HttpApi"):
         return name, event
     route = f"{properties.get('Method')} {properties.get('Path')}"
-    rest = {
-        key: value for key, value in properties.items() if key not in ("Auth", "Path", "Method", "RestApiId", "ApiId")
-    }
-    return route, rest or None
+    rest = {key: value for key, value in properties.items() if key not in ("Path", "Method", "RestApiId", "ApiId")}
+    auth = {key: value for key, value in (rest.pop("Auth", None) or {}).items() if key not in _TOLD_OF_ROUTES}
+    return route, (rest | ({"Auth": auth} if auth else {})) or None
 
 
 def _routes(old: Architecture, new: Architecture) -> Iterator[Change]:
@@ -291,7 +297,7 @@ def _routes(old: Architecture, new: Architecture) -> Iterator[Change]:
         if now is None:
             yield Change(TRIGGER, subject, f"is gone; it started {was.function if was else ''}")
             continue
-        place = f"template.yaml:{new.line(now.function, 'Properties', 'Events', now.event)}"
+        place = new.place(now.function, "Properties", "Events", now.event)
         if was is None:
             rule = ROUTE_OPENED if now.is_open else TRIGGER
             yield Change(rule, subject, f"is a new route to {now.function} for {_callers(now)}", place)
@@ -333,7 +339,7 @@ def _removed(resource: Resource, belongings: list[str]) -> Change:
 
 
 def _new(new: Architecture, resource: Resource, belongings: dict[str, list[str]]) -> Iterator[Change]:
-    place = f"template.yaml:{new.line(resource.name)}"
+    place = new.place(resource.name)
     own = belongings.get(resource.name, [])
     said = [f"is new ({resource.type})" + (f", with {', '.join(own)}" if own else "")]
     if resource.type in FUNCTIONS:
@@ -388,7 +394,7 @@ def _parameters(old: Architecture, new: Architecture) -> Iterator[Change]:
     for each in differences(old.parameters, new.parameters):
         if not each.path:
             continue
-        name, place = str(each.path[0]), f"template.yaml:{new.document.line('Parameters', *each.path)}"
+        name, place = str(each.path[0]), f"{new.document.file}:{new.document.line('Parameters', *each.path)}"
         if len(each.path) == 1:
             said = "is new" if each.old is None else "is gone"
             default = (each.new or each.old).get("Default", "none")
@@ -409,7 +415,7 @@ def _through(old: Architecture, new: Architecture, parameter: str) -> Iterator[C
                 rule = _rule(old, new, resource, each)
                 if rule.section < 4 and resource.name in old.resources:
                     by = f"by the default of {parameter}"
-                    place = f"template.yaml:{new.line(resource.name, 'Properties', *path)}"
+                    place = new.place(resource.name, "Properties", *path)
                     yield Change(rule, resource.name, f"`{each.place}` {_arrow(each)}, {by}", place)
 
 
