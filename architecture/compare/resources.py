@@ -17,6 +17,7 @@ from architecture.model import (
     FUNCTIONS,
     MACHINES,
     PIPES,
+    POLICIES,
     QUEUES,
     ROLES,
     RULES,
@@ -38,6 +39,7 @@ from architecture.rules import (
     FUNCTION,
     LIMIT,
     PARAMETER,
+    PERMISSION,
     PUBLIC,
     QUEUE,
     RESOURCE,
@@ -49,6 +51,7 @@ from architecture.rules import (
     SIGN_IN,
     TIMEOUT,
     TRIGGER,
+    TRUST,
     Change,
     Rule,
 )
@@ -58,6 +61,8 @@ from checks.repository import reference, references
 _POLICIES = {"PolicyDocument", "AssumeRolePolicyDocument", "Policies", "ManagedPolicyArns"}
 """Properties that are compared as permissions."""
 _FLAGS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+_SETTINGS = {"Condition": EXISTS, "Connectors": PERMISSION}
+"""Rules for what stands beside the properties of a resource."""
 _TOLD_OF_ROUTES = ("Authorizer", "ApiKeyRequired")
 """Properties of a route that say who may call it."""
 _KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
@@ -180,6 +185,7 @@ _TABLE = (
     _Property("Function$", "Timeout", _never, TIMEOUT, TIMEOUT),
     _Property("Function$", r"Events\..*\.Auth\b", _always, SIGN_IN),
     _Property("Function$", "FunctionUrlConfig", lambda _, new: "NONE" in canonical(new), ROUTE_OPENED, TRIGGER),
+    _Property("ApiGateway.*::(Method|Route)$", "AuthorizationType|AuthorizerId", _always, ROUTE_OPENED),
     _Property("Lambda::Url$", "AuthType", lambda _, new: new == "NONE", ROUTE_OPENED, TRIGGER),
     _Property("", ".*(DeadLetter|OnFailure|DestinationConfig)", _gone, DEAD_LETTER, DEAD_LETTER_CHANGED),
     _Property("", ".*FunctionResponseTypes", _gone, DEAD_LETTER, DEAD_LETTER_CHANGED),
@@ -234,9 +240,7 @@ def _changed(old: Architecture, new: Architecture, before: Resource, after: Reso
             rule = RETENTION if _not_kept(each.old, each.new) else SETTING
             yield Change(rule, name, f"`{each.place}` {_arrow(each)}", place)
         else:
-            yield Change(
-                EXISTS if each.path[0] == "Condition" else SETTING, name, f"`{each.place}` {_arrow(each)}", place
-            )
+            yield Change(_SETTINGS.get(str(each.path[0]), SETTING), name, f"`{each.place}` {_arrow(each)}", place)
     first, second = _compared(before), _compared(after)
     if name in old.machines and name in new.machines:  # the states that use a substitution tell what it changes
         for properties in (first, second):
@@ -371,6 +375,9 @@ def _new(new: Architecture, resource: Resource, belongings: dict[str, list[str]]
         yield Change(RETENTION, resource.name, "is new and is deleted with the stack", place)
     if resource.type in ROLES and "PermissionsBoundary" not in resource.properties:
         yield Change(BOUNDARY, resource.name, "is new and has no permissions boundary", place)
+    is_route = re.search("ApiGateway.*::(Method|Route)$", resource.type)
+    if is_route and resource.properties.get("AuthorizationType", "NONE") == "NONE":
+        yield Change(ROUTE_OPENED, resource.name, "is a new route for everybody", place)
     if resource.type == "AWS::Lambda::Url" and resource.properties.get("AuthType") == "NONE":
         yield Change(ROUTE_OPENED, resource.name, "is a new URL for everybody", place)
     if "FunctionUrlConfig" in resource.properties and "NONE" in canonical(resource.properties["FunctionUrlConfig"]):
@@ -380,6 +387,10 @@ def _new(new: Architecture, resource: Resource, belongings: dict[str, list[str]]
 def _of_type(resource: Resource) -> Rule:
     if resource.type.startswith("AWS::Cognito"):
         return SIGN_IN
+    if resource.type == "AWS::Serverless::Connector":  # SAM makes policies of it
+        return PERMISSION
+    if resource.type.startswith("AWS::IAM::") and resource.type not in (*ROLES, *POLICIES):
+        return TRUST
     groups = (
         (FUNCTIONS, FUNCTION),
         (MACHINES, FUNCTION),

@@ -109,9 +109,9 @@ class _Comparison:
             ends = self.new.succeeds(target)
             before = was.get(error, was.get("States.ALL", ""))
             was_success = bool(before and self.old.succeeds(self._back(before)))
-            if ends and target != before and not was_success:
+            if ends and not was_success:
                 ended = f"which ends as a success in {', '.join(sorted(ends))}"
-                after = f" (before: → {before})" if before else ""
+                after = f" (before: → {before})" if before not in ("", target) else ""
                 yield self._change(SWALLOWED, name, f"catches {error} → {target}, {ended}{after}", "Catch")
 
     def _recorders(self) -> Iterator[Change]:

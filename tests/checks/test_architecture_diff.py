@@ -38,6 +38,11 @@ class Case(NamedTuple):
 
 
 PLAN_RETRIES = (re.findall(r'      "Retry": \[.*?\n      \],\n', WORKFLOW.split('"PlanParts": {')[1], re.S))[0]
+FAIL = """\
+      "Type": "Fail",
+      "ErrorPath": "$.failure.type",
+      "CausePath": "$.failure.error"
+"""
 POLICY = """
   DatasetsPolicy:
     Type: AWS::S3::BucketPolicy
@@ -155,6 +160,20 @@ CASES = {
                 "fails without RecordFailed, SendToDeadLetters, RecordLetterSent",
             ),
             ("catch", "ReportExport.AssembleFile", "catches States.ALL → ExportFailed (before: → AssembleFileFailed)"),
+        ],
+    ),
+    "a failure that ends as a success": Case(
+        architecture(workflow=in_state(WORKFLOW, "ExportFailed", FAIL, '      "Type": "Succeed"\n')),
+        [
+            ("failure-swallowed", f"ReportExport.{state.name}", "which ends as a success in ExportFailed")
+            for state in sorted(base().machines["ReportExport"].states.values())
+            for catch in state.catches
+            if "ExportFailed" in base().machines["ReportExport"].ends(catch.target)
+        ]
+        + [
+            ("state", "ReportExport.ExportFailed", "`Type` `Fail` → `Succeed`"),
+            ("state", "ReportExport.ExportFailed", "`ErrorPath`"),
+            ("state", "ReportExport.ExportFailed", "`CausePath`"),
         ],
     ),
     "a Map that tolerates failed parts": Case(
