@@ -158,8 +158,9 @@ def _named(value: Any) -> dict[str, Any] | None:
 
 def number(value: Any, parameters: dict[str, Any]) -> float | None:
     """A number, or the number that is a parameter's default; None if it is neither."""
-    if isinstance(value, dict) and value.get("Ref") in parameters:
-        value = parameters[value["Ref"]].get("Default")
+    match value:
+        case {"Ref": str(name)} if name in parameters:
+            value = parameters[name].get("Default")
     found = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
     if found and found[1] in parameters:
         value = parameters[found[1]].get("Default")

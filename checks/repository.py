@@ -89,6 +89,8 @@ class Document:
                 mapping[key] = self._value(loader, value_node, (*path, key))
                 if path == () and key == "Mappings":
                     self._mappings = mapping[key]
+            if len(mapping) == 1 and (key == "Ref" or str(key).startswith("Fn::")):
+                return self._resolved(key, mapping[key])  # the long form of a function
             return mapping
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, each, (*path, index)) for index, each in enumerate(node.value)]

@@ -14,7 +14,8 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
     """A change for each statement that allows more than before, and for each that allows less."""
     allowed_before, denied_before = _split(old)
     allowed, denied = _split(new)
-    gone = [each for each in allowed_before if each not in {*allowed}]
+    still = {*allowed}
+    gone = [each for each in allowed_before if each not in still]
     more = uncovered(allowed, allowed_before)
     usual = [each for each in more if _is_usual(old, new, each)]
     for who in dict.fromkeys(each.who for each in usual if each.who in new.resources):

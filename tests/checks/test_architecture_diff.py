@@ -64,6 +64,39 @@ ORDERS = """
       SqsManagedSseEnabled: true
       RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetters.Arn, maxReceiveCount: 5}
 """
+ARCHIVE = """
+  ArchiveLogs:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: !Sub "/aws/lambda/${AWS::StackName}-archive", RetentionInDays: 30}
+
+  ArchiveRole:
+    Type: AWS::IAM::Role
+    Properties:
+      PermissionsBoundary: !If [HasPermissionsBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}]
+      Policies:
+        - PolicyName: archive
+          PolicyDocument:
+            Statement:
+              - Sid: CopyFiles  # to a bucket that nobody may empty
+                Effect: Allow
+                Action: s3:GetObject
+                Resource: !Sub ${ExportsBucket.Arn}/exports/*
+              - Sid: WriteLogs
+                Effect: Allow
+                Action: [logs:CreateLogStream, logs:PutLogEvents]
+                Resource: !GetAtt ArchiveLogs.Arn
+
+  Archive:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: archive.app.handler
+      Role: !GetAtt ArchiveRole.Arn
+      LoggingConfig: {LogGroup: !Ref ArchiveLogs}
+      Events:
+        Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
+"""
 QUERY = "title: Airlines\nsource: {type: query, datasets: {airlines: {dataset: airlines, shared: true}}}\n"
 CASES = {
     "a permission on more of a bucket": Case(
@@ -131,6 +164,24 @@ CASES = {
     "a new queue": Case(
         architecture(with_resource(TEMPLATE, ORDERS)),
         [("queue", "Orders", "is new (AWS::SQS::Queue); dead letters: DeadLetters; gets from: nothing")],
+    ),
+    "a new function": Case(
+        architecture(with_resource(TEMPLATE, ARCHIVE)),
+        [
+            (
+                "permission-widened",
+                "Archive (new)",
+                "may `s3:GetObject` on `${ExportsBucket.Arn}/exports/*`; "
+                "reason: CopyFiles, “to a bucket that nobody may empty”",
+            ),
+            ("function", "Archive", "may what every function may: WriteLogs"),
+            (
+                "function",
+                "Archive",
+                "is new (AWS::Serverless::Function), with ArchiveLogs, ArchiveRole; starts: `rate(1 day)`; "
+                "15 s, 512 MB; **no dead letters**; **no alarm**",
+            ),
+        ],
     ),
     "a removed retry": Case(
         architecture(workflow=in_state(WORKFLOW, "PlanParts", PLAN_RETRIES, "")),

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from samcli.yamlhelper import yaml_dump, yaml_parse
 
 from checks import repository
 
@@ -55,6 +56,13 @@ def test_a_loop_is_read_as_what_it_makes_on_its_own_lines() -> None:
     }
     assert document.line("Resources", "BobAlarm", "Name") == 8
     assert document.repeated == []
+
+
+def test_a_loop_in_the_long_form_is_read_as_the_same() -> None:
+    long = yaml_dump(yaml_parse(LOOPED))  # as sam deploy writes it
+    assert "!" not in long
+    expanded = repository.Document(LOOPED, "it.yaml").data["Resources"]
+    assert repository.Document(long, "it.yaml").data["Resources"] == expanded
 
 
 def test_a_key_that_is_given_twice_is_told() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.client import BaseClient
+from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from checks.repository import Document
 from tests.support.edits import TEMPLATE, WORKFLOW, WORKFLOW_FILE, in_state, inside
 from tests.unit.support import REPORTS, Cloud
 from tests.unit.test_admin import Admin, command_line
@@ -27,7 +27,7 @@ PACKAGES = "packages"
 
 @pytest.fixture
 def deploy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Deploy:
-    """Deploys a stack as `sam deploy` does: its template without comments, and its packages in S3."""
+    """Deploys a stack as `sam deploy` does: its template in the long form, and its packages in S3."""
     cloud.s3.create_bucket(Bucket=PACKAGES, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 
     def upload(key: str, content: bytes | str) -> None:
@@ -42,7 +42,7 @@ def deploy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Deploy:
         for old, new in places.items():
             assert template.count(old) == 1
             template = template.replace(old, new)
-        template = re.sub(r"(^| ) *# .*$", "", template, flags=re.MULTILINE)
+        template = yaml_dump(yaml_parse(template))
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             for file in REPORTS.glob("*.yaml"):
@@ -63,12 +63,12 @@ def deploy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Deploy:
     return deployed
 
 
-def long_form(template: str) -> Any:
-    """The template as JSON, which boto3 parses; its loops are expanded."""
-    return json.loads(json.dumps(Document(template, "").data))
+def as_json(template: str) -> Any:
+    """The template as JSON, which boto3 parses."""
+    return json.loads(json.dumps(yaml_parse(template)))
 
 
-@pytest.mark.parametrize("body", [None, long_form], ids=["YAML", "JSON"])
+@pytest.mark.parametrize("body", [None, as_json], ids=["YAML", "JSON"])
 def test_a_stack_of_this_checkout_is_the_same(deploy: Deploy, admin: Admin, body: Any) -> None:
     deploy(body=body)
     ran = admin("drift", "--stack", "exports-staging")
