@@ -73,7 +73,7 @@ docs: .venv/ready-$(VERSION)  ## generate openapi.json, docs/problems.md and doc
 	@.venv/bin/python -m generated
 
 architecture-diff: .venv/ready-$(VERSION)  ## what this checkout changes in the architecture since it left BASE (main), the most dangerous first
-	@.venv/bin/python -m architecture --base "$${BASE:-main}"
+	@.venv/bin/python -m architecture --base="$${BASE:-main}" --head="$$HEAD"
 
 up: port $(READY)  ## start the AWS emulator, deploy the stack on it, and leave it running
 	@.venv/bin/python -m local up --port "$(PORT)"

@@ -1,22 +1,24 @@
-"""`python -m architecture [--base main]`: what this checkout changes in the architecture, as Markdown."""
+"""`python -m architecture [--base main] [--head …]`: what a revision changes in the architecture, as Markdown."""
 
 import argparse
 import sys
 
 from architecture import checkout
-from architecture.compare import code, compare, markdown, ordered
+from architecture.compare import Change, code, compare, markdown, ordered
 
 
 def main(words: list[str]) -> int:
-    """Prints the differences between a base and this checkout. Returns 1 after a message if they cannot be compared."""
+    """Prints what a revision changes in the architecture. Returns 1 after a message if it cannot be compared."""
     parser = argparse.ArgumentParser(prog="python -m architecture", description=main.__doc__)
     parser.add_argument("--base", default="main", help="a branch, a tag or a commit (main)")
-    named = parser.parse_args(words).base
+    parser.add_argument("--head", default="", help="what left the base: as --base (the files of this checkout)")
+    named = parser.parse_args(words)
+    changes: list[Change] = []
     try:
-        base = checkout.base_of(named)
-        files = checkout.changed_since(base, *code.FOLDERS)
-        changes = []
-        for old, new in checkout.pairs(base):
+        head = checkout.commit(named.head) if named.head else ""
+        base = checkout.base_of(named.base, head)
+        files = checkout.changed(base, head, *code.FOLDERS)
+        for old, new in checkout.pairs(base, head):
             file = new.document.file
             if file == checkout.TEMPLATE:
                 changes += compare(old, new, files)
@@ -25,7 +27,8 @@ def main(words: list[str]) -> int:
     except checkout.Unreadable as error:
         print(error, file=sys.stderr)
         return 1
-    print(markdown(ordered(changes), f"Architecture: this checkout against {named} ({base[:10]})"), end="")
+    title = f"Architecture: {named.head or 'this checkout'} against {named.base} ({base[:10]})"
+    print(markdown(ordered(changes), title), end="")
     return 0
 
 

@@ -31,17 +31,26 @@ def current() -> Architecture:
     return _read("this checkout", _text_of_file, files)
 
 
-def pairs(revision: str) -> Iterator[tuple[Architecture, Architecture]]:
-    """Each template of a revision and of the working tree. A template that one of them lacks has no resources.
+def pairs(base: str, head: str = "") -> Iterator[tuple[Architecture, Architecture]]:
+    """Each template of two revisions. A template that one of them lacks has no resources.
+
+    Args:
+        base: a revision.
+        head: another one; if empty, the working tree.
 
     Raises:
         Unreadable: there is no such revision, a file is wrong, or one of the two has no template.yaml.
     """
-    yield at(revision), current()
+    yield at(base), at(head) if head else current()
     for file in OTHER_TEMPLATES:
-        texts = git("show", f"{revision}:{file}") if _succeeds("cat-file", "-e", f"{revision}:{file}") else ""
-        now = _text_of_file(file) if (ROOT / file).exists() else ""
-        yield _other(texts, file), _other(now, file)
+        yield _other(_text_at(base, file), file), _other(_text_at(head, file), file)
+
+
+def _text_at(revision: str, file: str) -> str:
+    """A file of a revision or, if that is empty, of the working tree; empty if there is none."""
+    if not revision:
+        return _text_of_file(file) if (ROOT / file).exists() else ""
+    return git("show", f"{revision}:{file}") if _succeeds("cat-file", "-e", f"{revision}:{file}") else ""
 
 
 def _other(text: str, file: str) -> Architecture:
@@ -62,11 +71,12 @@ def at(revision: str) -> Architecture:
     return _read(revision, lambda path: git("show", f"{revision}:{path}"), files)
 
 
-def base_of(name: str) -> str:
-    """The commit at which this checkout left a branch: what a pull request compares with.
+def base_of(name: str, head: str = "") -> str:
+    """The commit at which a revision left a branch: what a pull request compares with.
 
     Args:
         name: a branch, a tag or a commit. If it is a branch that exists only at the remote, that one counts.
+        head: the revision that left it; if empty, that of this checkout.
 
     Returns:
         The full id of the commit.
@@ -74,23 +84,39 @@ def base_of(name: str) -> str:
     Raises:
         Unreadable: there is no such revision, or nothing in common with it.
     """
-    for each in (name, f"origin/{name}"):
-        if _succeeds("rev-parse", "--verify", "--quiet", f"{each}^{{commit}}"):
-            break
-    else:
-        remedy = "Name a branch, a tag or a commit: make architecture-diff BASE=…"
-        raise Unreadable(f"git knows neither {name} nor origin/{name}. Fetch it (git fetch origin). {remedy}")
+    base, other = commit(name), commit(head or "HEAD")
     try:
-        return git("merge-base", each, "HEAD").strip()
+        return git("merge-base", base, other).strip()
     except Unreadable as error:
         remedy = "A shallow clone lacks it: git fetch --unshallow"
-        raise Unreadable(f"{each} and HEAD have no commit in common. {remedy}") from error
+        raise Unreadable(f"{name} and {head or 'HEAD'} have no commit in common. {remedy}") from error
 
 
-def changed_since(revision: str, *folders: str) -> list[str]:
-    """The files in some folders that differ between a revision and the working tree, new files included."""
-    tracked = git("diff", "--name-only", "-z", revision, "--", *folders).split("\0")
-    new = git("ls-files", "--others", "--exclude-standard", "-z", "--", *folders).split("\0")
+def commit(name: str) -> str:
+    """The full id of the commit of a branch, here or at the remote, of a tag or of a commit.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    for each in (name, f"origin/{name}"):
+        try:
+            return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{each}^{{commit}}").strip()
+        except Unreadable:
+            continue
+    remedy = "Name a branch, a tag or a commit: make architecture-diff BASE=…"
+    raise Unreadable(f"git knows neither {name} nor origin/{name}. Fetch it (git fetch origin). {remedy}")
+
+
+def changed(base: str, head: str, *folders: str) -> list[str]:
+    """The files in some folders that differ between two revisions.
+
+    Args:
+        base: a revision.
+        head: another one; if empty, the working tree, with its new files.
+        folders: relative to the root.
+    """
+    tracked = git("diff", "--name-only", "-z", base, *([head] if head else []), "--", *folders).split("\0")
+    new = [] if head else git("ls-files", "--others", "--exclude-standard", "-z", "--", *folders).split("\0")
     return sorted({*tracked, *new} - {""})
 
 

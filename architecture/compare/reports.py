@@ -62,4 +62,4 @@ def _source(report: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     text = shown(value)
-    return f"`{text if len(text) <= 80 else f'{text[:77]}…'}`"
+    return text if value is None else f"`{text if len(text) <= 80 else f'{text[:77]}…'}`"

@@ -54,6 +54,11 @@ def test_a_branch_is_compared_with_the_commit_at_which_it_left_main(
     assert out.startswith(f"## Architecture: this checkout against main ({start[:10]})\n")
     assert "**The architecture is the same. Only code differs.**" in out
     assert "- **PlanParts**: `functions/plan_parts/app.py`" in out
+    assert main(["--head", "main", "--base", "branch"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"## Architecture: main against branch ({start[:10]})\n")
+    (line,) = [line for line in out.splitlines() if line.startswith("- ")]
+    assert line.startswith("- **ApiErrorsAlarm**: `Threshold` `5` → `7` (template.yaml:")
 
 
 def test_the_roles_of_a_deployment_and_the_configuration_of_sam_are_compared_too(

@@ -419,6 +419,17 @@ def test_a_pull_request_is_told_as_what_it_does_and_as_nothing_else(case: Case) 
         assert text in each.what
 
 
+def test_a_dataset_that_becomes_shared_is_told_and_so_is_the_tenant_that_it_loses() -> None:
+    own = "title: O\nsource: {type: query, datasets: {airlines: {dataset: a, tenant: carrier}}}\n"
+    shared = own.replace("tenant: carrier", "shared: true")
+    told = compare(architecture(reports={"orders.yaml": own}), architecture(reports={"orders.yaml": shared}))
+    assert [(each.rule.name, each.subject) for each in told] == [
+        ("dataset-shared", "orders"),
+        ("tenant-filter", "orders"),
+    ]
+    assert told[1].what == "`source.datasets.airlines.tenant`: `carrier` → nothing"
+
+
 def test_the_markdown_counts_the_changes_and_has_the_dangerous_ones_first() -> None:
     template = TEMPLATE.replace("RetentionInDays: 30", "RetentionInDays: 3")
     template = inside(template, "DeleteExportRole", "Action: states:StopExecution", "Action: states:*")
