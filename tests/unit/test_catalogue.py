@@ -187,7 +187,8 @@ def test_every_fault_is_named_with_its_place_and_what_is_allowed() -> None:
     definition = changed("title", MISSING) | {"tenant": 1, "colums": []}
     del definition["parameters"]["to"]["filter"]["column"]
     assert str(refused(definition)) == (
-        "orders.yaml: /colums: unknown field, allowed: columns, description, parameters, source, spans, tenant, title; "
+        "orders.yaml: /colums: unknown field, allowed: columns, description, limit, parameters, sort, "
+        "sortable, source, spans, tenant, title; "
         "/parameters/to/filter: has none of column, expression, allowed: exactly one of column, expression; "
         '/tenant: 1 is not allowed, allowed: a value such as "tenant_id", '
         '{"expression": "SPLIT_PART(owner, \'/\', 1)"}; YAML reads it as a number: put it in quotes; '

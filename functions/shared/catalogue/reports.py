@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import yaml
 
+from shared.catalogue import choices
 from shared.errors import InvalidDefinition, UnknownReport
 from shared.lambda_.contract import faults
 from shared.lambda_.faults import Fault, pointer, sentence, tokens
@@ -67,6 +68,15 @@ class Report:
         declared = self.definition.get("parameters", {})
         defaults = {name: parameter["default"] for name, parameter in declared.items() if "default" in parameter}
         return defaults | parameters
+
+    def queries(self, sort: list[choices.Key] | None) -> bool:
+        """Whether an export runs a query before it is planned.
+
+        Args:
+            sort: of the request; None if it chose none.
+        """
+        ordered = "sort" in self.definition or "limit" in self.definition or sort is not None
+        return ordered or self.definition["source"]["type"] == "query"
 
     def faults(self, parameters: object) -> list[Fault]:
         """Every fault of a request's parameters; pointers are relative to the parameters."""
@@ -449,4 +459,4 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 contradictions.append(
                     Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}")
                 )
-    return contradictions
+    return contradictions + choices.contradictions(definition)
