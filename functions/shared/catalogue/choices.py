@@ -56,32 +56,10 @@ def chosen(definition: dict[str, Any], columns: list[str] | None) -> dict[str, A
     """
     if columns is None:
         return definition
-    _refuse(faults(definition, columns, None))
+    if unknown := faults(definition, columns, None):
+        raise ParametersRefused("; ".join(sentence(fault) for fault in unknown))
     by_name = {each["name"]: each for each in definition["columns"]}
     return definition | {"columns": [by_name[name] for name in columns]}
-
-
-def order(definition: dict[str, Any], sort: list[Key] | None) -> list[Key]:
-    """The sort keys of an export. The definition's keys follow the chosen ones, so a total order stays one.
-
-    Args:
-        definition: of a report, before or after :func:`chosen`.
-        sort: of the export's record; None for the order of the report.
-
-    Returns:
-        The keys, the first one first; empty if the rows have the order of the source.
-
-    Raises:
-        ParametersRefused: the report no longer offers to sort by a chosen column.
-    """
-    _refuse(faults(definition, None, sort))
-    first, names = sort or [], {key["column"] for key in sort or []}
-    own = [
-        Key(column=key["column"], descending=key.get("descending", False))
-        for key in definition.get("sort", [])
-        if key["column"] not in names
-    ]
-    return [*first, *own]
 
 
 def contradictions(definition: dict[str, Any]) -> list[Fault]:
@@ -192,8 +170,3 @@ def _one_of(names: Iterable[str]) -> str:
     listed = [*names]
     more = f" and {len(listed) - _NAMES_SHOWN} more" if len(listed) > _NAMES_SHOWN else ""
     return f"one of {', '.join(listed[:_NAMES_SHOWN])}{more}" if listed else "none"
-
-
-def _refuse(found: list[Fault]) -> None:
-    if found:  # the definition may have changed since the request
-        raise ParametersRefused("; ".join(sentence(fault) for fault in found))

@@ -15,7 +15,7 @@ from typing import Any, cast
 import yaml
 
 from shared.catalogue import choices
-from shared.errors import InvalidDefinition, UnknownReport
+from shared.errors import InvalidDefinition, ParametersRefused, UnknownReport
 from shared.lambda_.contract import faults
 from shared.lambda_.faults import Fault, pointer, sentence, tokens
 
@@ -77,6 +77,32 @@ class Report:
         """
         ordered = "sort" in self.definition or "limit" in self.definition or sort is not None
         return ordered or self.definition["source"]["type"] == "query"
+
+    def require(
+        self,
+        parameters: dict[str, Any],
+        columns: list[str] | None,
+        sort: list[choices.Key] | None,
+        *,
+        queries: bool,
+    ) -> None:
+        """Checks that the report still accepts an export: its definition may have changed since the request.
+
+        Args:
+            parameters: of the export's record, like the other arguments.
+            columns: None if the request chose none.
+            sort: None if the request chose none.
+            queries: whether the export runs a query.
+
+        Raises:
+            ParametersRefused: with every fault.
+        """
+        found = self.faults(parameters) + choices.faults(self.definition, columns, sort)
+        if found:
+            raise ParametersRefused("; ".join(sentence(fault) for fault in found))
+        if queries != self.queries(sort):
+            change = "no longer runs a query" if queries else "now runs a query"
+            raise ParametersRefused(f"the report has changed since the request and {change}")
 
     def faults(self, parameters: object) -> list[Fault]:
         """Every fault of a request's parameters; pointers are relative to the parameters."""
