@@ -232,6 +232,14 @@ def test_a_fault_of_a_choice_says_what_is_allowed(post: Post) -> None:
     assert (fault["detail"], fault["allowed"]) == ("this report offers no sort", "no sort")
 
 
+@pytest.mark.parametrize(("width", "end"), [(50, "c48, c49"), (52, "c48, c49 and 2 more")])
+def test_of_a_wide_report_50_columns_are_named(width: int, end: str) -> None:
+    definition = {"columns": [{"name": f"c{number}"} for number in range(width)]}
+    [fault] = choices.faults(definition, ["gone"], None)
+    assert fault["allowed"].startswith("one of c0, c1, ")
+    assert fault["allowed"].endswith(f" {end}")
+
+
 SHOWN = {"columns", "sort"}
 
 
