@@ -8,6 +8,9 @@ from shared.catalogue.reports import Report
 from shared.files.formats import FORMATS
 from shared.files.formats.options import requestable
 
+_NAME = {"type": "string", "maxLength": 128}
+"""A column's name."""
+
 
 def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
     """The fields of the body. The report and the format decide what the values of the others may be: :func:`whole`."""
@@ -40,9 +43,6 @@ def schema(reports: Mapping[str, Report]) -> dict[str, Any]:
             },
         },
     }
-
-
-_NAME = {"type": "string", "maxLength": 128}
 
 
 def whole(reports: Mapping[str, Report] | None) -> dict[str, Any]:
