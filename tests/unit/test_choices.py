@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +43,7 @@ UNIQUE = [{"column": "amount", "descending": True}, {"column": "id", "unique": T
 
 
 def parse(**more: Any) -> reports.Report:
-    return reports.parse("sales", yaml.safe_dump(copy.deepcopy(SALES) | more))
+    return reports.parse("sales", yaml.safe_dump(SALES | more), {}.__getitem__)
 
 
 def refused(**more: Any) -> dict[str, str]:
@@ -131,26 +130,52 @@ def test_a_query_of_files_needs_the_types_of_its_columns(more: dict[str, Any]) -
     )
 
 
+def test_the_names_of_columns_differ_for_sql_too() -> None:
+    alike = SALES["source"] | {"columns": SALES["source"]["columns"] | {"ID": "integer"}}
+    parse(source=alike)
+    [(place, fault)] = refused(source=alike, sort=UNIQUE).items()
+    assert (place, fault.partition(",")[0]) in (
+        ("/source/columns/id", "id and ID are one name in SQL"),
+        ("/source/columns/ID", "ID and id are one name in SQL"),
+    )
+
+
 def test_the_items_of_a_table_have_the_order_of_its_keys() -> None:
     source = {"type": "dynamodb", "table": "sales", "columns": {"tenant": "string", "amount": "integer"}}
     found = refused(source=source, sort=UNIQUE, limit=5, sortable=["id"])
-    assert [*found] == ["/sort", "/limit", "/sortable"]
+    assert sorted(found) == ["/limit", "/sort", "/sortable"]
     assert {*found.values()} == {
         "is not possible, because DynamoDB reads items in the order of its keys, allowed: a report from Parquet files"
     }
 
 
+QUERY = {
+    "title": "Sales",
+    "source": {
+        "type": "query",
+        "engine": "duckdb",
+        "sql": "sales.sql",
+        "datasets": {"sales": {"dataset": "sales", "tenant": "tenant", "columns": SALES["source"]["columns"]}},
+    },
+    "columns": [{key: column[key] for key in ("name", "title", "type")} for column in SALES["columns"]],
+}
+
+
 def test_a_query_writes_its_order_and_its_limit_in_sql_and_may_offer_any_column() -> None:
-    query = copy.deepcopy(SALES) | {"source": {"type": "query"}}
-    assert choices.contradictions(query | {"sortable": ["twice", "id"]}) == []
-    found = choices.contradictions(query | {"sort": UNIQUE, "limit": 5, "sortable": ["note", "gone"]})
-    assert [(fault["pointer"], fault["allowed"]) for fault in found] == [
+    report = parse_query(sortable=["twice", "id"])
+    assert report.queries(None) is True
+    with pytest.raises(InvalidDefinition) as error:
+        parse_query(sort=UNIQUE, limit=5, sortable=["note", "gone"])
+    assert [(fault["pointer"], fault["allowed"]) for fault in error.value.faults] == [
         ("/sort", "ORDER BY in the SQL"),
         ("/limit", "LIMIT in the SQL"),
         ("/sortable/0", "one of id, day, amount, twice"),
         ("/sortable/1", "one of id, day, amount, twice"),
     ]
-    assert reports.Report("sales", query).queries(None) is True
+
+
+def parse_query(**more: Any) -> reports.Report:
+    return reports.parse("sales", yaml.safe_dump(QUERY | more), {"sales.sql": "FROM sales"}.__getitem__)
 
 
 # ── The request ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,20 +346,6 @@ def test_chosen_columns_are_those_of_the_definition_in_the_chosen_order(names: l
     assert made | {"columns": definition["columns"]} == definition
 
 
-def test_the_order_of_the_report_follows_the_chosen_one_so_that_it_stays_total() -> None:
-    top = DEFINITIONS["top"].definition
-    own = [key("amount", descending=True), key("id", descending=False)]
-    assert choices.order(top, None) == own
-    chosen: Any = [key("day", descending=True)]
-    assert choices.order(top, chosen) == chosen + own
-    both = DEFINITIONS["top"].definition | {"sortable": ["amount"]}
-    assert choices.order(both, [key("amount", descending=False)]) == [  # type: ignore[list-item]
-        key("amount", descending=False),
-        key("id", descending=False),
-    ]
-    assert choices.order(DEFINITIONS["plain"].definition, None) == []
-
-
 @pytest.fixture
 def planned(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The plan of an export of `plain`, unless its record says otherwise."""
@@ -378,8 +389,9 @@ def test_a_column_that_is_not_chosen_still_filters_and_prunes(planned: Callable[
             {"report": "sales", "sort": '[{"column": "id", "descending": true}]', "queries": True},
             "/sort/0/column: the report does not offer to sort by 'id', allowed: one of amount, day",
         ),
-        # Requested before the report got its limit: all rows would be a wrong file.
-        ({"report": "top"}, "the report now runs a query, and the export was requested before"),
+        # Requested before the report got its limit, or while it had one: the file would have other rows.
+        ({"report": "top"}, "the report has changed since the request and now runs a query"),
+        ({"queries": True}, "the report has changed since the request and no longer runs a query"),
     ],
 )
 def test_a_report_that_has_changed_refuses_the_choice(

@@ -10,6 +10,8 @@ MOST_COLUMNS = 400
 """Columns that a request may choose. A page of 100 exports with 400 names of 128 characters each is smaller than 6 MB,
 the largest answer of a Lambda function ("Lambda quotas")."""
 MOST_KEYS = 16
+RULES = {"sort", "limit", "sortable"}
+"""The fields of a definition that order and limit the rows."""
 _WITHOUT_ORDER = ("json", "binary")
 _NAMES_SHOWN = 50
 
@@ -64,7 +66,7 @@ def chosen(definition: dict[str, Any], columns: list[str] | None) -> dict[str, A
 
 def contradictions(definition: dict[str, Any]) -> list[Fault]:
     """The faults of ``sort``, ``limit`` and ``sortable`` in a definition that is valid by its schema."""
-    kind, present = definition["source"]["type"], [name for name in ("sort", "limit", "sortable") if name in definition]
+    kind, present = definition["source"]["type"], [name for name in definition if name in RULES]
     if kind == "dynamodb":
         detail = "is not possible, because DynamoDB reads items in the order of its keys"
         return [Fault(pointer=pointer(name), detail=detail, allowed="a report from Parquet files") for name in present]

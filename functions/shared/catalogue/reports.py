@@ -485,4 +485,6 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 contradictions.append(
                     Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}")
                 )
+    if definition["source"]["type"] == "parquet" and choices.RULES & definition.keys():  # it may run as a query
+        contradictions += _alike(definition["source"].get("columns", {}), "source", "columns")
     return contradictions + choices.contradictions(definition)
