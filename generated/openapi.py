@@ -120,10 +120,9 @@ def schemas() -> dict[str, Any]:
     body = request.whole(None)
     named = {"format": "FormatName", "parameters": "Parameters", "options": "Options"}
     body["properties"] |= {field: {"$ref": f"#/components/schemas/{name}"} for field, name in named.items()}
-    by_name["SortKey"], body["properties"]["sort"]["items"] = (
-        body["properties"]["sort"]["items"],
-        {"$ref": "#/components/schemas/SortKey"},
-    )
+    sort = body["properties"]["sort"]
+    by_name["SortKey"] = sort["items"]
+    body["properties"]["sort"] = sort | {"items": {"$ref": "#/components/schemas/SortKey"}}
     return by_name | {"ExportRequest": body}
 
 
