@@ -16,7 +16,7 @@ import click
 
 from exports_cli import cognito, download, follow, listing, places, session, text
 from exports_cli.api import ACTIVE, STATUSES, Answer, Api, Export
-from exports_cli.parameters import given, typed
+from exports_cli.parameters import given, keys, names, typed
 from exports_cli.places import Place
 from exports_cli.session import Session
 from exports_cli.trouble import NoFile, Refused, StackGone, Trouble
@@ -214,7 +214,7 @@ def sign_out(profile: str) -> None:
 @as_json_option
 @click.pass_obj
 def reports(profile: str, *, report: str | None, as_json: bool) -> None:
-    """Lists the reports. With REPORT, shows the parameters, formats, options and columns of that report."""
+    """Lists the reports. With REPORT, shows how to request that report, and its columns."""
     deployed = Api(session.current(profile)).reports()
     if report is None:
         if not _show(deployed, as_json=as_json):
@@ -233,7 +233,8 @@ def reports(profile: str, *, report: str | None, as_json: bool) -> None:
         ("Parameters (-p name=value)", _parameters(one["parameters"])),
         ("Formats (-f)", ", ".join(each["name"] for each in one["formats"])),
         ("Options (--option name=value)", _options(one["formats"])),
-        ("Columns", text.table(["name", "type", "title"], [_column_row(each) for each in one["columns"]])),
+        ("Columns (--columns)", text.table(["name", "type", "title"], [_column_row(each) for each in one["columns"]])),
+        ("Columns to sort by (--sort)", ", ".join(one.get("sortable", [])) or "none"),
     ):
         _print("")
         _print(title)
@@ -399,6 +400,18 @@ def _whole_id(api: Api, text_of_id: str) -> str:
     help="An option of the format. Repeat it for more.",
 )
 @click.option(
+    "--columns",
+    metavar="NAME,…",
+    callback=names,
+    help="The columns of the file, in this order.  [default: all columns of the report]",
+)
+@click.option(
+    "--sort",
+    metavar="[-]NAME,…",
+    callback=keys,
+    help="Sort the rows by these columns; a minus means descending.  [default: the order of the report]",
+)
+@click.option(
     "--idempotency-key",
     metavar="KEY",
     help="All runs with the same key within 24 hours are one export.  [default: a new key]",
@@ -411,6 +424,8 @@ def run(
     file_format: str,
     parameters: dict[str, list[str]],
     options: dict[str, list[str]],
+    columns: list[str] | None,
+    sort: list[dict[str, Any]] | None,
     idempotency_key: str | None,
     wait: bool,
     output: Path | None,
@@ -419,7 +434,8 @@ def run(
 ) -> None:
     """Requests an export, waits for it and saves its file.
 
-    `exports reports REPORT` shows the parameters and options. Ctrl-C does not stop the export.
+    `exports reports REPORT` shows the parameters, the options, the columns, and by which of them you can sort. Ctrl-C
+    does not stop the export.
     """
     _refuse_output_without_waiting(output, wait=wait)
     if output:  # with a key, an existing file may be this export's, from an earlier run
@@ -427,12 +443,13 @@ def run(
     api = Api(session.current(profile))
     definition = next((each for each in api.reports() if each["id"] == report), None)
     formats = {each["name"]: each["options"] for each in definition["formats"]} if definition else {}
-    body = {
+    body: dict[str, Any] = {
         "report": report,
         "format": file_format,
         "parameters": typed(parameters, definition["parameters"] if definition else {}),
         "options": typed(options, formats.get(file_format, {})),
     }
+    body |= {name: value for name, value in (("columns", columns), ("sort", sort)) if value is not None}
     answer = api.request(body, idempotency_key)
     if answer.replayed:
         click.echo("An earlier run with this key requested the same export.", err=True)

@@ -1,4 +1,4 @@
-"""Converts ``name=value`` of the command line to the JSON that the API accepts."""
+"""Converts words of the command line to the JSON that the API accepts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,26 @@ def given(_context: click.Context, _parameter: click.Parameter, words: tuple[str
             raise click.BadParameter(f"{word!r} is not NAME=VALUE.")
         values.setdefault(name, []).append(value)
     return values
+
+
+def names(_context: click.Context, _parameter: click.Parameter, word: str | None) -> list[str] | None:
+    """The names in a list with commas; None if the option is not set."""
+    if word is None:
+        return None
+    listed = [each.strip() for each in word.split(",")]
+    if "" in listed:
+        raise click.BadParameter(f"{word!r} is not a list of names with a comma between them.")
+    return listed
+
+
+def keys(context: click.Context, parameter: click.Parameter, word: str | None) -> list[dict[str, Any]] | None:
+    """The sort keys in a list with commas, ``-`` before a descending one; None if the option is not set."""
+    listed = names(context, parameter, word)
+    if listed is None:
+        return None
+    if "-" in listed:
+        raise click.BadParameter(f"{word!r} has a minus without a name.")
+    return [{"column": each.removeprefix("-"), "descending": each.startswith("-")} for each in listed]
 
 
 def typed(values: dict[str, list[str]], schema: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,8 @@ def pairs(export: dict[str, Any]) -> list[tuple[str, str]]:
         "format": export["format"],
         "parameters": values(export["parameters"]),
         "options": values(export["options"]),
+        "columns": ",".join(export.get("columns", [])),
+        "sort": ",".join(f"{'-' * each['descending']}{each['column']}" for each in export.get("sort", [])),
         "progress": parts(export),
         "attempt": str(export["attempt"]),
         "created": export["created_at"],

@@ -120,6 +120,9 @@ def schemas() -> dict[str, Any]:
     body = request.whole(None)
     named = {"format": "FormatName", "parameters": "Parameters", "options": "Options"}
     body["properties"] |= {field: {"$ref": f"#/components/schemas/{name}"} for field, name in named.items()}
+    sort = body["properties"]["sort"]
+    by_name["SortKey"] = sort["items"]
+    body["properties"]["sort"] = sort | {"items": {"$ref": "#/components/schemas/SortKey"}}
     return by_name | {"ExportRequest": body}
 
 

@@ -22,7 +22,7 @@ def handler(event: Event) -> Any:
 
 
 def list_reports(request: Request) -> Answer:
-    """Every report of this deployment: id, title, columns, formats with their options, parameters as JSON Schema."""
+    """Every report of this deployment: id, title, columns, formats, parameters, and columns to sort by."""
     request.identify()
     return Answer(HTTPStatus.OK, {"reports": [_represent(report) for report in reports.deployed().values()]})
 
@@ -52,4 +52,5 @@ def _represent(report: Report) -> dict[str, Any]:
             {"name": each.name, "options": requestable(each.options_schema, notify=notify)} for each in FORMATS.values()
         ],
         "parameters": report.parameters_schema,
+        "sortable": report.definition.get("sortable", []),
     }

@@ -5,15 +5,14 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from shared.catalogue import reports
+from shared.catalogue import choices, reports
 from shared.engine import expressions, places, planning
 from shared.engine.query import Query
 from shared.engine.sources import SOURCES, results
-from shared.errors import ParametersRefused, TooManyRows
+from shared.errors import TooManyRows
 from shared.files import query_results, work
 from shared.files.formats import FORMATS
 from shared.files.work import Part, Plan, Work
-from shared.lambda_ import faults
 from shared.lambda_.function import Event, function
 from shared.lambda_.telemetry import logger, metrics
 from shared.records import attempts
@@ -46,9 +45,9 @@ def handler(event: Event) -> dict[str, Any]:
 def _plan(record: Record, concurrency: int) -> tuple[Plan, list[Part]]:
     tenant = record["owner"].split("#")[0]
     report, parameters = reports.report(record["report"]), json.loads(record["parameters"])
-    if parameter_faults := report.faults(parameters):  # the definition may have changed since the request
-        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in parameter_faults))
-    definition = expressions.checked(report)
+    columns, sort = query_results.choices(record)
+    report.require(parameters, columns, sort, queries=record.get("queries", False))
+    definition = choices.chosen(expressions.checked(report), columns)
     if record.get("queries"):
         definition = results.definition_of(definition)
         result = query_results.require(record["export_id"], query_results.name(report, record))

@@ -18,8 +18,9 @@ from shared.records import attempts, table
 from shared.records.attempts import Execution
 from shared.records.table import ACTIVE, SETTLING, Failure, Record
 
-# The input of the state machine is also the input of PlanParts.
-_ATTEMPT = contract.event_contract(str(Path(__file__).parents[1] / "plan_parts" / "app.py"))
+# The input of the state machine is the input of PlanParts, and `query` if the export runs a query.
+_PLANNED: Any = contract.event_contract(str(Path(__file__).parents[1] / "plan_parts" / "app.py")).schema
+_INPUT = contract.validator(_PLANNED | {"properties": _PLANNED["properties"] | {"query": {"const": True}}})
 _LOST_AFTER = datetime.timedelta(minutes=2)
 """Until then an execution may not be visible yet: DescribeExecution is eventually consistent."""
 _BUDGET_SECONDS = 240
@@ -41,17 +42,17 @@ def handler(event: Event) -> None:
 
 
 def _attempt(text: str) -> dict[str, Any]:
-    """The execution's input: ``{owner, export_id, attempt}``.
+    """``{owner, export_id, attempt}`` of the execution's input.
 
     Raises:
         InvalidEvent: somebody started the execution with another input.
     """
     try:
-        attempt: dict[str, Any] = json.loads(text)
-        contract.require(_ATTEMPT, attempt)
+        given: dict[str, Any] = json.loads(text)
+        contract.require(_INPUT, given)
     except (ValueError, InvalidEvent) as error:
         raise InvalidEvent(f"/detail/input: {error}") from error
-    return attempt
+    return {name: given[name] for name in ("owner", "export_id", "attempt")}
 
 
 def reconcile(owner: str, export_id: str, attempt: int | None = None) -> None:

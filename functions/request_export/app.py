@@ -13,7 +13,9 @@ from shared.api.http import Answer, Problem, Request, invalid, serve
 from shared.api.identity import Caller
 from shared.api.request import schema as body_schema
 from shared.api.throttling import busy, throttling_as_503
+from shared.catalogue import choices
 from shared.catalogue import reports as catalogue
+from shared.catalogue.choices import Key
 from shared.files import names
 from shared.files.formats import FORMATS, option_faults, resolve_options
 from shared.lambda_ import aws, clock, contract
@@ -55,7 +57,7 @@ def request_export(request: Request) -> Answer:
 
 
 def _parse(body: str | None, encoded: bool, caller: Caller) -> dict[str, Any]:
-    """The valid request body: ``{report, format, parameters, options}``."""
+    """The valid request body: ``{report, format, parameters, options}``, and ``columns`` and ``sort`` if chosen."""
     if encoded:
         raise invalid([Fault(pointer="", detail="the body is binary", allowed="JSON text")])
     try:
@@ -100,11 +102,20 @@ def _faults(body: Any, caller: Caller) -> list[Fault]:
     if "/report" not in invalid_places and "/parameters" not in invalid_places:
         of_parameters = reports[body["report"]].faults(body.get("parameters", {}))
         faults += [Fault(**fault | {"pointer": "/parameters" + fault["pointer"]}) for fault in of_parameters]
+    if "/report" not in invalid_places:
+        valid = {name: body.get(name) for name in ("columns", "sort") if not _is_in(invalid_places, f"/{name}")}
+        definition = reports[body["report"]].definition
+        faults += choices.faults(definition, valid.get("columns"), valid.get("sort"))
     if "/format" not in invalid_places and "/options" not in invalid_places:
         options = body.get("options", {})
         of_options = option_faults(body["format"], options) or notification.faults(options, caller.email)
         faults += [Fault(**fault | {"pointer": "/options" + fault["pointer"]}) for fault in of_options]
     return faults
+
+
+def _is_in(places: set[str], field: str) -> bool:
+    """Whether one of the places is the field or lies within it."""
+    return any(f"{place}/".startswith(f"{field}/") for place in places)
 
 
 def _idempotency(key: str | None, body: dict[str, Any]) -> Idempotency | None:
@@ -124,9 +135,13 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
     now = clock.now()
     export_id = str(uuid.uuid7())
     report, file_format = catalogue.report(body["report"]), FORMATS[body["format"]]
+    sort = (
+        [Key(column=key["column"], descending=key.get("descending", False)) for key in body["sort"]]
+        if "sort" in body
+        else None
+    )
     record: Record = {
         "owner": caller.owner,
-        "record_version": table.RECORD_VERSION,
         "active_owner": caller.owner,
         "export_id": export_id,
         "report": report.id,
@@ -143,10 +158,17 @@ def _record(caller: Caller, body: dict[str, Any]) -> Record:
     if "file_name" in body["options"]:
         record["file_name_asked"] = body["options"]["file_name"]
         record["file_name"] = names.chosen(record["file_name_asked"], file_format.extension)
+    if "columns" in body:
+        record["columns"] = json.dumps(body["columns"])
+    if sort is not None:
+        record["sort"] = json.dumps(sort)
+    if report.queries(sort):
+        record["queries"] = True
     if caller.requested_by:
         record["requested_by"] = caller.requested_by
     if caller.email and notification.is_wanted(body["options"]):
         record["notify"] = caller.email
+    record["record_version"] = table.version(record)
     return record
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.catalogue import reports
-from shared.errors import ParametersRefused, QueryTooLarge
+from shared.errors import QueryTooLarge
 from shared.files import query_results, work
 from shared.files.query_results import QueryResult
-from shared.lambda_ import aws, faults
+from shared.lambda_ import aws
 from shared.lambda_.function import Event, function
 from shared.lambda_.telemetry import logger
 from shared.queries import engine, tables
@@ -39,8 +39,8 @@ def handler(event: Event) -> dict[str, Any]:
     """
     record = attempts.running(event)
     report = reports.report(record["report"])
-    if parameter_faults := report.faults(json.loads(record["parameters"])):  # the definition may have changed
-        raise ParametersRefused("; ".join(faults.sentence(fault) for fault in parameter_faults))
+    columns, sort = query_results.choices(record)
+    report.require(json.loads(record["parameters"]), columns, sort, queries=record.get("queries", False))
     statement = Statement.of(report, record)
     found = query_results.read(record["export_id"], statement.name)
     if found and query_results.is_there(found[0]):

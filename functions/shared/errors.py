@@ -29,7 +29,7 @@ class InvalidEvent(ExportError):
 
 
 class ParametersRefused(ExportError):
-    """The report's definition changed after the request, and no longer accepts the request's parameters."""
+    """The report's definition changed after the request, and no longer accepts the request."""
 
 
 class NewerRecord(ExportError):

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Any, dict[str, str]]] = {
     ),
     "an unknown report": (
         {"report": "trains", "format": "doc", "y": 1},
-        {"/format": '"csv"', "/report": '"flights"', "/y": "format, options, parameters, report"},
+        {"/format": '"csv"', "/report": '"flights"', "/y": "columns, format, options, parameters, report, sort"},
     ),
 }
 

@@ -32,7 +32,7 @@ MISSING = object()
 
 
 def parse(definition: Any, name: str = "orders") -> reports.Report:
-    return reports.parse(name, yaml.safe_dump(definition))
+    return reports.parse(name, yaml.safe_dump(definition), {}.__getitem__)
 
 
 def changed(place: str, value: Any) -> dict[str, Any]:
@@ -187,7 +187,8 @@ def test_every_fault_is_named_with_its_place_and_what_is_allowed() -> None:
     definition = changed("title", MISSING) | {"tenant": 1, "colums": []}
     del definition["parameters"]["to"]["filter"]["column"]
     assert str(refused(definition)) == (
-        "orders.yaml: /colums: unknown field, allowed: columns, description, parameters, source, spans, tenant, title; "
+        "orders.yaml: /colums: unknown field, allowed: columns, description, limit, parameters, sort, "
+        "sortable, source, spans, tenant, title; "
         "/parameters/to/filter: has none of column, expression, allowed: exactly one of column, expression; "
         '/tenant: 1 is not allowed, allowed: a value such as "tenant_id", '
         '{"expression": "SPLIT_PART(owner, \'/\', 1)"}; YAML reads it as a number: put it in quotes; '
@@ -328,10 +329,10 @@ IN_BLOCK, IN_BRACES = 'filter:\n      column: amount\n      operator: ">="', "fi
     ],
 )
 def test_an_error_of_yaml_says_which_value_needs_quotes(was: str, now: str, advice: str) -> None:
-    reports.parse("orders", QUOTED)
+    reports.parse("orders", QUOTED, {}.__getitem__)
     assert was in QUOTED
     with pytest.raises(InvalidDefinition, match=r"^orders\.yaml is not valid YAML: ") as error:
-        reports.parse("orders", QUOTED.replace(was, now))
+        reports.parse("orders", QUOTED.replace(was, now), {}.__getitem__)
     assert str(error.value).rpartition("\n")[2] == f"Put it in quotes: {advice}"
 
 
@@ -349,7 +350,7 @@ def test_an_error_of_yaml_says_which_value_needs_quotes(was: str, now: str, advi
 )
 def test_a_text_that_yaml_reads_as_another_type_needs_quotes_too(was: str, now: str, where: str) -> None:
     with pytest.raises(InvalidDefinition) as error:
-        reports.parse("orders", QUOTED.replace(was, now))
+        reports.parse("orders", QUOTED.replace(was, now), {}.__getitem__)
     [fault] = error.value.faults
     place = where if where.startswith("/") else f"/parameters/{where}".rstrip("/")
     assert (fault["pointer"], fault["allowed"].rpartition(": ")[2]) == (place, "put it in quotes")
@@ -364,7 +365,7 @@ def test_a_value_is_what_it_looks_like(text: str, value: Any) -> None:
     """YAML 1.1 makes dates of days, 1113 of 02139, 750 of 12:30, and fails on ``=``."""
     kind = {str: "string", bool: "boolean"}.get(type(value), "number")
     quoted = QUOTED.replace("type: string\n", f"type: {kind}\n").replace("none", text)
-    assert reports.parse("orders", quoted).definition["parameters"]["least"]["default"] == value
+    assert reports.parse("orders", quoted, {}.__getitem__).definition["parameters"]["least"]["default"] == value
 
 
 NOT_YAML = " is not valid YAML: "
@@ -385,4 +386,4 @@ NOT_FINITE = NOT_YAML + r".*is not a finite number\s+in .*line 2, column 10"
 )
 def test_a_file_that_is_not_a_plain_mapping_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidDefinition, match=r"^orders\.yaml" + message):
-        reports.parse("orders", text)
+        reports.parse("orders", text, {}.__getitem__)

@@ -602,6 +602,15 @@ def test_a_parameter_is_a_name_and_a_value(words: list[str], signed: Cli) -> Non
     assert signed(*RUN, *words).code == 2
 
 
+def test_columns_and_sort_are_lists_and_a_minus_means_descending(signed: Cli, stack: Stack) -> None:
+    assert signed(*RUN, "--columns", "dest, dep_delay", "--sort", "-dep_delay,dest", "--no-wait").code == 0
+    (asked,) = stack.calls("POST /v1/exports")
+    sort = [{"column": "dep_delay", "descending": True}, {"column": "dest", "descending": False}]
+    assert {name: asked.body[name] for name in ("columns", "sort")} == {"columns": ["dest", "dep_delay"], "sort": sort}
+    for words in (("--columns", "dest,"), ("--columns", ""), ("--sort", "-"), ("--sort", "dest,,origin")):
+        assert signed(*RUN, *words).code == 2
+
+
 # ── Reports and exports ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -612,7 +621,10 @@ def test_reports_are_listed_and_one_report_is_explained(signed: Cli, stack: Stac
         {"name": "csv", "options": {"properties": {"bom": bom, "delimiter": delimiter}}},
         {"name": "csv.gz", "options": {"properties": {"bom": bom}}},
     ]
-    stack.answer("GET /v1/reports", *[Said(200, {"reports": [FLIGHTS | {"formats": formats}]})] * 3)
+    stack.answer(
+        "GET /v1/reports",
+        *[Said(200, {"reports": [FLIGHTS | {"formats": formats, "sortable": ["dest", "origin"]}]})] * 3,
+    )
     listed = [each.rstrip() for each in signed("reports").out.splitlines()]
     assert listed == ["report   title    formats", "flights  Flights  csv, csv.gz"]
     explained = "\n".join(each.rstrip() for each in signed("reports", "flights").out.splitlines())
@@ -634,9 +646,12 @@ name       value         default      formats  meaning
 bom        boolean       bom=false    all      Byte order mark
 delimiter  , | "|" | \t  delimiter=,  csv      Delimiter
 
-Columns
+Columns (--columns)
 name  type    title
-dest  string  Destination"""
+dest  string  Destination
+
+Columns to sort by (--sort)
+dest, origin"""
     assert explained == said
 
 
@@ -695,7 +710,8 @@ def test_a_whole_id_and_other_texts_are_not_searched(signed: Cli, stack: Stack) 
 
 def test_show_prints_every_field_of_an_export(signed: Cli, stack: Stack) -> None:
     lacks = {"type": "NoCellReferences", "title": "It lacks them", "remedy": "Ask for less."}
-    shown = export(content=b"abc", warning=lacks, file_name="f.csv")
+    sort = [{"column": "dep_delay", "descending": True}, {"column": "dest", "descending": False}]
+    shown = export(content=b"abc", warning=lacks, file_name="f.csv", columns=["dest", "dep_delay"], sort=sort)
     stack.answer(f"GET {ONE}", *[Said(200, shown)] * 2)
     said = f"""\
 export     {EXPORT_ID}
@@ -704,6 +720,8 @@ report     flights
 format     csv
 parameters from=2013-01-01
 options    bom=false
+columns    dest,dep_delay
+sort       -dep_delay,dest
 progress   12/12 parts
 attempt    1
 created    2026-11-23T09:12:31.482Z

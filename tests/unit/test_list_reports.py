@@ -32,7 +32,7 @@ def test_every_file_of_the_catalogue_is_a_report(listed: list[dict[str, Any]]) -
 def test_a_report_is_shown_with_what_a_caller_needs_and_not_with_how_it_is_made(listed: list[dict[str, Any]]) -> None:
     [flights] = [report for report in listed if report["id"] == "flights"]
     definition = yaml.safe_load((REPORTS / "flights.yaml").read_text("utf-8"))
-    assert sorted(flights) == ["columns", "description", "formats", "id", "parameters", "title"]
+    assert sorted(flights) == ["columns", "description", "formats", "id", "parameters", "sortable", "title"]
     assert (flights["title"], flights["description"]) == (definition["title"], definition["description"])
     assert flights["columns"] == [
         {"name": column["name"], "title": column["title"], "type": column["type"]} for column in definition["columns"]

@@ -149,11 +149,11 @@ def test_a_bad_body_is_a_problem_with_an_entry_for_each_fault(post: Post) -> Non
     assert told(answered) == (
         *(400, "invalid-request", "The request is not valid"),
         f'The request has 2 faults: /format: "pdf" is not allowed, allowed: {FORMAT}; '
-        "/x: unknown field, allowed: format, options, parameters, report",
+        "/x: unknown field, allowed: columns, format, options, parameters, report, sort",
     )
     assert answered.body["errors"] == [
         {"pointer": "/format", "detail": '"pdf" is not allowed', "allowed": FORMAT},
-        {"pointer": "/x", "detail": "unknown field", "allowed": "format, options, parameters, report"},
+        {"pointer": "/x", "detail": "unknown field", "allowed": "columns, format, options, parameters, report, sort"},
     ]
 
 

@@ -51,6 +51,10 @@ SOURCE = flights.key(2)
 FAILURES: dict[str, tuple[Callable[[World, Patch], object], str, str, str]] = {
     "the report is not deployed": (lambda world, _: world.write(report="sales"), "PlanParts", "UnknownReport", "sales"),
     "the report refuses the parameters now": (_refused_parameter, "PlanParts", "ParametersRefused", "/gone"),
+    "the report lacks a chosen column now": (
+        lambda world, _: world.write(columns='["flight", "gone"]'),
+        *("PlanParts", "ParametersRefused", "/columns/1"),
+    ),
     "a file is no Parquet": (lambda world, _: world.put(SOURCE, b"a,b"), "PlanParts", "SourceUnreadable", SOURCE),
     "a page is damaged": (damage_first_page, "GeneratePart", "SourceUnreadable", SOURCE),
     "a source is replaced after it was planned": (

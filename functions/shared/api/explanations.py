@@ -25,7 +25,7 @@ _OUT_OF_MEMORY = Explanation(
 EXPLANATIONS = {
     "UnknownReport": Explanation("The report no longer exists", False, "Request a report that GET /reports lists."),
     "ParametersRefused": Explanation(
-        "The report has changed", False, "Request the export again with the parameters that GET /reports lists."
+        "The report has changed", False, "Request the export again. GET /reports lists the parameters and columns."
     ),
     "InvalidDefinition": Explanation("The report's definition is not valid", False, "Correct reports/<report>.yaml."),
     "ColumnMismatch": Explanation(

@@ -123,6 +123,7 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "format": record["format"],
         "parameters": json.loads(record["parameters"]),
         "options": json.loads(record["options"]) | _of_every_format(record),
+        **_chosen(record),
         "file_name": record["file_name"],
         "status": shown,
         "progress": progress,
@@ -138,6 +139,12 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "error": explain_to_user(record["failure"]) if shown == "FAILED" and "failure" in record else None,
         "links": links,
     }
+
+
+def _chosen(record: Record) -> dict[str, Any]:
+    """The requested columns and sort keys; without those that the request left to the report."""
+    values: Any = record
+    return {name: json.loads(values[name]) for name in ("columns", "sort") if name in record}
 
 
 def _of_every_format(record: Record) -> dict[str, Any]:

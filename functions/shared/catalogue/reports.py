@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import yaml
 
-from shared.errors import InvalidDefinition, UnknownReport
+from shared.catalogue import choices
+from shared.errors import InvalidDefinition, ParametersRefused, UnknownReport
 from shared.lambda_.contract import faults
 from shared.lambda_.faults import Fault, pointer, sentence, tokens
 
@@ -67,6 +68,41 @@ class Report:
         declared = self.definition.get("parameters", {})
         defaults = {name: parameter["default"] for name, parameter in declared.items() if "default" in parameter}
         return defaults | parameters
+
+    def queries(self, sort: list[choices.Key] | None) -> bool:
+        """Whether an export runs a query before it is planned.
+
+        Args:
+            sort: of the request; None if it chose none.
+        """
+        ordered = "sort" in self.definition or "limit" in self.definition or sort is not None
+        return ordered or self.definition["source"]["type"] == "query"
+
+    def require(
+        self,
+        parameters: dict[str, Any],
+        columns: list[str] | None,
+        sort: list[choices.Key] | None,
+        *,
+        queries: bool,
+    ) -> None:
+        """Checks that the report still accepts an export: its definition may have changed since the request.
+
+        Args:
+            parameters: of the export's record, like the other arguments.
+            columns: None if the request chose none.
+            sort: None if the request chose none.
+            queries: whether the export runs a query.
+
+        Raises:
+            ParametersRefused: with every fault.
+        """
+        found = self.faults(parameters) + choices.faults(self.definition, columns, sort)
+        if found:
+            raise ParametersRefused("; ".join(sentence(fault) for fault in found))
+        if queries != self.queries(sort):
+            change = "no longer runs a query" if queries else "now runs a query"
+            raise ParametersRefused(f"the report has changed since the request and {change}")
 
     def faults(self, parameters: object) -> list[Fault]:
         """Every fault of a request's parameters; pointers are relative to the parameters."""
@@ -449,4 +485,6 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
                 contradictions.append(
                     Fault(pointer=where, detail=f"duplicate {key} {value!r}", allowed=f"a unique {key}")
                 )
-    return contradictions
+    if definition["source"]["type"] == "parquet" and choices.RULES & definition.keys():  # it may run as a query
+        contradictions += _alike(definition["source"].get("columns", {}), "source", "columns")
+    return contradictions + choices.contradictions(definition)

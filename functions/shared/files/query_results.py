@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from botocore.exceptions import ClientError
 
+from shared.catalogue.choices import Key
 from shared.catalogue.reports import Report
 from shared.errors import QueryChanged
 from shared.files import work
@@ -41,7 +42,7 @@ class QueryResult(TypedDict):
     sources: dict[str, dict[str, Any]]
 
 
-def choices(record: Record) -> tuple[list[str] | None, list[dict[str, Any]] | None]:
+def choices(record: Record) -> tuple[list[str] | None, list[Key] | None]:
     """The columns and the order that a request chose; None where it chose nothing."""
     columns, sort = record.get("columns"), record.get("sort")
     return json.loads(columns) if columns else None, json.loads(sort) if sort else None

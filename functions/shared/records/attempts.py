@@ -38,9 +38,11 @@ def start(record: Record) -> None:
     """Starts the execution of a record's attempt.
 
     The name contains the attempt, so repeated calls start one execution only. A name that an open or closed execution
-    already has means that the attempt was started.
+    already has means that the attempt was started. Only the input of an export that runs a query has ``query: true``.
     """
-    attempt = {"owner": record["owner"], "export_id": record["export_id"], "attempt": record["attempt"]}
+    attempt: dict[str, Any] = {name: record[name] for name in ("owner", "export_id", "attempt")}
+    if record.get("queries"):
+        attempt["query"] = True
     try:
         aws.stepfunctions().start_execution(
             stateMachineArn=os.environ["STATE_MACHINE_ARN"],

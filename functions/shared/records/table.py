@@ -22,9 +22,8 @@ from shared.lambda_ import aws, clock
 
 Status = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 ACTIVE: tuple[Status, ...] = ("QUEUED", "RUNNING")
-RECORD_VERSION = 1
-"""Version of the records. Raise it only if older releases must not read a record that this one writes: then a stack
-cannot be rolled back. A new attribute that older releases may ignore is no reason."""
+RECORD_VERSION = 2
+"""The newest version of a record that this release reads: see :func:`version`."""
 SETTLING = "settling"
 """``active_owner`` of an ended export for which ReconcileExports has work left. No owner has this name."""
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -47,15 +46,15 @@ class Record(TypedDict, total=False):
 
     owner: str
     export_id: str
-    record_version: int  # missing from records of release 0.1.0
+    record_version: int  # of its attributes (version); missing from records of release 0.1.0
     active_owner: str
     report: str
     format: str
     parameters: str  # JSON, with defaults
     options: str  # JSON, with defaults
-    columns: str  # JSON of the names that the request chose, in order
-    sort: str  # JSON of the order that the request chose
-    queries: bool  # the export runs a query before its parts
+    columns: str  # JSON: the names of the chosen columns, if the request chose any
+    sort: str  # JSON: the chosen sort keys {column, descending}, if the request chose any
+    queries: bool  # True if the export runs a query before it is planned; otherwise missing
     status: Status
     attempt: int
     created_at: str
@@ -102,6 +101,17 @@ class Idempotency(TypedDict):
 
     key: str
     body_hash: str
+
+
+def version(record: Record) -> int:
+    """The version of a record that this release writes.
+
+    A release that must not read a record refuses it by its version, and then the stack cannot be rolled back. So raise
+    the version only on records with an attribute that an older release must not ignore. One that it may ignore is no
+    reason.
+    """
+    # Release 0.2.0 would ignore these attributes: its file would have all columns, or rows in another order.
+    return 2 if {"columns", "sort", "queries"} & record.keys() else 1
 
 
 def delete_after(expires: datetime.datetime) -> int:
