@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ GROUP_ROWS = 30_720
 """Rows of a row group of the result: a multiple of DuckDB's vectors. Small groups divide well into parts."""
 _LOOK = 5
 """Seconds between two looks at whether the query is still wanted."""
+_AGAIN = 0.05
+"""Seconds between two interrupts of a query that must end."""
 _RESULT_TYPES = {
     "string": (r"VARCHAR|UUID|ENUM\(.*", "VARCHAR", "VARCHAR"),
     "integer": (r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)", "BIGINT", "an integer"),
@@ -76,12 +79,14 @@ def write(
         try:
             connection.register_filesystem(files)
             for source in sources:
-                where = f"the dataset {source.dataset.name} of {statement.file}"
+                where = f"dataset {source.dataset.name} of {statement.file}"
                 tables.create(connection, statement, source, files)
+                watch.check()
             where = statement.file
             lock(connection, [out, folder / "spill"])
             file = out / "result.parquet"
             rows = _copy(connection, statement, file)
+            watch.check()
         except duckdb.Error as error:
             failure = watch.failure or files.failure or _translated(error, where, limits)
             raise failure from None  # the cause may quote values of rows
@@ -119,7 +124,7 @@ def lock(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None
 def _copy(connection: duckdb.DuckDBPyConnection, statement: Statement, file: Path) -> int:
     """Writes the result, in the order of the query, and returns its number of rows."""
     columns = ", ".join(casts(connection, statement))
-    text = f"SELECT {columns} FROM (\n{statement.sql}\n)"
+    text = f"SELECT {columns} FROM ({statement.sql}\n)"
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS}"
     answer = tables.run(connection, f"COPY ({text}) TO '{file}' ({options})", statement.values).fetchone()
     assert answer
@@ -133,7 +138,7 @@ def casts(connection: duckdb.DuckDBPyConnection, statement: Statement) -> list[s
         QueryInvalid: the query lacks a column, or has it with a type that the report does not declare.
         duckdb.Error: DuckDB does not accept the query.
     """
-    described = tables.run(connection, f"DESCRIBE (\n{statement.sql}\n)", statement.values).fetchall()
+    described = tables.run(connection, f"DESCRIBE ({statement.sql}\n)", statement.values).fetchall()
     given = {str(name).lower(): str(kind) for name, kind, *_ in described}
     if statement.is_compiled:
         return [quoted(name) for name, _ in statement.columns]
@@ -168,6 +173,11 @@ class _Watch:
 
     failure: BaseException | None = None
 
+    def check(self) -> None:
+        """Raises the failure of a query that ended before DuckDB could interrupt it."""
+        if self.failure:
+            raise self.failure
+
 
 @contextlib.contextmanager
 def _watched(
@@ -180,11 +190,10 @@ def _watched(
     watch, ended = _Watch(), threading.Event()
 
     def look() -> None:
-        left = seconds
-        while not ended.wait(min(_LOOK, left)):
-            left -= _LOOK
+        end = time.monotonic() + seconds
+        while not ended.wait(max(0, min(_LOOK, end - time.monotonic()))):
             try:
-                if left <= 0:
+                if time.monotonic() >= end:
                     raise QueryTimedOut(
                         f"the query takes longer than {seconds:g} seconds: narrow the parameters, or raise "
                         "QueryMemory, which also gives it more CPU"
@@ -192,8 +201,8 @@ def _watched(
                 still_wanted()
             except BaseException as failure:
                 watch.failure = failure
-                connection.interrupt()
-                return
+                while not ended.wait(_AGAIN):  # an interrupt between two statements has no effect
+                    connection.interrupt()
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -213,8 +222,8 @@ def _translated(error: duckdb.Error, where: str, limits: Limits) -> ExportError:
         where: the file of the query, or the dataset that was loaded.
     """
     text, line = str(error), re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
-    if line and where.endswith(".sql"):  # the query begins in the second line of the text that runs
-        where += f", line {max(int(line[1]) - 1, 1)}"
+    if line and not where.startswith("dataset "):  # the query begins in the first line of the text that runs
+        where += f", line {line[1]}"
     advice = "narrow the parameters, group more rows together, or load fewer columns"
     if isinstance(error, duckdb.OutOfMemoryException):
         if "max_temp_directory_size" in text or "temporary" in text.lower():
@@ -239,10 +248,13 @@ _INVALID = (
 )
 
 
+_PREFIX = "report-exports-query-"
+
+
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """An empty folder for one query."""
-    with tempfile.TemporaryDirectory(prefix=f"query-{os.getpid()}-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         yield Path(folder)
 
 
@@ -252,7 +264,7 @@ def remove_left_over() -> None:
     Lambda keeps /tmp when it starts a process again, for example after one that had no memory left ("Understanding the
     Lambda execution environment lifecycle", failures during invoke).
     """
-    for folder in Path(tempfile.gettempdir()).glob("query-*-*"):
-        process = folder.name.split("-")[1]
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if process == str(os.getpid()) or not Path("/proc", process).exists():
             shutil.rmtree(folder, ignore_errors=True)

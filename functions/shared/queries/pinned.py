@@ -37,12 +37,12 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
         self._files: dict[str, tuple[File, bytes]] = {}
 
     def add(self, file: File, footer: bytes) -> str:
-        """Adds a file, and returns its address for DuckDB.
+        """Adds a file, and returns its address for DuckDB, which unescapes the values of folders but not their names.
 
         Args:
             footer: the last bytes of the file, which need not be fetched again.
         """
-        folders = "".join(f"{_escaped(name)}={_escaped(value)}/" for name, value in file.values.items())
+        folders = "".join(f"{name}={_escaped(value)}/" for name, value in file.values.items())
         path = f"{folders}{len(self._files)}.parquet"
         self._files[path] = (file, footer)
         return f"{PROTOCOL}://{path}"

@@ -38,7 +38,7 @@ class Dataset:
     """A table of the query. ``columns`` maps the columns that it has to the types that the report declares.
 
     ``tenant`` is SQL of the dataset's columns that gives the tenant; "" if every tenant may read every row.
-    ``tenant_column`` is its column, if it is one. ``bounds`` hold for every row.
+    ``tenant_column`` is its column, if it is one. ``bounds`` hold for every row. A file may lack ``optional`` columns.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Dataset:
     tenant_column: str | None
     rules: tuple[Rule, ...] = ()
     bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _of_query(
     definition = report.definition
     declared = {column["name"]: column["type"] for column in definition["columns"]}
     rules = definition.get("parameters", {})
+    sql = report.sql.rstrip("; \t\r\n")
     datasets = tuple(
         Dataset(
             name=table,
@@ -105,7 +107,7 @@ def _of_query(
     return Statement(
         name=name,
         file=definition["source"]["sql"],
-        sql=_ordered(f"(\n{report.sql}\n)", sort) if sort else report.sql,
+        sql=_ordered(f"({sql}\n)", sort) if sort else sql,
         datasets=datasets,
         columns=tuple((each, declared[each]) for each in chosen or declared),
         values={each: bound(rule, parameters.get(each)) for each, rule in rules.items()},
@@ -150,7 +152,7 @@ def _compiled(
                 name=ROWS,
                 folder=source["dataset"],
                 columns=declared,
-                tenant=quoted(tenant_rule) if is_column else f"({tenant_rule['expression']})",
+                tenant=quoted(tenant_rule) if is_column else tenant_rule["expression"],
                 tenant_column=tenant_rule if is_column else None,
                 rules=tuple(rules),
                 bounds={column: (low, high) for column, (low, high) in source.get("bounds", {}).items()},

@@ -6,16 +6,39 @@ reads one. DuckDB refuses them again when the query runs, because external acces
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import duckdb
 
 TABLE_FUNCTIONS = frozenset({"generate_series", "range", "unnest"})
 """Table functions whose rows depend only on their arguments."""
-REFUSED_FUNCTIONS = frozenset({"current_setting", "getenv", "getvariable", "nextval", "currval", "write_log"})
-"""Functions of one row that read or write something other than their arguments."""
+REFUSED_FUNCTIONS = frozenset(
+    {
+        *("current_setting", "getenv", "getvariable", "nextval", "currval", "setval", "write_log"),
+        *("current_query", "json_serialize_plan", "sleep_ms", "pg_sleep"),
+    }
+)
+"""Functions of one row that read or write something other than their arguments, or that wait."""
+_SELECTS = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
+"""Nodes of a tree that read. A common table expression of DuckDB may also write: INSERT, UPDATE, DELETE, COPY TO."""
+KINDS = {
+    **dict.fromkeys(("integer", "number"), "number"),
+    **dict.fromkeys(("date", "timestamp"), "moment"),
+    **dict.fromkeys(("decimal", "boolean", "time", "binary", "json"), ""),
+    "string": "text",
+}
+"""Kinds of values, by declared type, that DuckDB compares without a conversion that may fail; "" if there is none."""
+_TYPES: dict[str, tuple[type, ...]] = {
+    "any": (type(None),),
+    "number": (int, float),
+    "moment": (datetime.date,),
+    "text": (str,),
+}
+_NO_KINDS: Mapping[str, str] = {}
 
 
 class SqlFault(NamedTuple):
@@ -27,10 +50,14 @@ class SqlFault(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """A condition: the names of its columns, and the SQL of each operand of its ``AND`` with its own columns."""
+    """A condition: the names of its columns, and the SQL of each operand of its ``AND`` with its own columns.
+
+    ``safe`` are those that cannot fail, whatever the row.
+    """
 
     columns: frozenset[str]
     operands: list[tuple[str, frozenset[str]]]
+    safe: list[str]
 
 
 def faults(sql: str, tables: Collection[str]) -> list[SqlFault]:
@@ -46,25 +73,31 @@ def faults(sql: str, tables: Collection[str]) -> list[SqlFault]:
     if len(tree["statements"]) != 1:
         detail = f"there are {len(tree['statements'])} statements"
         return [SqlFault(1, detail, "one SELECT")]
-    nodes = list(_nodes(tree))
-    offered = {name.lower() for name in tables}
-    known = offered | {str(each["key"]).lower() for node in nodes for each in _named(node)}
-    for node in nodes:
+    offered = frozenset(name.lower() for name in tables)
+    for node, known in _scoped(tree, offered):
         detail, allowed = _fault(node, known, sorted(offered))
         if detail:
             found.append(SqlFault(_line(sql, node), detail, allowed))
     return found
 
 
-def condition(sql: str) -> tuple[Condition, list[SqlFault]]:
-    """A condition on the columns of one table, and everything in it that is not allowed."""
+def condition(sql: str, kinds: Mapping[str, str] = _NO_KINDS) -> tuple[Condition, list[SqlFault]]:
+    """A condition on the columns of one table, and everything in it that is not allowed.
+
+    It is parsed without parentheses too: ``1 = 1) OR (1 = 1`` would otherwise end those that a caller puts around it.
+
+    Args:
+        kinds: kinds of values (:data:`KINDS`) by the column's name in lower case, or the parameter's with $ before it.
+    """
     tree, found = _tree(f"SELECT 1 WHERE (\n{sql}\n)")
-    if tree is None or len(tree["statements"]) != 1:
-        return Condition(frozenset(), []), [each._replace(line=1) for each in found] or [_one_condition()]
+    alone, unbalanced = _tree(f"SELECT 1 WHERE\n{sql}")
+    if tree is None or alone is None or len(tree["statements"]) != 1:
+        found = found or unbalanced
+        return Condition(frozenset(), [], []), [each._replace(line=1) for each in found] or [_one_condition()]
     node = tree["statements"][0]["node"]
     where = node.get("where_clause")
     if not where or node["type"] != "SELECT_NODE" or node["from_table"]["type"] != "EMPTY" or node["modifiers"]:
-        return Condition(frozenset(), []), [_one_condition()]
+        return Condition(frozenset(), [], []), [_one_condition()]
     for each in _nodes(where):
         detail, allowed = _fault(each, set(), [])
         if each.get("class") == "SUBQUERY":
@@ -73,8 +106,10 @@ def condition(sql: str) -> tuple[Condition, list[SqlFault]]:
             detail, allowed = "a window is not allowed in a condition", "the columns of one row"
         if detail:
             found.append(SqlFault(1, detail, allowed))
-    operands = where["children"] if where["type"] == "CONJUNCTION_AND" else [where]
-    return Condition(_columns(where), [(_written(node, each), _columns(each)) for each in operands]), found
+    nodes = where["children"] if where["type"] == "CONJUNCTION_AND" else [where]
+    operands = [(_written(node, each), _columns(each)) for each in nodes]
+    safe = [text for (text, _), each in zip(operands, nodes, strict=True) if _cannot_fail(each, kinds)]
+    return Condition(_columns(where), operands, safe), found
 
 
 def columns(expression: str, known: Collection[str]) -> set[str]:
@@ -91,33 +126,54 @@ def _one_condition() -> SqlFault:
 
 
 def _tree(sql: str) -> tuple[dict[str, Any] | None, list[SqlFault]]:
-    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        (answer,) = connection.execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}).fetchone() or ("",)
-    tree: dict[str, Any] = json.loads(answer)
+    (answer,) = _parser().execute("SELECT json_serialize_sql($sql::VARCHAR)", {"sql": sql}).fetchone() or ("",)
+    try:
+        tree: dict[str, Any] = json.loads(answer)
+    except RecursionError:
+        return None, [SqlFault(1, "it is nested too deeply", "some hundreds of levels")]
     if not tree["error"]:
         return tree, []
     line = sql.encode()[: int(tree.get("position") or 0)].count(b"\n") + 1
     return None, [SqlFault(line, str(tree["error_message"]).strip().partition("\n")[0], "one SELECT in DuckDB's SQL")]
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A database for its parser alone. It is kept, because opening one takes longer than the rest."""
+    return duckdb.connect(config={"threads": 1, "enable_external_access": "false"})
+
+
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
     """Every object of a tree, in the order of the text."""
-    stack = [tree]
+    return (node for node, _ in _scoped(tree, frozenset()))
+
+
+def _scoped(tree: Any, tables: frozenset[str]) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every object of a tree in the order of the text, with the tables that it may name.
+
+    These are the given ones and the common table expressions in scope: each after its own text, or within it if it is
+    recursive. Elsewhere the same name would be another table, such as one of DuckDB's catalog.
+    """
+    stack = [(tree, tables)]
     while stack:
-        node = stack.pop()
+        node, known = stack.pop()
         if isinstance(node, dict):
-            yield node
-            stack += reversed(node.values())
+            yield node, known
+            children = []
+            for each in node["cte_map"]["map"] if isinstance(node.get("cte_map"), dict) else []:
+                own = frozenset({str(each["key"]).lower()})
+                is_recursive = each["value"]["query_node"]["type"] == "RECURSIVE_CTE_NODE"
+                children.append((each["value"], known | own if is_recursive else known))
+                known |= own
+            children += [(value, known) for key, value in node.items() if key != "cte_map"]
+            stack += reversed(children)
         elif isinstance(node, list):
-            stack += reversed(node)
-
-
-def _named(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """The common table expressions that a node names."""
-    return node["cte_map"]["map"] if isinstance(node.get("cte_map"), dict) else []
+            stack += [(value, known) for value in reversed(node)]
 
 
 def _fault(node: dict[str, Any], tables: Collection[str], offered: list[str]) -> tuple[str, str]:
+    if "cte_map" in node and node["type"] not in _SELECTS:
+        return "it writes", "one SELECT"
     match node.get("type"):
         case "BASE_TABLE":
             path = [part for part in (node["catalog_name"], node["schema_name"], node["table_name"]) if part]
@@ -134,16 +190,54 @@ def _fault(node: dict[str, Any], tables: Collection[str], offered: list[str]) ->
     return "", ""
 
 
+def kind_of(value: Any) -> str:
+    """The kind of a parameter's value."""
+    for kind, types in _TYPES.items():
+        if isinstance(value, types) and not isinstance(value, bool):
+            return kind
+    return ""
+
+
+def _cannot_fail(node: dict[str, Any], kinds: Mapping[str, str]) -> bool:
+    """Whether a condition compares, without any conversion that may fail on a row."""
+    match node["class"]:
+        case "CONJUNCTION":
+            return all(_cannot_fail(each, kinds) for each in node["children"])
+        case "COMPARISON":
+            parts = [node["left"], node["right"]]
+        case "BETWEEN":
+            parts = [node["input"], node["lower"], node["upper"]]
+        case "OPERATOR" if node["type"] in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+            return node["children"][0]["class"] in ("COLUMN_REF", "PARAMETER")
+        case "OPERATOR" if node["type"] == "COMPARE_IN":
+            parts = node["children"]
+        case "OPERATOR" if node["type"] == "OPERATOR_NOT":
+            return all(_cannot_fail(each, kinds) for each in node["children"])
+        case _:
+            return False
+    return len(found := {_kind(each, kinds) for each in parts} - {"any"}) <= 1 and "" not in found
+
+
+def _kind(node: dict[str, Any], kinds: Mapping[str, str]) -> str:
+    match node["class"]:
+        case "COLUMN_REF" if len(node["column_names"]) == 1:
+            return kinds.get(node["column_names"][0].lower(), "")
+        case "PARAMETER":
+            return kinds.get(f"${node['identifier'].lower()}", "")
+        case "CONSTANT":
+            return {"INTEGER": "number", "STRING": "any"}.get(node.get("literal", {}).get("kind", ""), "")
+    return ""
+
+
 def _columns(node: dict[str, Any]) -> frozenset[str]:
-    return frozenset(each["column_names"][-1] for each in _nodes(node) if each.get("class") == "COLUMN_REF")
+    return frozenset(each["column_names"][0] for each in _nodes(node) if each.get("class") == "COLUMN_REF")
 
 
 def _written(statement: dict[str, Any], operand: dict[str, Any]) -> str:
     """The SQL of an operand of a statement's condition."""
     alone = {"statements": [{"node": {**statement, "where_clause": operand}, "named_param_map": []}], "error": False}
-    with duckdb.connect() as connection:
-        text = "SELECT json_deserialize_sql($tree::JSON)"
-        (sql,) = connection.execute(text, {"tree": json.dumps(alone)}).fetchone() or ("",)
+    text = "SELECT json_deserialize_sql($tree::JSON)"
+    (sql,) = _parser().execute(text, {"tree": json.dumps(alone)}).fetchone() or ("",)
     return str(sql).partition(" WHERE ")[2]
 
 

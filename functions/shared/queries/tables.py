@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ _TYPES = {
     "json": "JSON",
 }
 _INTEGERS = r"U?(TINYINT|SMALLINT|INTEGER|BIGINT)"
+_NARROW = r"U?(TINYINT|SMALLINT|INTEGER)"
 _FITTING = {
     "string": r"VARCHAR|UUID|ENUM\(.*",
     "integer": _INTEGERS,
@@ -68,11 +69,18 @@ def sql_type(declared: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a dataset that may hold rows of the query, each with its footer, and the types of its folders."""
+    """The files of a dataset that may hold rows of the query, each with its footer, and the types of its folders.
+
+    ``examples`` holds one file of each schema. ``lacking`` names optional columns that no file has. ``size`` is the
+    number of uncompressed bytes of the columns, in row groups that may hold rows of the tenant.
+    """
 
     dataset: Dataset
     files: list[tuple[File, bytes]]
     folders: dict[str, str]
+    examples: Sequence[tuple[File, bytes]] = ()
+    lacking: frozenset[str] = frozenset()
+    size: int = 0
 
     @property
     def proof(self) -> dict[str, Any]:
@@ -87,10 +95,11 @@ def find(statement: Statement) -> list[Source]:
     Raises:
         QueryTooLarge: the columns hold more than MAX_BYTES.
         InvalidDefinition: a condition is not allowed.
-        ColumnMismatch, and the exceptions of :func:`shared.datasets.dataset.files`.
+        ColumnMismatch: a file lacks a column, or has two columns whose names differ only in their case.
+        SourceUnreadable, and the exceptions of :func:`shared.datasets.dataset.files`.
     """
     sources = [_source(each, statement) for each in statement.datasets]
-    size = sum(_size(source, statement) for source in sources)
+    size = sum(source.size for source in sources)
     if size > MAX_BYTES:
         loaded = ", ".join(source.dataset.folder for source in sources)
         raise QueryTooLarge(
@@ -101,13 +110,37 @@ def find(statement: Statement) -> list[Source]:
 
 
 def _source(asked: Dataset, statement: Statement) -> Source:
+    conditions = [_condition(rule.sql, f"the where of dataset {asked.name}") for rule in asked.rules]
+    if asked.tenant:
+        conditions.append(_condition(asked.tenant, f"the tenant of dataset {asked.name}"))
     every, logged = dataset.files(asked.folder, checkpoint_rows)
     files = dataset.own(every, asked.tenant_column, statement.tenant)
     known = logged | asked.columns | dict.fromkeys(asked.bounds, "integer")
     known |= {asked.tenant_column: "string"} if asked.tenant_column else {}
     folders = dataset.partition_types(every, files, known)
-    kept = [file for file, keep in zip(files, _keeps(asked, statement, files, folders), strict=True) if keep]
-    return Source(asked, asyncio.run(_footers(kept)), folders)
+    keeps = _keeps(asked, statement, conditions, files, folders)
+    kept = asyncio.run(_footers([file for file, keep in zip(files, keeps, strict=True) if keep]))
+    examples, size, present = {}, 0, set[str]()
+    needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
+    for file, content in kept:
+        try:
+            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
+        except ValueError as error:
+            raise footers.unreadable(file.listed.version, str(error)) from error
+        if footer.schema not in examples:
+            _require_columns(asked, file, footer, needed)
+            examples[footer.schema] = (file, content)
+            present |= {*footer.columns, *file.values}
+        size += sum(_bytes_of(asked, footer, statement.tenant))
+    lacking = frozenset(asked.optional - present)
+    return Source(asked, kept, folders, list(examples.values()), lacking, size)
+
+
+def _condition(sql: str, where: str) -> syntax.Condition:
+    condition, found = syntax.condition(sql)
+    if found:
+        raise InvalidDefinition(f"{where}: {found[0].detail}; allowed: {found[0].allowed}")
+    return condition
 
 
 async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
@@ -125,27 +158,27 @@ async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
     return [*first, *await asyncio.gather(*map(read, files[1:]))]
 
 
-def _size(source: Source, statement: Statement) -> int:
-    """Uncompressed bytes of the columns of row groups that may hold rows of the tenant.
-
-    Raises:
-        ColumnMismatch: a file lacks a column.
-        SourceUnreadable: a footer is damaged.
-    """
-    asked, size = source.dataset, 0
-    for file, content in source.files:
-        try:
-            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
-        except ValueError as error:
-            raise footers.unreadable(file.listed.version, str(error)) from error
-        missing = [name for name in asked.columns if name not in footer.columns and name not in file.values]
-        if missing:
+def _require_columns(asked: Dataset, file: File, footer: Footer, needed: Collection[str]) -> None:
+    """Checks that a file has each needed column, once. SQL, unlike Parquet, does not distinguish ``id`` and ``Id``."""
+    names = [*dict.fromkeys([*footer.columns, *file.values])]
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(name.lower(), []).append(name)
+    missing = [
+        name
+        for name in needed
+        if name not in asked.optional and (name not in names if name in asked.columns else name.lower() not in spelled)
+    ]
+    if missing:
+        raise ColumnMismatch(
+            f"dataset {asked.name}: {file.address} has no column {', '.join(sorted(missing))}; it has: "
+            f"{', '.join(names)}"
+        )
+    for name in needed:
+        if len(alike := spelled.get(name.lower(), [])) > 1:
             raise ColumnMismatch(
-                f"dataset {asked.name}: {file.address} has no column {', '.join(missing)}; "
-                f"it has: {', '.join([*footer.columns, *file.values])}"
+                f"dataset {asked.name}: {file.address} has the columns {' and '.join(alike)}, which are one name in SQL"
             )
-        size += sum(_bytes_of(asked, footer, statement.tenant))
-    return size
 
 
 def _bytes_of(asked: Dataset, footer: Footer, tenant: str) -> Iterator[int]:
@@ -164,14 +197,22 @@ def _may_hold(bounds: tuple[bytes | None, bytes | None], tenant: str) -> bool:
     return (low is None or low <= text) and (high is None or text[: len(high)] <= high)
 
 
-def _keeps(asked: Dataset, statement: Statement, files: Sequence[File], folders: Mapping[str, str]) -> list[bool]:
+def _keeps(
+    asked: Dataset,
+    statement: Statement,
+    conditions: Sequence[syntax.Condition],
+    files: Sequence[File],
+    folders: Mapping[str, str],
+) -> list[bool]:
     """Which files may hold rows that pass the rules, from the names of their folders and the declared bounds.
 
-    Raises:
-        InvalidDefinition: a rule says what a condition may not say.
+    Args:
+        conditions: those of the rules.
     """
     known = dict.fromkeys(asked.bounds, "integer") | dict(folders)
     keep = [True] * len(files)
+    if not asked.rules or not known:
+        return keep
     with connect_locked() as connection:
         for side, table in enumerate(("low", "high")):
             values = {
@@ -183,8 +224,8 @@ def _keeps(asked: Dataset, statement: Statement, files: Sequence[File], folders:
             lists = [f"unnest(${at}::{sql_type(known[name])}[]) AS {quoted(name)}" for at, name in enumerate(known, 1)]
             everything = ", ".join([f"unnest(range({len(files)})) AS file__", *lists])
             connection.execute(f'CREATE TABLE "{table}" AS SELECT {everything}', [*values.values()])
-        for rule in asked.rules:
-            for table, test, columns in _tests(rule, asked, folders, known):
+        for rule, condition in zip(asked.rules, conditions, strict=False):
+            for table, test, columns in _tests(rule, condition, folders, known):
                 unknown = "".join(f" OR {quoted(name)} IS NULL" for name in columns)
                 text = f'SELECT file__ FROM "{table}" WHERE ({test}) IS NOT FALSE{unknown}'
                 try:
@@ -196,12 +237,9 @@ def _keeps(asked: Dataset, statement: Statement, files: Sequence[File], folders:
 
 
 def _tests(
-    rule: Rule, asked: Dataset, folders: Collection[str], known: Collection[str]
+    rule: Rule, condition: syntax.Condition, folders: Collection[str], known: Collection[str]
 ) -> Iterator[tuple[str, str, frozenset[str]]]:
     """The conditions on the bounds of files that a rule gives, and their columns."""
-    condition, found = syntax.condition(rule.sql)
-    if found:
-        raise InvalidDefinition(f"the where of dataset {asked.name}: {found[0].detail}; allowed: {found[0].allowed}")
     spelled = {name.lower(): name for name in known}
     for text, columns in condition.operands:
         if {spelled.get(name.lower()) for name in columns} <= set(folders):
@@ -224,31 +262,49 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
     """
     asked = source.dataset
     table = quoted(asked.name)
-    casts = ", ".join(_cast(name, kind) for name, kind in asked.columns.items())
     if not source.files:
         columns = ", ".join(f"{quoted(name)} {sql_type(kind)}" for name, kind in asked.columns.items())
         connection.execute(f"CREATE TABLE {table} ({columns})")
         return
-    addresses = [files.add(file, footer) for file, footer in source.files]
-    types = ", ".join(f"{quoted(name)}: {sql_type(kind)}" for name, kind in source.folders.items())
-    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if types else "hive_partitioning = false"
-    scan = f"read_parquet({addresses!r}, union_by_name = true, {hive})"
-    _check_types(connection, source, scan)
-    conditions = [f"({rule.sql}\n)" for rule in asked.rules]
+    hive = ", ".join(f"{quoted(name)}: '{sql_type(kind)}'" for name, kind in source.folders.items())
+    options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
+
+    def scan(some: Sequence[tuple[File, bytes]]) -> str:
+        addresses = ", ".join("'{}'".format(files.add(*each).replace("'", "''")) for each in some)
+        return f"read_parquet([{addresses}], union_by_name = true, {options})"
+
+    tenant_type, narrow = _check_types(connection, source, scan)
+    wide = [f"CAST({quoted(name)} AS BIGINT) AS {quoted(name)}" for name in narrow]
+    nulls = [f"CAST(NULL AS {sql_type(asked.columns[name])}) AS {quoted(name)}" for name in sorted(source.lacking)]
+    read = ", ".join([f"* REPLACE ({', '.join(wide)})" if wide else "*", *nulls])
+    rules = [f"({rule.sql}\n)" for rule in asked.rules]
     values = dict(statement.values)
     if asked.tenant:
-        name = next(name for name in (f"tenant{'_' * count}" for count in range(1, 99)) if name not in values)
-        conditions.insert(0, f"{asked.tenant} = ${name}")
-        values[name] = _tenant(source, statement.tenant)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM {scan}{where}", values)
+        name = next(name for name in (f"tenant{'_' * count}" for count in range(1, 99)) if name not in spelled(values))
+        is_number = re.fullmatch(_INTEGERS, tenant_type) is not None
+        values[name] = _number(statement.tenant) if is_number else statement.tenant
+        own = f"{asked.tenant} = ${name}" if is_number else f"CAST(({asked.tenant}\n) AS VARCHAR) = ${name}"
+        if rules and asked.tenant_column not in source.folders:
+            # DuckDB chooses the order of AND, but not of CASE. A rule may fail on another tenant's row.
+            rules = [*_safe(source, statement), f"CASE WHEN {own} THEN {' AND '.join(rules)} ELSE false END"]
+        rules.insert(0, own)
+    rows = f"SELECT {read} FROM {scan(source.files)}"
+    casts = ", ".join(_cast(name, kind) for name, kind in asked.columns.items())
+    passing = f"SELECT * FROM ({rows}) WHERE {' AND '.join(rules) or 'true'}"
+    run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM ({passing})", values)
 
 
-def _tenant(source: Source, tenant: str) -> str | int | None:
-    """The tenant as a value of its column. A tenant that is no number owns no row of a column of numbers."""
-    if source.dataset.columns.get(str(column := source.dataset.tenant_column)) != "integer" or column in source.folders:
-        return tenant
-    return int(tenant) if re.fullmatch(r"0|-?[1-9][0-9]{0,18}", tenant) else None
+def _safe(source: Source, statement: Statement) -> list[str]:
+    """The operands of the rules that cannot fail on a row. DuckDB may test them first, and on whole row groups."""
+    types = source.dataset.columns | source.folders
+    kinds = {name.lower(): syntax.KINDS[kind.partition("(")[0]] for name, kind in types.items()}
+    kinds |= {f"${name}": syntax.kind_of(value) for name, value in spelled(statement.values).items()}
+    return [each for rule in source.dataset.rules for each in syntax.condition(rule.sql, kinds)[0].safe]
+
+
+def _number(tenant: str) -> int | None:
+    """The tenant for a column of numbers; None if it is not one in its only form, so that it owns no row."""
+    return int(tenant) if re.fullmatch(r"0|-?[1-9][0-9]{0,19}", tenant) else None
 
 
 def _cast(name: str, declared: str) -> str:
@@ -256,17 +312,38 @@ def _cast(name: str, declared: str) -> str:
     return f"CAST({'to_json(' + column + ')' if declared == 'json' else column} AS {target}) AS {column}"
 
 
-def _check_types(connection: duckdb.DuckDBPyConnection, source: Source, scan: str) -> None:
+def _check_types(
+    connection: duckdb.DuckDBPyConnection, source: Source, scan: Callable[[Sequence[tuple[File, bytes]]], str]
+) -> tuple[str, list[str]]:
+    """Checks the types of the columns in a file of each schema.
+
+    DuckDB would read a column that has numbers in one file and text in another as text.
+
+    Returns:
+        The type of the tenant's column, if it is one; and the columns of small integers, with which a rule such as
+        ``year * 10000`` could overflow.
+    """
     asked = source.dataset
-    named = ", ".join(quoted(name) for name in asked.columns)
-    given = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE SELECT {named} FROM {scan}").fetchall()}
-    wrong = [
-        f"column {name} is declared {declared}, and the data has {given[name]}"
-        for name, declared in asked.columns.items()
-        if name not in source.folders and not fits(declared, given[name])
-    ]
-    if wrong:
-        raise ColumnMismatch(f"dataset {asked.name} ({asked.folder}): {'; '.join(wrong)}")
+    types, narrow = set[str](), set(asked.columns)
+    for example in source.examples:
+        described = connection.execute(f"DESCRIBE FROM {scan([example])}").fetchall()
+        given = {name: kind for name, kind, *_ in described}
+        wrong = [
+            f"column {name} is declared {declared}, and {example[0].address} has {given[name]}"
+            for name, declared in asked.columns.items()
+            if name in given and name not in source.folders and not fits(declared, given[name])
+        ]
+        if wrong:
+            raise ColumnMismatch(f"dataset {asked.name}: {'; '.join(wrong)}")
+        narrow -= {name for name in narrow if not re.fullmatch(_NARROW, given.get(name, ""))}
+        types.add(given[asked.tenant_column] if asked.tenant_column else "VARCHAR")
+    number = {kind for kind in types if re.fullmatch(_INTEGERS, kind)}
+    if wrong := sorted(types - number if number else {kind for kind in types if not fits("string", kind)}):
+        raise ColumnMismatch(
+            f"dataset {asked.name} ({asked.folder}): the tenant's column {asked.tenant_column} is "
+            f"{' and '.join(wrong)}; allowed: text in every file, or integers in every file"
+        )
+    return types.pop(), sorted(narrow)
 
 
 def fits(declared: str, given: str) -> bool:
@@ -283,9 +360,14 @@ def fits(declared: str, given: str) -> bool:
 
 def run(connection: duckdb.DuckDBPyConnection, text: str, values: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """Executes a statement with those of the values that it names. DuckDB ignores the case of names."""
-    spelled = {name.lower(): value for name, value in values.items()}
+    known = spelled(values)
     named = {name for each in connection.extract_statements(text) for name in each.named_parameters}
-    return connection.execute(text, {name: spelled.get(name.lower()) for name in named})
+    return connection.execute(text, {name: known.get(name.lower()) for name in named})
+
+
+def spelled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by name in lower case."""
+    return {name.lower(): value for name, value in values.items()}
 
 
 def connect_locked() -> duckdb.DuckDBPyConnection:
