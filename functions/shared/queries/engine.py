@@ -225,11 +225,10 @@ def _translated(error: duckdb.Error, where: str, limits: Limits) -> ExportError:
     if line and not where.startswith("dataset "):  # the query begins in the first line of the text that runs
         where += f", line {line[1]}"
     advice = "narrow the parameters, group more rows together, or load fewer columns"
-    if isinstance(error, duckdb.OutOfMemoryException):
-        if "max_temp_directory_size" in text or "temporary" in text.lower():
-            return QueryTooLarge(f"{where}: the query spills more than {limits.spill} MiB to disk: {advice}")
+    if isinstance(error, duckdb.OutOfMemoryException):  # also if memory is full because no more data may be spilled
         return QueryTooLarge(
-            f"{where}: the query needs more than {limits.memory} MiB of memory: {advice}, or raise QueryMemory"
+            f"{where}: the query needs more than {limits.memory} MiB of memory and {limits.spill} MiB of spilled data: "
+            f"{advice}, or raise QueryMemory"
         )
     if isinstance(error, duckdb.IOException) and "No space left" in text:
         return QueryTooLarge(f"{where}: the tables, the spilled data and the result do not fit on the disk: {advice}")
