@@ -282,7 +282,7 @@ def test_folders_that_a_killed_process_left_are_removed(tmp_path: Path, monkeypa
 
 def test_the_engine_of_a_result_is_the_one_that_is_installed() -> None:
     pinned = (ROOT / "layers" / "query" / "requirements.txt").read_text().partition(" ")[0]
-    assert query_results.ENGINE == pinned.replace("==", " ")
+    assert pinned.replace("==", " ") == query_results.ENGINE
 
 
 def test_pyarrow_reads_what_a_query_writes(lake: Lake) -> None:
