@@ -1,4 +1,4 @@
-"""What a query runs: the SQL, the tables that it may name, and the values of its parameters. Pure, without an engine.
+"""What a query runs: the SQL, the tables that it may name, and the values of its parameters. No data is read.
 
 A report of source type ``query`` says it itself. A ``parquet`` report with an order or a limit compiles to such a
 query: it loads the rows that pass the filters, sorts them, and leaves the report's expressions to the parts.
@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.catalogue.reports import Report, takes_list
 from shared.files import query_results
+from shared.queries import syntax
 from shared.records.table import Record
 
 ROWS = "rows"
@@ -137,6 +138,7 @@ def _compiled(
             rules.append(_rule(each, rule))
             values[each] = bound(rule, parameters[each])
     tenant_rule, source = definition["tenant"], definition["source"]
+    optional = [each.get("expression", quoted(each["name"])) for each in definition["columns"] if each.get("optional")]
     is_column = isinstance(tenant_rule, str)
     text = ROWS
     if limit is not None:
@@ -156,6 +158,7 @@ def _compiled(
                 tenant_column=tenant_rule if is_column else None,
                 rules=tuple(rules),
                 bounds={column: (low, high) for column, (low, high) in source.get("bounds", {}).items()},
+                optional=frozenset(name for each in optional for name in syntax.columns(each, declared)),
             ),
         ),
         columns=tuple(declared.items()),

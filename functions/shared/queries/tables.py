@@ -122,7 +122,10 @@ def _source(asked: Dataset, statement: Statement) -> Source:
     kept = asyncio.run(_footers([file for file, keep in zip(files, keeps, strict=True) if keep]))
     examples, size, present = {}, 0, set[str]()
     needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
-    for file, content in kept:
+    typed = kept
+    if not kept and statement.is_compiled and "json" in asked.columns.values():
+        typed = asyncio.run(_footers((files or every)[-1:]))  # it has the fields, which the declared type does not say
+    for file, content in typed:
         try:
             footer = parquet_footer.read(content[: -parquet_footer.TAIL])
         except ValueError as error:
@@ -131,7 +134,7 @@ def _source(asked: Dataset, statement: Statement) -> Source:
             _require_columns(asked, file, footer, needed)
             examples[footer.schema] = (file, content)
             present |= {*footer.columns, *file.values}
-        size += sum(_bytes_of(asked, footer, statement.tenant))
+        size += sum(_bytes_of(asked, footer, statement.tenant)) if kept else 0
     lacking = frozenset(asked.optional - present)
     return Source(asked, kept, folders, list(examples.values()), lacking, size)
 
@@ -262,7 +265,7 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
     """
     asked = source.dataset
     table = quoted(asked.name)
-    if not source.files:
+    if not source.examples:
         columns = ", ".join(f"{quoted(name)} {sql_type(kind)}" for name, kind in asked.columns.items())
         connection.execute(f"CREATE TABLE {table} ({columns})")
         return
@@ -288,8 +291,12 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
             # DuckDB chooses the order of AND, but not of CASE. A rule may fail on another tenant's row.
             rules = [*_safe(source, statement), f"CASE WHEN {own} THEN {' AND '.join(rules)} ELSE false END"]
         rules.insert(0, own)
-    rows = f"SELECT {read} FROM {scan(source.files)}"
-    casts = ", ".join(_cast(name, kind) for name, kind in asked.columns.items())
+    rows = f"SELECT {read} FROM {scan(source.files or source.examples)}"
+    rules = rules if source.files else ["false"]
+    casts = ", ".join(
+        quoted(name) if statement.is_compiled and kind == "json" else _cast(name, kind)
+        for name, kind in asked.columns.items()
+    )
     passing = f"SELECT * FROM ({rows}) WHERE {' AND '.join(rules) or 'true'}"
     run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM ({passing})", values)
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from shared.datasets.dataset import File
 from shared.datasets.objects import ListedObject
+from shared.engine import column_types
 from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.engine.sources.parquet import scan
@@ -46,7 +48,11 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     result = query.result
     assert result is not None
     listed = ListedObject(result["key"], result["etag"], result["bytes"], work.bucket())
-    schema, extents = parquet.plan_files(query, [File(listed, {})])
+    types = {name: column_types.dtype(declared) for name, declared in query.declared.items()}
+    zoned = {name: each for name, each in types.items() if isinstance(each, pl.Datetime) and each.time_zone}
+    stored = replace(query, declared=query.declared | dict.fromkeys(zoned, "timestamp(UTC)"))  # DuckDB writes UTC
+    schema, extents = parquet.plan_files(stored, [File(listed, {})])
+    schema = pl.Schema(schema | {name: each for name, each in zoned.items() if name in schema})
     if (rows := sum(extent["rows"] for extent in extents)) != result["rows"]:
         raise RowsMissing(f"the query wrote {result['rows']} rows, but its file has {rows}")
     return schema, extents
