@@ -7,6 +7,7 @@ reads one. DuckDB refuses them again when the query runs, because external acces
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -75,6 +76,30 @@ def condition(sql: str) -> tuple[Condition, list[SqlFault]]:
             found.append(SqlFault(1, detail, allowed))
     operands = where["children"] if where["type"] == "CONJUNCTION_AND" else [where]
     return Condition(_columns(where), [(_written(node, each), _columns(each)) for each in operands]), found
+
+
+def parameters(sql: str) -> dict[str, int]:
+    """The parameters that a query names, in lower case because DuckDB ignores it, with the line of the first use."""
+    tree, _ = _tree(sql)
+    found = [node for node in _nodes(tree) if node.get("class") == "PARAMETER"]
+    return {str(node["identifier"]).lower(): _line(sql, node) for node in reversed(found)}
+
+
+def operations(expression: str) -> list[str]:
+    """The functions, operators and casts of an expression, from the outermost to the innermost.
+
+    They are in lower case, as DuckDB's parser names them: ``+``, ``~~`` for LIKE, ``try_cast as double``, and
+    ``cast as integer`` for each type of integers. Comparisons, AND, OR, NOT, IN and CASE are not among them. There are
+    none if DuckDB does not parse the expression.
+    """
+    found = []
+    for node in _nodes(_tree(f"SELECT (\n{expression}\n)")[0]):
+        if node.get("class") == "FUNCTION":
+            found.append(node["function_name"].lower())
+        elif node.get("class") == "CAST":
+            name = re.sub("^u?(tiny|small|big|huge)int$", "integer", node["type_expr"]["type_name"].lower())
+            found.append(f"{'try_' if node['try_cast'] else ''}cast as {name}")
+    return found
 
 
 def columns(expression: str, known: Collection[str]) -> set[str]:
