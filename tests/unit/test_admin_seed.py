@@ -27,6 +27,7 @@ admin = pytest.fixture(command_line)
 cli_api = pytest.fixture(cli_stack.running)
 BUCKET = "report-exports-data"
 JANUARY, FEBRUARY = (f"data/flights/year=2013/month={month}/flights.parquet" for month in (1, 2))
+PLANES = "data/planes/planes.parquet"
 FLIGHTS = pl.DataFrame({"carrier": ["DL", "UA"], "dep_delay": [1, None], "dest": ["JFK", "EWR"]})
 DESCRIBED = describe() | {"bucket": BUCKET, "endpoint_url": None, "user_pool_client_id": "client"}
 DESCRIBED["api_url"] = "https://a.execute-api.eu-west-1.amazonaws.com/v1"
@@ -47,7 +48,7 @@ def pool(cognito: Any) -> str:
 
 
 class Account:
-    """An account with a stack whose bucket and pool are its own, and whose sample data are two small files."""
+    """An account with a stack whose bucket and pool are its own, and whose sample data are three small files."""
 
     def __init__(self) -> None:
         self.s3, self.cognito = client("s3"), client("cognito-idp")
@@ -84,7 +85,10 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         for file in files:
             file.parent.mkdir(parents=True, exist_ok=True)
             FLIGHTS.write_parquet(file)
-        return files
+        planes = folder / "planes/planes.parquet"
+        planes.parent.mkdir(exist_ok=True)
+        pl.DataFrame({"tailnum": ["N1"]}).write_parquet(planes)
+        return [*files, planes]
 
     monkeypatch.setattr(sample_data, "FOLDER", tmp_path)
     monkeypatch.setattr(sample_data, "write", write)
@@ -100,11 +104,12 @@ def account(alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_an_empty_stack_gets_the_sample_data_and_a_first_user(admin: Admin, account: Account) -> None:
     ran = admin("seed", "exports-staging")
     assert ran.code == 0, ran.err
-    assert account.keys() == [JANUARY, FEBRUARY]
+    assert account.keys() == [JANUARY, FEBRUARY, PLANES]
     said = ran.out.splitlines()
     assert said[0] == f"s3://{BUCKET}/data/flights/: 4 flights in 2 files (2 uploaded, 0 existed before)"
-    assert said[1].startswith(f"ua@example.com: new user of tenant UA in {account.pool}; temporary password ")
-    assert said[2] == "Next: bin/exports sign-in --stack exports-staging --email ua@example.com"
+    assert said[1] == f"s3://{BUCKET}/data/planes/: 1 planes in 1 file (1 uploaded, 0 existed before)"
+    assert said[2].startswith(f"ua@example.com: new user of tenant UA in {account.pool}; temporary password ")
+    assert said[3] == "Next: bin/exports sign-in --stack exports-staging --email ua@example.com"
     user = account.user("ua@example.com")
     assert (user["custom:tenant_id"], user["email_verified"], user["status"]) == ("UA", "true", "FORCE_CHANGE_PASSWORD")
 
@@ -115,8 +120,9 @@ def test_what_exists_is_kept_and_what_is_missing_is_added(admin: Admin, account:
     assert "(1 uploaded, 1 existed before)" in admin("seed").out
     ran = admin("seed")
     assert (ran.code, ran.err, account.etag(JANUARY)) == (0, "", before)
-    assert ran.out.splitlines()[:2] == [
+    assert ran.out.splitlines()[:3] == [
         f"s3://{BUCKET}/data/flights/: 4 flights in 2 files (0 uploaded, 2 existed before)",
+        f"s3://{BUCKET}/data/planes/: 1 planes in 1 file (0 uploaded, 1 existed before)",
         f"ua@example.com: existing user of tenant UA in {account.pool} (FORCE_CHANGE_PASSWORD)",
     ]
 
@@ -147,7 +153,7 @@ def test_other_data_is_replaced_only_on_request(admin: Admin, account: Account) 
     assert first == f"s3://{BUCKET}/{JANUARY}: has no column dest"
     assert second.startswith(f"s3://{BUCKET}/{FEBRUARY}: is not readable Parquet: ")
     assert last == (
-        f"exports-admin: s3://{BUCKET}/data/flights/ is not the sample data. Nothing was changed. "
+        "exports-admin: These files are not the sample data. Nothing was changed. "
         "--replace replaces the files that differ. It removes no other file."
     )
     with pytest.raises(account.cognito.exceptions.UserNotFoundException):
@@ -169,7 +175,7 @@ def test_a_file_that_is_not_part_of_the_sample_data_is_never_changed(admin: Admi
         assert admin("seed", *words).fails(
             1, f"s3://{BUCKET}/{key}: is not part of the sample data, but reports would read it"
         )
-        assert len(account.keys()) == 5
+        assert len(account.keys()) == 6
 
 
 @pytest.mark.parametrize("folder", ["work/", "exports/data/"])

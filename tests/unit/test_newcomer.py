@@ -6,9 +6,10 @@ And docs/howto/try-your-data.md: its script makes the data, its report is valid,
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -21,6 +22,8 @@ from shared.catalogue import reports as catalogue
 from shared.engine.query import Query
 from shared.engine.sources import parquet
 from shared.errors import ColumnMismatch, ExportError, SourceSchemaMismatch, SourceUnreadable
+from shared.queries import engine, tables
+from shared.queries.statement import Statement
 from tests.unit.lake import Lake
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
@@ -169,3 +172,36 @@ def test_the_page_to_try_data_makes_data_and_a_valid_report_that_give_the_rows_t
     lake.objects |= {f"data/orders/{path}": file.read_bytes() for path, file in files.items()}
     rows = exported(definition, "acme", **{"from": "2026-05-01"})
     assert f"acme's {rows.height:,} orders since May" in TRY
+
+
+def test_the_page_of_queries_has_a_valid_query_of_these_orders(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (HOWTO / "query-report.md").read_text("utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```", TRY, re.DOTALL | re.MULTILINE)
+    (definition,) = re.findall(r"^```yaml\n(title: .*?)^```", page, re.DOTALL | re.MULTILINE)
+    (sql,) = re.findall(r"^```sql\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (said,) = re.findall(r"^reports/turnover\.sql:.*$", page, re.MULTILINE)
+    (tmp_path / "turnover.yaml").write_text(definition)
+    (tmp_path / "turnover.sql").write_text(sql.replace("OR item =", "OR itm ="))
+    assert str(reports.faults(tmp_path)[0]).startswith(said.removesuffix("…"))
+    (tmp_path / "turnover.sql").write_text(sql)
+    assert reports.faults(tmp_path) == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    exec(script, {})
+    files, _ = putting.files_in(tmp_path / "orders")
+    lake.objects |= {f"data/orders/{path}": file.read_bytes() for path, file in files.items()}
+    report = catalogue.load(tmp_path)["turnover"]
+    parameters = json.dumps(report.resolve({"first": 5, "item": "lamp"}))
+    statement = Statement.of(report, cast(Any, {"owner": "acme#ann", "export_id": "e", "parameters": parameters}))
+    sources = tables.find(statement)
+    limits = engine.Limits(memory=500, spill=500, seconds=60, rows=100)
+    with engine.scratch() as folder:
+        rows = pl.read_parquet(engine.write(statement, sources, limits, lambda: None, folder)[0])
+    orders = pl.read_parquet(tmp_path / "orders", hive_partitioning=True)
+    ours = orders.filter(pl.col("month") >= 5, shop="acme", item="lamp")
+    expected = ours.group_by("month", "item").agg(
+        pl.len().cast(pl.Int64), pl.sum("pieces").cast(pl.Int64), pl.sum("amount")
+    )
+    assert rows.rows() == expected.sort("month").rows()
+    assert len(sources[0].files) == 2

@@ -21,7 +21,7 @@ def checked(report: Report) -> dict[str, Any]:
     if isinstance(definition.get("tenant"), dict):
         places.append(("/tenant", "tenant", definition["tenant"]))
     for name, parameter in definition.get("parameters", {}).items():
-        places.append((pointer("parameters", name, "filter"), name, parameter["filter"]))
+        places.append((pointer("parameters", name, "filter"), name, parameter.get("filter", {})))
     faults = []
     for where, name, holder in places:
         if "expression" in holder:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import duckdb
 
 from shared.errors import ExportError, QueryFailed, QueryInvalid, QueryTimedOut, QueryTooLarge
+from shared.lambda_.faults import Fault, pointer
 from shared.queries import syntax, tables
 from shared.queries.pinned import PinnedFiles
 from shared.queries.statement import Statement, quoted
@@ -135,7 +136,8 @@ def casts(connection: duckdb.DuckDBPyConnection, statement: Statement) -> list[s
     """The result's columns, each with its declared type.
 
     Raises:
-        QueryInvalid: the query lacks a column, or has it with a type that the report does not declare.
+        QueryInvalid: the query lacks a column, or has it with a type that the report does not declare. Its faults have
+            the place of each column in ``statement.columns``.
         duckdb.Error: DuckDB does not accept the query.
     """
     described = tables.run(connection, f"DESCRIBE ({statement.sql}\n)", statement.values).fetchall()
@@ -143,17 +145,20 @@ def casts(connection: duckdb.DuckDBPyConnection, statement: Statement) -> list[s
     if statement.is_compiled:
         return [quoted(name) for name, _ in statement.columns]
     written, wrong = [], []
-    for name, declared in statement.columns:
+    for at, (name, declared) in enumerate(statement.columns):
         pattern, target, allowed = _RESULT_TYPES[declared]
         kind = given.get(name.lower())
         if kind is None:
-            wrong.append(f"it has no column {name}; it has: {', '.join(each[0] for each in described)}")
+            detail, allowed = f"the query has no column {name}", f"one of {', '.join(each[0] for each in described)}"
+            wrong.append(Fault(pointer=pointer("columns", at), detail=detail, allowed=allowed))
         elif kind != '"NULL"' and not re.fullmatch(pattern, kind):
-            wrong.append(f"column {name} is declared {declared}, which needs {allowed}; the query gives {kind}")
+            detail = f"column {name} is declared {declared}; the query gives {kind}"
+            wrong.append(Fault(pointer=pointer("columns", at), detail=detail, allowed=allowed))
         else:
             written.append(_cast(name, kind, declared, target))
     if wrong:
-        raise QueryInvalid(f"{statement.file}: {'; '.join(wrong)}")
+        told = "; ".join(f"{fault['detail']}, allowed: {fault['allowed']}" for fault in wrong)
+        raise QueryInvalid(f"{statement.file}: {told}", wrong)
     return written
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -110,6 +111,30 @@ def condition(sql: str, kinds: Mapping[str, str] = _NO_KINDS) -> tuple[Condition
     operands = [(_written(node, each), _columns(each)) for each in nodes]
     safe = [text for (text, _), each in zip(operands, nodes, strict=True) if _cannot_fail(each, kinds)]
     return Condition(_columns(where), operands, safe), found
+
+
+def parameters(sql: str) -> dict[str, int]:
+    """The parameters that a query names, in lower case because DuckDB ignores it, with the line of the first use."""
+    tree, _ = _tree(sql)
+    found = [node for node in _nodes(tree) if node.get("class") == "PARAMETER"]
+    return {str(node["identifier"]).lower(): _line(sql, node) for node in reversed(found)}
+
+
+def operations(expression: str) -> list[str]:
+    """The functions, operators and casts of an expression, from the outermost to the innermost.
+
+    They are in lower case, as DuckDB's parser names them: ``+``, ``~~`` for LIKE, ``try_cast as double``, and
+    ``cast as integer`` for each type of integers. Comparisons, AND, OR, NOT, IN and CASE are not among them. There are
+    none if DuckDB does not parse the expression.
+    """
+    found = []
+    for node in _nodes(_tree(f"SELECT (\n{expression}\n)")[0]):
+        if node.get("class") == "FUNCTION":
+            found.append(node["function_name"].lower())
+        elif node.get("class") == "CAST":
+            name = re.sub("^u?(tiny|small|big|huge)int$", "integer", node["type_expr"]["type_name"].lower())
+            found.append(f"{'try_' if node['try_cast'] else ''}cast as {name}")
+    return found
 
 
 def columns(expression: str, known: Collection[str]) -> set[str]:
