@@ -40,7 +40,12 @@ def test_the_base_is_the_path_without_the_resource(base: str) -> None:
 
 
 def test_the_protocol_is_the_one_that_the_caller_used() -> None:
-    for protocol, used in (("http", "http"), ("https", "https"), ("javascript:alert(1)//", "https"), ("http\r\nX: y", "https")):
+    for protocol, used in (
+        ("http", "http"),
+        ("https", "https"),
+        ("javascript:alert(1)//", "https"),
+        ("http\r\nX: y", "https"),
+    ):
         forwarded = {"x-forwarded-proto": protocol}
         assert request("/exports", "/v1/exports", headers=forwarded).base_url == f"{used}://a.example.com/v1"
 
