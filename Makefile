@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports docs architecture-diff up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports audit sbom docs architecture-diff up down invoke deploy lock clean python port
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,25 @@ check: $(READY) .local/checkov/ready-$(VERSION) .local/asl-validator/ready .loca
 check-reports: .venv/ready-$(VERSION)  ## check only the reports, in seconds
 	@.venv/bin/python -m checks reports
 
+DEPLOYED := functions/requirements.txt $(wildcard layers/*/requirements.txt)
+
+# pip-audit writes its output only after it has audited every package. Without --strict it would skip those that it cannot
+# look up, and find no vulnerability in them.
+audit: .local/audit/ready-$(VERSION)  ## compare the packages that are deployed with the known vulnerabilities
+	@mkdir -p out && rm -f out/audit.txt
+	@.local/audit/bin/pip-audit --strict --disable-pip --progress-spinner off $(DEPLOYED:%=--requirement %) \
+		--output out/audit.txt 2>out/audit.log && echo "No known vulnerability in $(DEPLOYED)." || { \
+		test -s out/audit.txt && cat out/audit.txt && exit 1; \
+		echo "Nothing was audited: the vulnerability service of PyPI did not answer for every package (out/audit.log)." >&2; exit 2; }
+
+sbom: .local/audit/ready-$(VERSION)  ## write the CycloneDX bill of materials of the functions and of each layer into out/sbom/
+	@mkdir -p out/sbom
+	@for file in $(DEPLOYED); do \
+		name=$$(basename "$$(dirname "$$file")") && PYTHONWARNINGS=ignore .local/audit/bin/cyclonedx-py requirements "$$file" \
+		--pyproject pyproject.toml --short-PURLs --output-reproducible --validate -o "out/sbom/$$name.cdx.json" || exit 1; \
+	done
+	@ls out/sbom/*.cdx.json
+
 docs: .venv/ready-$(VERSION)  ## generate openapi.json, docs/problems.md and docs/architecture.md from the code and the template
 	@.venv/bin/python -m generated
 
@@ -105,6 +124,7 @@ lock: .venv/ready-$(VERSION)  ## pin every requirement again, with hashes
 	lock requirements/emulator.in -o requirements/emulator.txt && \
 	lock requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt && \
 	lock requirements/checkov.in -o requirements/checkov.txt && \
+	lock requirements/audit.in -o requirements/audit.txt && \
 	lock requirements/browser.in -c requirements/dev.txt -o requirements/browser.txt
 
 clean:  ## stop the emulator and remove everything that make created

@@ -85,7 +85,13 @@ def test_the_address_is_signed_for_minutes_and_for_this_file_only(
     assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
     assert int(query["X-Amz-Expires"]) <= 300
     other = parts.path.rsplit("/", 1)[0] + "/other.csv"
-    for changed in (parts._replace(query=""), parts._replace(path=other)):
-        assert http("GET", changed.geturl()).status == 403
+    altered = {"X-Amz-Expires": "86400", "X-Amz-Date": "20261231T235959Z", "response-content-type": "text/html"}
+    for changed in (
+        parts._replace(query=""),
+        parts._replace(path=other),
+        *(parts._replace(query=urllib.parse.urlencode(query | {name: value})) for name, value in altered.items()),
+    ):
+        assert http("GET", changed.geturl()).status == 403, changed
     if not deployed.emulated:
+        assert http("GET", parts._replace(scheme="http").geturl()).status == 403
         assert parts.netloc == f"{deployed['bucket']}.s3.{deployed['region']}.amazonaws.com"

@@ -160,9 +160,16 @@ class Memory:
 
     def get_object(self, Key: str, Range: str = "", IfMatch: str | None = None, **_: Any) -> Item:  # noqa: N803
         stored = self._stored(Key, IfMatch)
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", Range)
-        body = stored.body[int(found[1]) : int(found[2]) + 1] if found else stored.body
-        return {"Body": io.BytesIO(body), "ETag": stored.etag, "ContentLength": len(body)}
+        size, found = len(stored.body), re.fullmatch(r"bytes=(\d*)-(\d+)", Range)
+        start, end = 0, size
+        if found:
+            start, end = (int(found[1]), int(found[2]) + 1) if found[1] else (max(0, size - int(found[2])), size)
+        body = stored.body[start:end]
+        answer = {"Body": io.BytesIO(body), "ETag": stored.etag, "ContentLength": len(body)}
+        if not found:
+            return answer
+        told = f"bytes {start}-{start + len(body) - 1}/{size}"
+        return answer | {"ContentRange": told, "ResponseMetadata": {"HTTPHeaders": {"content-range": told}}}
 
     def head_object(self, Key: str, ChecksumMode: str = "", **_: Any) -> Item:  # noqa: N803
         if Key not in self.objects:
@@ -187,7 +194,10 @@ class Memory:
             inside = {key: key[len(Prefix) :].split(Delimiter)[0] for key in keys if Delimiter in key[len(Prefix) :]}
             found["CommonPrefixes"] = [{"Prefix": f"{Prefix}{each}{Delimiter}"} for each in sorted({*inside.values()})]
             keys = [key for key in keys if key not in inside]
-        found["Contents"] = [{"Key": key, "LastModified": self.objects[key].modified} for key in keys]
+        found["Contents"] = [
+            {"Key": key, "LastModified": each.modified, "ETag": each.etag, "Size": len(each.body)}
+            for key, each in ((key, self.objects[key]) for key in keys)
+        ]
         return found | {"KeyCount": sum(map(len, found.values()))}
 
     def create_multipart_upload(self, Key: str, **_: Any) -> Item:  # noqa: N803

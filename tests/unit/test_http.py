@@ -40,8 +40,14 @@ def test_the_base_is_the_path_without_the_resource(base: str) -> None:
 
 
 def test_the_protocol_is_the_one_that_the_caller_used() -> None:
-    forwarded = {"x-forwarded-proto": "http"}
-    assert request("/exports", "/v1/exports", headers=forwarded).base_url == "http://a.example.com/v1"
+    for protocol, used in (
+        ("http", "http"),
+        ("https", "https"),
+        ("javascript:alert(1)//", "https"),
+        ("http\r\nX: y", "https"),
+    ):
+        forwarded = {"x-forwarded-proto": protocol}
+        assert request("/exports", "/v1/exports", headers=forwarded).base_url == f"{used}://a.example.com/v1"
 
 
 # ── The request ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,8 +151,10 @@ def test_a_route_without_its_authorizer_stays_closed() -> None:
         assert refusal(Request(given)) == "unauthorized"
 
 
-TENANTS = ["", " ", "U%41", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65]
-USERS = ["", "a\n", "é", "a\0", "a" * 129]
+LOOKALIKES = ["ＵＡ", "U\u0410", "UA\u200d", "U\u0301A", "\u202eAU", "Uª", "U\u0660"]
+"""Texts that look like a tenant or become one by Unicode normalization."""
+TENANTS = ["", " ", "U%41", "U A", "UA ", "UA\n", "UA#x", "#", "Ü", "UA/..", "U,A", "a" * 65, *LOOKALIKES]
+USERS = ["", "a\n", "é", "a\0", "a" * 129, *LOOKALIKES]
 
 
 def test_a_tenant_or_a_user_that_is_not_valid_is_refused() -> None:

@@ -1,6 +1,7 @@
 """What is deployed: every function from one folder, and only with what Lambda is given."""
 
 import ast
+import json
 import re
 import sys
 from pathlib import Path
@@ -70,6 +71,27 @@ def test_every_requirement_is_pinned_with_its_hashes_and_no_index_is_named(path:
     for entry in [each for each in entries if each.strip() and not each.startswith("#")]:
         assert re.match(r"[A-Za-z0-9_.\[\],-]+==\S+", entry), entry
         assert "--hash=sha256:" in entry, entry
+
+
+def test_every_install_compares_the_hashes() -> None:
+    """`sam build` needs no option: pip compares hashes if a requirements file has them."""
+    places = [ROOT / "Makefile", ROOT / ".ci" / "run", *(ROOT / ".github").rglob("*.yml")]
+    lines = [line for place in places for line in place.read_text("utf-8").splitlines() if "install" in line]
+    by_pip = [line for line in lines if re.search(r"\bpip3? install\b", line)]
+    assert len(by_pip) == 2, "pip, and uv's"
+    assert all("--require-hashes" in line for line in by_pip)
+    assert not [line for line in lines if re.search(r"\bnpm (i|install)\b", line)], (
+        "npm ci takes the lock file's hashes"
+    )
+    for lock in ROOT.glob("*/*/package-lock.json"):
+        packages = json.loads(lock.read_text("utf-8"))["packages"]
+        assert [name for name, each in packages.items() if name and "integrity" not in each] == [], lock
+
+
+def test_what_is_audited_and_listed_is_what_is_deployed() -> None:
+    (named,) = re.findall(r"^DEPLOYED := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    patterns = re.sub(r"\$\(wildcard (\S+)\)", r"\1", named).split()
+    assert {path for pattern in patterns for path in ROOT.glob(pattern)} == set(DEPLOYED)
 
 
 def test_what_is_tested_is_what_is_deployed() -> None:

@@ -120,7 +120,8 @@ def test_a_value_is_only_ever_a_value(value: str) -> None:
 
 
 def test_the_tenant_is_compared_whole_and_exactly() -> None:
-    rows = pl.DataFrame({"tenant": ["acme", "ACME", "acme2", "", None], "name": ["1", "2", "3", "4", "5"]})
+    others = ["ACME", "acme2", "acme ", "acme\0", "ａｃｍｅ", "\u0430cme", "acme\u200d", "%", "", None]
+    rows = pl.DataFrame({"tenant": ["acme", *others], "name": [str(number) for number in range(1, len(others) + 2)]})
     assert query([column("name", "string")]).apply(rows).to_dicts() == [{"name": "1"}]
 
 

@@ -171,6 +171,33 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def test_the_bucket_refuses_everybody_without_tls_and_is_never_public() -> None:
+    stack = Template()
+    assert stack.properties("ExportsBucketPolicy")["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "RefuseWithoutTls",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [stack.resolve({"Fn::GetAtt": ["ExportsBucket", "Arn"]}), f"{stack._arn('ExportsBucket')}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+    bucket = stack.properties("ExportsBucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+def test_users_of_the_own_pool_neither_sign_up_nor_write_their_tenant() -> None:
+    stack = Template(PageDomainPrefix="p")
+    assert stack.properties("UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    clients = [name for name, each in stack.text["Resources"].items() if each["Type"] == "AWS::Cognito::UserPoolClient"]
+    assert clients == ["UserPoolClient", "PageClient"]
+    for client in clients:
+        assert stack.properties(client)["WriteAttributes"] == ["email"], "an empty list leaves everything writable"
+
+
 def test_each_role_that_reads_or_writes_files_may_use_the_buckets_key_and_no_other_role_may() -> None:
     """A write needs GenerateDataKey, a read Decrypt, and a multipart upload both."""
     for name, role in Stack(repository.read("template.yaml")).of("AWS::IAM::Role"):
@@ -211,5 +238,4 @@ def test_the_page_of_the_own_pool_has_a_client_that_the_api_accepts_and_that_can
     client = stack.properties("PageClient")
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["ExplicitAuthFlows"] == ["ALLOW_REFRESH_TOKEN_AUTH"]
-    assert "custom:tenant_id" not in client["WriteAttributes"]
     assert all(url.startswith("https://") and url.endswith("/") for url in client["CallbackURLs"] if url)

@@ -97,7 +97,9 @@ class Request:
         segments = self.route.strip("/").count("/") + 1 if self.route != "/" else 0
         parts = context["path"].rstrip("/").split("/")
         base = "/".join(parts[: len(parts) - segments])
-        return f"{self.header('X-Forwarded-Proto') or 'https'}://{context['domainName']}{base}"
+        # A caller may send this header too, so it decides between two words and is not copied.
+        protocol = "http" if self.header("X-Forwarded-Proto") == "http" else "https"
+        return f"{protocol}://{context['domainName']}{base}"
 
     def identify(self) -> Caller:
         """The user whose exports the request is about.
