@@ -149,7 +149,9 @@ def visit(browser: Browser, host: Callable[[str], str]) -> Iterator[Callable[...
     """Opens a page with an element, in a context of its own."""
     opened: list[Visit] = []
 
-    def open_page(tokens: list[str | None], element: str = "report-exports", go: bool = True, **context: Any) -> Visit:
+    def open_page(
+        tokens: list[str | None], element: str = 'report-exports report="flights"', go: bool = True, **context: Any
+    ) -> Visit:
         page = browser.new_context(**{"locale": "en", "viewport": {"width": 1000, "height": 1600}} | context).new_page()
         page.set_default_timeout(PATIENCE_MS)
         visit = Visit(page, tokens)

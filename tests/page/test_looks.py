@@ -177,7 +177,7 @@ def colours(element: Locator, *places: float) -> list[list[int]]:
 
 
 def test_the_keyboard_is_enough(visit: Open, caller: Caller) -> None:
-    page = visit([caller.token], "report-exports").page
+    page = visit([caller.token]).page
     expect(page.get_by_role("button", name="Request export")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_label("From")).to_be_focused()

@@ -95,6 +95,7 @@ def test_who_wants_a_mail_gets_one_whose_link_opens_the_export(
 ) -> None:
     owner = deployed.caller(visitor.user).owner
     visitor.sign_in()
+    visitor.page.get_by_label("Report", exact=True).select_option("Flights")
     visitor.page.get_by_label("From").fill("2013-01-01")
     visitor.page.get_by_label("To", exact=True).fill("2013-01-02")
     visitor.page.get_by_label("Notify me by email").check()
