@@ -1,7 +1,7 @@
-"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules of a bucket.
+"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules and the key of a bucket.
 
 AWS ("AWS::DynamoDB::Table", "AWS::S3::Bucket", CloudFormation Template Reference): TimeToLiveSpecification,
-PointInTimeRecoverySpecification and LifecycleConfiguration are settings of the resource.
+PointInTimeRecoverySpecification, LifecycleConfiguration and BucketEncryption are settings of the resource.
 Stock: ignores them, so the services say that they are off.
 Here: they are set as the services' own calls set them. Not modelled: rules with tags, versions or storage classes.
 """
@@ -45,6 +45,12 @@ def _settle_bucket(name: str, properties: dict[str, Any]) -> None:
     if rules := properties.get("LifecycleConfiguration", {}).get("Rules"):
         body = f"<LifecycleConfiguration>{''.join(map(_rule, rules))}</LifecycleConfiguration>"
         s3._put_bucket_lifecycle(name, body.encode())
+    for rule in properties.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", []):
+        settings = rule["ServerSideEncryptionByDefault"].items()
+        content = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in settings)
+        content = f"<Rule><ApplyServerSideEncryptionByDefault>{content}</ApplyServerSideEncryptionByDefault></Rule>"
+        body = f"<ServerSideEncryptionConfiguration>{content}</ServerSideEncryptionConfiguration>"
+        s3._put_bucket_encryption(name, body.encode())
 
 
 def _rule(rule: dict[str, Any]) -> str:

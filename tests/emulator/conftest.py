@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "000000000000", "us-east-1"
 EVERYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+LOGS = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
 
 
 def differs(*, stock: Any, patched: Any) -> pytest.MarkDecorator:
@@ -192,15 +193,15 @@ class Cloud:
             self.client("iam").put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=policy(*statements))
         return str(made["Role"]["Arn"])
 
-    def function(self, code: str, **options: Any) -> str:
-        """A new Python function with this module text; its name."""
+    def function(self, code: str, *statements: dict[str, Any], **options: Any) -> str:
+        """A new Python function with this module text, whose role may write logs unless statements say otherwise."""
         name = unique("function")
         self.client("lambda").create_function(
             FunctionName=name,
             Runtime=self.runtime,
             Handler="app.handler",
             Code={"ZipFile": archive({"app.py": textwrap.dedent(code)})},
-            Role=self.role(),
+            Role=self.role(*statements or (LOGS,)),
             **options,
         )
         return name

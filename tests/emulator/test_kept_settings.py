@@ -1,4 +1,4 @@
-"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules of a bucket."""
+"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules and the key of a bucket."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ def test_a_bucket_of_a_template_has_its_lifecycle_rules(cloud: Cloud, expected: 
         for rule in rules
     ]
     assert found == expected
+
+
+@differs(stock=None, patched="arn:aws:kms:us-east-1:000000000000:key/1")
+def test_a_bucket_of_a_template_has_its_key(cloud: Cloud, expected: Any) -> None:
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:us-east-1:000000000000:key/1"}
+    rules = [{"ServerSideEncryptionByDefault": by_default}]
+    encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": rules}}
+    name = cloud.stack({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": encryption}}}, "Bucket")
+    assert cloud.client("s3").put_object(Bucket=name, Key="a", Body=b"").get("SSEKMSKeyId") == expected
