@@ -1,6 +1,6 @@
 """Records every decision of IAM about the roles of deployed stacks, in the file that DECISIONS names.
 
-A line is a JSON object. It describes a stack, the first time that one of its roles acts:
+A line is a JSON object. It describes a stack, the first time that one of its roles acts, and when it has changed:
 
     {"stack": "report-exports", "parameters": {name: value}, "names": {physical id: logical id}}
 
@@ -21,7 +21,7 @@ from ministack.core.responses import get_account_id
 from ministack.services import cloudformation, sts
 
 VARIABLE = "DECISIONS"
-_described: set[str] = set()
+_described: dict[str, int] = {}
 
 
 def record() -> None:
@@ -37,10 +37,10 @@ def record() -> None:
         found = role_of(key)
         if found is not None:
             stack, role, physical, session = found
-            resource, context = (*rest, *("*", None)[len(rest) :])
-            context = more.get("service_context", context)
+            resource = rest[0] if rest else more.get("resource_arn", "*")
+            context = rest[1] if len(rest) > 1 else more.get("service_context")
             line = {"stack": stack["StackName"], "role": role, "session": session, "action": action}
-            line |= {"resource": more.get("resource_arn", resource), "context": of_conditions(physical, context or {})}
+            line |= {"resource": resource, "context": of_conditions(physical, context or {})}
             lines = [*describe(stack), line | {"allowed": refused is None}]
             os.write(file, "".join(f"{json.dumps(each)}\n" for each in lines).encode())
         return refused
@@ -70,10 +70,10 @@ def of_conditions(role: str, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(stack: dict[str, Any]) -> list[dict[str, Any]]:
-    """The line that describes the stack, once."""
-    if stack["StackId"] in _described:
+    """The line that describes the stack, if it has other resources than when it was last described."""
+    if _described.get(stack["StackId"]) == len(stack["_resources"]):
         return []
-    _described.add(stack["StackId"])
+    _described[stack["StackId"]] = len(stack["_resources"])
     names = {str(each["PhysicalResourceId"]): logical for logical, each in stack["_resources"].items()}
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
     return [{"stack": stack["StackName"], "parameters": parameters, "names": names}]

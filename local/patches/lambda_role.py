@@ -32,7 +32,7 @@ def apply() -> None:
         name = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
         arn = parse_arn(config["FunctionArn"])
         stream = f"arn:aws:logs:{arn.region}:{arn.account_id}:log-group:{name}:log-stream:{config['Version']}"
-        if all([may(config, action, stream) for action in ("logs:CreateLogStream", "logs:PutLogEvents")]):
+        if all(may(config, action, stream) for action in ("logs:CreateLogStream", "logs:PutLogEvents")):
             write(function, *rest, **more)
 
     def run_batch(mapping: dict[str, Any], function: dict[str, Any], *rest: Any) -> None:

@@ -79,9 +79,11 @@ ONLY_AS_SENDER = {
 }
 
 
-def send(cloud: Cloud, statement: dict[str, Any], sender: str = SENDER) -> None:
+def send(
+    cloud: Cloud, statement: dict[str, Any], sender: str = SENDER, identities: tuple[str, ...] = (SENDER, OTHER)
+) -> None:
     """Sends a mail with the permissions of a role with this statement."""
-    for identity in (SENDER, OTHER):
+    for identity in identities:
         cloud.client("sesv2").create_email_identity(EmailIdentity=identity)
     part = {"Data": "text"}
     answer = cloud.as_role("sesv2", statement).send_email(
@@ -109,6 +111,14 @@ def test_a_role_that_may_send_only_as_one_address_may_send_as_it(cloud: Cloud, e
 def test_it_may_send_nothing_else(cloud: Cloud, change: dict[str, Any], sender: str) -> None:
     with pytest.raises(ClientError, match="is not authorized to perform: ses:SendEmail on resource"):
         send(cloud, ONLY_AS_SENDER | change, sender)
+
+
+def test_the_domain_is_the_identity_if_the_address_is_none(cloud: Cloud) -> None:
+    cloud.client("sesv2").create_email_identity(EmailIdentity="example.org")
+    allowed = {"Effect": "Allow", "Action": "ses:SendEmail", "Resource": f"{IDENTITY}example.org"}
+    send(cloud, allowed, "reports@example.org", identities=())
+    cloud.client("sesv2").create_email_identity(EmailIdentity="reports@example.org")
+    assert code_of(send, cloud, allowed, "reports@example.org", identities=()) == "AccessDeniedException"
 
 
 # lambda_role
@@ -140,10 +150,19 @@ def test_a_function_with_both_has_logs(cloud: Cloud) -> None:
     assert cloud.logged(function, "START")
 
 
+def queue_and_arn(cloud: Cloud) -> tuple[str, str]:
+    """A new queue: its URL and its ARN."""
+    queue = cloud.queue()
+    found = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    return queue, str(found["Attributes"]["QueueArn"])
+
+
 def queue_of(cloud: Cloud, *actions: str, event: str = "go") -> list[Any]:
     """What is left in a queue of one message, a second after a function with these permissions was invoked for it."""
     queue = cloud.queue()
-    arn = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     allowed = {"Effect": "Allow", "Action": ["sqs:GetQueueAttributes", *actions], "Resource": arn}
     cloud.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "0"})
     function = cloud.function(FAILS, LOGS, allowed)
@@ -174,9 +193,8 @@ def test_a_function_that_may_do_both_gets_each_message_once(cloud: Cloud) -> Non
 
 @differs(stock=1, patched=0)
 def test_a_failed_event_is_lost_if_the_function_may_not_send_it(cloud: Cloud, expected: int) -> None:
-    sqs, functions = cloud.client("sqs"), cloud.client("lambda")
-    queue = cloud.queue()
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    functions = cloud.client("lambda")
+    queue, arn = queue_and_arn(cloud)
     sends = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
     received = []
     for statements in ([LOGS], [LOGS, sends]):
@@ -212,7 +230,11 @@ def with_key(cloud: Cloud, *actions: str, via: str = "s3.us-east-1.amazonaws.com
 def test_objects_that_a_key_encrypts_need_the_key(cloud: Cloud, expected: Any) -> None:
     bucket, s3 = with_key(cloud)
     a = {"Bucket": bucket, "Key": "a"}
-    assert [code_of(s3.get_object, **a), code_of(s3.put_object, **a), code_of(s3.create_multipart_upload, **a)] == expected
+    assert [
+        code_of(s3.get_object, **a),
+        code_of(s3.put_object, **a),
+        code_of(s3.create_multipart_upload, **a),
+    ] == expected
 
 
 @pytest.mark.parametrize(
