@@ -36,8 +36,8 @@ SUITES = {
 }
 """What each suite, tests/<name>, depends on."""
 OPTIONAL = {"iam", "page"}
-"""Suites that `make check` does not ask for; .ci/run runs them if it can. `page` needs a browser, which not every machine
-has. `iam` depends on most files; `make check` compares the template with what it has recorded."""
+"""Suites that `make check` does not ask for; .ci/run runs them if it can. Not every machine has the browser that `page`
+needs. `iam` depends on most files, and `make check` compares the template with what it has recorded."""
 
 
 def faults() -> list[Fault]:

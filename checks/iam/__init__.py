@@ -4,17 +4,22 @@
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from checks import Fault
-from checks.iam.decisions import USED, Decision, Recording, deciding, needed
+from checks.iam.decisions import USED, Decision, Recording
 from checks.iam.deployment import Deployment, Grant
 from checks.repository import ROOT, Document, read
 
 EXCEPTIONS = "checks/iam/only_on_aws.yaml"
 MOST = 15
 """The most entries that EXCEPTIONS may have."""
-_FIELDS = ["sid", "actions", "page", "url"]
+
+
+def faults() -> list[Fault]:
+    """What is granted and not used, denied, or excepted without need."""
+    return Comparison(read("template.yaml"), Recording.read(), read(EXCEPTIONS)).faults()
 
 
 class Used(NamedTuple):
@@ -27,61 +32,83 @@ class Used(NamedTuple):
     """The AWS page that requires it, if only AWS uses it."""
 
 
-def faults() -> list[Fault]:
-    """What is granted and not used, denied, or excepted without need."""
-    document = read("template.yaml")
-    return faults_of(document, Recording.read(), read(EXCEPTIONS))
+class Comparison:
+    """A template, what was recorded with it, and the permissions that only AWS needs."""
 
+    def __init__(self, document: Document, recording: Recording, exceptions: Document) -> None:
+        self._document, self._recording, self._exceptions = document, recording, exceptions
+        self._entries = exceptions.data
+        stacks = recording.stacks.items()
+        self._grants = {stack: list(Deployment(document, parameters).grants()) for stack, parameters in stacks}
 
-def faults_of(document: Document, recording: Recording, exceptions: Document) -> list[Fault]:
-    """The faults of a template, of what was recorded with it, and of the exceptions."""
-    return sorted(
-        {
-            *_idle(document, recording, exceptions),
-            *_denied(document, recording),
-            *_excess(document, recording, exceptions),
-        }
-    )
+    def faults(self) -> list[Fault]:
+        """All faults, each once."""
+        return sorted({*self._idle(), *self._not_deployed(), *self._denied(), *self._excess()})
 
+    @cached_property
+    def uses(self) -> list[Used]:
+        """Every grant of the recorded stacks, in the order of the file."""
+        grants: dict[Any, Grant] = {}
+        for grant in (each for granted in self._grants.values() for each in granted):
+            grants.setdefault(grant.key, grant)
+        showing: dict[Any, list[Decision]] = {key: [] for key in grants}
+        for decision in self._recording.decisions:
+            if len(deciding := decision.by(self._grants[decision.stack])) == 1:  # no other grant allows the same
+                showing[deciding[0].key].append(decision)
+        ordered = sorted(grants.values(), key=lambda grant: (grant.line, grant.action, grant.place))
+        return [Used(grant, showing[grant.key], self._page(grant)) for grant in ordered]
 
-def table(document: Document, recording: Recording, exceptions: Document) -> list[Used]:
-    """Every grant of the template, in the order of the file."""
-    showing: dict[Any, list[Decision]] = {}
-    for grant, decision in needed(recording, document):
-        showing.setdefault(grant.key, []).append(decision)
-    entries = exceptions.data
-    return [
-        Used(grant, showing.get(grant.key, []), next((each["page"] for each in entries if _excepts(each, grant)), ""))
-        for grant in all_grants(document, recording)
-    ]
+    def _page(self, grant: Grant) -> str:
+        pages = [str(entry.get("page", "?")) for entry in self._entries if _excepts(entry, grant)]
+        return next(iter(pages), "")
 
+    def _idle(self) -> Iterator[Fault]:
+        for grant, decisions, page in self.uses:
+            if not decisions and not page:
+                wrong = f"{grant.sid} allows {grant.action} on {grant.resource}, and no test fails without it"
+                remedy = f"Remove it; or test what needs it; or name the AWS page that requires it in {EXCEPTIONS}"
+                yield Fault(self._document.file, grant.line, grant.role, wrong, remedy)
 
-def all_grants(document: Document, recording: Recording) -> list[Grant]:
-    """The grants of all recorded stacks, each once, and those that none of these stacks has."""
-    found: dict[Any, Grant] = {}
-    for parameters in recording.stacks.values():
-        for grant in Deployment(document, parameters).grants():
-            found.setdefault(grant.key, grant)
-    return sorted(found.values(), key=lambda grant: (grant.line, grant.action, grant.place))
+    def _not_deployed(self) -> Iterator[Fault]:
+        deployed = {(use.grant.role, use.grant.sid) for use in self.uses}
+        for role, sid, line in _statements(self._document):
+            if (role, sid) not in deployed:
+                remedy = "Set the parameter of its condition in tests/iam/conftest.py, and run make iam"
+                yield Fault(self._document.file, line, role, f"{sid} was in no recorded stack", remedy)
+
+    def _denied(self) -> Iterator[Fault]:
+        file = str(USED.relative_to(ROOT))
+        for line, decision in self._recording.lines():
+            what = f"{decision.action} on {decision.resource} (in {', '.join(decision.tests)})"
+            if not decision.allowed:
+                remedy = "Grant it, or do without it. Then run make iam"
+                yield Fault(file, line, decision.role, f"was denied {what}", remedy)
+            elif not decision.by(self._grants[decision.stack]):
+                remedy = "Grant it, or run make iam if it is not needed any more"
+                yield Fault(file, line, decision.role, f"needs {what}, and no statement allows it", remedy)
+
+    def _excess(self) -> Iterator[Fault]:
+        if len(self._entries) > MOST:
+            remedy = "Let the emulator do what AWS does (local/patches/), or remove permissions"
+            yield Fault(EXCEPTIONS, 1, "the file", f"has {len(self._entries)} entries; {MOST} are allowed", remedy)
+        for index, entry in enumerate(self._entries):
+            line, place = self._exceptions.line(index), str(entry["sid"])
+            if missing := [name for name in ("page", "url", "why") if not entry.get(name)]:
+                yield Fault(EXCEPTIONS, line, place, f"has no {' and no '.join(missing)}", "Add it")
+            for action in entry["actions"]:
+                mine = [use for use in self.uses if use.grant.action == action and _excepts(entry, use.grant)]
+                if not mine:
+                    yield Fault(EXCEPTIONS, line, place, f"no statement allows {action}", "Remove it")
+                for grant, decisions, _ in mine:
+                    if decisions:
+                        wrong = f"{grant.role} used {action} in {decisions[0].tests[0]}"
+                        yield Fault(EXCEPTIONS, line, place, wrong, "Remove it: a test shows the need")
 
 
 def _excepts(entry: dict[str, Any], grant: Grant) -> bool:
     """Whether an entry of the exceptions is about the grant. It may name the roles that it is about."""
-    is_same = (entry["sid"], grant.action in entry["actions"]) == (grant.sid, True)
+    is_same = entry["sid"] == grant.sid and grant.action in entry["actions"]
     return is_same and grant.role in entry.get("roles", [grant.role])
-
-
-def _idle(document: Document, recording: Recording, exceptions: Document) -> Iterator[Fault]:
-    for grant, decisions, page in table(document, recording, exceptions):
-        if not decisions and not page:
-            wrong = f"{grant.sid} allows {grant.action} on {grant.resource}, and no test fails without it"
-            remedy = f"Remove it; or test what needs it; or name the AWS page that requires it in {EXCEPTIONS}"
-            yield Fault(document.file, grant.line, grant.role, wrong, remedy)
-    deployed = {(grant.role, grant.sid) for grant in all_grants(document, recording)}
-    for role, sid, line in _statements(document):
-        if (role, sid) not in deployed:
-            remedy = "Deploy it in tests/iam with the parameters of its condition, and run make iam"
-            yield Fault(document.file, line, role, f"{sid} was in no recorded stack", remedy)
 
 
 def _statements(document: Document) -> Iterator[tuple[str, str, int]]:
@@ -99,40 +126,3 @@ def _statements(document: Document) -> Iterator[tuple[str, str, int]]:
             path = ("Resources", role, "Properties", "Policies")
             for sid, line in within(resource["Properties"]["Policies"], path):
                 yield role, sid, line
-
-
-def _denied(document: Document, recording: Recording) -> Iterator[Fault]:
-    file = str(USED.relative_to(ROOT))
-    grants = {stack: list(Deployment(document, given).grants()) for stack, given in recording.stacks.items()}
-    for line, decision in recording.lines():
-        allows = bool(deciding(decision, grants[decision.stack]))
-        what = f"{decision.action} on {decision.resource} (in {', '.join(decision.tests)})"
-        if not decision.allowed:
-            yield Fault(
-                file, line, decision.role, f"was denied {what}", "Grant it, or do without it; then run make iam"
-            )
-        elif not allows:
-            yield Fault(
-                file, line, decision.role, f"needs {what}, and no statement allows it", "Grant it, or run make iam"
-            )
-
-
-def _excess(document: Document, recording: Recording, exceptions: Document) -> Iterator[Fault]:
-    entries = exceptions.data
-    if len(entries) > MOST:
-        remedy = "Let the emulator do what AWS does (local/patches/), or remove permissions"
-        yield Fault(EXCEPTIONS, 1, "the file", f"has {len(entries)} entries; {MOST} are allowed", remedy)
-    uses = table(document, recording, exceptions)
-    for index, entry in enumerate(entries):
-        line, place = exceptions.line(index), str(entry.get("sid"))
-        if missing := [name for name in _FIELDS if not entry.get(name)]:
-            yield Fault(EXCEPTIONS, line, place, f"has no {' and no '.join(missing)}", "Add it")
-            continue
-        for action in entry["actions"]:
-            mine = [use for use in uses if use.grant.action == action and _excepts(entry, use.grant)]
-            if not mine:
-                yield Fault(EXCEPTIONS, line, place, f"no statement allows {action}", "Remove it")
-            for use in mine:
-                if use.decisions:
-                    wrong = f"{use.grant.role} used {action} in {use.decisions[0].tests[0]}"
-                    yield Fault(EXCEPTIONS, line, place, wrong, "Remove it: a test shows the need")

@@ -10,10 +10,10 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from checks.iam import EXCEPTIONS, Used, decisions, faults_of, table
+from checks.iam import EXCEPTIONS, Comparison, Used, decisions
 from checks.iam.decisions import Recording
 from checks.iam.deployment import STACK
-from checks.repository import Document, read
+from checks.repository import read
 
 
 def main(words: list[str]) -> int:
@@ -26,18 +26,18 @@ def main(words: list[str]) -> int:
             print(f"Nothing was recorded: {', '.join(failed) or 'no role has acted'}", file=sys.stderr)
             return 1
         recording.write()
-    recording = Recording.read()
-    print("\n".join(rows(document, recording, exceptions)))
-    faults = faults_of(document, recording, exceptions)
+    comparison = Comparison(document, Recording.read(), exceptions)
+    print("\n".join(rows(comparison)))
+    faults = comparison.faults()
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
 
 
-def rows(document: Document, recording: Recording, exceptions: Document) -> list[str]:
+def rows(comparison: Comparison) -> list[str]:
     """The lines of the tables, as Markdown."""
     lines: list[str] = []
-    for role, uses in groupby(table(document, recording, exceptions), key=lambda use: use.grant.role):
+    for role, uses in groupby(comparison.uses, key=lambda use: use.grant.role):
         lines += [f"\n## {role}\n", "| action | resource | statement | used by |", "|---|---|---|---|"]
         lines += [f"| {' | '.join(_cells(use))} |" for use in uses]
     return lines[1:]
@@ -51,7 +51,8 @@ def _cells(use: Used) -> list[str]:
 
 
 def _used_by(use: Used) -> str:
-    tests = list(dict.fromkeys(test for decision in use.decisions for test in decision.tests))
+    ordered = sorted(use.decisions, key=lambda decision: decision.tests[0].startswith("tests/iam"))  # the unusual last
+    tests = list(dict.fromkeys(test for decision in ordered for test in decision.tests))
     if not tests:
         return f"AWS: {use.page}" if use.page else "**nothing**"
     others = sum(decision.more for decision in use.decisions) + len(tests[2:])

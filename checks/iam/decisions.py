@@ -36,6 +36,11 @@ class Decision(NamedTuple):
     more: int
     """How many other tests there were."""
 
+    def by(self, grants: Iterable[Grant]) -> list[Grant]:
+        """The grants that allow the request; none if IAM would deny it."""
+        mine = (each for each in grants if each.role == self.role)
+        return [each for each in mine if each.covers(self.action, self.resource, self.context)]
+
 
 class Recording(NamedTuple):
     """The decisions, and the parameters of the stacks whose roles acted, without those that have their defaults."""
@@ -131,21 +136,3 @@ def _placeheld(text: str) -> str:
     for pattern, placeholder in _PLACEHOLDERS.items():
         text = re.sub(pattern, placeholder, text)
     return text
-
-
-def deciding(decision: Decision, grants: Iterable[Grant]) -> list[Grant]:
-    """The grants by which IAM allows a decision; none if it denies it."""
-    return [
-        each
-        for each in grants
-        if each.role == decision.role and each.covers(decision.action, decision.resource, decision.context)
-    ]
-
-
-def needed(recording: Recording, document: Document) -> Iterator[tuple[Grant, Decision]]:
-    """Each grant with each decision that would be a denial without it: no other grant allows the same."""
-    for stack, parameters in recording.stacks.items():
-        grants = list(Deployment(document, parameters).grants())
-        for decision in recording.decisions:
-            if decision.stack == stack and len(found := deciding(decision, grants)) == 1:
-                yield found[0], decision

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from checks.repository import Document
@@ -70,10 +71,11 @@ class Deployment:
         named = next((properties[each] for each in NAMES if each in properties), f"{STACK}-{resource}")
         return str(self._value(named))
 
-    def grants(self) -> Iterator[Grant]:
-        """Every grant of every role."""
+    def grants(self, of: str | None = None) -> Iterator[Grant]:
+        """Every grant of one role, or of all."""
         for role, resource in self._resources.items():
-            if resource["Type"] == "AWS::IAM::Role" and self._holds(resource.get("Condition")):
+            is_wanted = resource["Type"] == "AWS::IAM::Role" and of in (role, None)
+            if is_wanted and self._holds(resource.get("Condition")):
                 for number, policy in enumerate(resource["Properties"]["Policies"]):
                     path = ("Resources", role, "Properties", "Policies", number, "PolicyDocument", "Statement")
                     for place, statement in enumerate(policy["PolicyDocument"]["Statement"]):
@@ -146,8 +148,12 @@ class Deployment:
 
 def _matches(pattern: str, text: str) -> bool:
     """Whether IAM's pattern, in which only * and ? are special, matches the text."""
-    found = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(found, text, re.DOTALL) is not None
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
 def _list(value: Any) -> list[Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from tests.emulator.conftest import LOGS, Cloud, code_of, differs, policy
+from tests.emulator.conftest import LOGS, Cloud, code_of, differs
 
 NOTHING = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
 
@@ -153,74 +152,70 @@ def test_a_function_with_both_has_logs(cloud: Cloud) -> None:
 def queue_and_arn(cloud: Cloud) -> tuple[str, str]:
     """A new queue: its URL and its ARN."""
     queue = cloud.queue()
-    found = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    return queue, str(found["Attributes"]["QueueArn"])
+    return queue, f"arn:aws:sqs:{HERE}:{queue.rpartition('/')[2]}"
 
 
-def queue_of(cloud: Cloud, *actions: str, event: str = "go") -> list[Any]:
-    """What is left in a queue of one message, a second after a function with these permissions was invoked for it."""
-    queue = cloud.queue()
-    arn = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    allowed = {"Effect": "Allow", "Action": ["sqs:GetQueueAttributes", *actions], "Resource": arn}
-    cloud.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "0"})
-    function = cloud.function(FAILS, LOGS, allowed)
-    cloud.client("lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
-    cloud.client("sqs").send_message(QueueUrl=queue, MessageBody=event)
-    time.sleep(1)
+def queue_of(cloud: Cloud, *actions: str) -> tuple[str, str]:
+    """A function with these permissions on a queue of one message, and the queue; others have been served since."""
+    made = []
+    for allowed in (actions, (READ, REMOVE)):
+        queue, arn = queue_and_arn(cloud)
+        cloud.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "0"})
+        function = cloud.function(FAILS, LOGS, {"Effect": "Allow", "Action": allowed, "Resource": arn})
+        cloud.client("lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+        cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="go")
+        made.append((function, queue))
+    cloud.until(lambda: left(cloud, queue) == 0)
+    return made[0]
+
+
+def left(cloud: Cloud, queue: str) -> int:
+    """The number of messages in a queue."""
     counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=counts)["Attributes"]
-    return [bool(logs_of(cloud, function)), sum(int(found[name]) for name in counts)]
+    return sum(int(found[name]) for name in counts)
 
 
 READ, REMOVE = "sqs:ReceiveMessage", "sqs:DeleteMessage"
 
 
-@differs(stock=[True, 0], patched=[False, 1])
-def test_a_function_that_may_not_receive_messages_is_not_invoked(cloud: Cloud, expected: Any) -> None:
-    assert queue_of(cloud, REMOVE) == expected
+@differs(stock=True, patched=False)
+def test_a_function_that_may_not_receive_messages_is_not_invoked(cloud: Cloud, expected: bool) -> None:
+    function, queue = queue_of(cloud, REMOVE)
+    cloud.until(lambda: (bool(logs_of(cloud, function)), left(cloud, queue)) == (expected, 0 if expected else 1))
 
 
-@differs(stock=[True, 0], patched=[True, 1])
-def test_a_function_that_may_not_delete_messages_gets_them_again(cloud: Cloud, expected: Any) -> None:
-    assert queue_of(cloud, READ) == expected
+@differs(stock=0, patched=1)
+def test_a_function_that_may_not_delete_messages_gets_them_again(cloud: Cloud, expected: int) -> None:
+    function, queue = queue_of(cloud, READ)
+    cloud.until(lambda: logs_of(cloud, function))
+    cloud.until(lambda: left(cloud, queue) == expected)
 
 
-def test_a_function_that_may_do_both_gets_each_message_once(cloud: Cloud) -> None:
-    assert queue_of(cloud, READ, REMOVE) == [True, 0]
-
-
-@differs(stock=1, patched=0)
-def test_a_failed_event_is_lost_if_the_function_may_not_send_it(cloud: Cloud, expected: int) -> None:
+@differs(stock=True, patched=False)
+def test_a_failed_event_is_lost_if_the_function_may_not_send_it(cloud: Cloud, expected: bool) -> None:
     functions = cloud.client("lambda")
     queue, arn = queue_and_arn(cloud)
     sends = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
-    received = []
+    made = []
     for statements in ([LOGS], [LOGS, sends]):
         function = cloud.function(FAILS, *statements, DeadLetterConfig={"TargetArn": arn})
         functions.put_function_event_invoke_config(FunctionName=function, MaximumRetryAttempts=0)
         functions.invoke(FunctionName=function, InvocationType="Event", Payload=b'"fail"')
         cloud.logged(function, "ValueError")
-        time.sleep(0.5)
-        received.append(len(cloud.received(queue)))
-    assert received == [expected, 1]
+        made.append(function)
+    kept = str(cloud.messages(queue, 2 if expected else 1))
+    assert [function in kept for function in made] == [expected, True]
 
 
 # bucket_key
 
-KEY = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "kms:*", "Resource": "*"}
 OBJECTS = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 
 
 def with_key(cloud: Cloud, *actions: str, via: str = "s3.us-east-1.amazonaws.com") -> tuple[str, Any]:
     """A bucket that a KMS key encrypts, with an object, and an S3 client that may do only this with the key."""
-    key = cloud.client("kms").create_key(Policy=policy(KEY))["KeyMetadata"]["Arn"]
-    bucket = cloud.bucket()
-    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
-    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]}
-    cloud.client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
-    cloud.client("s3").put_object(Bucket=bucket, Key="a", Body=b"x")
+    bucket, key = cloud.encrypted({"a": "x"})
     condition = {"StringEquals": {"kms:ViaService": via}}
     allowed = [{"Effect": "Allow", "Action": list(actions), "Resource": key, "Condition": condition}] if actions else []
     return bucket, cloud.as_role("s3", OBJECTS, *allowed)
