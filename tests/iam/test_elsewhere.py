@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tests.iam.conftest import BUCKET, FOLDER, ended
@@ -39,6 +39,7 @@ def attempt(deployed: Deployed, caller: Caller, export: dict[str, Any]) -> dict[
 def test_an_export_is_made_of_encrypted_data_and_its_owner_gets_the_file_and_a_mail(
     deployed: Deployed, united_user: Caller
 ) -> None:
+
     export = ended(united_user, report="flights", parameters=YEAR, options={"notify": True})
     assert (export["status"], export["progress"]["parts_total"] > 1) == ("SUCCEEDED", True), export
     assert united_user.download(export).status == 200
@@ -48,6 +49,22 @@ def test_an_export_is_made_of_encrypted_data_and_its_owner_gets_the_file_and_a_m
 def test_a_table_is_read_by_its_key_and_by_segments(deployed: Deployed, united_user: Caller) -> None:
     assert ended(united_user, report="departures")["status"] == "SUCCEEDED"
     assert ended(deployed.sign_up("JFK"), report="from-new-york")["status"] == "SUCCEEDED"
+
+
+def test_a_query_reads_the_data_and_the_parts_read_its_result(deployed: Deployed, united_user: Caller) -> None:
+    sort = json.dumps([{"column": "flight", "descending": False}])
+    export = deployed.fabricate(united_user.owner, "QUEUED", queries=True, sort=sort)
+    task = {"owner": united_user.owner, "export_id": export, "attempt": 1, "query": True}
+    machine = {"stateMachineArn": deployed["state_machine_arn"], "name": f"{export}-1", "input": json.dumps(task)}
+    deployed.client("stepfunctions").start_execution(**machine)
+    ended = united_user.follow({"links": {"self": f"/exports/{export}"}}).end
+    assert ended["status"] == "SUCCEEDED", ended
+
+
+def test_a_query_without_a_result_is_told(deployed: Deployed, united_user: Caller) -> None:
+    export = deployed.fabricate(united_user.owner, "RUNNING", queries=True)
+    failed = invoke(deployed, "plan-parts", {"owner": united_user.owner, "export_id": export, "attempt": 1})
+    assert failed.get("errorType") == "QueryChanged", failed
 
 
 def test_a_source_that_is_gone_is_named(deployed: Deployed, united_user: Caller) -> None:
@@ -88,13 +105,16 @@ def test_the_file_of_an_export_that_was_cancelled_meanwhile_is_removed(deployed:
     export = ended(united_user, report="flights", parameters=YEAR)
     s3, task = deployed.client("s3"), attempt(deployed, united_user, export)
     deployed.update(united_user.owner, export["id"], "file_key", "none")
-    answers: list[dict[str, Any]] = []
-    assembling = threading.Thread(target=lambda: answers.append(invoke(deployed, "assemble-file", task)))
-    assembling.start()
-    until(lambda: s3.list_multipart_uploads(Bucket=deployed["bucket"]).get("Uploads"), "the upload of the file")
-    deployed.update(united_user.owner, export["id"], "status", "CANCELLED")
-    assembling.join()
-    assert answers[0].get("errorType") == "NotRunning", answers
+    for _ in range(10):  # the upload may end too soon
+        deployed.update(united_user.owner, export["id"], "status", "RUNNING")
+        with ThreadPoolExecutor() as pool:
+            assembling = pool.submit(invoke, deployed, "assemble-file", task)
+            while not assembling.done():
+                if s3.list_multipart_uploads(Bucket=deployed["bucket"]).get("Uploads"):
+                    deployed.update(united_user.owner, export["id"], "status", "CANCELLED")
+                    break
+        if assembling.result().get("errorType") == "NotRunning":
+            break
     assert deployed.keys(deployed.files_of(united_user)) == []
 
 
