@@ -39,7 +39,6 @@ def attempt(deployed: Deployed, caller: Caller, export: dict[str, Any]) -> dict[
 def test_an_export_is_made_of_encrypted_data_and_its_owner_gets_the_file_and_a_mail(
     deployed: Deployed, united_user: Caller
 ) -> None:
-
     export = ended(united_user, report="flights", parameters=YEAR, options={"notify": True})
     assert (export["status"], export["progress"]["parts_total"] > 1) == ("SUCCEEDED", True), export
     assert united_user.download(export).status == 200
