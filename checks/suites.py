@@ -14,7 +14,14 @@ from checks import Fault
 from checks.repository import ROOT
 
 SUITES = {
-    "emulator": ("local/emulator.py", "local/patches", "requirements/emulator.txt", "statemachines", "tests/emulator"),
+    "emulator": (
+        "local/decisions.py",
+        "local/emulator.py",
+        "local/patches",
+        "requirements/emulator.txt",
+        "statemachines",
+        "tests/emulator",
+    ),
     "deploy": ("exports_admin", "local/patches", "samconfig.toml", "statemachines", "template.yaml", "tests/deploy"),
     "iam": (
         "functions",

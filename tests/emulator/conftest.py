@@ -291,7 +291,7 @@ class Cloud:
             StackName=name,
             TemplateBody=json.dumps(body),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_AUTO_EXPAND"],
+            Capabilities=["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"],
         )
 
         def created() -> Any:
