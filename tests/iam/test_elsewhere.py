@@ -50,18 +50,17 @@ def test_a_table_is_read_by_its_key_and_by_segments(deployed: Deployed, united_u
     assert ended(deployed.sign_up("JFK"), report="from-new-york")["status"] == "SUCCEEDED"
 
 
+SORTED = [{"column": "flight"}]
+
+
 def test_a_query_reads_the_data_and_the_parts_read_its_result(deployed: Deployed, united_user: Caller) -> None:
-    sort = json.dumps([{"column": "flight", "descending": False}])
-    export = deployed.fabricate(united_user.owner, "QUEUED", queries=True, sort=sort)
-    task = {"owner": united_user.owner, "export_id": export, "attempt": 1, "query": True}
-    machine = {"stateMachineArn": deployed["state_machine_arn"], "name": f"{export}-1", "input": json.dumps(task)}
-    deployed.client("stepfunctions").start_execution(**machine)
-    ended = united_user.follow({"links": {"self": f"/exports/{export}"}}).end
-    assert ended["status"] == "SUCCEEDED", ended
+    export = ended(united_user, report="flights", parameters=JANUARY, sort=SORTED)
+    assert export["status"] == "SUCCEEDED", export
 
 
 def test_a_query_without_a_result_is_told(deployed: Deployed, united_user: Caller) -> None:
-    export = deployed.fabricate(united_user.owner, "RUNNING", queries=True)
+    sort = json.dumps([key | {"descending": False} for key in SORTED])
+    export = deployed.fabricate(united_user.owner, "RUNNING", queries=True, sort=sort)
     failed = invoke(deployed, "plan-parts", {"owner": united_user.owner, "export_id": export, "attempt": 1})
     assert failed.get("errorType") == "QueryChanged", failed
 
