@@ -71,12 +71,10 @@ def test_an_action_that_nothing_uses_is_idle() -> None:
 
 
 def test_a_resource_that_nothing_uses_is_idle() -> None:
-    (fault,) = found(
-        "Resource: [!GetAtt PlanParts.Arn, !GetAtt GeneratePart.Arn,",
-        "Resource: [!GetAtt Authorize.Arn, !GetAtt PlanParts.Arn, !GetAtt GeneratePart.Arn,",
-    )
-    assert "InvokeTheWorkers allows lambda:InvokeFunction on" in fault
-    assert "stack-authorize" in fault
+    old = "Resource: [!GetAtt DeadLetters.Arn, !GetAtt Unreconciled.Arn]"
+    (fault,) = found(old, old.replace("]", ", !GetAtt Unannounced.Arn]"))
+    assert "SendDeadLettersAndLeaveWhatFails allows sqs:SendMessage on" in fault
+    assert "stack-unannounced" in fault
 
 
 def test_a_statement_that_no_recorded_stack_has_is_told() -> None:
