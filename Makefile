@@ -9,7 +9,7 @@ IN_VENV := PATH="$$PWD/.venv/bin:$$PATH" SAM_CLI_TELEMETRY=0
 # The caller's own Python settings must not affect the project's environments.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page mutants faults bench check check-reports audit sbom docs architecture-diff up down invoke deploy lock clean python port
+.PHONY: help setup demo test test-deploy test-emulator test-sam-local test-stack test-page iam test-iam mutants faults bench check check-reports audit sbom docs architecture-diff up down invoke deploy lock clean python port
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ demo: port $(READY)  ## export an airline's flights with the complete architectu
 	@.venv/bin/python -m local demo --port "$(PORT)"
 
 test: port $(READY) .local/spreadsheet-readers/ready  ## run the tests: units, the workflow in process, the deployed stack on the AWS emulator
-	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator --ignore=tests/page)
+	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n auto --dist loadgroup $(or $(ARGS),--ignore=tests/benchmarks --ignore=tests/deploy --ignore=tests/emulator --ignore=tests/iam --ignore=tests/page)
 
 test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has changed: make check asks for it
 	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests/emulator $(ARGS)
@@ -29,6 +29,15 @@ test-emulator: $(READY)  ## the corrections of the AWS emulator, when one has ch
 test-deploy: port $(READY)  ## sam deploy and make deploy, when they or the template have changed: make check asks for it
 	@TEST_PORT="$(PORT)" .venv/bin/python -m pytest -n 2 --dist loadgroup tests/deploy $(ARGS)
 	@$(if $(ARGS),,.venv/bin/python -m checks.suites --passed deploy)
+
+iam: port $(READY)  ## what each role may do, which tests use it, and why: records what IAM decides in the integration tests
+	@rm -f .local/iam/decisions.jsonl
+	@DECISIONS="$$PWD/.local/iam/decisions.jsonl" SFN_WAIT_SCALE=0.1 TEST_PORT="$(PORT)" \
+		.venv/bin/python -m pytest tests/integration tests/iam
+	@.venv/bin/python -m checks.iam .local/iam/decisions.jsonl
+	@.venv/bin/python -m checks.suites --passed iam
+
+test-iam: iam
 
 mutants: $(READY)  ## plant small faults, one at a time: which tests notice each; a trial: make mutants ARGS="--only planning"
 	@.venv/bin/python -m tests.mutants $(ARGS)

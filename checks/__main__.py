@@ -10,9 +10,10 @@ def main(words: list[str]) -> int:
     alone = words == ["reports"]
     faults = reports.faults(reports.FOLDER)
     if not alone:
-        from checks import documents, page, suites, template, workflow  # a report author need not wait for them
+        from checks import documents, iam, page, suites, template, workflow  # a report author need not wait for them
 
-        faults += [*workflow.faults(), *documents.faults(), *template.faults(), *page.faults(), *suites.faults()]
+        faults += [*workflow.faults(), *documents.faults(), *template.faults(), *iam.faults(), *page.faults()]
+        faults += suites.faults()
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults and alone:

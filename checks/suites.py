@@ -14,8 +14,24 @@ from checks import Fault
 from checks.repository import ROOT
 
 SUITES = {
-    "emulator": ("local/emulator.py", "local/patches", "requirements/emulator.txt", "statemachines", "tests/emulator"),
+    "emulator": (
+        "local/decisions.py",
+        "local/emulator.py",
+        "local/patches",
+        "requirements/emulator.txt",
+        "statemachines",
+        "tests/emulator",
+    ),
     "deploy": ("exports_admin", "local/patches", "samconfig.toml", "statemachines", "template.yaml", "tests/deploy"),
+    "iam": (
+        "functions",
+        "local/decisions.py",
+        "local/patches",
+        "statemachines",
+        "template.yaml",
+        "tests/iam",
+        "tests/integration",
+    ),
     "page": (
         "docs/howto/front-end.md",
         "functions/list_reports/openapi.json",
@@ -26,8 +42,9 @@ SUITES = {
     ),
 }
 """What each suite, tests/<name>, depends on."""
-OPTIONAL = {"page"}
-"""Suites that `make check` does not ask for: not every machine has what they need. .ci/run runs them if it can."""
+OPTIONAL = {"iam", "page"}
+"""Suites that `make check` does not ask for; .ci/run runs them if it can. Not every machine has the browser that `page`
+needs. `iam` depends on most files, and `make check` compares the template with what it has recorded."""
 
 
 def faults() -> list[Fault]:

@@ -12,7 +12,8 @@ for a role or a user with a policy; a function uses the temporary credentials of
 
 Environment variables and their defaults: AWS_DEFAULT_REGION (us-east-1); LAMBDA_PYTHON (this interpreter), which runs
 the functions and has awslambdaric and boto3, as Lambda's base image does; LOG_LEVEL (WARNING); LAMBDA_WARM_TTL_SECONDS
-(60), how long an idle worker stays; SFN_WAIT_SCALE (1), where 0.1 makes Wait states and retry pauses ten times shorter.
+(60), how long an idle worker stays; SFN_WAIT_SCALE (1), where 0.1 makes Wait states and retry pauses ten times shorter;
+DECISIONS, a file that gets every decision of IAM about a stack's roles (local/decisions.py).
 """
 
 import argparse
@@ -50,6 +51,7 @@ def main() -> None:
         configure(arguments.port, tempfile.tempdir)
         for name in names:  # not earlier: patches import MiniStack, which reads the environment once
             import_module(f"local.patches.{name}").apply()
+        import_module("local.decisions").record()
         print(f"ready: http://127.0.0.1:{arguments.port}", flush=True)  # callers already wait in the backlog
         asyncio.run(serve(listening.fileno(), tempfile.tempdir))
 

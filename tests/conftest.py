@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.support import stack_beside
+from tests.support import recorded, stack_beside
 from tests.support.where_it_ran import WhereItRan
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(WhereItRan())
+    recorded.configure(config)
     stack_beside.configure(config)
     if not _is_one_file(config) or "integration" in config.args[0]:
         config.pluginmanager.import_plugin("schemathesis.pytest.plugin")  # it takes a second

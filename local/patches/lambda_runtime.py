@@ -103,7 +103,8 @@ def environment(config: dict[str, Any], task_root: str, port: int) -> dict[str, 
     variables |= {f"AWS_LAMBDA_{key}": value for key, value in lambdas.items()}
     variables |= {"AWS_EXECUTION_ENV": f"AWS_Lambda_{python}", **runtime.execution_credentials(config)}
     for key, value in lambda_svc._runtime_env_vars(config).items():
-        variables[key] = f"{opt}{value[4:]}" if f"{value}/".startswith("/opt/") else _ISSUER.sub(_here, value)
+        text = str(value)  # a template may have numbers
+        variables[key] = f"{opt}{text[4:]}" if f"{text}/".startswith("/opt/") else _ISSUER.sub(_here, text)
     # botocore must not add a prefix to the host.
     return variables | {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], runtime.HOST_PREFIX_ENV: "true"}
 

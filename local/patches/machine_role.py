@@ -75,21 +75,22 @@ def permission(resource: str, data: dict[str, Any]) -> tuple[str, str, str]:
     return f"{service}:{operation}", target, exception
 
 
-def authorize(action: str, resource: str, exception: str) -> None:
-    """Raises the exception in the execution unless its role allows the action on the resource."""
+def authorize(action: str, resource: str, exception: str, context: dict[str, str] | None = None) -> None:
+    """Raises the exception in the execution unless its role allows the action on the resource, with condition keys."""
     current = _role.get()
-    if current is not None and (refused := refusal(*current, action, resource)):
+    if current is not None and (refused := refusal(*current, action, resource, context)):
         raise sfn._ExecutionError(exception, refused)
 
 
-def refusal(role: str, session: str, action: str, resource: str) -> str | None:
+def refusal(role: str, session: str, action: str, resource: str, context: dict[str, str] | None = None) -> str | None:
     """The IAM message if the role does not allow the action, or None if it does."""
     account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
     caller = f"arn:aws:sts::{account}:assumed-role/{name}/{session}"
     key = f"ASIA{hashlib.sha256(caller.encode()).hexdigest()[:16].upper()}"
     details = {"Arn": caller, "UserId": f"{name}:{session}", "SecretAccessKey": key, "SessionToken": key}
     sts.register_session(key, details)
-    if (denied := iam.enforce(key, action, action.partition(":")[0], sfn.get_region(), resource_arn=resource)) is None:
+    details = {"resource_arn": resource, "service_context": context}
+    if (denied := iam.enforce(key, action, action.partition(":")[0], sfn.get_region(), **details)) is None:
         return None
     explicit = getattr(denied, "decision", "") == "Deny"
     reason = "of an explicit deny" if explicit else f"no identity-based policy allows the {action} action"

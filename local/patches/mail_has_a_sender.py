@@ -1,9 +1,9 @@
 """IAM checks the sender of a mail.
 
-AWS ("Actions, resources, and condition keys for Amazon SES v2"): the resource of SendEmail is the sending identity, and
-the condition key `ses:FromAddress` has the sender's address.
+AWS ("Actions, resources, and condition keys for Amazon SES v2"): the resource of SendEmail is the sending identity: the
+address, or its domain if only that is an identity. The condition key `ses:FromAddress` has the sender's address.
 Stock: checks the resource `*` without that key, so a role that names an identity or the key cannot send.
-Here: the sender's address is both the identity and the key. Not modelled: identities that are domains.
+Here: both are checked. Not modelled: subdomains of an identity.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 import ministack.app as gateway
 from ministack.core.responses import get_account_id
+from ministack.services import ses_v2
 
 
 def apply() -> None:
@@ -21,7 +22,9 @@ def apply() -> None:
         if path != "/v2/email/outbound-emails":
             return stock(method, path, headers, body, query, request_id)
         sender = json.loads(body)["FromEmailAddress"]
-        arn = f"arn:aws:ses:{gateway.extract_region(headers, query)}:{get_account_id()}:identity/{sender}"
+        domain = sender.rpartition("@")[2]
+        identity = domain if domain in ses_v2._identities and sender not in ses_v2._identities else sender
+        arn = f"arn:aws:ses:{gateway.extract_region(headers, query)}:{get_account_id()}:identity/{identity}"
         named = {"resource_arn": arn, "named_resource": arn, "service_context": {"ses:FromAddress": sender}}
         return gateway._enforce_data_plane("sesv2", "ses:SendEmail", headers, query, request_id, **named)
 

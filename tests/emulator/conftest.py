@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "000000000000", "us-east-1"
 EVERYTHING = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+LOGS = {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
 
 
 def differs(*, stock: Any, patched: Any) -> pytest.MarkDecorator:
@@ -192,15 +193,15 @@ class Cloud:
             self.client("iam").put_role_policy(RoleName=name, PolicyName="it", PolicyDocument=policy(*statements))
         return str(made["Role"]["Arn"])
 
-    def function(self, code: str, **options: Any) -> str:
-        """A new Python function with this module text; its name."""
+    def function(self, code: str, *statements: dict[str, Any], **options: Any) -> str:
+        """A new Python function with this module text, whose role may write logs unless statements say otherwise."""
         name = unique("function")
         self.client("lambda").create_function(
             FunctionName=name,
             Runtime=self.runtime,
             Handler="app.handler",
             Code={"ZipFile": archive({"app.py": textwrap.dedent(code)})},
-            Role=self.role(),
+            Role=self.role(*statements or (LOGS,)),
             **options,
         )
         return name
@@ -224,6 +225,17 @@ class Cloud:
         for key, content in (objects or {}).items():
             self.client("s3").put_object(Bucket=name, Key=key, Body=json.dumps(content).encode())
         return name
+
+    def encrypted(self, objects: dict[str, Any]) -> tuple[str, str]:
+        """A new bucket with these objects that a KMS key encrypts, and the key, which leaves everything to IAM."""
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        to_iam = {"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}
+        key = str(self.client("kms").create_key(Policy=policy(to_iam))["KeyMetadata"]["Arn"])
+        bucket = self.bucket(objects)
+        by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]}
+        self.client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+        return bucket, key
 
     def keys(self, bucket: str) -> list[str]:
         return [each["Key"] for each in self.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
@@ -279,7 +291,7 @@ class Cloud:
             StackName=name,
             TemplateBody=json.dumps(body),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_AUTO_EXPAND"],
+            Capabilities=["CAPABILITY_AUTO_EXPAND", "CAPABILITY_IAM"],
         )
 
         def created() -> Any:

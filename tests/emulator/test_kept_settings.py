@@ -1,4 +1,4 @@
-"""CloudFormation sets the time to live and the recovery of a table, and the lifecycle rules of a bucket."""
+"""CloudFormation sets what the template says of a table, a bucket and a function."""
 
 from __future__ import annotations
 
@@ -50,3 +50,24 @@ def test_a_bucket_of_a_template_has_its_lifecycle_rules(cloud: Cloud, expected: 
         for rule in rules
     ]
     assert found == expected
+
+
+@differs(stock=None, patched="arn:aws:kms:us-east-1:000000000000:key/1")
+def test_a_bucket_of_a_template_has_its_key(cloud: Cloud, expected: Any) -> None:
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:us-east-1:000000000000:key/1"}
+    rules = [{"ServerSideEncryptionByDefault": by_default}]
+    encryption = {"BucketEncryption": {"ServerSideEncryptionConfiguration": rules}}
+    name = cloud.stack({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": encryption}}}, "Bucket")
+    assert cloud.client("s3").put_object(Bucket=name, Key="a", Body=b"").get("SSEKMSKeyId") == expected
+
+
+@differs(stock=None, patched="arn:aws:sqs:us-east-1:000000000000:failed")
+def test_a_function_of_a_template_has_its_dead_letter_queue(cloud: Cloud, expected: str | None) -> None:
+    target = {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:failed"}
+    function = {"Runtime": cloud.runtime, "Handler": "index.handler", "Role": cloud.role(), "DeadLetterConfig": target}
+    properties = function | {"Code": {"ZipFile": "def handler(event, context): pass"}}
+    name = cloud.stack(
+        {"Resources": {"Function": {"Type": "AWS::Lambda::Function", "Properties": properties}}}, "Function"
+    )
+    found = cloud.client("lambda").get_function_configuration(FunctionName=name).get("DeadLetterConfig", {})
+    assert found.get("TargetArn") == expected

@@ -88,3 +88,20 @@ def test_a_map_starts_its_children_and_reads_its_items_with_the_role(cloud: Clou
     assert cloud.run(definition, statements=[start, read])["output"] == [1]
     assert cloud.run(definition, statements=[start])["error"] == "States.ItemReaderFailed"
     assert cloud.run(definition, statements=[read])["error"] == "States.Permissions"
+
+
+# bucket_key
+
+
+@differs(stock=True, patched=False)
+def test_a_map_needs_the_key_of_its_bucket(cloud: Cloud, expected: bool) -> None:
+    bucket, key = cloud.encrypted({"items.json": [1]})
+    write = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": bucket, "Prefix": "results"}}
+    fan_out = {"Type": "Map", "ItemReader": items_from(bucket), "ItemProcessor": item_processor(End=PASS), "End": True}
+    definition = flow(Fan=fan_out | {"ResultWriter": write})
+    s3_and_states = {"Effect": "Allow", "Action": ["s3:*", "states:StartExecution"], "Resource": "*"}
+    use = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": key}
+    for action in use["Action"]:
+        ran = cloud.run(definition, statements=[s3_and_states, use | {"Action": action}])
+        assert (ran["status"] == "SUCCEEDED") is expected, ran
+    assert cloud.run(definition, statements=[s3_and_states, use])["status"] == "SUCCEEDED"

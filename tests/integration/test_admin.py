@@ -176,6 +176,7 @@ def test_a_failure_is_shown_with_its_states_part_and_reason(deployed: Deployed, 
     assert without_detail(seen["error"]) == without_detail(failed.export["error"])
     assert {state["name"]: state["status"] for state in seen["states"]} == {
         "RecordRunning": "succeeded",
+        "HasQuery": "succeeded",
         "PlanParts": "succeeded",
         "FanOutParts": "caught",
         "FanOutPartsFailed": "succeeded",

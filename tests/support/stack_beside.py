@@ -15,7 +15,7 @@ import pytest
 
 from exports_admin import locks
 
-NEEDED_BY = ("tests/deploy/", "tests/fixtures/test_emulator.py", "tests/integration/")
+NEEDED_BY = ("tests/deploy/", "tests/fixtures/test_emulator.py", "tests/iam/", "tests/integration/")
 LOG = locks.STATE / "stack-beside.log"
 """What is said while it comes up, and at last one of these lines."""
 READY, FAILED = "The stack is ready.", "The stack did not come up."

@@ -13,6 +13,7 @@ PLACES = {
     "tests/emulator": "the corrections of the AWS emulator, with and without",
     "tests/faults": "in memory: whatever breaks, docs/operations.md says what happens",
     "tests/fixtures": "every event: in memory, and some on the AWS emulator",
+    "tests/iam": "over HTTP, against a second stack on the AWS emulator whose data, table and key are elsewhere",
     "tests/integration": "over HTTP, against the stack on the AWS emulator",
     "tests/local": "the commands make up, make down and make demo",
     "tests/page": "in Chromium, against the stack on the AWS emulator",
