@@ -23,6 +23,7 @@ from shared.files import names, work
 from shared.lambda_ import aws, clock, contract
 from shared.lambda_.faults import Fault
 from shared.lambda_.function import Event, function
+from shared.lambda_.telemetry import logger
 from shared.records import table
 from shared.records.table import ACTIVE, Record
 
@@ -89,6 +90,7 @@ def hand_out_file(request: Request) -> Answer:
         },
         ExpiresIn=max(1, int(lifetime.total_seconds())),
     )
+    logger.info("file address signed", extra={"owner": record["owner"], "expires_at": clock.stamp(expires)})
     if "application/json" in (request.header("Accept") or "").lower():
         body = {"url": url, "file_name": record["file_name"], "expires_at": clock.stamp(expires)}
         return Answer(HTTPStatus.OK, body)

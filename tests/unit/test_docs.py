@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 from functools import cache
@@ -61,6 +62,19 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
+
+
+def test_each_threat_names_the_tests_that_prove_its_answer_and_they_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page))
+    for file, test in named:
+        tree = ast.parse((ROOT / file).read_text("utf-8"))
+        tests = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+        assert test in tests | {""}, f"{file} has no {test}"
+    threats = re.findall(r"^\| [STRIDE] \|.*$", page, re.M)
+    assert len(threats) > 40
+    assert [threat for threat in threats if "`tests/" not in threat.split("|")[-2]] == []
+    assert page.count("`tests/") == len(re.findall(r"`tests/[\w/]+\.py(?:::\w+)?`", page)), "one is not written so"
 
 
 def calls(program: str) -> Iterator[tuple[str, list[str]]]:

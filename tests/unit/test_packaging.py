@@ -48,6 +48,23 @@ def test_every_function_is_built_from_the_same_folder_and_every_folder_of_code_i
     assert folders == {folder_of(function) for function in functions().values()}
 
 
+def test_no_function_calls_another_host_or_region() -> None:
+    """But for Authorize, which reads the issuer's keys."""
+    callers = set()
+    for path in FUNCTIONS.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert not re.search(r"\b(region_name|endpoint_url)=", text), path
+        if re.search(
+            r"^\s*(import|from) (urllib3|urllib\.request|http\.client|socket|requests|httpx|aiohttp|smtplib)\b",
+            text,
+            re.M,
+        ):
+            callers.add(path.relative_to(FUNCTIONS).as_posix())
+    assert callers == {"authorize/tokens.py"}
+    resources = json.dumps(template()["Resources"]).replace("at the prices of us-east-1", "")
+    assert not re.search(r"\b(af|ap|ca|cn|eu|il|me|mx|sa|us)(-gov)?-[a-z]+-\d\b", resources)
+
+
 def test_every_parameter_stands_in_one_group_of_the_console() -> None:
     groups = template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template()["Parameters"])

@@ -1,5 +1,6 @@
 """GET /exports and below: how a caller's exports are shown, listed and handed out."""
 
+import io
 import json
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,7 +14,7 @@ from botocore.exceptions import ClientError
 from read_exports import app
 from shared.api.explanations import explain, explain_to_user
 from shared.files import work
-from shared.lambda_ import aws
+from shared.lambda_ import aws, telemetry
 from tests.unit.support import (
     CREATED,
     EXPORT_ID,
@@ -393,6 +394,19 @@ def test_a_caller_who_accepts_json_gets_the_url_as_json(get: Get, cloud: Cloud) 
         "file_name": "flights-UA-20261123-2a8c41e7.csv",
         "expires_at": "2026-11-23T09:17:31.482Z",
     }
+
+
+def test_the_log_says_whose_file_was_handed_out_until_when_and_not_where(
+    get: Get, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", stream)
+    cloud.write(succeeded())
+    get("file")
+    (line,) = stream.getvalue().splitlines()
+    known = {"correlation_id": EXPORT_ID, "owner": OWNER, "expires_at": "2026-11-23T09:17:31.482Z"}
+    assert json.loads(line).items() >= ({"message": "file address signed"} | known).items()
+    assert "X-Amz" not in line
 
 
 def test_a_url_does_not_outlive_the_file_but_is_valid_in_its_last_moment(get: Get, cloud: Cloud) -> None:
