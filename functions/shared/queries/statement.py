@@ -127,8 +127,8 @@ def _compiled(
 ) -> Statement:
     """The query of a ``parquet`` report: filter, sort and limit, in this order.
 
-    The order of a request applies to the rows within the limit. Without a limit, the definition's order then decides
-    between rows that are equal in the request's order.
+    The order of a request applies to the rows within the limit. The definition's order decides between rows that are
+    equal in it.
     """
     definition = report.definition
     own, limit = definition.get("sort", []), definition.get("limit")
@@ -143,7 +143,7 @@ def _compiled(
     text = ROWS
     if limit is not None:
         text = f"({_ordered(text, own)} LIMIT {limit})"
-    order = [*(sort or ()), *(own if limit is None or not sort else ())]
+    order = [*(sort or ()), *own]
     declared: dict[str, str] = source["columns"]
     return Statement(
         name=name,

@@ -159,6 +159,16 @@ def test_the_rows_are_those_that_the_parts_would_show(
     assert found.select(names).equals(order.head(len(keys)))
 
 
+def test_a_request_orders_the_rows_within_the_limit_and_the_reports_order_decides_between_equal_ones() -> None:
+    rows = [{"i": value, "b": value % 2 == 0} for value in (5, 1, 4, 2, 3)]
+    whole = pa.Table.from_pylist(rows, SCHEMA).append_column("k", pa.array(range(5), pa.int64()))
+    own = [{"column": "i", "descending": True, "unique": True}]
+    with in_memory() as lake:
+        lake.put("one.parquet", by_arrow(_of("acme", whole)))
+        found = compiled(definition({}, sort=own, limit=4), {}, sort=[{"column": "b", "descending": False}])
+    assert found["i"].to_list() == [5, 3, 4, 2]
+
+
 FLIGHTS = {"year": "integer", "month": "integer", "day": "integer", "k": "integer", "tenant": "string"}
 YMD = {"expression": "year * 10000 + month * 100 + day", "monotonic": True, "value_as": "yyyymmdd"}
 DATES = {
