@@ -55,6 +55,7 @@ def found(folder: Path, definition: str = GOOD, sql: str = SQL) -> list[str]:
 
 def test_a_query_that_fits_its_datasets_and_columns_is_valid(tmp_path: Path) -> None:
     assert found(tmp_path) == []
+    assert found(tmp_path, sql=f"{SQL.rstrip()};\n") == []
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,7 @@ def test_a_fault_of_the_sql_is_named_with_its_line(tmp_path: Path, was: str, now
         ),
         ("day >= $from", "item >= $from", "11: /source/datasets/sales/where: "),
         ("day >= $from", "day >= $from ORDER BY day", "11: /source/datasets/sales/where: "),
+        ("day >= $from", "day >= $from) OR (true", "11: /source/datasets/sales/where: "),
         ("day >= $from", "day IN (FROM items)", "11: /source/datasets/sales/where: there is no table items. "),
         ("sql: turnover.sql", "sql: other.sql", "5: /source/sql: there is no file other.sql beside the report. "),
         (
@@ -179,6 +181,28 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 def test_sql_that_no_report_names_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.sql").write_text("SELECT 1")
     assert found(tmp_path) == ["reports/old.sql:1: the file: no report names it. Name it in source.sql, or remove it."]
+
+
+SORTED = """\
+title: Sales
+source: {type: parquet, dataset: sales, columns: {shop: string, id: integer, name: string}}
+tenant: shop
+sort: [{column: id, unique: true}]
+parameters:
+  name: {title: Name, type: string, filter: {expression: LOWER(name), operator: ==}}
+columns:
+  - {name: id, title: Id, type: integer}
+"""
+
+
+def test_a_filter_of_sorted_rows_is_named_with_its_line_and_is_valid_without_the_order(tmp_path: Path) -> None:
+    (tmp_path / "sales.yaml").write_text(SORTED)
+    (fault,) = map(str, reports.faults(tmp_path))
+    assert fault.startswith(
+        "reports/sales.yaml:6: /parameters/name/filter: DuckDB filters a report with sort, limit or"
+    )
+    (tmp_path / "sales.yaml").write_text(SORTED.replace("sort: [{column: id, unique: true}]\n", ""))
+    assert reports.faults(tmp_path) == []
 
 
 def sorted_report(rule: dict[str, Any], kind: str = "integer", tenant: Any = "shop") -> Report:
