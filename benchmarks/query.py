@@ -1,14 +1,14 @@
 """Compares RunQuery with the bare engine: a group, a join and a sort of the same files, side by side.
 
     python -m benchmarks.query [rows, 10,000,000] [repetitions, 3]
-    python -m benchmarks.query spill [rows, 40,000,000]
+    python -m benchmarks.query memory [rows, 20,000,000] [MiB for DuckDB, 2105]
 
 - *RunQuery* is the function from its start to its receipt: it lists, reads footers, loads the tables, runs the query,
   writes and stores the file. A stub of S3 (benchmarks/stub_s3.py) sends the data.
 - *over S3* is DuckDB's COPY of the same query over the same stub, without tables, checks and upload.
 - *over files* is DuckDB's COPY over local files, and *polars* is its SQL over them.
 
-Each run is a process of its own. ``spill`` sorts more than memory holds, with the memory of QueryMemory 3008.
+Each run is a process of its own. ``memory`` runs the sort alone, by default with the limit that QueryMemory 3008 gives.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def once(way: str, query: str, folder: Path, memory: int = 2105, spill: int = 30
     begun, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "result.parquet"
-        rows, fetched = _WAYS[way](query, folder, out, memory, spill)
+        rows, fetched = RUNS[way](query, folder, out, memory, spill)
         seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     peak = int(re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[0]) * 1024
     return {"seconds": seconds, "cpu": cpu, "rows": rows, "fetched": fetched, "peak": peak}
@@ -203,7 +203,7 @@ def _polars(query: str, folder: Path, out: Path, memory: int, spill: int) -> tup
 
 
 _MODULES = {"RunQuery": "run_query.app", "over S3": "shared.queries.tables", "over files": "duckdb", "polars": "polars"}
-_WAYS = {"RunQuery": _run_query, "over S3": _over_s3, "over files": _over_files, "polars": _polars}
+RUNS = {"RunQuery": _run_query, "over S3": _over_s3, "over files": _over_files, "polars": _polars}
 
 
 def run(way: str, query: str, folder: Path, **limits: int) -> dict[str, Any]:
@@ -243,16 +243,16 @@ def main(words: list[str]) -> None:
     if words[:1] == ["once"]:
         print(json.dumps(once(words[1], words[2], Path(words[3]), **json.loads(words[4]))))
         return
-    is_spill = words[:1] == ["spill"]
-    numbers = [int(word) for word in words[is_spill:]]
-    rows = numbers[0] if numbers else 40_000_000 if is_spill else 10_000_000
+    is_memory = words[:1] == ["memory"]
+    numbers = [int(word) for word in words[is_memory:]]
+    rows = numbers[0] if numbers else 20_000_000 if is_memory else 10_000_000
     folder = ROOT / "out" / "bench" / "query" / str(rows)
-    if is_spill:
+    if is_memory:
         from benchmarks import stub_s3
 
         make(folder, rows)
         with stub_s3.serving(folder, 0):
-            print(json.dumps(run("RunQuery", "sort", folder)))
+            print(json.dumps(run("RunQuery", "sort", folder, memory=numbers[1] if len(numbers) > 1 else 2105)))
         return
     samples = facts(rows, numbers[1] if len(numbers) > 1 else 3, folder)
     for query, ways in samples.items():

@@ -23,7 +23,7 @@ def test_every_way_gives_the_same_rows(folder: Path, tmp_path: Path, asked: str)
     with stub_s3.serving(folder, 0):
         for way in ("over S3", "over files", "polars"):
             out = tmp_path / f"{way}.parquet"
-            query.WAYS[way](asked, folder, out, 500, 500)
+            query.RUNS[way](asked, folder, out, 500, 500)
             results.append(pl.read_parquet(out).rows())
         sample = query.run("RunQuery", asked, folder)
     assert results[0] == results[1]

@@ -26,8 +26,8 @@ from shared.queries.pinned import PinnedFiles
 from shared.queries.statement import Dataset, Rule, Statement, quoted
 
 MAX_BYTES = 4 * 1024**3
-"""Uncompressed bytes of the columns that all datasets together load. The tables of DuckDB are about as large as the
-compressed columns; the disk has 10 GB. Measured: docs/performance.md."""
+"""Uncompressed bytes of the columns that all datasets together load. The tables of DuckDB took 0.3 to 1.1 times as
+many, and the spilled data takes 3 GiB at most; the disk has 10 GB. Measured: docs/performance.md."""
 _AT_ONCE = 64
 """Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
 _LEAST_GUESS = 4096
