@@ -4,6 +4,7 @@ template_faults.txt has what is said, the line that it is said of (after @), and
 the fault, as a diff.
 """
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_template_that_sam_rejects_is_a_fault() -> None:
 ROUTE = "ListReports: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /reports, Method: GET}}"
 DAILY = "Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), DeadLetterConfig: {Arn: !GetAtt DeadLetters.Arn}}}"
 ON_FAILURE = "{DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt DeadLetters.Arn}}}"
-WATCHED = "RunQuery, PlanParts, GeneratePart, AssembleFile, ReconcileExports]\n    - ${Function}ErrorsAlarm:"
+[WATCHED] = re.findall(r"Fn::ForEach::FunctionAlarms:\n.*\n.*", TEXT)
 ALARM = """
   Planning:
     Type: AWS::CloudWatch::Alarm

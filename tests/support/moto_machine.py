@@ -117,7 +117,7 @@ class Template:
     def environment(self, function: str) -> dict[str, str]:
         """The environment variables that Lambda gives a function."""
         shared = self.text["Globals"]["Function"]["Environment"]["Variables"]
-        own = self.text["Resources"][function]["Properties"]["Environment"]["Variables"]
+        own = self.text["Resources"][function]["Properties"].get("Environment", {}).get("Variables", {})
         variables = {name: str(value) for name, value in self.resolve(shared | own).items()}
         layers = {"REPORTS_FOLDER": "ReportsLayer", "WEB_FOLDER": "WebLayer"}
         places = {name: self.text["Resources"][layer]["Properties"]["ContentUri"] for name, layer in layers.items()}
