@@ -65,9 +65,8 @@ def _sections(changes: list[Change]) -> Iterator[str]:
         if here:
             yield from ("", f"### {title}")
         for rule in dict.fromkeys(each.rule for each in here):
-            recipe = f" See docs/{rule.recipe}." if rule.recipe else ""
             danger = "**Dangerous.** " if rule.is_dangerous else ""
-            yield from ("", f"{danger}`{rule.name}`: {rule.why}{recipe}", "")
+            yield from ("", f"{danger}`{rule.name}`: {rule.why} See docs/{rule.recipe}.", "")
             yield from _lines([each for each in here if each.rule == rule])
 
 
