@@ -21,6 +21,8 @@ class Fault(NamedTuple):
     """What is wrong, without a full stop."""
     remedy: str
     """What to do about it, without a full stop."""
+    recipe: str = ""
+    """The page under docs/ that helps; recipes.py adds it."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.place}: {self.wrong}. {self.remedy}."

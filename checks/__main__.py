@@ -2,20 +2,20 @@
 
 import sys
 
-from checks import reports
+from checks import recipes, reports
 
 
 def main(words: list[str]) -> int:
     """Runs every check, or only the check of reports."""
     alone = words == ["reports"]
-    faults = reports.faults(reports.FOLDER)
+    faults = recipes.of(reports.faults, reports.FOLDER)
     if not alone:
         from checks import documents, iam, page, suites, template, workflow  # a report author need not wait for them
 
-        faults += [*workflow.faults(), *documents.faults(), *template.faults(), *iam.faults(), *page.faults()]
-        faults += suites.faults()
+        checks = (workflow, documents, template, iam, page, suites)
+        faults += [fault for each in checks for fault in recipes.of(each.faults)]
     for fault in faults:
-        print(fault, file=sys.stderr)
+        print(f"{fault} → docs/{fault.recipe}", file=sys.stderr)
     if not faults and alone:
         print(f"Valid: {', '.join(sorted(file.name for file in reports.FOLDER.glob('*.yaml')))}.")
     elif not faults:

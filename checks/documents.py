@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import generated
-from checks import Fault
+from checks import Fault, recipes
 from checks.repository import Document, read
 from shared.api import problems
 
@@ -21,7 +21,7 @@ def faults() -> list[Fault]:
         ]
     except ValueError as error:
         outdated = [Fault("generated/operations.yaml", 1, "operations", str(error), "Add it or remove it")]
-    return [*outdated, *gateway_faults(read("template.yaml"))]
+    return [*outdated, *recipes.of(gateway_faults, read("template.yaml"))]
 
 
 def gateway_faults(template: Document) -> list[Fault]:

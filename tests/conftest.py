@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.support import recorded, stack_beside
+from tests.support import recipes, recorded, stack_beside
 from tests.support.where_it_ran import WhereItRan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # Powertools reads them once, when a test or another conftest.py imports the product's telemetry.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ReportExports")
@@ -46,6 +46,14 @@ def _is_one_file(config: pytest.Config) -> bool:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     stack_beside.last(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and (page := recipes.page(item.path)):
+        report.sections.append(("what helps", f"docs/{page}"))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import yaml
 from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
 
-from checks import Fault
+from checks import Fault, recipes
 from checks.repository import Document, read
 from checks.template import doors, permissions, running, tools, wiring
 from checks.template.stack import Stack
@@ -35,7 +35,7 @@ def faults_of(document: Document, *rules: Callable[[Stack], Iterable[Fault]]) ->
         stack = Stack(document)
     except InvalidDocumentException as refusal:
         return [_refused(document, cause.message) for cause in refusal.causes]
-    return sorted({fault for rule in rules or RULES for fault in rule(stack)})
+    return sorted({fault for rule in rules or RULES for fault in recipes.of(rule, stack)})
 
 
 def _refused(document: Document, message: str) -> Fault:

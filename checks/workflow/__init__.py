@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from checks import Fault, repository
+from checks import Fault, recipes, repository
 from checks.repository import ROOT, Document
 from checks.workflow import flow, limits, machine, permissions, routes, table
 from checks.workflow.machine import Machine
@@ -38,8 +38,8 @@ def faults_of(definition: str, template: Document, described: str) -> list[Fault
 
 
 def _rules(read: Machine, described: str) -> list[Fault]:
-    found = [*limits.faults(read), *routes.faults(read), *flow.faults(read), *permissions.faults(read)]
-    return sorted([*found, *table.faults(read, described)])
+    found = [fault for each in (limits, routes, flow, permissions) for fault in recipes.of(each.faults, read)]
+    return sorted([*found, *recipes.of(table.faults, read, described)])
 
 
 def _no_json(error: json.JSONDecodeError) -> Fault:
