@@ -79,7 +79,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, STACK = "123456789012", "us-east-1", "test"
-WORKERS = ("RunQuery", "PlanParts", "GeneratePart", "AssembleFile")
 REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 FOR_GOOD = 100
 """Times that are more than any Retry allows."""
@@ -307,7 +306,8 @@ class Cloud:
 
     def invoke(self, function_name: str, body: str, response_headers: dict[str, str]) -> bytes:
         """What Lambda answers to an invocation."""
-        function = next(each for each in WORKERS if self.template.name(each) == function_name.rsplit(":", 1)[-1])
+        called = function_name.rsplit(":", 1)[-1]
+        function = next(each for each in self.template.functions() if self.template.name(each) == called)
         event = json.loads(body)
         part = event["part"]["part"] if function == "GeneratePart" else None
         try:
