@@ -157,7 +157,7 @@ def _run_query(query: str, folder: Path, out: Path, memory: int, spill: int) -> 
 
         record: Any = {"owner": "acme#user", "export_id": "export", "attempt": 1}
         with mock.patch.object(engine, "write", counted), mock.patch.object(app.attempts, "running"):
-            receipt = app._run(statement(query), record, None)
+            receipt = app._run(statement(query), record, time.monotonic() + 870, None)
     return receipt["rows"], seen[0][2]
 
 

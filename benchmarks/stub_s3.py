@@ -38,6 +38,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._get(urllib.parse.unquote(address.path).removeprefix(f"/{BUCKET}/"))
 
+    def handle_expect_100(self) -> bool:
+        """Answers at once: boto3 waits a second for this answer, which must not stay in the buffer."""
+        self.send_response_only(100)
+        self.end_headers()
+        self.wfile.flush()
+        return True
+
     def do_PUT(self) -> None:
         """Takes an object, and forgets it."""
         left = int(self.headers["Content-Length"])

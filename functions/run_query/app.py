@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 import uuid
 import zlib
 from pathlib import Path
@@ -26,6 +27,8 @@ _LARGEST = 5 * 1024**3
 """Bytes of an object that one PutObject may write ("Uploading objects", Amazon S3 User Guide)."""
 _SHARE = 0.7
 """Share of the function's memory for DuckDB. The rest is for Python, and for what DuckDB does not count."""
+_STORING = 60
+"""Seconds of QUERY_SECONDS for the checksum and the upload of the largest result."""
 
 engine.remove_left_over()
 
@@ -37,6 +40,7 @@ def handler(event: Event) -> dict[str, Any]:
     Returns:
         ``{result, rows}``.
     """
+    begun = time.monotonic()
     record = attempts.running(event)
     report = reports.report(record["report"])
     columns, sort = query_results.choices(record)
@@ -47,22 +51,29 @@ def handler(event: Event) -> dict[str, Any]:
         receipt = found[0]
         logger.info("query already run", extra={"receipt": receipt})
     else:
-        receipt = _run(statement, record, stale=found[1] if found else None)
+        end = begun + float(os.environ["QUERY_SECONDS"]) - _STORING
+        receipt = _run(statement, record, end, stale=found[1] if found else None)
         logger.info("query run", extra={"receipt": receipt})
     return {"result": receipt["name"], "rows": receipt["rows"]}
 
 
-def _run(statement: Statement, record: Record, stale: str | None) -> QueryResult:
+def _run(statement: Statement, record: Record, end: float, stale: str | None) -> QueryResult:
+    """Runs a query, which must be done at ``end`` of the monotonic clock."""
+    sources = tables.find(statement)
     limits = Limits(
         memory=int(int(os.environ["QUERY_MEMORY"]) * _SHARE),
         spill=int(os.environ["QUERY_SPILL"]),
-        seconds=float(os.environ["QUERY_SECONDS"]),
+        seconds=max(end - time.monotonic(), 1),
         rows=int(os.environ["MAX_ROWS_PER_EXPORT"]),
     )
-    sources = tables.find(statement)
 
     def still_wanted() -> None:
-        attempts.running(dict(record))
+        try:
+            attempts.running(dict(record))
+        except aws.FAILS as error:
+            if not aws.is_transient(error):
+                raise
+            logger.warning("the record could not be read while the query ran", exc_info=True)
 
     with engine.scratch() as folder:
         file, rows, fetched = engine.write(statement, sources, limits, still_wanted, folder)

@@ -105,7 +105,7 @@ class QueryTimedOut(ExportError):
 
 
 class QueryChanged(ExportError):
-    """The report was changed between its query and its plan."""
+    """The report was changed, or a new version deployed, between a query and its plan."""
 
 
 class TextTooLong(ExportError):

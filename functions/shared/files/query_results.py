@@ -18,13 +18,17 @@ from botocore.exceptions import ClientError
 
 from shared.catalogue.choices import Key
 from shared.catalogue.reports import Report
-from shared.errors import QueryChanged
+from shared.errors import QueryChanged, ServiceUnavailable
 from shared.files import work
 from shared.lambda_ import aws
 from shared.records.table import Record
 
 ENGINE = "duckdb 2.0.0"
 """Part of every result's name: another engine may give other rows, or another order of equal rows."""
+
+
+_CONFLICT, _TRIES = "ConditionalRequestConflict", 5
+"""409: another conditional write of the key is in progress. Its outcome is not known, so the write is tried again."""
 
 
 class QueryResult(TypedDict):
@@ -85,11 +89,13 @@ def require(export_id: str, result: str) -> QueryResult:
     """The receipt of a result, for the states after the query.
 
     Raises:
-        QueryChanged: there is no such result. The report was changed after the query ran.
+        QueryChanged: there is no such result. The report was changed, or a new version deployed, after the query ran.
     """
     found = read(export_id, result)
     if found is None:
-        raise QueryChanged(f"the export has no result {result}: the report was changed after its query ran")
+        raise QueryChanged(
+            f"the export has no result {result}: the report was changed, or a new version deployed, after its query ran"
+        )
     return found[0]
 
 
@@ -108,17 +114,25 @@ def publish(export_id: str, receipt: QueryResult, stale: str | None) -> QueryRes
 
     Args:
         stale: ETag of a receipt whose file no longer exists, which this receipt replaces.
+
+    Raises:
+        ServiceUnavailable: S3 did not decide between this write and another.
     """
     key, body = _receipt_key(export_id, receipt["name"]), json.dumps(receipt, separators=(",", ":")).encode()
     condition: dict[str, Any] = {"IfMatch": stale} if stale else {"IfNoneMatch": "*"}
-    try:
-        aws.s3().put_object(Bucket=work.bucket(), Key=key, Body=body, ContentType="application/json", **condition)
-    except ClientError as error:
-        # 409 if another conditional write of the key was in progress.
-        if not work.is_replaced(error) and error.response["Error"]["Code"] != "ConditionalRequestConflict":
-            raise
-        return require(export_id, receipt["name"])
-    return receipt
+    for _ in range(_TRIES):
+        try:
+            aws.s3().put_object(Bucket=work.bucket(), Key=key, Body=body, ContentType="application/json", **condition)
+        except ClientError as error:
+            if work.is_replaced(error):
+                return require(export_id, receipt["name"])
+            if work.is_missing(error) and stale:  # the stale receipt was removed, too
+                condition = {"IfNoneMatch": "*"}
+            elif error.response["Error"]["Code"] != _CONFLICT:
+                raise
+        else:
+            return receipt
+    raise ServiceUnavailable(f"{key}: S3 is busy with another write of the same object")
 
 
 def _receipt_key(export_id: str, result: str) -> str:

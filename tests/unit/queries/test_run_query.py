@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from shared.catalogue import reports
 from shared.catalogue.reports import Report
-from shared.errors import NotRunning, ParametersRefused, QueryChanged, QueryTooLarge
+from shared.errors import NotRunning, ParametersRefused, QueryChanged, QueryTooLarge, ServiceUnavailable
 from shared.files import query_results
 from shared.queries import engine
 from tests.unit.lake import file
@@ -46,7 +47,7 @@ def sources(cloud: Cloud, deployed: dict[str, Report], monkeypatch: pytest.Monke
     """An account with the dataset of the report, and the record of a running export."""
     variables = {"DATA_BUCKET": "lake", "DATA_PREFIX": "data", "EXPORTS_BUCKET": cloud.bucket}
     variables |= {"EXPORTS_TABLE": cloud.table, "MAX_ROWS_PER_EXPORT": "1000"}
-    variables |= {"QUERY_MEMORY": "1024", "QUERY_SECONDS": "60", "QUERY_SPILL": "100"}
+    variables |= {"QUERY_MEMORY": "1024", "QUERY_SECONDS": "120", "QUERY_SPILL": "100"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     cloud.s3.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -163,6 +164,70 @@ def test_of_two_tries_at_once_the_first_receipt_stands(
     assert result(sources) == [3, 2, 1]
 
 
+@pytest.mark.parametrize("times", [2, 100])
+def test_a_receipt_that_s3_does_not_decide_on_is_written_again_and_then_the_query_is_tried_again(
+    run: Run, sources: Cloud, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    left, original = [times], BaseClient._make_api_call
+
+    def make(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation == "PutObject" and parameters["Key"].endswith("result.json") and left[0]:
+            left[0] -= 1
+            error: Any = {"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}
+            raise ClientError(error, operation)
+        return original(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", make)
+    if times == 2:
+        assert run()["rows"] == 3
+    else:
+        with pytest.raises(ServiceUnavailable, match=r"result\.json: S3 is busy"):
+            run()
+
+
+def test_a_receipt_whose_stale_one_was_removed_meanwhile_is_written(
+    run: Run, sources: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run()
+    for key in stored(sources):
+        if key.endswith(".parquet"):
+            sources.s3.delete_object(Bucket=sources.bucket, Key=f"{FOLDER}/{key}")
+    write = engine.write
+
+    def removed(*arguments: Any) -> Any:
+        for key in stored(sources):
+            sources.s3.delete_object(Bucket=sources.bucket, Key=f"{FOLDER}/{key}")
+        return write(*arguments)
+
+    monkeypatch.setattr(engine, "write", removed)
+    assert run()["rows"] == 3
+    assert result(sources) == [3, 2, 1]
+
+
+def test_a_record_that_cannot_be_read_for_a_while_does_not_end_the_query(
+    run: Run, sources: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, original = [0], BaseClient._make_api_call
+
+    def make(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation == "GetItem":
+            asked[0] += 1
+            if asked[0] > 1:
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, operation)
+        return original(client, operation, parameters)
+
+    write = engine.write
+
+    def slow(*arguments: Any) -> Any:
+        arguments[3]()
+        return write(*arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", make)
+    monkeypatch.setattr(engine, "write", slow)
+    assert run()["rows"] == 3
+    assert asked[0] == 2
+
+
 def test_a_crash_before_the_receipt_leaves_no_result(run: Run, sources: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: Any) -> None:
         raise MemoryError
@@ -244,7 +309,7 @@ def test_a_changed_report_has_another_result_and_the_old_one_stays(
     second = run()
     assert first["result"] != second["result"]
     assert query_results.require(EXPORT_ID, first["result"])["rows"] == 3
-    with pytest.raises(QueryChanged, match="the report was changed after its query ran"):
+    with pytest.raises(QueryChanged, match="the report was changed, or a new version deployed"):
         query_results.require(EXPORT_ID, "0" * 16)
 
 
