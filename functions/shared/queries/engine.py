@@ -24,6 +24,10 @@ from shared.queries.tables import Source
 
 GROUP_ROWS = 30_720
 """Rows of a row group of the result: a multiple of DuckDB's vectors. Small groups divide well into parts."""
+_MIB = 1024 * 1024
+_TABLES_SHARE = 4
+"""Tables of at most this part of the memory, in encoded bytes, need no file, which is faster: docs/performance.md. They
+grow by a factor of 1 to 4.4. If they need too much memory after all, the query runs again with a file."""
 _LOOK = 5
 """Seconds between two looks at whether the query is still wanted."""
 _AGAIN = 0.05
@@ -73,9 +77,37 @@ def write(
     """
     if found := syntax.faults(statement.sql, [each.name for each in statement.datasets]):
         raise QueryInvalid(f"{statement.file}, line {found[0].line}: {found[0].detail}; allowed: {found[0].allowed}")
-    out = folder / "result"
-    out.mkdir()
-    with _database(folder, limits) as connection, _watched(connection, limits.seconds, still_wanted) as watch:
+    file, databases = folder / "result" / "result.parquet", [str(folder / "query.duckdb")]
+    file.parent.mkdir()
+    if sum(source.size for source in sources) <= limits.memory * _MIB // _TABLES_SHARE:
+        databases.insert(0, ":memory:")
+    end = time.monotonic() + limits.seconds
+    for database in databases:
+        left = limits._replace(seconds=end - time.monotonic())
+        try:
+            rows, fetched = _run(statement, sources, left, still_wanted, file, database)
+            break
+        except QueryTooLarge:
+            if database == databases[-1]:
+                raise
+    if rows > limits.rows:
+        raise QueryTooLarge(
+            f"the query returns {rows} rows; MaxRowsPerExport is {limits.rows}: narrow the parameters, or group more"
+        )
+    return file, rows, fetched
+
+
+def _run(
+    statement: Statement,
+    sources: Sequence[Source],
+    limits: Limits,
+    still_wanted: Callable[[], None],
+    file: Path,
+    database: str,
+) -> tuple[int, int]:
+    """Runs a query in a new database, and writes its result. Returns its number of rows, and the bytes fetched."""
+    spill = file.parents[1] / "spill"
+    with _opened(database, spill, limits) as connection, _watched(connection, limits.seconds, still_wanted) as watch:
         files, where = PinnedFiles(), ""
         try:
             connection.register_filesystem(files)
@@ -84,33 +116,28 @@ def write(
                 tables.create(connection, statement, source, files)
                 watch.check()
             where = statement.file
-            lock(connection, [out, folder / "spill"])
-            file = out / "result.parquet"
+            lock(connection, [file.parent, spill])
             rows = _copy(connection, statement, file)
             watch.check()
         except duckdb.Error as error:
             failure = watch.failure or files.failure or _translated(error, where, limits)
             raise failure from None  # the cause may quote values of rows
-    if rows > limits.rows:
-        raise QueryTooLarge(
-            f"the query returns {rows} rows; MaxRowsPerExport is {limits.rows}: narrow the parameters, or group more"
-        )
-    return file, rows, files.fetched
+    return rows, files.fetched
 
 
 @contextlib.contextmanager
-def _database(folder: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(database: str, spill: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     config: dict[str, str | int | bool | float | list[str]] = {
         "threads": os.cpu_count() or 1,
         "memory_limit": f"{limits.memory} MiB",
-        "temp_directory": str(folder / "spill"),
+        "temp_directory": str(spill),
         "max_temp_directory_size": f"{limits.spill} MiB",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
     }
-    with duckdb.connect(folder / "query.duckdb", config=config) as connection:
+    with duckdb.connect(database, config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
@@ -200,7 +227,7 @@ def _watched(
             try:
                 if time.monotonic() >= end:
                     raise QueryTimedOut(
-                        f"the query takes longer than {seconds:g} seconds: narrow the parameters, or raise "
+                        f"the query takes longer than {seconds:.0f} seconds: narrow the parameters, or raise "
                         "QueryMemory, which also gives it more CPU"
                     )
                 still_wanted()

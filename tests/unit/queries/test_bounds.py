@@ -186,6 +186,29 @@ def test_a_query_beyond_memory_and_what_may_be_spilled_names_both(sql: str, spil
         frame(query(sql, NUMBER, SHAPE), limits=TIGHT._replace(spill=spill))
 
 
+@pytest.mark.parametrize(
+    ("memory", "fails", "databases"),
+    [(1000, False, [":memory:"]), (1000, True, [":memory:", "query.duckdb"]), (150, False, ["query.duckdb"])],
+    ids=["small tables", "they need more than they seemed to", "large tables"],
+)
+@pytest.mark.usefixtures("many")
+def test_small_tables_need_no_file_unless_the_query_needs_the_memory(
+    memory: int, fails: bool, databases: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, run = list[str](), engine._run
+
+    def watched(*arguments: Any) -> tuple[int, int]:
+        opened.append(Path(arguments[-1]).name)
+        if fails and len(opened) == 1:
+            arguments[4].write_bytes(b"the first part of a result")
+            raise QueryTooLarge("memory")
+        return run(*arguments)
+
+    monkeypatch.setattr(engine, "_run", watched)
+    found = frame(query("SELECT v FROM sales ORDER BY v", NUMBER, SHAPE), limits=LIMITS._replace(memory=memory))
+    assert (opened, found["v"].to_list()) == (databases, list(range(COUNT)))
+
+
 def test_a_query_that_takes_too_long_is_ended(lake: Lake) -> None:
     put(lake, "a.parquet", v=[1])
     begun = time.monotonic()
