@@ -25,7 +25,7 @@ from shared.queries.tables import Source
 GROUP_ROWS = 30_720
 """Rows of a row group of the result: a multiple of DuckDB's vectors. Small groups divide well into parts."""
 _MIB = 1024 * 1024
-_TABLES_SHARE = 4
+_TABLES_SHARE = 3
 """Tables of at most this part of the memory, in encoded bytes, need no file, which is faster: docs/performance.md. They
 grow by a factor of 1 to 4.4. If they need too much memory after all, the query runs again with a file."""
 _LOOK = 5

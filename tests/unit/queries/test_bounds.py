@@ -188,7 +188,7 @@ def test_a_query_beyond_memory_and_what_may_be_spilled_names_both(sql: str, spil
 
 @pytest.mark.parametrize(
     ("memory", "fails", "databases"),
-    [(1000, False, [":memory:"]), (1000, True, [":memory:", "query.duckdb"]), (150, False, ["query.duckdb"])],
+    [(1000, False, [":memory:"]), (1000, True, [":memory:", "query.duckdb"]), (100, False, ["query.duckdb"])],
     ids=["small tables", "they need more than they seemed to", "large tables"],
 )
 @pytest.mark.usefixtures("many")
