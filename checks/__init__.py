@@ -20,9 +20,9 @@ class Fault(NamedTuple):
     wrong: str
     """What is wrong, without a full stop."""
     remedy: str
-    """What to do about it, without a full stop."""
+    """What to do about it, without a full stop; "" if what is wrong says it."""
     recipe: str = ""
     """The page under docs/ that helps; recipes.py adds it."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.place}: {self.wrong}. {self.remedy}."
+        return f"{self.file}:{self.line}: {self.place}: {self.wrong}." + (f" {self.remedy}." if self.remedy else "")

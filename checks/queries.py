@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +18,7 @@ from shared.errors import QueryInvalid
 from shared.lambda_.faults import Fault, pointer
 from shared.queries import engine, syntax, tables
 from shared.queries.pinned import PinnedFiles
-from shared.queries.statement import Statement, quoted, sample
+from shared.queries.statement import Dataset, Statement, quoted, sample
 from shared.queries.syntax import SqlFault
 from shared.queries.tables import Source
 from shared.records.table import Record
@@ -57,7 +57,7 @@ DIFFERENT = frozenset(
 """The functions, operators and casts (:func:`shared.queries.syntax.operations`) for which docs/expressions.md shows
 another result of DuckDB. Reports with an order may not filter by them, because DuckDB filters their rows."""
 _WORDS = {"~~*": "ILIKE"}
-_ADVICE = "a query that DuckDB accepts"
+_NO_COLUMN = re.compile(r'Referenced column "|does not have a column named "|Column "[^"]*" does not exist')
 _Each = TypeVar("_Each")
 
 
@@ -152,7 +152,7 @@ def _unbound(
         in_definition += error.faults
     except duckdb.Error as error:
         line = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
-        yield SqlFault(int(line[1]) if line else 1, _said(error), _ADVICE)
+        yield SqlFault(int(line[1]) if line else 1, _said(error), _allowed(error, statement.datasets))
 
 
 def _of_condition(report: Report, statement: Statement, table: str, condition: str, where: str) -> list[Fault]:
@@ -168,7 +168,8 @@ def _of_condition(report: Report, statement: Statement, table: str, condition: s
             try:
                 [[_, kind, *_]] = tables.run(connection, text, values).fetchall()
             except duckdb.Error as error:
-                faults.append(Fault(pointer=where, detail=_said(error), allowed="a condition that DuckDB accepts"))
+                of = [each for each in statement.datasets if each.name == table]
+                faults.append(Fault(pointer=where, detail=_said(error), allowed=_allowed(error, of)))
                 continue
         if kind not in ("BOOLEAN", '"NULL"'):
             faults.append(Fault(pointer=where, detail=f"the condition gives {kind}", allowed="a BOOLEAN"))
@@ -200,13 +201,21 @@ def _of_compiled(report: Report) -> Iterator[Fault]:
         try:
             engine.casts(connection, statement)
         except duckdb.Error as error:
-            yield Fault(pointer="", detail=_said(error), allowed=_ADVICE)
+            yield Fault(pointer="", detail=_said(error), allowed=_allowed(error, statement.datasets))
 
 
 def _said(error: duckdb.Error) -> str:
     """The message of DuckDB in one line, without the excerpt of the SQL and the list of similar functions."""
     text = re.split(r"\n+LINE \d+:|\n\tCandidate ", str(error))[0].partition(" Error: ")
     return re.sub(r"[!.]?\s*\n\s*", "; ", (text[2] or text[0]).strip().rstrip("!."))
+
+
+def _allowed(error: duckdb.Error, datasets: Iterable[Dataset]) -> str:
+    """The declared columns, if DuckDB knows no such column. Otherwise "", because its message says what is wrong."""
+    if not _NO_COLUMN.search(str(error)):
+        return ""
+    declared = (f"{each.name} has {', '.join(each.columns)}" for each in datasets)
+    return f"the declared columns: {'; '.join(declared)}"
 
 
 def _once(found: list[_Each]) -> list[_Each]:

@@ -39,17 +39,22 @@ def _faults(file: Path) -> list[Fault]:
         return _placed(name, text, error.faults) if error.faults else [_unplaced(name, file, error)]
     in_sql, in_definition = queries.faults(report)
     sql = f"reports/{report.definition['source'].get('sql')}"
-    found = [Fault(sql, each.line, "the query", each.detail, f"Allowed: {each.allowed}") for each in in_sql]
+    found = [Fault(sql, each.line, "the query", each.detail, _remedy(each.allowed)) for each in in_sql]
     return [*found, *_placed(name, text, in_definition)]
 
 
 def _placed(name: str, text: str, found: Sequence[PlacedFault]) -> list[Fault]:
     """Faults of a definition, each with the line of its pointer."""
     return [
-        Fault(name, _line(text, each["pointer"]), each["pointer"] or "the file", each["detail"], remedy)
+        Fault(
+            name, _line(text, each["pointer"]), each["pointer"] or "the file", each["detail"], _remedy(each["allowed"])
+        )
         for each in found
-        for remedy in [f"Allowed: {each['allowed']}"]
     ]
+
+
+def _remedy(allowed: str) -> str:
+    return f"Allowed: {allowed}" if allowed else ""
 
 
 def _orphans(folder: Path, files: list[Path]) -> list[Fault]:

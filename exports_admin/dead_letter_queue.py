@@ -66,10 +66,9 @@ class DeadLetter:
         """The name in the output."""
         return f"{self.export_id} attempt {self.attempt}"
 
-    @property
-    def error(self) -> dict[str, Any]:
-        """The ``error`` of the export, as the API returns it."""
-        return explain(self.failure)
+    def error(self, record: Record | None) -> dict[str, Any]:
+        """The ``error`` of the export, as the API returns it. Without a record, the remedy does not name the report."""
+        return explain(self.failure, record["report"] if record else None)
 
     def counts_for(self, record: Record) -> bool:
         """Whether the export is still FAILED in the same attempt. Otherwise it has moved on."""

@@ -41,14 +41,14 @@ def _plain(letter: DeadLetter, record: Record | None, count: int) -> dict[str, A
         "owner": letter.owner,
         "letters": count,
         "failed_at": record["finished_at"] if record and counts else None,
-        "error": letter.error,
+        "error": letter.error(record),
         "moved_on": not counts,
         "now": {"attempt": record["attempt"], "status": exports.status(record)} if record else None,
     }
 
 
 def _text(letter: DeadLetter, record: Record | None, count: int) -> str:
-    error, counts = letter.error, record is not None and letter.counts_for(record)
+    error, counts = letter.error(record), record is not None and letter.counts_for(record)
     part = "" if error["part"] is None else f", part {error['part']}"
     lines = {
         "failed": f"{record['finished_at'] + ' ' if record and counts else ''}in {error['state'] or 'no state'}{part}",

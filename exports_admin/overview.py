@@ -43,7 +43,7 @@ def of(attempt: Attempt) -> Overview:
         "started_at": clock.stamp(attempt.started),
         "stopped_at": clock.stamp(attempt.stopped) if attempt.stopped else None,
         "seconds": executions.running_for(attempt),
-        "error": error_of(attempt, steps),
+        "error": error_of(attempt, steps, record["report"] if record else None),
         "states": [_state(step, attempt) for step in steps],
         "parts": _parts(run) if run else None,
         "record": _record(record) if record else None,
@@ -55,24 +55,24 @@ def _record(record: Record) -> dict[str, Any]:
     shown: dict[str, Any] = {"attempt": record["attempt"], "status": exports.status(record)}
     shown |= {name: record.get(name) for name in (*names, "warning")}
     failed = record["status"] == "FAILED" and "failure" in record
-    return shown | {"error": explain(record["failure"]) if failed else None}
+    return shown | {"error": explain(record["failure"], record["report"]) if failed else None}
 
 
-def error_of(attempt: Attempt, steps: list[Step]) -> dict[str, Any] | None:
+def error_of(attempt: Attempt, steps: list[Step], report: str | None = None) -> dict[str, Any] | None:
     """Why an attempt ended without a file; None if it did not.
 
     The input of the Fail state names the state and the part that failed. Without it, the error is the execution's own,
-    and the state is the last one that the execution entered.
+    and the state is the last one that the execution entered. ``report`` is the id of the report, if it is known.
     """
     if attempt.fault is None:
         return None
     last = steps[-1] if steps else None
     failure = json.loads(last.input).get("failure") if last and last.kind == "Fail" else None
     if isinstance(failure, dict) and failure.keys() >= {"state", "type", "error", "part"}:
-        return explain(cast("Failure", failure))
+        return explain(cast("Failure", failure), report)
     named = {"timed out": "ExecutionTimedOut", "aborted": "ExecutionAborted"}
     fault = attempt.fault._replace(error=named.get(attempt.status) or attempt.fault.error)
-    return explain(_failure(fault, last.name if last else ""))
+    return explain(_failure(fault, last.name if last else ""), report)
 
 
 def _failure(fault: Fault, state: str) -> Failure:

@@ -62,20 +62,21 @@ def command(stack: str, *, named: tuple[str, ...], everything: bool, kind: str |
 
 def _replay_and_tell(letter: DeadLetter, *, even_if_it_fails_again: bool) -> Literal["done", "skipped", "failed"]:
     try:
-        done = _replay(letter, even_if_it_fails_again=even_if_it_fails_again)
+        is_done, said = _replay(letter, even_if_it_fails_again=even_if_it_fails_again)
     except (ClientError, BotoCoreError) as error:
         click.echo(f"{letter.name}: replay failed, the dead letter stays: {error}", err=True)
         return "failed"
-    click.echo(f"{letter.name}: " + (done or "skipped, {type}: {remedy}".format_map(letter.error)))
-    return "done" if done else "skipped"
+    click.echo(f"{letter.name}: {said}")
+    return "done" if is_done else "skipped"
 
 
-def _replay(letter: DeadLetter, *, even_if_it_fails_again: bool) -> str | None:
-    """Replays a dead letter. Returns what was done, as text; None if it is skipped."""
+def _replay(letter: DeadLetter, *, even_if_it_fails_again: bool) -> tuple[bool, str]:
+    """Replays a dead letter, unless it is skipped. Returns whether it was replayed, and what was done, as text."""
     record = table.get(letter.owner, letter.export_id)
     if record and letter.counts_for(record):
-        if not (letter.error["retryable"] or even_if_it_fails_again):
-            return None
+        error = letter.error(record)
+        if not (error["retryable"] or even_if_it_fails_again):
+            return False, f"skipped, {error['type']}: {error['remedy']}"
         now = clock.now()
         retried = table.retry(record, clock.stamp(now), exports.delete_after(now))
         record = retried or table.get(letter.owner, letter.export_id)  # None: the record has changed in the meantime
@@ -85,4 +86,4 @@ def _replay(letter: DeadLetter, *, even_if_it_fails_again: bool) -> str | None:
     else:
         done = f"only the dead letter was removed, because {dead_letter_queue.stands(record)}"
     dead_letter_queue.remove(letter)
-    return done
+    return True, done

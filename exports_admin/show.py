@@ -55,7 +55,15 @@ def _hint(description: dict[str, Any], seen: Overview) -> str | None:
     try:
         with readable("s3"):
             plan = work.current_plan(seen["export_id"])
-        return tenants.warning(description, [plan["definition"]], plan["tenant"]) or None if plan else None
+        if plan is None:
+            return None
+        definition = plan["definition"]
+        if definition["source"]["type"] == "query":  # the plan reads the query's result, and does not know its datasets
+            deployed = tenants.deployed(description)
+            if plan["report"] not in deployed:
+                raise Unchecked(f"the report {plan['report']} is no longer deployed")
+            definition = deployed[plan["report"]]
+        return tenants.warning(description, [definition], plan["tenant"]) or None
     except Unchecked as unchecked:
         return f"The tenant could not be compared with the dataset: {unchecked}."
 

@@ -49,28 +49,25 @@ def warning(description: dict[str, Any], definitions: Iterable[dict[str, Any]], 
 
     Args:
         description: of the stack: see :func:`exports_admin.stack.find`.
-        definitions: reports, of which those with the same dataset and the same tenant column count once.
+        definitions: reports. Those with the same dataset and the same tenant column count once. A query report counts
+            for each of its datasets that has a tenant of text.
         tenant: of a user.
 
     Raises:
         Unchecked: no dataset can be compared.
     """
-    sources = {
-        (definition["source"]["dataset"], definition["tenant"])
-        for definition in definitions
-        if definition["source"]["type"] == "parquet" and isinstance(definition["tenant"], str)
-    }
-    found: dict[str, Spellings] = {}
+    sources = {source for definition in definitions for source in _sources(definition)}
+    found: dict[tuple[str, str], Spellings] = {}
     reasons: list[str] = []
     with _data_of(description):
         for name, column in sorted(sources):
             try:
-                found[name] = spellings(name, column, tenant)
+                found[name, column] = spellings(name, column, tenant)
             except (ExportError, ValueError) as error:
                 reasons.append(str(error))
     if not found:
-        raise Unchecked("; ".join(reasons) or "no report has a Parquet dataset and a tenant column")
-    other = {name: each for name, each in found.items() if each.others}
+        raise Unchecked("; ".join(reasons) or "no report has a Parquet dataset and a tenant column of text")
+    other = {name: each for (name, _), each in found.items() if each.others}
     if not other or any(each.has for each in found.values()):
         return ""
     said = []
@@ -78,6 +75,17 @@ def warning(description: dict[str, Any], definitions: Iterable[dict[str, Any]], 
         unknown = f"; its footers do not tell whether it has {tenant} too" if each.has is None else ""
         said.append(f"the dataset {name} has {' and '.join(each.others)}, not {tenant}{unknown}")
     return f"Tenants are case-sensitive, and {'; '.join(said)}."
+
+
+def _sources(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The datasets of a report that have a tenant column of text, each with that column."""
+    source = definition["source"]
+    if source["type"] == "query":
+        for each in source["datasets"].values():
+            if "tenant" in each and each["columns"][each["tenant"]] == "string":
+                yield each["dataset"], each["tenant"]
+    elif source["type"] == "parquet" and isinstance(definition["tenant"], str):
+        yield source["dataset"], definition["tenant"]
 
 
 def spellings(name: str, column: str, tenant: str) -> Spellings:
@@ -126,8 +134,8 @@ def _data_of(description: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def deployed(description: dict[str, Any]) -> list[dict[str, Any]]:
-    """The definitions of the reports that a stack has, from the layer of its function ListReports.
+def deployed(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The definitions of the reports that a stack has, by id, from the layer of its function ListReports.
 
     Raises:
         Unchecked: the caller may not read the function or the layer, or a report is not valid for this checkout.
@@ -139,12 +147,12 @@ def deployed(description: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         with urllib.request.urlopen(layer["Content"]["Location"]) as answer:  # noqa: S310 - an address that Lambda signed
             archive = zipfile.ZipFile(io.BytesIO(answer.read()))
-        return [
-            reports.parse(
-                name.removesuffix(".yaml"), archive.read(name).decode(), lambda each: archive.read(each).decode()
-            ).definition
-            for name in archive.namelist()
-            if name.endswith(".yaml")
-        ]
+        texts = {
+            name.removesuffix(".yaml"): archive.read(name) for name in archive.namelist() if name.endswith(".yaml")
+        }
+        return {
+            report: reports.parse(report, text.decode(), lambda each: archive.read(each).decode()).definition
+            for report, text in texts.items()
+        }
     except (OSError, zipfile.BadZipFile, InvalidDefinition) as error:
         raise Unchecked(f"the deployed reports cannot be read: {error}") from error

@@ -114,7 +114,7 @@ def _sign_in_options(description: dict[str, Any], email: str, tenant: str) -> st
 def _compare_with_data(description: dict[str, Any], tenant: str) -> None:
     """Warns on standard error if the data has the tenant only in another case."""
     try:
-        warning = tenants.warning(description, tenants.deployed(description), tenant)
+        warning = tenants.warning(description, tenants.deployed(description).values(), tenant)
     except Unchecked as unchecked:
         click.echo(f"The tenant was not compared with the datasets: {unchecked}.", err=True)
     else:

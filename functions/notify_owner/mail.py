@@ -69,7 +69,7 @@ def _ready(record: Record) -> list[str]:
 
 
 def _failed(record: Record) -> list[str]:
-    error = explain(record["failure"])
+    error = explain(record["failure"], record["report"])
     return [
         f"Format: {record['format']}",
         f"Reason: {error['title']}",

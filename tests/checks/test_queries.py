@@ -146,7 +146,13 @@ def test_a_fault_of_the_sql_is_named_with_its_line(tmp_path: Path, was: str, now
             "",
             "12: /source/datasets/items: does not say whose rows the dataset holds. Allowed: either te",
         ),
-        ("tenant: shop\n", "tenant: day\n", "9: /source/datasets/sales/tenant: day is declared as date in columns. "),
+        (
+            "tenant: shop\n",
+            "tenant: day\n",
+            "9: /source/datasets/sales/tenant: day is declared as date in columns. Allowed: a column of type string or "
+            "integer: shop, item.",
+        ),
+        ("tenant: shop\n", "tenant: shp\n", "9: /source/datasets/sales/tenant: columns does not declare shp. Allowed"),
         (
             "required: true}",
             "required: true, filter: {column: day, operator: '>='}}",
@@ -158,6 +164,18 @@ def test_a_fault_of_the_definition_is_named_with_its_line(tmp_path: Path, was: s
     assert was in GOOD
     faults = found(tmp_path, GOOD.replace(was, now, 1))
     assert [fault for fault in faults if fault.startswith(f"reports/turnover.yaml:{said}")], faults
+
+
+def test_a_column_that_does_not_exist_is_named_with_those_that_are_declared(tmp_path: Path) -> None:
+    sales, items = "sales has shop, day, item, amount, goods", "items has item, class"
+    [fault] = found(tmp_path, sql=SQL.replace("sum(amount) AS", "sum(sales.total) AS"))
+    assert fault.endswith(f". Allowed: the declared columns: {sales}; {items}."), fault
+    [fault] = found(tmp_path, sql=SQL.replace("USING (item)", "USING (total)"))
+    assert fault.endswith(f"Allowed: the declared columns: {sales}; {items}."), fault
+    [fault] = found(tmp_path, GOOD.replace("day >= $from", "total >= $from"))
+    assert fault.endswith(f"Allowed: the declared columns: {sales}."), fault
+    [fault] = found(tmp_path, sql=SQL.replace("sum(amount) AS", "total(amount) AS"))
+    assert "Allowed" not in fault
 
 
 def test_a_query_is_also_checked_for_a_request_that_leaves_parameters_out(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_if_the_export_has_moved_on_replay_only_removes_the_dead_letter(
 def test_replay_all_skips_what_fails_again_until_it_is_corrected(admin: Admin, queue: Queue, cloud: Cloud) -> None:
     for index, kind in enumerate(["RowsMissing", "ExpressionFailed", "States.Timeout"]):
         queue.fail(number(index), kind=kind)
-    again = "ExpressionFailed: Correct the expression in reports/<report>.yaml."
+    again = "ExpressionFailed: Correct the expression in reports/flights.yaml."
     skipped = "Skipped 1 dead letter. Correct the cause, then use --all --corrected.\n"
     said = f"{number(0)} attempt 1: attempt 2 has started\n"
     assert admin("replay", "--all", "--type", "RowsMissing") == Run(0, said, "")

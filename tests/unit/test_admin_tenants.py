@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from exports_admin.health.deployment import Unchecked
 from exports_admin.tenants import Spellings
 from shared.errors import SourceMissing
 from tests.unit.lake import BUCKET, Lake, file, report
+from tests.unit.queries.support import dataset, query
 from tests.unit.support import EXPORT_ID, PLAN, REPORTS, Cloud, event, succeeded
 from tests.unit.test_admin import Admin, command_line
 from tests.unit.test_admin_executions import StepFunctions, in_memory
@@ -71,11 +72,25 @@ def test_a_tenant_that_one_dataset_has_is_right(lake: Lake) -> None:
     assert tenants.warning(DATA, [report("v"), report("v", dataset="other")], "acme") == ""
 
 
+def test_each_dataset_of_a_query_that_has_a_tenant_is_compared(lake: Lake) -> None:
+    lake.put("a.parquet", of("ACME", "BETA"))
+    lake.objects["data/items/a.parquet"] = of("acme", "acme")
+    numbers = dataset(folder="numbers") | {"columns": {"tenant": "integer"}}
+    for others, said in (
+        ({"items": dataset(tenant=None, folder="items", tenant_="string"), "numbers": numbers}, "has ACME, not acme."),
+        ({"items": dataset(folder="items")}, ""),
+    ):
+        definition = query("SELECT 1", {}, sales=dataset(), **others).definition
+        assert tenants.warning(DATA, [definition], "acme").endswith(said)
+        assert bool(tenants.warning(DATA, [definition], "acme")) == bool(said)
+
+
 def test_what_cannot_be_compared_says_why(lake: Lake) -> None:
     expression = report("v") | {"tenant": {"expression": "LOWER(tenant)"}}
     table = report("v", type="dynamodb", table="items")
+    shared = query("SELECT 1", {}, items=dataset(tenant=None, item="string")).definition
     with pytest.raises(Unchecked, match="no report has a Parquet dataset and a tenant column"):
-        tenants.warning(DATA, [expression, table], "acme")
+        tenants.warning(DATA, [expression, table, shared], "acme")
     with pytest.raises(Unchecked, match="no Parquet file under"):
         tenants.warning(DATA, [report("v")], "acme")
     with pytest.raises(SourceMissing):
@@ -116,6 +131,27 @@ def test_a_user_of_a_tenant_in_the_wrong_case_is_created_with_a_warning(
     assert admin("user", "bob@example.com", "--tenant", "other").err == ""
 
 
+QUERY = """
+title: Sales
+source:
+  type: query
+  engine: duckdb
+  sql: sales.sql
+  datasets: {sales: {dataset: sales, tenant: tenant, columns: {tenant: string, v: integer}}}
+columns: [{name: v, title: V, type: integer}]
+"""
+
+
+def test_a_user_is_also_compared_with_the_datasets_of_queries(admin: Admin, account: Account, layer: Path) -> None:
+    account.put("data/sales/a.parquet", file(v=[1], tenant=["UA"]))
+    with zipfile.ZipFile(layer, "w") as archive:
+        archive.writestr("sales.yaml", QUERY)
+        archive.writestr("sales.sql", "SELECT v FROM sales")
+    ran = admin("user", "ann@example.com", "--tenant", "ua")
+    said = "Warning: Tenants are case-sensitive, and the dataset sales has UA, not ua."
+    assert (ran.code, ran.err.startswith(said)) == (0, True)
+
+
 def test_a_user_is_created_even_if_the_tenant_cannot_be_compared(admin: Admin, account: Account, layer: Path) -> None:
     ran = admin("user", "ann@example.com", "--tenant", "acme")
     assert ran.code == 0
@@ -128,17 +164,37 @@ def test_a_user_is_created_even_if_the_tenant_cannot_be_compared(admin: Admin, a
 # ── An export without rows ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("has", ["ua", "DL"])
-def test_an_export_without_rows_shows_the_spelling_of_the_dataset(
-    has: str, admin: Admin, past: StepFunctions, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def shown(admin: Admin, past: StepFunctions, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What `show` says of an export of UA without rows."""
     described = deployment.find("any") | {"data_location": f"s3://{cloud.bucket}/data/"}
     monkeypatch.setattr(deployment, "find", lambda _: described)
     monkeypatch.setenv("EXPORTS_BUCKET", event("environment")["ReadExports"]["EXPORTS_BUCKET"])
-    content = io.BytesIO(file(v=[1], tenant=[has]))
-    cloud.s3.put_object(Bucket=cloud.bucket, Key="data/sales/a.parquet", Body=content.read())
-    cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", {"definition": report("v"), "tenant": "UA"})
-    cloud.write(succeeded(rows=0))
-    succeeds(past, parts=1)
-    hint = "\n  hint    Tenants are case-sensitive, and the dataset sales has ua, not UA.\n"
-    assert (hint in admin("show", EXPORT_ID).out) == (has == "ua")
+
+    def show(has: str, **plan: Any) -> str:
+        cloud.s3.put_object(Bucket=cloud.bucket, Key="data/sales/a.parquet", Body=file(v=[1], tenant=[has]))
+        cloud.put(f"work/{EXPORT_ID}/{PLAN}/plan.json", plan | {"tenant": "UA"})
+        cloud.write(succeeded(rows=0))
+        succeeds(past, parts=1)
+        return admin("show", EXPORT_ID).out
+
+    return show
+
+
+HINT = "\n  hint    Tenants are case-sensitive, and the dataset sales has ua, not UA.\n"
+
+
+@pytest.mark.parametrize("has", ["ua", "DL"])
+def test_an_export_without_rows_shows_the_spelling_of_the_dataset(has: str, shown: Callable[..., str]) -> None:
+    assert (HINT in shown(has, definition=report("v"))) == (has == "ua")
+
+
+def test_an_export_of_a_query_without_rows_is_compared_with_the_datasets_of_the_deployed_report(
+    shown: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed: dict[str, Any] = {}
+    monkeypatch.setattr(tenants, "deployed", lambda _: deployed)
+    plan = {"report": "turnover", "definition": {"source": {"type": "query"}}}
+    assert "could not be compared with the dataset: the report turnover is no longer deployed." in shown("ua", **plan)
+    deployed["turnover"] = query("SELECT 1", {}, sales=dataset()).definition
+    assert HINT in shown("ua", **plan)

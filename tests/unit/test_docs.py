@@ -149,6 +149,19 @@ def test_the_stack_has_the_outputs_that_are_asked_for_and_keeps_what_the_page_sa
     assert "The table, the bucket and the user pool outlive the stack" in OPERATIONS
 
 
+def test_the_pages_name_every_role_that_reads_the_data_bucket() -> None:
+    roles = {name: each for name, each in template()["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
+    readers = {name for name, each in roles.items() if "DataBucket" in str(each["Properties"])}
+    guide, deploy = (
+        (ROOT / "docs" / "howto" / f"{page}.md").read_text("utf-8") for page in ("bring-your-data", "deploy")
+    )
+    assert set(re.findall(r"LogicalResourceId=='(\w+)'", guide)) == readers
+    for name in readers:
+        placeholder = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+        assert guide.count(f":role/{placeholder}") == 3, name
+        assert re.search(rf"must allow the roles of [^.]*\b{name.removesuffix('Role')}\b[^.]*to decrypt", deploy), name
+
+
 def test_the_alarms_that_cost_and_our_metrics_are_counted_right() -> None:
     alarms = [each for each in template()["Resources"].values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     always = [each for each in alarms if "Condition" not in each]

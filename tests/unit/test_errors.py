@@ -39,6 +39,12 @@ def test_an_error_of_ours_has_a_title_a_detail_and_a_remedy() -> None:
     }
 
 
+def test_the_remedy_names_the_file_of_the_report_where_the_report_is_known() -> None:
+    mismatch = failure("ColumnMismatch", function_cause("…"))
+    assert explain(mismatch, "sales")["remedy"] == "Correct the column in reports/sales.yaml, or the dataset."
+    assert explain(mismatch)["remedy"] == "Correct the column in reports/<report>.yaml, or the dataset."
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_error_of_ours_says_what_to_do_and_those_of_a_report_or_its_data_have_titles(name: str) -> None:
     explained = explain(failure(name, function_cause("…", name)))

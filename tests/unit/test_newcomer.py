@@ -174,12 +174,24 @@ def test_the_page_to_try_data_makes_data_and_a_valid_report_that_give_the_rows_t
     assert f"acme's {rows.height:,} orders since May" in TRY
 
 
+def queried(folder: Path, **parameters: Any) -> tuple[pl.DataFrame, list[tables.Source]]:
+    """The rows of an export of the report ``turnover``, and the files that it reads."""
+    report = catalogue.load(folder)["turnover"]
+    values = json.dumps(report.resolve(parameters))
+    statement = Statement.of(report, cast(Any, {"owner": "acme#ann", "export_id": "e", "parameters": values}))
+    sources = tables.find(statement)
+    limits = engine.Limits(memory=500, spill=500, seconds=60, rows=100)
+    with engine.scratch() as scratch:
+        return pl.read_parquet(engine.write(statement, sources, limits, lambda: None, scratch)[0]), sources
+
+
 def test_the_page_of_queries_has_a_valid_query_of_these_orders(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (HOWTO / "query-report.md").read_text("utf-8")
     (script,) = re.findall(r"^```python\n(.*?)^```", TRY, re.DOTALL | re.MULTILINE)
     (definition,) = re.findall(r"^```yaml\n(title: .*?)^```", page, re.DOTALL | re.MULTILINE)
+    (range_of_dates,) = re.findall(r"^```yaml\n( +where: .*?)^```", page, re.DOTALL | re.MULTILINE)
     (sql,) = re.findall(r"^```sql\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (said,) = re.findall(r"^reports/turnover\.sql:.*$", page, re.MULTILINE)
     (tmp_path / "turnover.yaml").write_text(definition)
@@ -191,13 +203,7 @@ def test_the_page_of_queries_has_a_valid_query_of_these_orders(
     exec(script, {})
     files, _ = putting.files_in(tmp_path / "orders")
     lake.objects |= {f"data/orders/{path}": file.read_bytes() for path, file in files.items()}
-    report = catalogue.load(tmp_path)["turnover"]
-    parameters = json.dumps(report.resolve({"first": 5, "item": "lamp"}))
-    statement = Statement.of(report, cast(Any, {"owner": "acme#ann", "export_id": "e", "parameters": parameters}))
-    sources = tables.find(statement)
-    limits = engine.Limits(memory=500, spill=500, seconds=60, rows=100)
-    with engine.scratch() as folder:
-        rows = pl.read_parquet(engine.write(statement, sources, limits, lambda: None, folder)[0])
+    rows, sources = queried(tmp_path, first=5, item="lamp")
     orders = pl.read_parquet(tmp_path / "orders", hive_partitioning=True)
     ours = orders.filter(pl.col("month") >= 5, shop="acme", item="lamp")
     expected = ours.group_by("month", "item").agg(
@@ -205,3 +211,13 @@ def test_the_page_of_queries_has_a_valid_query_of_these_orders(
     )
     assert rows.rows() == expected.sort("month").rows()
     assert len(sources[0].files) == 2
+    dates = re.sub(r"^ +where: .*?(?=^columns:)", range_of_dates, definition, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "turnover.yaml").write_text(
+        dates.replace("{shop: string,", "{shop: string, ordered_at: timestamp(UTC),")
+    )
+    assert reports.faults(tmp_path) == []
+    may = {"from": "2026-05-01", "to": "2026-05-31", "item": "lamp"}
+    in_may, sources = queried(tmp_path, **may)
+    assert (in_may.rows(), len(sources[0].files)) == (rows.filter(month=5).rows(), 1)
+    report = catalogue.load(tmp_path)["turnover"]
+    assert [len(report.faults(may | {"from": day})) for day in ("2025-11-01", "2026-05-31", "2026-06-01")] == [1, 0, 1]

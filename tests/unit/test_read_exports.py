@@ -175,7 +175,7 @@ def test_a_warning_is_shown_with_its_remedy(get: Get, cloud: Cloud) -> None:
 def test_a_user_does_not_see_where_the_data_is(message: str, shown: str) -> None:
     failure: Any = {"state": "GeneratePart", "type": "X", "part": "", "error": json.dumps({"Cause": message})}
     assert explain(failure)["detail"] == message
-    assert explain_to_user(failure)["detail"] == f"{shown} (the operators can see the complete detail)"
+    assert explain_to_user(failure, "sales")["detail"] == f"{shown} (the operators can see the complete detail)"
 
 
 def test_only_a_failed_export_shows_its_error(get: Get, cloud: Cloud) -> None:
@@ -196,6 +196,12 @@ def test_only_a_failed_export_shows_its_error(get: Get, cloud: Cloud) -> None:
         "remedy": "Retry. The new attempt uses the current data.",
     }
     assert get(export_id=number(1)).body["error"] is None
+
+
+def test_the_remedy_of_a_failed_export_names_the_file_of_its_report(get: Get, cloud: Cloud) -> None:
+    cloud.write(failed(type="InvalidDefinition"))
+    shown = get().body
+    assert shown["error"]["remedy"] == f"Correct reports/{shown['report']}.yaml."
 
 
 # ── Progress ────────────────────────────────────────────────────────────────────────────────────────────────────────

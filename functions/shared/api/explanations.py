@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from shared.records.table import Failure
 
 
+_REPORT = "<report>"
+"""Stands for the report's id in a remedy."""
+
+
 class Explanation(NamedTuple):
     """A title for an error, whether a retry is likely to help, and what to do."""
 
@@ -81,7 +85,9 @@ EXPLANATIONS = {
     "QueryTimedOut": Explanation(
         "The report's query takes too long", False, "Narrow the parameters, or raise QueryMemory in the stack."
     ),
-    "QueryChanged": Explanation("The report has changed", True, "Retry. The new attempt runs the new query."),
+    "QueryChanged": Explanation(
+        "The report has changed, or a new version was deployed", True, "Retry. The new attempt runs the new query."
+    ),
     "TextTooLong": Explanation(
         "A text is too long for the format", False, "Request another format, or shorten the column with an expression."
     ),
@@ -162,8 +168,11 @@ _SERVICE = Explanation("An AWS service failed", True, "Retry.")
 _UNEXPECTED = Explanation("An unexpected error occurred", False, _OPERATOR)
 
 
-def explain(failure: Failure) -> dict[str, Any]:
+def explain(failure: Failure, report: str | None = None) -> dict[str, Any]:
     """The ``error`` object of an export.
+
+    Args:
+        report: id of the export's report, for the remedy, which says ``<report>`` if it is None.
 
     Returns:
         ``{type, title, detail, state, part, retryable, remedy}``; ``part`` is None when no part failed.
@@ -178,13 +187,13 @@ def explain(failure: Failure) -> dict[str, Any]:
         "state": failure["state"],
         "part": int(failure["part"]) if failure["part"] else None,
         "retryable": known.retryable,
-        "remedy": known.remedy,
+        "remedy": known.remedy.replace(_REPORT, report or _REPORT),
     }
 
 
-def explain_to_user(failure: Failure) -> dict[str, Any]:
+def explain_to_user(failure: Failure, report: str) -> dict[str, Any]:
     """Like :func:`explain`, for a user: names of objects and resources of AWS in the detail are hidden."""
-    error = explain(failure)
+    error = explain(failure, report)
     detail, hidden = _INTERNAL.subn(r"[hidden]\1", error["detail"])
     return error | {"detail": f"{detail} (the operators can see the complete detail)"} if hidden else error
 

@@ -136,7 +136,9 @@ def represent(request: Request, record: Record, progress: Progress) -> dict[str,
         "crc32": record.get("crc32"),
         "attempt": record["attempt"],
         "warning": warn(record["warning"]) if record.get("warning") else None,
-        "error": explain_to_user(record["failure"]) if shown == "FAILED" and "failure" in record else None,
+        "error": explain_to_user(record["failure"], record["report"])
+        if shown == "FAILED" and "failure" in record
+        else None,
         "links": links,
     }
 

@@ -399,10 +399,12 @@ def _of_query(definition: dict[str, Any]) -> list[Fault]:
             allowed = "either tenant: <column of the tenant>, or shared: true if every tenant may read every row"
             found.append(Fault(pointer=pointer(*where), detail=detail, allowed=allowed))
         elif tenant and dataset["columns"].get(tenant) not in ("string", "integer"):
-            detail = f"{tenant} is declared as {dataset['columns'].get(tenant, 'nothing')} in columns"
-            found.append(
-                Fault(pointer=pointer(*where, "tenant"), detail=detail, allowed="a column of type string or integer")
-            )
+            declared = dataset["columns"]
+            wrong = declared.get(tenant)
+            detail = f"{tenant} is declared as {wrong} in columns" if wrong else f"columns does not declare {tenant}"
+            fitting = [each for each, kind in declared.items() if kind in ("string", "integer")]
+            allowed = f"a column of type string or integer{': ' if fitting else ''}{', '.join(fitting)}"
+            found.append(Fault(pointer=pointer(*where, "tenant"), detail=detail, allowed=allowed))
     for name, parameter in definition.get("parameters", {}).items():
         if "filter" in parameter:
             detail, allowed = "a query has no filters", f"${name} in the SQL, or in a where of a dataset"
