@@ -247,7 +247,7 @@ def _tests(
     for text, columns in condition.operands:
         if {spelled.get(name.lower()) for name in columns} <= set(folders):
             yield "low", text, frozenset()
-    if {name.lower() for name in condition.columns} <= set(spelled):
+    if not condition.hides_nulls and {name.lower() for name in condition.columns} <= set(spelled):
         for table, test in (("low", rule.low), ("high", rule.high)):
             if test:
                 yield table, test, frozenset(spelled[name.lower()] for name in condition.columns)

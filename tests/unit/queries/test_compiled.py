@@ -206,6 +206,19 @@ def test_monotonic_filters_with_bounds_exclude_files(
     assert found.height == rows
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["COALESCE(a, b)", "IFNULL(a, b)", "GREATEST(a, b)", "CASE WHEN a IS NULL THEN b ELSE a END", "COALESCE(a, b) + 0"],
+)
+def test_bounds_exclude_no_file_if_the_filter_hides_nulls(lake: Lake, expression: str) -> None:
+    put(lake, "a.parquet", k=[1, 2], a=[None, 15], b=[3, 4])
+    source = {"type": "parquet", "dataset": "sales", "columns": dict.fromkeys("kab", "integer")}
+    source |= {"bounds": {"a": [10, 20], "b": [0, 5]}}
+    rule = {"type": "integer", "filter": {"expression": expression, "operator": "<=", "monotonic": True}}
+    asked = definition({"p": rule}, source=source, sort=[{"column": "k"}])
+    assert 1 in compiled(asked, {"p": 3})["k"].to_list()
+
+
 def chained(lake: Lake, definition: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The rows of an export that runs its query and reads the result in parts."""
     statement = Statement.of(Report("sales", definition), record())
