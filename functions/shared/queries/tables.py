@@ -56,6 +56,10 @@ _FITTING = {
     "json": r"JSON|.*\[\d*\]|STRUCT\(.*|MAP\(.*",
 }
 """DuckDB's types that a declared type takes, as :mod:`shared.engine.column_types` does."""
+_ZONED = r"TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ_NS"
+_NANOSECONDS = "TIMESTAMP_NS|TIMESTAMPTZ_NS"
+_EXACT = rf"FLOAT|UBIGINT|DECIMAL\(.*|TIME_NS|{_NANOSECONDS}"
+"""Types of files whose values a declared type may change. The parts of a compiled report show them as they are."""
 
 
 def sql_type(declared: str) -> str:
@@ -293,10 +297,9 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
         rules.insert(0, own)
     rows = f"SELECT {read} FROM {scan(source.files or source.examples)}"
     rules = rules if source.files else ["false"]
-    casts = ", ".join(
-        quoted(name) if statement.is_compiled and kind == "json" else _cast(name, kind)
-        for name, kind in asked.columns.items()
-    )
+    described = connection.execute(f"DESCRIBE SELECT {read} FROM {scan(source.examples)}").fetchall()
+    given = {name: kind for name, kind, *_ in described}
+    casts = ", ".join(_cast(name, kind, given[name], statement.is_compiled) for name, kind in asked.columns.items())
     passing = f"SELECT * FROM ({rows}) WHERE {' AND '.join(rules) or 'true'}"
     run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM ({passing})", values)
 
@@ -314,8 +317,12 @@ def _number(tenant: str) -> int | None:
     return int(tenant) if re.fullmatch(r"0|-?[1-9][0-9]{0,19}", tenant) else None
 
 
-def _cast(name: str, declared: str) -> str:
-    column, target = quoted(name), sql_type(declared)
+def _cast(name: str, declared: str, given: str, is_compiled: bool) -> str:
+    """A column in its declared type. TIMESTAMP would cut nanoseconds off, so they stay."""
+    column = quoted(name)
+    if is_compiled and declared == "json":
+        return column
+    target = given if re.fullmatch(_EXACT if is_compiled else _NANOSECONDS, given) else sql_type(declared)
     return f"CAST({'to_json(' + column + ')' if declared == 'json' else column} AS {target}) AS {column}"
 
 
@@ -361,7 +368,7 @@ def fits(declared: str, given: str) -> bool:
         scale = declared.rstrip(")").partition(",")[2]
         return re.fullmatch(rf"DECIMAL\(\d+,{scale}\)", given) is not None
     if declared.startswith("timestamp("):
-        return given == "TIMESTAMP WITH TIME ZONE"
+        return re.fullmatch(_ZONED, given) is not None
     return re.fullmatch(_FITTING[declared], given) is not None
 
 

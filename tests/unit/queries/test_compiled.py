@@ -259,6 +259,31 @@ def test_the_parts_show_the_same_values(lake: Lake, declared: str, monkeypatch: 
     assert [*reversed(chained(lake, asked, monkeypatch))] == shown(Query.of(asked, {}, "acme"))
 
 
+NS = [1_359_633_600_000_000_001, None]
+EXACT = {
+    "float": ("number", pa.array([0.1, None], pa.float32())),
+    "uint64": ("integer", pa.array([2**63 + 5, None], pa.uint64())),
+    "decimal": ("decimal(12,2)", pa.array([decimal.Decimal("9999999999999.99"), None], pa.decimal128(18, 2))),
+    "time": ("time", pa.array([1, None], pa.time64("ns"))),
+    "timestamp": ("timestamp", pa.array(NS, pa.timestamp("ns"))),
+    "timestamp(UTC)": ("timestamp(UTC)", pa.array(NS, pa.timestamp("ns", "UTC"))),
+    "timestamp(Europe/Paris)": ("timestamp(Europe/Paris)", pa.array(NS, pa.timestamp("ns", "Europe/Paris"))),
+}
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_an_order_changes_no_value(lake: Lake, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared, values = EXACT[kind]
+    put(lake, "a.parquet", v=values, k=[1, 2])
+    source = {"type": "parquet", "dataset": "sales", "columns": {"k": "integer", "v": declared}}
+    column = {"name": "v", "title": "v", "type": declared.partition("(")[0]}
+    asked = definition({}, source=source, columns=[column], sort=[{"column": "k", "descending": True}])
+    result = compiled(asked, {})["v"].reverse()
+    stored = pl.DataFrame(pa.table({"v": values}))["v"]
+    assert result.to_physical().to_list() == stored.to_physical().to_list()
+    assert [*reversed(chained(lake, asked, monkeypatch))] == shown(Query.of(asked, {}, "acme"))
+
+
 @pytest.mark.parametrize("declared", ALL)
 def test_without_rows_the_parts_know_the_types(lake: Lake, declared: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake, "tenant=other/a.parquet", None, v=ALL[declared], k=[1, 2])
