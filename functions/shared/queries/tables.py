@@ -7,6 +7,7 @@ copied rows does, once the query can reach nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -18,7 +19,7 @@ import duckdb
 
 from shared.datasets import dataset, footers, partitions
 from shared.datasets.dataset import File
-from shared.errors import ColumnMismatch, InvalidDefinition, QueryTooLarge
+from shared.errors import ColumnMismatch, ExportError, InvalidDefinition, QueryTooLarge
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Footer
 from shared.queries import syntax
@@ -124,11 +125,22 @@ def _source(asked: Dataset, statement: Statement) -> Source:
     folders = dataset.partition_types(every, files, known)
     keeps = _keeps(asked, statement, conditions, files, folders)
     kept = asyncio.run(_footers([file for file, keep in zip(files, keeps, strict=True) if keep]))
-    examples, size, present = {}, 0, set[str]()
     needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
-    typed = kept
-    if not kept and statement.is_compiled and "json" in asked.columns.values():
-        typed = asyncio.run(_footers((files or every)[-1:]))  # it has the fields, which the declared type does not say
+    if kept or not statement.is_compiled or "json" not in asked.columns.values():
+        examples, present, size = _read(asked, statement, kept, needed)
+    else:  # any file has the fields, which the declared type does not say
+        with _unnamed(asked, example := (files or every)[-1]):
+            examples, present, _ = _read(asked, statement, asyncio.run(_footers([example])), needed)
+            size = 0
+    lacking = frozenset(asked.optional - present)
+    return Source(asked, kept, folders, examples, lacking, size)
+
+
+def _read(
+    asked: Dataset, statement: Statement, typed: Sequence[tuple[File, bytes]], needed: Collection[str]
+) -> tuple[list[tuple[File, bytes]], set[str], int]:
+    """A file of each schema, the columns of all files, and the bytes that may be loaded."""
+    examples, present, size = dict[bytes, tuple[File, bytes]](), set[str](), 0
     for file, content in typed:
         try:
             footer = parquet_footer.read(content[: -parquet_footer.TAIL])
@@ -138,9 +150,17 @@ def _source(asked: Dataset, statement: Statement) -> Source:
             _require_columns(asked, file, footer, needed)
             examples[footer.schema] = (file, content)
             present |= {*footer.columns, *file.values}
-        size += sum(_bytes_of(asked, footer, statement.tenant)) if kept else 0
-    lacking = frozenset(asked.optional - present)
-    return Source(asked, kept, folders, list(examples.values()), lacking, size)
+        size += sum(_bytes_of(asked, footer, statement.tenant))
+    return [*examples.values()], present, size
+
+
+@contextlib.contextmanager
+def _unnamed(asked: Dataset, file: File) -> Iterator[None]:
+    """Names only the dataset in an error of a file that may be another tenant's: its key may say whose it is."""
+    try:
+        yield
+    except ExportError as error:
+        raise type(error)(str(error).replace(file.address, asked.folder)) from None
 
 
 def _condition(sql: str, where: str) -> syntax.Condition:
@@ -280,7 +300,8 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
         addresses = ", ".join("'{}'".format(files.add(*each).replace("'", "''")) for each in some)
         return f"read_parquet([{addresses}], union_by_name = true, {options})"
 
-    tenant_type, narrow = _check_types(connection, source, scan)
+    with contextlib.nullcontext() if source.files else _unnamed(asked, source.examples[0][0]):
+        tenant_type, narrow = _check_types(connection, source, scan)
     wide = [f"CAST({quoted(name)} AS BIGINT) AS {quoted(name)}" for name in narrow]
     nulls = [f"CAST(NULL AS {sql_type(asked.columns[name])}) AS {quoted(name)}" for name in sorted(source.lacking)]
     read = ", ".join([f"* REPLACE ({', '.join(wide)})" if wide else "*", *nulls])

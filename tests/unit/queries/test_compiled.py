@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.catalogue.reports import Report
 from shared.engine.query import Query
 from shared.engine.sources import results
-from shared.errors import ColumnMismatch
+from shared.errors import ColumnMismatch, ExportError
 from shared.queries import engine, tables
 from shared.queries.statement import Statement
 from tests.unit.lake import BUCKET, Lake, by_arrow, in_memory, shown
@@ -291,6 +291,24 @@ def test_without_rows_the_parts_know_the_types(lake: Lake, declared: str, monkey
     column = {"name": "v", "title": "v", "type": declared.partition("(")[0]}
     asked = definition({}, source=source, columns=[column], sort=[{"column": "k"}])
     assert chained(lake, asked, monkeypatch) == shown(Query.of(asked, {}, "acme")) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "dataset rows: sales has no column v; it has: k, tenant"),
+        ({"v": [1]}, "dataset rows: column v is declared json, and sales has BIGINT"),
+        (None, "sales is not readable Parquet: it does not end with PAR1"),
+    ],
+)
+def test_an_error_names_no_file_of_another_tenant(lake: Lake, values: Any, said: str) -> None:
+    if values is None:
+        lake.put("tenant=other/a.parquet", b"no file of Parquet")
+    else:
+        put(lake, "tenant=other/a.parquet", None, k=[1], **values)
+    source = {"type": "parquet", "dataset": "sales", "columns": {"k": "integer", "v": "json"}}
+    with pytest.raises(ExportError, match=f"^{said}$"):
+        compiled(definition({}, source=source, sort=[{"column": "k"}]), {})
 
 
 @pytest.mark.parametrize("has_it", [[False, False], [True, False]])
