@@ -19,7 +19,7 @@ import duckdb
 
 from shared.datasets import dataset, footers, partitions
 from shared.datasets.dataset import File
-from shared.errors import ColumnMismatch, ExportError, InvalidDefinition, QueryTooLarge
+from shared.errors import ColumnMismatch, ExportError, InvalidDefinition, QueryTooLarge, RowGroupTooLarge
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Footer
 from shared.queries import syntax
@@ -29,6 +29,9 @@ from shared.queries.statement import Dataset, Rule, Statement, quoted
 MAX_BYTES = 4 * 1024**3
 """Uncompressed bytes of the columns that all datasets together load. The tables of DuckDB took 0.3 to 1.1 times as
 many, and the spilled data takes 3 GiB at most; the disk has 10 GB. Measured: docs/performance.md."""
+MAX_GROUP_BYTES = 256 * 1024**2
+"""Compressed bytes of the columns that are loaded from a row group. DuckDB fetches them in one read, and for each of
+its threads a group is in memory twice, which its own limit does not count."""
 _AT_ONCE = 64
 """Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
 _LEAST_GUESS = 4096
@@ -99,6 +102,7 @@ def find(statement: Statement) -> list[Source]:
 
     Raises:
         QueryTooLarge: the columns hold more than MAX_BYTES.
+        RowGroupTooLarge: the columns hold more than MAX_GROUP_BYTES in a row group.
         InvalidDefinition: a condition is not allowed.
         ColumnMismatch: a file lacks a column, or has two columns whose names differ only in their case.
         SourceUnreadable, and the exceptions of :func:`shared.datasets.dataset.files`.
@@ -124,34 +128,25 @@ def _source(asked: Dataset, statement: Statement) -> Source:
     known |= {asked.tenant_column: "string"} if asked.tenant_column else {}
     folders = dataset.partition_types(every, files, known)
     keeps = _keeps(asked, statement, conditions, files, folders)
-    kept = asyncio.run(_footers([file for file, keep in zip(files, keeps, strict=True) if keep]))
     needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
-    if kept or not statement.is_compiled or "json" not in asked.columns.values():
-        examples, present, size = _read(asked, statement, kept, needed)
-    else:  # any file has the fields, which the declared type does not say
-        with _unnamed(asked, example := (files or every)[-1]):
-            examples, present, _ = _read(asked, statement, asyncio.run(_footers([example])), needed)
-            size = 0
-    lacking = frozenset(asked.optional - present)
-    return Source(asked, kept, folders, examples, lacking, size)
+    kept, examples, present, size = list[tuple[File, bytes]](), dict[bytes, tuple[File, bytes]](), set[str](), 0
 
-
-def _read(
-    asked: Dataset, statement: Statement, typed: Sequence[tuple[File, bytes]], needed: Collection[str]
-) -> tuple[list[tuple[File, bytes]], set[str], int]:
-    """A file of each schema, the columns of all files, and the bytes that may be loaded."""
-    examples, present, size = dict[bytes, tuple[File, bytes]](), set[str](), 0
-    for file, content in typed:
-        try:
-            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
-        except ValueError as error:
-            raise footers.unreadable(file.listed.version, str(error)) from error
+    def learn(file: File, content: bytes, footer: Footer) -> None:
         if footer.schema not in examples:
             _require_columns(asked, file, footer, needed)
             examples[footer.schema] = (file, content)
-            present |= {*footer.columns, *file.values}
-        size += sum(_bytes_of(asked, footer, statement.tenant))
-    return [*examples.values()], present, size
+            present.update(footer.columns, file.values)
+
+    for file, content, footer in _read([file for file, keep in zip(files, keeps, strict=True) if keep]):
+        learn(file, content, footer)
+        kept.append((file, content))
+        size += sum(_bytes_of(asked, file, footer, statement.tenant))
+    if not kept and statement.is_compiled and "json" in asked.columns.values():
+        example = (files or every)[-1]  # it has the fields, which the declared type does not say
+        with _unnamed(asked, example):
+            learn(*next(_read([example])))
+    lacking = frozenset(asked.optional - present)
+    return Source(asked, kept, folders, [*examples.values()], lacking, size)
 
 
 @contextlib.contextmanager
@@ -168,6 +163,16 @@ def _condition(sql: str, where: str) -> syntax.Condition:
     if found:
         raise InvalidDefinition(f"{where}: {found[0].detail}; allowed: {found[0].allowed}")
     return condition
+
+
+def _read(files: Sequence[File]) -> Iterator[tuple[File, bytes, Footer]]:
+    """Each file with its last bytes, from the footer on, and its footer."""
+    for file, content in asyncio.run(_footers(files)):
+        try:
+            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
+        except ValueError as error:
+            raise footers.unreadable(file.listed.version, str(error)) from error
+        yield file, content, footer
 
 
 async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
@@ -208,12 +213,18 @@ def _require_columns(asked: Dataset, file: File, footer: Footer, needed: Collect
             )
 
 
-def _bytes_of(asked: Dataset, footer: Footer, tenant: str) -> Iterator[int]:
+def _bytes_of(asked: Dataset, file: File, footer: Footer, tenant: str) -> Iterator[int]:
     """Bytes of each row group that may hold rows of the tenant. Bounds of numbers are not read."""
     tenants = {(asked.tenant_column,)} if asked.columns.get(str(asked.tenant_column)) == "string" else {}
     for group in footer.row_groups:
         chunks = [chunk for chunk in group.chunks if chunk.column in asked.columns]
         if all(_may_hold(chunk.bounds, tenant) for chunk in chunks if chunk.path in tenants):
+            if (size := sum(chunk.bytes for chunk in chunks)) > MAX_GROUP_BYTES:
+                raise RowGroupTooLarge(
+                    f"{file.address} has a row group of {group.rows} rows whose columns for this report have {size} "
+                    f"bytes; a query may load at most {MAX_GROUP_BYTES} bytes of a row group: write smaller row "
+                    "groups, or declare fewer columns"
+                )
             yield sum(chunk.uncompressed_bytes for chunk in chunks)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from shared.errors import NotRunning, QueryInvalid, QueryTimedOut, QueryTooLarge
+from shared.errors import NotRunning, QueryInvalid, QueryTimedOut, QueryTooLarge, RowGroupTooLarge
 from shared.files import query_results
 from shared.queries import engine, tables
 from shared.queries.engine import Limits
@@ -159,6 +160,20 @@ def test_row_groups_of_other_tenants_are_not_counted(lake: Lake, monkeypatch: py
     assert rows(report, "acme") == [(1000,)]
     with pytest.raises(QueryTooLarge):
         rows(report, "other")
+
+
+def test_a_row_group_that_does_not_fit_into_memory_is_refused_unless_its_columns_or_rows_are_not_loaded(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_GROUP_BYTES", 50_000)
+    texts = [uuid.uuid4().hex for _ in range(2000)]
+    key = put(lake, "a.parquet", v=[*range(2000)], text=texts)
+    wide, narrow = dataset(v="integer", text="string"), dataset(v="integer")
+    told = rf"s3://lake/{key} has a row group of 2000 rows .* at most 50000 bytes of a row group: write smaller"
+    with pytest.raises(RowGroupTooLarge, match=told):
+        rows(query("SELECT count(*) AS v FROM sales", NUMBER, wide))
+    assert rows(query("SELECT count(*) AS v FROM sales", NUMBER, wide), "beta") == [(0,)]
+    assert rows(query("SELECT count(*) AS v FROM sales", NUMBER, narrow)) == [(2000,)]
 
 
 @pytest.mark.usefixtures("many")
