@@ -34,6 +34,10 @@ MAX_GROUP_BYTES = 256 * 1024**2
 its threads a group is in memory twice, which its own limit does not count."""
 _AT_ONCE = 64
 """Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
+_BATCH = 4 * _AT_ONCE
+"""Footers that are in memory at the same time, besides those that are kept."""
+_KEPT_BYTES = 64 * 1024**2
+"""Bytes of footers that are kept until DuckDB needs them. It fetches the others again."""
 _LEAST_GUESS = 4096
 _TYPES = {
     "string": "VARCHAR",
@@ -77,10 +81,11 @@ def sql_type(declared: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a dataset that may hold rows of the query, each with its footer, and the types of its folders.
+    """The files of a dataset that may hold rows of the query, each with its last bytes from the footer on, or b"".
 
-    ``examples`` holds one file of each schema. ``lacking`` names optional columns that no file has. ``size`` is the
-    number of uncompressed bytes of the columns, in row groups that may hold rows of the tenant.
+    ``folders`` are the types of its folders. ``examples`` holds one file of each schema. ``lacking`` names optional
+    columns that no file has. ``size`` is the number of uncompressed bytes of the columns, in row groups that may hold
+    rows of the tenant.
     """
 
     dataset: Dataset
@@ -107,7 +112,10 @@ def find(statement: Statement) -> list[Source]:
         ColumnMismatch: a file lacks a column, or has two columns whose names differ only in their case.
         SourceUnreadable, and the exceptions of :func:`shared.datasets.dataset.files`.
     """
-    sources = [_source(each, statement) for each in statement.datasets]
+    sources, room = list[Source](), _KEPT_BYTES
+    for each in statement.datasets:
+        sources.append(_source(each, statement, room))
+        room -= sum(len(last) for _, last in sources[-1].files)
     size = sum(source.size for source in sources)
     if size > MAX_BYTES:
         loaded = ", ".join(source.dataset.folder for source in sources)
@@ -118,7 +126,7 @@ def find(statement: Statement) -> list[Source]:
     return sources
 
 
-def _source(asked: Dataset, statement: Statement) -> Source:
+def _source(asked: Dataset, statement: Statement, room: int) -> Source:
     conditions = [_condition(rule.sql, f"the where of dataset {asked.name}") for rule in asked.rules]
     if asked.tenant:
         conditions.append(_condition(asked.tenant, f"the tenant of dataset {asked.name}"))
@@ -137,14 +145,14 @@ def _source(asked: Dataset, statement: Statement) -> Source:
             examples[footer.schema] = (file, content)
             present.update(footer.columns, file.values)
 
-    for file, content, footer in _read([file for file, keep in zip(files, keeps, strict=True) if keep]):
+    for file, content, footer in _read([file for file, keep in zip(files, keeps, strict=True) if keep], room):
         learn(file, content, footer)
         kept.append((file, content))
         size += sum(_bytes_of(asked, file, footer, statement.tenant))
     if not kept and statement.is_compiled and "json" in asked.columns.values():
         example = (files or every)[-1]  # it has the fields, which the declared type does not say
         with _unnamed(asked, example):
-            learn(*next(_read([example])))
+            learn(*next(_read([example], room)))
     lacking = frozenset(asked.optional - present)
     return Source(asked, kept, folders, [*examples.values()], lacking, size)
 
@@ -165,29 +173,32 @@ def _condition(sql: str, where: str) -> syntax.Condition:
     return condition
 
 
-def _read(files: Sequence[File]) -> Iterator[tuple[File, bytes, Footer]]:
-    """Each file with its last bytes, from the footer on, and its footer."""
-    for file, content in asyncio.run(_footers(files)):
-        try:
-            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
-        except ValueError as error:
-            raise footers.unreadable(file.listed.version, str(error)) from error
-        yield file, content, footer
+def _read(files: Sequence[File], room: int) -> Iterator[tuple[File, bytes, Footer]]:
+    """Each file with its last bytes, from the footer on, and its footer. The last bytes are b"" once room is used."""
+    guess = footers.FOOTER_GUESS
+    batches = [files[:1], *(files[at : at + _BATCH] for at in range(1, len(files), _BATCH))]
+    with asyncio.Runner() as runner:
+        for batch in batches:
+            for file, content in zip(batch, runner.run(_footers(batch, guess)), strict=True):
+                try:
+                    footer = parquet_footer.read(content)
+                except ValueError as error:
+                    raise footers.unreadable(file.listed.version, str(error)) from error
+                last = content + len(content).to_bytes(4, "little") + parquet_footer.MAGIC
+                room -= len(last)
+                yield file, last if room >= 0 else b"", footer
+                # The files of a dataset are usually similar.
+                guess = min(max(2 * len(last), _LEAST_GUESS), footers.FOOTER_GUESS)
 
 
-async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
-    """Each file with its last bytes, from the footer on."""
-    limit, guess = asyncio.Semaphore(_AT_ONCE), footers.FOOTER_GUESS
+async def _footers(files: Sequence[File], guess: int) -> list[bytes]:
+    limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def read(file: File) -> tuple[File, bytes]:
+    async def read(file: File) -> bytes:
         async with limit:
-            footer = await footers.quick_footer(file.listed.version, guess)
-        return file, footer + len(footer).to_bytes(4, "little") + parquet_footer.MAGIC
+            return await footers.quick_footer(file.listed.version, guess)
 
-    first = [await read(file) for file in files[:1]]
-    if first:  # the files of a dataset are usually similar
-        guess = min(max(2 * len(first[0][1]), _LEAST_GUESS), guess)
-    return [*first, *await asyncio.gather(*map(read, files[1:]))]
+    return await asyncio.gather(*map(read, files))
 
 
 def _require_columns(asked: Dataset, file: File, footer: Footer, needed: Collection[str]) -> None:

@@ -21,7 +21,7 @@ from shared.files import query_results
 from shared.queries import engine, tables
 from shared.queries.engine import Limits
 from shared.queries.statement import Statement
-from tests.unit.lake import Lake, by_polars, in_memory
+from tests.unit.lake import Lake, by_polars, footer_of, in_memory
 from tests.unit.queries.support import LIMITS, dataset, frame, put, query, record, rows
 from tests.unit.support import ROOT
 
@@ -150,6 +150,16 @@ def test_too_many_bytes_are_refused_before_any_row_is_read(many: Lake, monkeypat
         frame(query("SELECT v FROM sales", NUMBER, SHAPE))
     assert all(end == len(many.objects[key]) for key, _, end in many.asked)
     assert many.bytes < 4 * 64 * 1024 + 1
+
+
+def test_only_some_bytes_of_footers_are_kept_in_memory(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [put(lake, f"{at}.parquet", v=[at]) for at in range(5)]
+    sizes = [len(footer_of(lake.objects[key])) + 8 for key in keys]
+    monkeypatch.setattr(tables, "_KEPT_BYTES", sum(sizes[:3]))
+    report = query("SELECT s.v FROM sales s JOIN t USING (v)", NUMBER, dataset(v="integer"), t=dataset(v="integer"))
+    found = tables.find(Statement.of(report, record()))
+    assert [[len(last) for _, last in source.files] for source in found] == [[*sizes[:3], 0, 0], [0] * 5]
+    assert sorted(rows(report)) == [(at,) for at in range(5)]
 
 
 def test_row_groups_of_other_tenants_are_not_counted(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
