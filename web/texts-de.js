@@ -158,7 +158,7 @@ export const texts = {
     ],
     RowGroupTooLarge: [
       "Die Zeilengruppen einer Quelldatei sind zu groß",
-      "Schreiben Sie die genannte Datei mit kleineren Zeilengruppen, oder erhöhen Sie EphemeralStorage von GeneratePart.",
+      "Schreiben Sie die genannte Datei mit kleineren Zeilengruppen, oder verwenden Sie weniger Spalten im Bericht.",
     ],
     QueryInvalid: [
       "Die Abfrage des Berichts ist nicht gültig",

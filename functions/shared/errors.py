@@ -85,7 +85,7 @@ class SourceSchemaMismatch(ExportError):
 
 
 class RowGroupTooLarge(ExportError):
-    """A row group of a source file does not fit on a worker's disk."""
+    """A row group of a source file is too large for a part or a query: for the disk, or for the memory."""
 
 
 class QueryInvalid(ExportError):

@@ -71,7 +71,7 @@ EXPLANATIONS = {
     "RowGroupTooLarge": Explanation(
         "A source file's row groups are too large",
         False,
-        "Rewrite the file that the detail names with smaller row groups, or raise GeneratePart's EphemeralStorage.",
+        "Rewrite the file that the detail names with smaller row groups, or use fewer columns in the report.",
     ),
     "QueryInvalid": Explanation(
         "The report's query is not valid", False, "Correct the file that the detail names. `make check` says why."

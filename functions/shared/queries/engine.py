@@ -40,7 +40,7 @@ _RESULT_TYPES = {
     "boolean": ("BOOLEAN", "", "BOOLEAN"),
     "date": ("DATE", "", "DATE"),
     "time": (r"TIME(_NS)?|VARCHAR", "", "TIME, or VARCHAR as HH:MM"),
-    "timestamp": (r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMP WITH TIME ZONE", "", "TIMESTAMP"),
+    "timestamp": (r"TIMESTAMP(_S|_MS|_NS)?|TIMESTAMPTZ_NS|TIMESTAMP WITH TIME ZONE", "", "TIMESTAMP"),
     "binary": ("BLOB", "", "BLOB"),
     "json": (r"JSON|VARCHAR|.*\[\d*\]|STRUCT\(.*|MAP\(.*", "JSON", "JSON, a list, a struct or a map"),
 }

@@ -40,7 +40,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
         """Adds a file, and returns its address for DuckDB, which unescapes the values of folders but not their names.
 
         Args:
-            footer: the last bytes of the file, which need not be fetched again.
+            footer: the last bytes of the file, which need not be fetched again; maybe none.
         """
         folders = "".join(f"{name}={_escaped(value)}/" for name, value in file.values.items())
         path = f"{folders}{len(self._files)}.parquet"

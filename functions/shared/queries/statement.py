@@ -26,7 +26,8 @@ class Rule:
     """A condition on the rows of a dataset, in DuckDB's SQL.
 
     ``low`` and ``high`` are conditions on the lower and the upper bounds of the same columns. If a file's bounds make
-    one of them false, no row of the file passes. They are empty if only equal bounds decide.
+    one of them false, no row of the file passes, unless ``sql`` hides nulls. Both are empty if only equal bounds
+    decide.
     """
 
     sql: str

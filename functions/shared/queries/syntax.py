@@ -42,6 +42,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _NO_KINDS: Mapping[str, str] = {}
 
 
+_OF_NULL = frozenset({"+", "-", "*", "/", "//", "%", "year", "month", "day", "quarter"})
+"""Functions that give null if an argument is null."""
+_NULL_CLASSES = frozenset({"COMPARISON", "COLUMN_REF", "CONSTANT", "PARAMETER", "CAST", "TYPE"})
+
+
 class SqlFault(NamedTuple):
     """A fault: the line of the SQL from 1, what is wrong, and what is allowed."""
 
@@ -53,12 +58,14 @@ class SqlFault(NamedTuple):
 class Condition(NamedTuple):
     """A condition: the names of its columns, and the SQL of each operand of its ``AND`` with its own columns.
 
-    ``safe`` are those that cannot fail, whatever the row.
+    ``safe`` are those that cannot fail, whatever the row. ``hides_nulls`` says whether the condition may be true on a
+    row in which one of its columns is null. Bounds of its columns then do not bound its value.
     """
 
     columns: frozenset[str]
     operands: list[tuple[str, frozenset[str]]]
     safe: list[str]
+    hides_nulls: bool = True
 
 
 def faults(sql: str, tables: Collection[str]) -> list[SqlFault]:
@@ -110,7 +117,7 @@ def condition(sql: str, kinds: Mapping[str, str] = _NO_KINDS) -> tuple[Condition
     nodes = where["children"] if where["type"] == "CONJUNCTION_AND" else [where]
     operands = [(_written(node, each), _columns(each)) for each in nodes]
     safe = [text for (text, _), each in zip(operands, nodes, strict=True) if _cannot_fail(each, kinds)]
-    return Condition(_columns(where), operands, safe), found
+    return Condition(_columns(where), operands, safe, _hides_nulls(where)), found
 
 
 def parameters(sql: str) -> dict[str, int]:
@@ -241,6 +248,11 @@ def _cannot_fail(node: dict[str, Any], kinds: Mapping[str, str]) -> bool:
         case _:
             return False
     return len(found := {_kind(each, kinds) for each in parts} - {"any"}) <= 1 and "" not in found
+
+
+def _hides_nulls(where: dict[str, Any]) -> bool:
+    found = [node for node in _nodes(where) if "class" in node and node["class"] not in _NULL_CLASSES]
+    return any(node.get("function_name", "").lower() not in _OF_NULL for node in found)
 
 
 def _kind(node: dict[str, Any], kinds: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ copied rows does, once the query can reach nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import tempfile
@@ -18,7 +19,7 @@ import duckdb
 
 from shared.datasets import dataset, footers, partitions
 from shared.datasets.dataset import File
-from shared.errors import ColumnMismatch, InvalidDefinition, QueryTooLarge
+from shared.errors import ColumnMismatch, ExportError, InvalidDefinition, QueryTooLarge, RowGroupTooLarge
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Footer
 from shared.queries import syntax
@@ -28,8 +29,15 @@ from shared.queries.statement import Dataset, Rule, Statement, quoted
 MAX_BYTES = 4 * 1024**3
 """Uncompressed bytes of the columns that all datasets together load. The tables of DuckDB took 0.3 to 1.1 times as
 many, and the spilled data takes 3 GiB at most; the disk has 10 GB. Measured: docs/performance.md."""
+MAX_GROUP_BYTES = 256 * 1024**2
+"""Compressed bytes of the columns that are loaded from a row group. DuckDB fetches them in one read, and for each of
+its threads a group is in memory twice, which its own limit does not count."""
 _AT_ONCE = 64
 """Footers that are fetched at the same time: S3 takes some tens of milliseconds for each."""
+_BATCH = 4 * _AT_ONCE
+"""Footers that are in memory at the same time, besides those that are kept."""
+_KEPT_BYTES = 64 * 1024**2
+"""Bytes of footers that are kept until DuckDB needs them. It fetches the others again."""
 _LEAST_GUESS = 4096
 _TYPES = {
     "string": "VARCHAR",
@@ -56,6 +64,10 @@ _FITTING = {
     "json": r"JSON|.*\[\d*\]|STRUCT\(.*|MAP\(.*",
 }
 """DuckDB's types that a declared type takes, as :mod:`shared.engine.column_types` does."""
+_ZONED = r"TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ_NS"
+_NANOSECONDS = "TIMESTAMP_NS|TIMESTAMPTZ_NS"
+_EXACT = rf"FLOAT|UBIGINT|DECIMAL\(.*|TIME_NS|{_NANOSECONDS}"
+"""Types of files whose values a declared type may change. The parts of a compiled report show them as they are."""
 
 
 def sql_type(declared: str) -> str:
@@ -69,10 +81,11 @@ def sql_type(declared: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a dataset that may hold rows of the query, each with its footer, and the types of its folders.
+    """The files of a dataset that may hold rows of the query, each with its last bytes from the footer on, or b"".
 
-    ``examples`` holds one file of each schema. ``lacking`` names optional columns that no file has. ``size`` is the
-    number of uncompressed bytes of the columns, in row groups that may hold rows of the tenant.
+    ``folders`` are the types of its folders. ``examples`` holds one file of each schema. ``lacking`` names optional
+    columns that no file has. ``size`` is the number of uncompressed bytes of the columns, in row groups that may hold
+    rows of the tenant.
     """
 
     dataset: Dataset
@@ -94,11 +107,15 @@ def find(statement: Statement) -> list[Source]:
 
     Raises:
         QueryTooLarge: the columns hold more than MAX_BYTES.
+        RowGroupTooLarge: the columns hold more than MAX_GROUP_BYTES in a row group.
         InvalidDefinition: a condition is not allowed.
         ColumnMismatch: a file lacks a column, or has two columns whose names differ only in their case.
         SourceUnreadable, and the exceptions of :func:`shared.datasets.dataset.files`.
     """
-    sources = [_source(each, statement) for each in statement.datasets]
+    sources, room = list[Source](), _KEPT_BYTES
+    for each in statement.datasets:
+        sources.append(_source(each, statement, room))
+        room -= sum(len(last) for _, last in sources[-1].files)
     size = sum(source.size for source in sources)
     if size > MAX_BYTES:
         loaded = ", ".join(source.dataset.folder for source in sources)
@@ -109,7 +126,7 @@ def find(statement: Statement) -> list[Source]:
     return sources
 
 
-def _source(asked: Dataset, statement: Statement) -> Source:
+def _source(asked: Dataset, statement: Statement, room: int) -> Source:
     conditions = [_condition(rule.sql, f"the where of dataset {asked.name}") for rule in asked.rules]
     if asked.tenant:
         conditions.append(_condition(asked.tenant, f"the tenant of dataset {asked.name}"))
@@ -119,24 +136,34 @@ def _source(asked: Dataset, statement: Statement) -> Source:
     known |= {asked.tenant_column: "string"} if asked.tenant_column else {}
     folders = dataset.partition_types(every, files, known)
     keeps = _keeps(asked, statement, conditions, files, folders)
-    kept = asyncio.run(_footers([file for file, keep in zip(files, keeps, strict=True) if keep]))
-    examples, size, present = {}, 0, set[str]()
     needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
-    typed = kept
-    if not kept and statement.is_compiled and "json" in asked.columns.values():
-        typed = asyncio.run(_footers((files or every)[-1:]))  # it has the fields, which the declared type does not say
-    for file, content in typed:
-        try:
-            footer = parquet_footer.read(content[: -parquet_footer.TAIL])
-        except ValueError as error:
-            raise footers.unreadable(file.listed.version, str(error)) from error
+    kept, examples, present, size = list[tuple[File, bytes]](), dict[bytes, tuple[File, bytes]](), set[str](), 0
+
+    def learn(file: File, content: bytes, footer: Footer) -> None:
         if footer.schema not in examples:
             _require_columns(asked, file, footer, needed)
             examples[footer.schema] = (file, content)
-            present |= {*footer.columns, *file.values}
-        size += sum(_bytes_of(asked, footer, statement.tenant)) if kept else 0
+            present.update(footer.columns, file.values)
+
+    for file, content, footer in _read([file for file, keep in zip(files, keeps, strict=True) if keep], room):
+        learn(file, content, footer)
+        kept.append((file, content))
+        size += sum(_bytes_of(asked, file, footer, statement.tenant))
+    if not kept and statement.is_compiled and "json" in asked.columns.values():
+        example = (files or every)[-1]  # it has the fields, which the declared type does not say
+        with _unnamed(asked, example):
+            learn(*next(_read([example], room)))
     lacking = frozenset(asked.optional - present)
-    return Source(asked, kept, folders, list(examples.values()), lacking, size)
+    return Source(asked, kept, folders, [*examples.values()], lacking, size)
+
+
+@contextlib.contextmanager
+def _unnamed(asked: Dataset, file: File) -> Iterator[None]:
+    """Names only the dataset in an error of a file that may be another tenant's: its key may say whose it is."""
+    try:
+        yield
+    except ExportError as error:
+        raise type(error)(str(error).replace(file.address, asked.folder)) from None
 
 
 def _condition(sql: str, where: str) -> syntax.Condition:
@@ -146,19 +173,32 @@ def _condition(sql: str, where: str) -> syntax.Condition:
     return condition
 
 
-async def _footers(files: Sequence[File]) -> list[tuple[File, bytes]]:
-    """Each file with its last bytes, from the footer on."""
-    limit, guess = asyncio.Semaphore(_AT_ONCE), footers.FOOTER_GUESS
+def _read(files: Sequence[File], room: int) -> Iterator[tuple[File, bytes, Footer]]:
+    """Each file with its last bytes, from the footer on, and its footer. The last bytes are b"" once room is used."""
+    guess = footers.FOOTER_GUESS
+    batches = [files[:1], *(files[at : at + _BATCH] for at in range(1, len(files), _BATCH))]
+    with asyncio.Runner() as runner:
+        for batch in batches:
+            for file, content in zip(batch, runner.run(_footers(batch, guess)), strict=True):
+                try:
+                    footer = parquet_footer.read(content)
+                except ValueError as error:
+                    raise footers.unreadable(file.listed.version, str(error)) from error
+                last = content + len(content).to_bytes(4, "little") + parquet_footer.MAGIC
+                room -= len(last)
+                yield file, last if room >= 0 else b"", footer
+                # The files of a dataset are usually similar.
+                guess = min(max(2 * len(last), _LEAST_GUESS), footers.FOOTER_GUESS)
 
-    async def read(file: File) -> tuple[File, bytes]:
+
+async def _footers(files: Sequence[File], guess: int) -> list[bytes]:
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(file: File) -> bytes:
         async with limit:
-            footer = await footers.quick_footer(file.listed.version, guess)
-        return file, footer + len(footer).to_bytes(4, "little") + parquet_footer.MAGIC
+            return await footers.quick_footer(file.listed.version, guess)
 
-    first = [await read(file) for file in files[:1]]
-    if first:  # the files of a dataset are usually similar
-        guess = min(max(2 * len(first[0][1]), _LEAST_GUESS), guess)
-    return [*first, *await asyncio.gather(*map(read, files[1:]))]
+    return await asyncio.gather(*map(read, files))
 
 
 def _require_columns(asked: Dataset, file: File, footer: Footer, needed: Collection[str]) -> None:
@@ -184,12 +224,18 @@ def _require_columns(asked: Dataset, file: File, footer: Footer, needed: Collect
             )
 
 
-def _bytes_of(asked: Dataset, footer: Footer, tenant: str) -> Iterator[int]:
+def _bytes_of(asked: Dataset, file: File, footer: Footer, tenant: str) -> Iterator[int]:
     """Bytes of each row group that may hold rows of the tenant. Bounds of numbers are not read."""
     tenants = {(asked.tenant_column,)} if asked.columns.get(str(asked.tenant_column)) == "string" else {}
     for group in footer.row_groups:
         chunks = [chunk for chunk in group.chunks if chunk.column in asked.columns]
         if all(_may_hold(chunk.bounds, tenant) for chunk in chunks if chunk.path in tenants):
+            if (size := sum(chunk.bytes for chunk in chunks)) > MAX_GROUP_BYTES:
+                raise RowGroupTooLarge(
+                    f"{file.address} has a row group of {group.rows} rows whose columns for this report have {size} "
+                    f"bytes; a query may load at most {MAX_GROUP_BYTES} bytes of a row group: write smaller row "
+                    "groups, or declare fewer columns"
+                )
             yield sum(chunk.uncompressed_bytes for chunk in chunks)
 
 
@@ -247,7 +293,7 @@ def _tests(
     for text, columns in condition.operands:
         if {spelled.get(name.lower()) for name in columns} <= set(folders):
             yield "low", text, frozenset()
-    if {name.lower() for name in condition.columns} <= set(spelled):
+    if not condition.hides_nulls and {name.lower() for name in condition.columns} <= set(spelled):
         for table, test in (("low", rule.low), ("high", rule.high)):
             if test:
                 yield table, test, frozenset(spelled[name.lower()] for name in condition.columns)
@@ -276,7 +322,8 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
         addresses = ", ".join("'{}'".format(files.add(*each).replace("'", "''")) for each in some)
         return f"read_parquet([{addresses}], union_by_name = true, {options})"
 
-    tenant_type, narrow = _check_types(connection, source, scan)
+    with contextlib.nullcontext() if source.files else _unnamed(asked, source.examples[0][0]):
+        tenant_type, narrow = _check_types(connection, source, scan)
     wide = [f"CAST({quoted(name)} AS BIGINT) AS {quoted(name)}" for name in narrow]
     nulls = [f"CAST(NULL AS {sql_type(asked.columns[name])}) AS {quoted(name)}" for name in sorted(source.lacking)]
     read = ", ".join([f"* REPLACE ({', '.join(wide)})" if wide else "*", *nulls])
@@ -293,10 +340,9 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
         rules.insert(0, own)
     rows = f"SELECT {read} FROM {scan(source.files or source.examples)}"
     rules = rules if source.files else ["false"]
-    casts = ", ".join(
-        quoted(name) if statement.is_compiled and kind == "json" else _cast(name, kind)
-        for name, kind in asked.columns.items()
-    )
+    described = connection.execute(f"DESCRIBE SELECT {read} FROM {scan(source.examples)}").fetchall()
+    given = {name: kind for name, kind, *_ in described}
+    casts = ", ".join(_cast(name, kind, given[name], statement.is_compiled) for name, kind in asked.columns.items())
     passing = f"SELECT * FROM ({rows}) WHERE {' AND '.join(rules) or 'true'}"
     run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM ({passing})", values)
 
@@ -314,8 +360,12 @@ def _number(tenant: str) -> int | None:
     return int(tenant) if re.fullmatch(r"0|-?[1-9][0-9]{0,19}", tenant) else None
 
 
-def _cast(name: str, declared: str) -> str:
-    column, target = quoted(name), sql_type(declared)
+def _cast(name: str, declared: str, given: str, is_compiled: bool) -> str:
+    """A column in its declared type. TIMESTAMP would cut nanoseconds off, so they stay."""
+    column = quoted(name)
+    if is_compiled and declared == "json":
+        return column
+    target = given if re.fullmatch(_EXACT if is_compiled else _NANOSECONDS, given) else sql_type(declared)
     return f"CAST({'to_json(' + column + ')' if declared == 'json' else column} AS {target}) AS {column}"
 
 
@@ -361,7 +411,7 @@ def fits(declared: str, given: str) -> bool:
         scale = declared.rstrip(")").partition(",")[2]
         return re.fullmatch(rf"DECIMAL\(\d+,{scale}\)", given) is not None
     if declared.startswith("timestamp("):
-        return given == "TIMESTAMP WITH TIME ZONE"
+        return re.fullmatch(_ZONED, given) is not None
     return re.fullmatch(_FITTING[declared], given) is not None
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from shared.errors import NotRunning, QueryInvalid, QueryTimedOut, QueryTooLarge
+from shared.errors import NotRunning, QueryInvalid, QueryTimedOut, QueryTooLarge, RowGroupTooLarge
 from shared.files import query_results
 from shared.queries import engine, tables
 from shared.queries.engine import Limits
 from shared.queries.statement import Statement
-from tests.unit.lake import Lake, by_polars, in_memory
+from tests.unit.lake import Lake, by_polars, footer_of, in_memory
 from tests.unit.queries.support import LIMITS, dataset, frame, put, query, record, rows
 from tests.unit.support import ROOT
 
@@ -151,6 +152,16 @@ def test_too_many_bytes_are_refused_before_any_row_is_read(many: Lake, monkeypat
     assert many.bytes < 4 * 64 * 1024 + 1
 
 
+def test_only_some_bytes_of_footers_are_kept_in_memory(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [put(lake, f"{at}.parquet", v=[at]) for at in range(5)]
+    sizes = [len(footer_of(lake.objects[key])) + 8 for key in keys]
+    monkeypatch.setattr(tables, "_KEPT_BYTES", sum(sizes[:3]))
+    report = query("SELECT s.v FROM sales s JOIN t USING (v)", NUMBER, dataset(v="integer"), t=dataset(v="integer"))
+    found = tables.find(Statement.of(report, record()))
+    assert [[len(last) for _, last in source.files] for source in found] == [[*sizes[:3], 0, 0], [0] * 5]
+    assert sorted(rows(report)) == [(at,) for at in range(5)]
+
+
 def test_row_groups_of_other_tenants_are_not_counted(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     tenants = ["acme"] * 1000 + ["beta"] * 1000 + ["other"] * 100_000
     lake.put("a.parquet", by_polars(pl.DataFrame({"tenant": tenants, "v": range(len(tenants))}), 1000))
@@ -159,6 +170,20 @@ def test_row_groups_of_other_tenants_are_not_counted(lake: Lake, monkeypatch: py
     assert rows(report, "acme") == [(1000,)]
     with pytest.raises(QueryTooLarge):
         rows(report, "other")
+
+
+def test_a_row_group_that_does_not_fit_into_memory_is_refused_unless_its_columns_or_rows_are_not_loaded(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_GROUP_BYTES", 50_000)
+    texts = [uuid.uuid4().hex for _ in range(2000)]
+    key = put(lake, "a.parquet", v=[*range(2000)], text=texts)
+    wide, narrow = dataset(v="integer", text="string"), dataset(v="integer")
+    told = rf"s3://lake/{key} has a row group of 2000 rows .* at most 50000 bytes of a row group: write smaller"
+    with pytest.raises(RowGroupTooLarge, match=told):
+        rows(query("SELECT count(*) AS v FROM sales", NUMBER, wide))
+    assert rows(query("SELECT count(*) AS v FROM sales", NUMBER, wide), "beta") == [(0,)]
+    assert rows(query("SELECT count(*) AS v FROM sales", NUMBER, narrow)) == [(2000,)]
 
 
 @pytest.mark.usefixtures("many")

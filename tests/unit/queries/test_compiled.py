@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.catalogue.reports import Report
 from shared.engine.query import Query
 from shared.engine.sources import results
-from shared.errors import ColumnMismatch
+from shared.errors import ColumnMismatch, ExportError
 from shared.queries import engine, tables
 from shared.queries.statement import Statement
 from tests.unit.lake import BUCKET, Lake, by_arrow, in_memory, shown
@@ -206,6 +206,19 @@ def test_monotonic_filters_with_bounds_exclude_files(
     assert found.height == rows
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["COALESCE(a, b)", "IFNULL(a, b)", "GREATEST(a, b)", "CASE WHEN a IS NULL THEN b ELSE a END", "COALESCE(a, b) + 0"],
+)
+def test_bounds_exclude_no_file_if_the_filter_hides_nulls(lake: Lake, expression: str) -> None:
+    put(lake, "a.parquet", k=[1, 2], a=[None, 15], b=[3, 4])
+    source = {"type": "parquet", "dataset": "sales", "columns": dict.fromkeys("kab", "integer")}
+    source |= {"bounds": {"a": [10, 20], "b": [0, 5]}}
+    rule = {"type": "integer", "filter": {"expression": expression, "operator": "<=", "monotonic": True}}
+    asked = definition({"p": rule}, source=source, sort=[{"column": "k"}])
+    assert 1 in compiled(asked, {"p": 3})["k"].to_list()
+
+
 def chained(lake: Lake, definition: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The rows of an export that runs its query and reads the result in parts."""
     statement = Statement.of(Report("sales", definition), record())
@@ -246,6 +259,31 @@ def test_the_parts_show_the_same_values(lake: Lake, declared: str, monkeypatch: 
     assert [*reversed(chained(lake, asked, monkeypatch))] == shown(Query.of(asked, {}, "acme"))
 
 
+NS = [1_359_633_600_000_000_001, None]
+EXACT = {
+    "float": ("number", pa.array([0.1, None], pa.float32())),
+    "uint64": ("integer", pa.array([2**63 + 5, None], pa.uint64())),
+    "decimal": ("decimal(12,2)", pa.array([decimal.Decimal("9999999999999.99"), None], pa.decimal128(18, 2))),
+    "time": ("time", pa.array([1, None], pa.time64("ns"))),
+    "timestamp": ("timestamp", pa.array(NS, pa.timestamp("ns"))),
+    "timestamp(UTC)": ("timestamp(UTC)", pa.array(NS, pa.timestamp("ns", "UTC"))),
+    "timestamp(Europe/Paris)": ("timestamp(Europe/Paris)", pa.array(NS, pa.timestamp("ns", "Europe/Paris"))),
+}
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_an_order_changes_no_value(lake: Lake, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared, values = EXACT[kind]
+    put(lake, "a.parquet", v=values, k=[1, 2])
+    source = {"type": "parquet", "dataset": "sales", "columns": {"k": "integer", "v": declared}}
+    column = {"name": "v", "title": "v", "type": declared.partition("(")[0]}
+    asked = definition({}, source=source, columns=[column], sort=[{"column": "k", "descending": True}])
+    result = compiled(asked, {})["v"].reverse()
+    stored = pl.DataFrame(pa.table({"v": values}))["v"]
+    assert result.to_physical().to_list() == stored.to_physical().to_list()
+    assert [*reversed(chained(lake, asked, monkeypatch))] == shown(Query.of(asked, {}, "acme"))
+
+
 @pytest.mark.parametrize("declared", ALL)
 def test_without_rows_the_parts_know_the_types(lake: Lake, declared: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put(lake, "tenant=other/a.parquet", None, v=ALL[declared], k=[1, 2])
@@ -253,6 +291,24 @@ def test_without_rows_the_parts_know_the_types(lake: Lake, declared: str, monkey
     column = {"name": "v", "title": "v", "type": declared.partition("(")[0]}
     asked = definition({}, source=source, columns=[column], sort=[{"column": "k"}])
     assert chained(lake, asked, monkeypatch) == shown(Query.of(asked, {}, "acme")) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "dataset rows: sales has no column v; it has: k, tenant"),
+        ({"v": [1]}, "dataset rows: column v is declared json, and sales has BIGINT"),
+        (None, "sales is not readable Parquet: it does not end with PAR1"),
+    ],
+)
+def test_an_error_names_no_file_of_another_tenant(lake: Lake, values: Any, said: str) -> None:
+    if values is None:
+        lake.put("tenant=other/a.parquet", b"no file of Parquet")
+    else:
+        put(lake, "tenant=other/a.parquet", None, k=[1], **values)
+    source = {"type": "parquet", "dataset": "sales", "columns": {"k": "integer", "v": "json"}}
+    with pytest.raises(ExportError, match=f"^{said}$"):
+        compiled(definition({}, source=source, sort=[{"column": "k"}]), {})
 
 
 @pytest.mark.parametrize("has_it", [[False, False], [True, False]])

@@ -58,6 +58,17 @@ def test_a_column_keeps_its_values(lake: Lake, declared: str, values: pa.Array) 
         assert result["v"].to_list() == expected.to_pylist()
 
 
+@pytest.mark.parametrize("units", [["ns"], ["us", "ns"]])
+@pytest.mark.parametrize("zone", ["", "UTC"])
+def test_nanoseconds_stay(lake: Lake, units: list[str], zone: str) -> None:
+    for unit in units:
+        kind = pa.timestamp(unit, zone or None)
+        put(lake, f"{unit}.parquet", v=pa.array([1_359_633_600_000_000_001 // (1 if unit == "ns" else 1000)], kind))
+    shape = dataset(v=f"timestamp({zone})" if zone else "timestamp")
+    result = frame(query("SELECT max(v) AS v FROM sales", {"v": "timestamp"}, shape))
+    assert result["v"].to_physical().to_list() == [1_359_633_600_000_000_001]
+
+
 def test_timestamps_of_spark_are_read(lake: Lake) -> None:
     into = io.BytesIO()
     pq.write_table(pa.table({"v": [NOON]}), into, use_deprecated_int96_timestamps=True)

@@ -421,7 +421,8 @@ class _Copy:
             if error.errno != errno.ENOSPC:
                 raise
             raise RowGroupTooLarge(
-                f"{self._version.address}: its row groups do not fit on the worker's disk; write smaller row groups"
+                f"{self._version.address}: its row groups do not fit on the worker's disk; write smaller row groups, "
+                "or raise GeneratePart's EphemeralStorage"
             ) from error
         return at - start
 

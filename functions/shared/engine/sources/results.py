@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -52,7 +52,8 @@ def plan(query: Query) -> tuple[pl.Schema, list[Extent]]:
     zoned = {name: each for name, each in types.items() if isinstance(each, pl.Datetime) and each.time_zone}
     stored = replace(query, declared=query.declared | dict.fromkeys(zoned, "timestamp(UTC)"))  # DuckDB writes UTC
     schema, extents = parquet.plan_files(stored, [File(listed, {})])
-    schema = pl.Schema(schema | {name: each for name, each in zoned.items() if name in schema})
+    for name in zoned.keys() & schema.keys():
+        schema[name] = pl.Datetime(cast(pl.Datetime, schema[name]).time_unit, zoned[name].time_zone)
     if (rows := sum(extent["rows"] for extent in extents)) != result["rows"]:
         raise RowsMissing(f"the query wrote {result['rows']} rows, but its file has {rows}")
     return schema, extents
