@@ -208,7 +208,9 @@ def bound(parameter: Mapping[str, Any], value: Any) -> Any:
     if value is None or parameter["type"] not in ("date", "number"):
         return value
     if parameter["type"] == "number":
-        return float(value)
+        # A filter compares integers exactly, as shared.engine.query does.
+        is_exact = "filter" in parameter and isinstance(value, int) and abs(value) < 2**63
+        return value if is_exact else float(value)
     day = datetime.date.fromisoformat(value)
     is_number = parameter.get("filter", {}).get("value_as") == "yyyymmdd"
     return int(day.strftime("%Y%m%d")) if is_number else day

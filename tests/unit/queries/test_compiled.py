@@ -49,7 +49,7 @@ DECLARED = {name: declared for name, (declared, _, _) in COLUMNS.items()} | {"k"
 ORDERED = ["==", "!=", "<", "<=", ">", ">="]
 VALUES = {
     "integer": SMALL | st.sampled_from([2**53, 2**53 + 1]),
-    "number": st.sampled_from([-1.5, 0.0, 1.0, 1.25, 2.5]),
+    "number": st.sampled_from([-1.5, 0.0, 1.0, 1.25, 2.5, 1, 2**53 + 1]),
     "string": TEXTS,
     "boolean": st.booleans(),
     "date": DAYS.map(str),
@@ -167,6 +167,17 @@ def test_a_request_orders_the_rows_within_the_limit_and_the_reports_order_decide
         lake.put("one.parquet", by_arrow(_of("acme", whole)))
         found = compiled(definition({}, sort=own, limit=4), {}, sort=[{"column": "b", "descending": False}])
     assert found["i"].to_list() == [5, 3, 4, 2]
+
+
+@pytest.mark.parametrize(("operator", "value"), [("==", 2**53 + 1), ("in", [2**53 + 1]), ("<=", 2**53), (">=", 2**64)])
+def test_a_number_compares_integers_exactly(lake: Lake, operator: str, value: Any) -> None:
+    put(lake, "a.parquet", i=[2**53, 2**53 + 1], k=[0, 1])
+    source = {"type": "parquet", "dataset": "sales", "columns": {"i": "integer", "k": "integer"}}
+    rule = {"type": "number", "filter": {"column": "i", "operator": operator}}
+    asked = definition({"p": rule}, source=source, sort=[{"column": "k"}])
+    expected = [k for (k,) in shown(Query.of(asked, {"p": value}, "acme"))]
+    assert compiled(asked, {"p": value})["k"].to_list() == expected
+    assert len(expected) < 2
 
 
 FLIGHTS = {"year": "integer", "month": "integer", "day": "integer", "k": "integer", "tenant": "string"}
