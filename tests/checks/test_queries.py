@@ -105,6 +105,7 @@ def test_a_fault_of_the_sql_is_named_with_its_line(tmp_path: Path, was: str, now
             "name: sale,",
             "19: /columns/1: the query has no column sale. Allowed: one of class, sales, Amou",
         ),
+        ("name: sales,", "name: CLASS,", "19: /columns/1: CLASS and class are one name in SQL. Allowed: names that "),
         (
             "Sales, type: integer",
             "Sales, type: date",

@@ -371,13 +371,14 @@ def _of_decimals(columns: dict[str, str], *where: str) -> list[Fault]:
     return found
 
 
-def _alike(names: Iterable[str], *where: str) -> list[Fault]:
+def _alike(names: Iterable[str], *where: str, in_list: bool = False) -> list[Fault]:
     """Names that differ only in their case, which SQL does not distinguish."""
     found, known = [], dict[str, str]()
-    for name in names:
+    for at, name in enumerate(names):
         if (first := known.setdefault(name.lower(), name)) != name:
             detail = f"{name} and {first} are one name in SQL"
-            found.append(Fault(pointer=pointer(*where, name), detail=detail, allowed="names that differ in a letter"))
+            place = pointer(*where, at if in_list else name)
+            found.append(Fault(pointer=place, detail=detail, allowed="names that differ in a letter"))
     return found
 
 
@@ -409,6 +410,7 @@ def _of_query(definition: dict[str, Any]) -> list[Fault]:
         if "filter" in parameter:
             detail, allowed = "a query has no filters", f"${name} in the SQL, or in a where of a dataset"
             found.append(Fault(pointer=pointer("parameters", name, "filter"), detail=detail, allowed=allowed))
+    found += _alike((column["name"] for column in definition["columns"]), "columns", in_list=True)
     for index, column in enumerate(definition["columns"]):
         for key in ("expression", "optional"):
             if key in column:
