@@ -183,8 +183,8 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def _scoped(tree: Any, tables: frozenset[str]) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
     """Every object of a tree in the order of the text, with the tables that it may name.
 
-    These are the given ones and the common table expressions in scope: each after its own text, or within it if it is
-    recursive. Elsewhere the same name would be another table, such as one of DuckDB's catalog.
+    These are the given ones and the common table expressions in scope: each after its own text, or in its recursive
+    part. Elsewhere the same name would be another table, such as one of DuckDB's catalog.
     """
     stack = [(tree, tables)]
     while stack:
@@ -193,11 +193,13 @@ def _scoped(tree: Any, tables: frozenset[str]) -> Iterator[tuple[dict[str, Any],
             yield node, known
             children = []
             for each in node["cte_map"]["map"] if isinstance(node.get("cte_map"), dict) else []:
-                own = frozenset({str(each["key"]).lower()})
-                is_recursive = each["value"]["query_node"]["type"] == "RECURSIVE_CTE_NODE"
-                children.append((each["value"], known | own if is_recursive else known))
-                known |= own
-            children += [(value, known) for key, value in node.items() if key != "cte_map"]
+                children.append((each["value"], known))
+                known |= {str(each["key"]).lower()}
+            is_recursive = node.get("type") == "RECURSIVE_CTE_NODE"
+            within = known | {str(node["cte_name"]).lower()} if is_recursive else known
+            children += [
+                (value, within if key == "right" else known) for key, value in node.items() if key != "cte_map"
+            ]
             stack += reversed(children)
         elif isinstance(node, list):
             stack += [(value, known) for value in reversed(node)]

@@ -40,6 +40,8 @@ ATTACKS = {
     "the catalog under the name of an expression elsewhere": (
         "SELECT sql AS v FROM sqlite_master, (WITH sqlite_master AS (SELECT 1) FROM sqlite_master)"
     ),
+    "the catalog in a recursive query": "WITH RECURSIVE sqlite_master AS (SELECT sql AS v FROM sqlite_master UNION ALL "
+    "SELECT v FROM sqlite_master WHERE false) FROM sqlite_master",
     "the catalog under its own name": "WITH sqlite_master AS (SELECT sql AS v FROM sqlite_master) FROM sqlite_master",
     "a query in a text": f"SELECT note AS v FROM query('SELECT * FROM ''{SALES}''')",
     "a table in a text": f"SELECT note AS v FROM query_table('{SALES}')",
@@ -108,6 +110,7 @@ HARMLESS = {
     *("settings", "a setting", "a setting through its schema", "a setting as a method", "a variable", "waiting"),
     *("the statement around it", "spilled files", "what all tables are", "what a table is", "what a table holds"),
     *("the catalog under the name of an expression elsewhere", "the catalog under its own name"),
+    "the catalog in a recursive query",
     "writing to the log",
 }
 """What the database alone would answer, with nothing of another tenant."""
@@ -171,13 +174,15 @@ def test_every_function_of_this_version_that_has_an_effect_is_known() -> None:
         "WITH a AS (FROM sales), b AS (FROM a) SELECT a.note AS v FROM b JOIN a USING (i)",
         "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3) "
         "SELECT note AS v FROM n JOIN sales USING (i)",
+        "WITH RECURSIVE n AS (WITH a AS (SELECT 1 AS i) FROM a UNION (SELECT i + 1 FROM n WHERE i < 3)) "
+        "SELECT note AS v FROM n JOIN sales USING (i)",
         "SELECT note AS v FROM sales, range(1), unnest([1]), generate_series(1, 1)",
         "SELECT note AS v FROM sales QUALIFY row_number() OVER (PARTITION BY note ORDER BY i DESC) = 1;",
         "SELECT note AS v FROM sales -- the end",
         "SELECT note AS v FROM sales WHERE i = (SELECT min(i) FROM sales) UNION SELECT note FROM sales",
         "SELECT " + " || ".join(["left(note, 0)"] * 300) + " || note AS v FROM sales",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_an_honest_query_sees_its_own_rows(sales: Lake, sql: str) -> None:
     assert rows(report(sql)) == [("own",)]
