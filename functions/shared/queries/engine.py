@@ -163,20 +163,23 @@ def casts(connection: duckdb.DuckDBPyConnection, statement: Statement) -> list[s
     """The result's columns, each with its declared type.
 
     Raises:
-        QueryInvalid: the query lacks a column, or has it with a type that the report does not declare. Its faults have
-            the place of each column in ``statement.columns``.
+        QueryInvalid: the query lacks a column, has it twice, or has it with a type that the report does not declare.
+            Its faults have the place of each column in ``statement.columns``.
         duckdb.Error: DuckDB does not accept the query.
     """
     described = tables.run(connection, f"DESCRIBE ({statement.sql}\n)", statement.values).fetchall()
     given = {str(name).lower(): str(kind) for name, kind, *_ in described}
     if statement.is_compiled:
         return [quoted(name) for name, _ in statement.columns]
-    written, wrong = [], []
+    written, wrong, names = [], [], [str(name).lower() for name, *_ in described]
     for at, (name, declared) in enumerate(statement.columns):
         pattern, target, allowed = _RESULT_TYPES[declared]
         kind = given.get(name.lower())
         if kind is None:
             detail, allowed = f"the query has no column {name}", f"one of {', '.join(each[0] for each in described)}"
+            wrong.append(Fault(pointer=pointer("columns", at), detail=detail, allowed=allowed))
+        elif names.count(name.lower()) > 1:
+            detail, allowed = f"the query has {names.count(name.lower())} columns {name}", "one: SQL ignores the case"
             wrong.append(Fault(pointer=pointer("columns", at), detail=detail, allowed=allowed))
         elif kind != '"NULL"' and not re.fullmatch(pattern, kind):
             detail = f"column {name} is declared {declared}; the query gives {kind}"

@@ -133,6 +133,13 @@ def test_a_result_of_another_type_is_refused_with_every_fault(lake: Lake) -> Non
     assert all(name in str(refusal.value) for name in ("a is declared date", "b is declared integer", "no column c"))
 
 
+@pytest.mark.parametrize("sql", ["SELECT i AS v, i + 1 AS v FROM sales", 'SELECT i AS v, i + 1 AS "V" FROM sales'])
+def test_a_result_with_two_columns_of_a_name_is_refused(lake: Lake, sql: str) -> None:
+    put(lake, "a.parquet", i=[1])
+    with pytest.raises(QueryInvalid, match="the query has 2 columns v, allowed: one"):
+        rows(query(sql, {"v": "integer"}, dataset(i="integer")))
+
+
 def test_no_row_passes_but_the_columns_stay(lake: Lake) -> None:
     put(lake, "a.parquet", i=[1])
     report = query("SELECT i, 'x' AS t FROM sales", {"i": "integer", "t": "string"}, dataset(i="integer"))
