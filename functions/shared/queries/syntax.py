@@ -269,7 +269,20 @@ def _kind(node: dict[str, Any], kinds: Mapping[str, str]) -> str:
 
 
 def _columns(node: dict[str, Any]) -> frozenset[str]:
-    return frozenset(each["column_names"][0] for each in _nodes(node) if each.get("class") == "COLUMN_REF")
+    """The columns of a condition, without the parameters of its lambdas. ``j -> 'a'`` is JSON, and no lambda."""
+    found = set[str]()
+    stack: list[tuple[Any, frozenset[str]]] = [(node, frozenset())]
+    while stack:
+        each, hidden = stack.pop()
+        if isinstance(each, list):
+            stack += [(value, hidden) for value in each]
+        elif isinstance(each, dict):
+            if each.get("syntax_type") == "LAMBDA_KEYWORD":
+                hidden |= {name.lower() for name in _columns(each["lhs"])}
+            if each.get("class") == "COLUMN_REF" and each["column_names"][0].lower() not in hidden:
+                found.add(each["column_names"][0])
+            stack += [(value, hidden) for value in each.values()]
+    return frozenset(found)
 
 
 def _written(statement: dict[str, Any], operand: dict[str, Any]) -> str:

@@ -140,6 +140,14 @@ def test_a_result_with_two_columns_of_a_name_is_refused(lake: Lake, sql: str) ->
         rows(query(sql, {"v": "integer"}, dataset(i="integer")))
 
 
+def test_a_lambda_of_a_where_needs_no_column(lake: Lake) -> None:
+    put(lake, "a.parquet", i=[1, 2, 3], j=[[1], [2], [3]], x=[7, 8, 9])
+    where = "len(list_filter(j, lambda v, n: V = 2 AND n < i)) > 0 AND x < 9"
+    assert rows(query("SELECT i FROM sales", {"i": "integer"}, dataset(i="integer", where=where))) == [(2,)]
+    with pytest.raises(ColumnMismatch, match="has no column v; it has: "):
+        rows(query("SELECT i FROM sales", {"i": "integer"}, dataset(i="integer", where=f"{where} AND v > 0")))
+
+
 def test_no_row_passes_but_the_columns_stay(lake: Lake) -> None:
     put(lake, "a.parquet", i=[1])
     report = query("SELECT i, 'x' AS t FROM sales", {"i": "integer", "t": "string"}, dataset(i="integer"))
