@@ -19,7 +19,14 @@ import duckdb
 
 from shared.datasets import dataset, footers, partitions
 from shared.datasets.dataset import File
-from shared.errors import ColumnMismatch, ExportError, InvalidDefinition, QueryTooLarge, RowGroupTooLarge
+from shared.errors import (
+    ColumnMismatch,
+    ExportError,
+    InvalidDefinition,
+    QueryTooLarge,
+    RowGroupTooLarge,
+    SourceSchemaMismatch,
+)
 from shared.parquet import footer as parquet_footer
 from shared.parquet.footer import Footer
 from shared.queries import syntax
@@ -135,6 +142,12 @@ def _source(asked: Dataset, statement: Statement, room: int) -> Source:
     known = logged | asked.columns | dict.fromkeys(asked.bounds, "integer")
     known |= {asked.tenant_column: "string"} if asked.tenant_column else {}
     folders = dataset.partition_types(every, files, known)
+    spelled = dict[str, str]()
+    for name in (*asked.bounds, *folders):
+        if (first := spelled.setdefault(name.lower(), name)) != name:
+            raise ColumnMismatch(
+                f"dataset {asked.name}: {asked.folder} has the columns {first} and {name}, which are one name in SQL"
+            )
     keeps = _keeps(asked, statement, conditions, files, folders)
     needed = {*asked.columns, *(name for each in conditions for name in each.columns)}
     kept, examples, present, size = list[tuple[File, bytes]](), dict[bytes, tuple[File, bytes]](), set[str](), 0
@@ -307,6 +320,7 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
 
     Raises:
         ColumnMismatch: a column has another type than its declared type.
+        SourceSchemaMismatch: a column is a list in one file, and a struct or a map in another.
         duckdb.Error: a condition or a cast fails; or ``files.failure`` says why a file cannot be read.
     """
     asked = source.dataset
@@ -381,7 +395,7 @@ def _check_types(
         ``year * 10000`` could overflow.
     """
     asked = source.dataset
-    types, narrow = set[str](), set(asked.columns)
+    types, narrow, shapes = set[str](), set(asked.columns), dict[str, tuple[str, File]]()
     for example in source.examples:
         described = connection.execute(f"DESCRIBE FROM {scan([example])}").fetchall()
         given = {name: kind for name, kind, *_ in described}
@@ -392,6 +406,14 @@ def _check_types(
         ]
         if wrong:
             raise ColumnMismatch(f"dataset {asked.name}: {'; '.join(wrong)}")
+        for name in (name for name, declared in asked.columns.items() if declared == "json" and name in given):
+            if shape := _shape(given[name]):
+                known, where = shapes.setdefault(name, (shape, example[0]))
+                if shape != known:
+                    raise SourceSchemaMismatch(
+                        f"dataset {asked.name}: column {name} is {shape} in {example[0].address}, {known} in "
+                        f"{where.address}"
+                    )
         narrow -= {name for name in narrow if not re.fullmatch(_NARROW, given.get(name, ""))}
         types.add(given[asked.tenant_column] if asked.tenant_column else "VARCHAR")
     number = {kind for kind in types if re.fullmatch(_INTEGERS, kind)}
@@ -401,6 +423,13 @@ def _check_types(
             f"{' and '.join(wrong)}; allowed: text in every file, or integers in every file"
         )
     return types.pop(), sorted(narrow)
+
+
+def _shape(given: str) -> str:
+    """What DuckDB cannot convert into another shape; "" for JSON and for nulls."""
+    if given.endswith("]"):
+        return "a list"
+    return "a struct or a map" if given.startswith(("STRUCT(", "MAP(")) else ""
 
 
 def fits(declared: str, given: str) -> bool:

@@ -148,6 +148,14 @@ def test_a_lambda_of_a_where_needs_no_column(lake: Lake) -> None:
         rows(query("SELECT i FROM sales", {"i": "integer"}, dataset(i="integer", where=f"{where} AND v > 0")))
 
 
+@pytest.mark.parametrize("other", [pa.array([{"a": 1}]), pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))])
+def test_a_list_in_one_file_and_a_struct_or_map_in_another_are_refused(lake: Lake, other: Any) -> None:
+    keys = [put(lake, "1.parquet", j=[[1]]), put(lake, "2.parquet", j=other)]
+    told = rf"column j is a struct or a map in s3://lake/{keys[1]}, a list in s3://lake/{keys[0]}$"
+    with pytest.raises(SourceSchemaMismatch, match=told):
+        rows(query("SELECT j FROM sales", {"j": "json"}, dataset(j="json")))
+
+
 def test_no_row_passes_but_the_columns_stay(lake: Lake) -> None:
     put(lake, "a.parquet", i=[1])
     report = query("SELECT i, 'x' AS t FROM sales", {"i": "integer", "t": "string"}, dataset(i="integer"))
@@ -257,6 +265,13 @@ def test_a_column_that_a_rule_alone_needs_may_not_be_missing(lake: Lake) -> None
     key = put(lake, "2.parquet", i=[1])
     with pytest.raises(ColumnMismatch, match=f"s3://lake/{key} has no column paid"):
         rows(query("SELECT i FROM sales", {"i": "integer"}, dataset(i="integer", where="paid")))
+
+
+@pytest.mark.parametrize("where", [None, "year > 0"])
+def test_two_folders_that_sql_does_not_distinguish_are_refused(lake: Lake, where: str | None) -> None:
+    put(lake, "Year=2013/year=2014/a.parquet", i=[1])
+    with pytest.raises(ColumnMismatch, match="dataset sales: sales has the columns Year and year, which are one name"):
+        rows(query("SELECT i FROM sales", {"i": "integer"}, dataset(i="integer", where=where)))
 
 
 @pytest.mark.parametrize("path", ["a.parquet", "Tenant=acme/a.parquet"])
