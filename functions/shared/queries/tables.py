@@ -355,8 +355,10 @@ def create(connection: duckdb.DuckDBPyConnection, statement: Statement, source: 
     rows = f"SELECT {read} FROM {scan(source.files or source.examples)}"
     rules = rules if source.files else ["false"]
     described = connection.execute(f"DESCRIBE SELECT {read} FROM {scan(source.examples)}").fetchall()
-    given = {name: kind for name, kind, *_ in described}
-    casts = ", ".join(_cast(name, kind, given[name], statement.is_compiled) for name, kind in asked.columns.items())
+    given = {name.lower(): kind for name, kind, *_ in described}  # files may spell an optional column differently
+    casts = ", ".join(
+        _cast(name, kind, given[name.lower()], statement.is_compiled) for name, kind in asked.columns.items()
+    )
     passing = f"SELECT * FROM ({rows}) WHERE {' AND '.join(rules) or 'true'}"
     run(connection, f"CREATE TABLE {table} AS SELECT {casts} FROM ({passing})", values)
 

@@ -336,5 +336,15 @@ def test_an_optional_column_may_be_missing(lake: Lake, has_it: list[bool], monke
     assert chained(lake, asked, monkeypatch) == shown(Query.of(asked, {}, "acme"))
 
 
+def test_an_optional_column_that_a_file_spells_differently_does_not_fail(lake: Lake) -> None:
+    put(lake, "0.parquet", k=[0], Note=["x"])
+    put(lake, "1.parquet", k=[1], note=["y"])
+    source = {"type": "parquet", "dataset": "sales", "columns": {"k": "integer", "note": "string"}}
+    columns = [{"name": "note", "title": "note", "type": "string", "optional": True}]
+    found = compiled(definition({}, source=source, columns=columns, sort=[{"column": "k"}]), {})
+    assert found["k"].to_list() == [0, 1]
+    assert found["note"].to_list()[1] == "y"
+
+
 def _of(tenant: str, table: pa.Table) -> pa.Table:
     return table.append_column("tenant", pa.array([tenant] * table.num_rows, pa.string()))
