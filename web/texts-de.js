@@ -176,7 +176,7 @@ export const texts = {
       "Die Abfrage des Berichts dauert zu lange",
       "Grenzen Sie den Export ein, oder erhöhen Sie QueryMemory im Stack.",
     ],
-    QueryChanged: ["Der Bericht wurde geändert", "Versuchen Sie es erneut. Der neue Versuch führt die neue Abfrage aus."],
+    QueryChanged: ["Der Bericht oder die Version wurde geändert", "Versuchen Sie es erneut. Der neue Versuch führt die neue Abfrage aus."],
     TextTooLong: [
       "Ein Text ist zu lang für das Format",
       "Fordern Sie ein anderes Format an, oder kürzen Sie die Spalte mit einem Ausdruck.",

@@ -37,6 +37,7 @@ CODES = {
     "expires_at",
     "enum",
     "default",
+    "report",
 }
 """Fields that are no text: another value would not be an answer of the API."""
 
