@@ -58,7 +58,7 @@ class Statement:
     """A query with everything that it needs, bound.
 
     ``columns`` are the names and declared types of the result's columns, in order: those of a report, or, for a
-    compiled report, the source columns that its parts need. ``values`` are those of all parameters by name, None for a
+    compiled report, the declared columns of its source. ``values`` are those of all parameters by name, None for a
     parameter that is not set.
     """
 
@@ -80,7 +80,7 @@ class Statement:
         name = query_results.name(report, record)
         if report.definition["source"]["type"] == "query":
             return _of_query(report, parameters, tenant, chosen, sort, name)
-        return _compiled(report, parameters, tenant, chosen, sort, name)
+        return _compiled(report, parameters, tenant, sort, name)
 
 
 def _of_query(
@@ -122,7 +122,6 @@ def _compiled(
     report: Report,
     parameters: dict[str, Any],
     tenant: str,
-    chosen: Sequence[str] | None,
     sort: Sequence[Mapping[str, Any]] | None,
     name: str,
 ) -> Statement:
