@@ -1,6 +1,5 @@
 """State GeneratePart: writes the bytes of one part, then the receipt that proves the part."""
 
-import base64
 import contextlib
 import resource
 import tempfile
@@ -96,14 +95,7 @@ def _store(files: Work, part: int, made: _Made, fragment: IO[bytes]) -> Receipt:
     while block := fragment.read(_BLOCK):
         crc32 = isal_zlib.crc32(block, crc32)
     fragment.seek(0)
-    # S3 refuses the part if its bytes do not match the checksum.
-    etag = aws.s3().put_object(
-        Bucket=work.bucket(),
-        Key=files.part_key(part),
-        Body=fragment,
-        ContentLength=size,
-        ChecksumCRC32=base64.b64encode(crc32.to_bytes(4, "big")).decode(),
-    )["ETag"]
+    etag = work.put_checked(files.part_key(part), fragment, size, crc32)
     receipt: Receipt = {
         "part": part,
         "etag": etag,

@@ -11,6 +11,7 @@ A plan's name is a hash of everything that its file's bytes depend on, so two pl
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import json
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -312,6 +313,17 @@ def plan_name(content: dict[str, Any], parts: list[Part]) -> str:
     """16 hexadecimal digits: a hash of a plan's content and its parts, including the pinned sources."""
     canonical = json.dumps([content, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def put_checked(key: str, body: IO[bytes], size: int, crc32: int) -> str:
+    """Writes an object of ``size`` bytes, and returns its ETag. S3 refuses bytes that do not match the checksum."""
+    return aws.s3().put_object(
+        Bucket=bucket(),
+        Key=key,
+        Body=body,
+        ContentLength=size,
+        ChecksumCRC32=base64.b64encode(crc32.to_bytes(4, "big")).decode(),
+    )["ETag"]
 
 
 def is_missing(error: ClientError) -> bool:
