@@ -166,6 +166,11 @@ SEGMENTS = st.lists(st.tuples(st.integers(1, 3_000_000), st.integers(0, 200_000_
 )
 
 
+def test_an_extent_without_an_offset_is_neither_cut_nor_joined_even_if_it_is_of_an_object() -> None:
+    groups: list[Any] = [{"key": "k", "etag": "e", "group": n, "rows": 10**7, "bytes": 1} for n in range(4)]
+    assert [source for part in planning.divide(groups, 8, 1) for source in part["sources"]] == groups
+
+
 @given(SEGMENTS, st.integers(1, 1000))
 def test_what_is_not_cut_is_whole_in_one_part_which_is_larger_than_its_share_by_less_than_its_last(
     segments: list[SegmentExtent], workers: int

@@ -160,7 +160,7 @@ def _cut(extent: Extent, rows: int) -> tuple[Extent, Extent]:
 def _continues(extent: Extent, last: Extent) -> bool:
     """Whether ``extent`` begins where ``last`` ends."""
     here, before = cast(dict[str, Any], extent), cast(dict[str, Any], last)
-    if "key" in here and "key" in before:
+    if "offset" in here and "offset" in before:
         return bool(here["key"] == before["key"] and before["offset"] + before["rows"] == here["offset"])
     if "after" in here and "until" in before:
         return bool(here["table"] == before["table"] and here["after"] is not None and here["after"] == before["until"])
