@@ -65,7 +65,7 @@ class SourceUnavailable(ExportError):
 
 
 class SourceUnreadable(ExportError):
-    """A source object is not readable Parquet."""
+    """A source object is not readable."""
 
 
 class TableUnsupported(ExportError):

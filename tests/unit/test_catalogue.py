@@ -161,7 +161,7 @@ WRONG: dict[str, list[Any]] = {
     "title": [MISSING, ""],
     "tenant": [MISSING, ""],
     "colums": [[]],
-    "source/type": ["csv"],
+    "source/type": ["none"],
     "source/dataset": [MISSING, "../other"],
     "source/table": ["orders"],
     "source/bounds/month": [[1]],

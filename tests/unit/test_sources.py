@@ -5,46 +5,64 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
+import sys
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from shared.engine import planning, sources
+from shared.engine import planning
 from shared.engine.query import Query
 from shared.engine.sources import SOURCES, Source, dynamodb
-from shared.errors import ColumnMismatch, SourceChanged, SourceMissing, SourceSchemaMismatch, SourceUnreadable
-from shared.lambda_ import clock
+from shared.errors import (
+    ColumnMismatch,
+    SourceChanged,
+    SourceMissing,
+    SourceSchemaMismatch,
+    SourceUnavailable,
+    SourceUnreadable,
+)
+from shared.files.work import Extent
+from shared.lambda_ import clock, contract
 from tests.unit import lake as lakes
-from tests.unit.lake import Lake, file
-from tests.unit.support import NOW
+from tests.unit.lake import Lake, file, refused
+from tests.unit.support import EXPORT_ID, FUNCTIONS, NOW, OWNER
 from tests.unit.tables import in_memory
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "add-a-source.md").read_text("utf-8")
 SCHEMA = json.loads((ROOT / "functions" / "shared" / "catalogue" / "report.schema.json").read_text("utf-8"))
+TASK = contract.event_contract(str(FUNCTIONS / "generate_part" / "app.py"))
+
+
+(PATH,) = re.findall(r"`(functions/shared/engine/sources/\w+\.py)`, for", PAGE)
+(CODE,) = re.findall(r"```python\n(\"\"\"Source.*?)```", PAGE, re.DOTALL)
 
 
 def of_the_page() -> Source:
     """The module that the page shows."""
-    (path,) = re.findall(r"`functions/(shared/engine/sources/\w+)\.py`, for", PAGE)
-    (code,) = re.findall(r"```python\n(\"\"\"Source.*?)```", PAGE, re.DOTALL)
-    module: Any = types.ModuleType(path.replace("/", "."))
-    exec(compile(code, path, "exec"), module.__dict__)
+    module: Any = types.ModuleType(PATH)
+    exec(compile(CODE, PATH, "exec"), module.__dict__)
     return module  # type: ignore[no-any-return]
 
 
-FILES: dict[str, tuple[Source, Callable[[pl.DataFrame], bytes]]] = {
-    "csv": (of_the_page(), lambda rows: rows.write_csv().encode()),
-    "parquet": (SOURCES["parquet"], lambda rows: file(3, **{each.name: each.to_arrow() for each in rows})),
+# By the ending of its files: the source, and how rows are written as a file in groups of that many rows.
+FILES: dict[str, tuple[Source, Callable[[pl.DataFrame, int], bytes]]] = {
+    "csv": (of_the_page(), lambda rows, _: rows.write_csv().encode()),
+    "parquet": (SOURCES["parquet"], lambda rows, group: file(group, **{each.name: each.to_arrow() for each in rows})),
 }
+ONLY_TEXT = {"csv"}
+LARGEST_BATCH = 131_072
 
 
 class Files:
@@ -56,9 +74,10 @@ class Files:
     def __init__(self, kind: str, lake: Lake) -> None:
         self.kind, self.lake = kind, lake
         self.source, self._written = FILES[kind]
+        self.small = "string" if kind in ONLY_TEXT else "integer"
 
-    def put(self, name: str, rows: pl.DataFrame) -> str:
-        return self.lake.put(f"{name}.{self.kind}", self._written(rows))
+    def put(self, name: str, rows: pl.DataFrame, group: int = 3) -> str:
+        return self.lake.put(f"{name}.{self.kind}", self._written(rows, group))
 
     @property
     def sent(self) -> int:
@@ -75,7 +94,8 @@ class Files:
 class Table:
     """A table whose partition key is the tenant."""
 
-    columns: ClassVar = dict.fromkeys(("tenant", "n", "unused"), "string")
+    small = "integer"
+    columns: ClassVar = dict.fromkeys(("tenant", "n", "unused"), "string") | {"small": small}
     definition: ClassVar = {"type": "dynamodb", "table": "sales", "columns": columns}
     missing = "there is no DynamoDB table sales in this account and Region"
     source = SOURCES["dynamodb"]
@@ -143,18 +163,29 @@ def files(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def sales(start: int, count: int) -> pl.DataFrame:
-    """Rows of two tenants, numbered, all of them text."""
-    rows = [("acme" if at % 3 else "other", str(at), "x") for at in range(start, start + count)]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("tenant", "n", "unused"), pl.String), orient="row")
+    """Rows of two tenants, numbered: text, and a small integer."""
+    rows = [("acme" if at % 3 else "other", str(at), "x", 7) for at in range(start, start + count)]
+    types = dict.fromkeys(("tenant", "n", "unused"), pl.String()) | {"small": pl.Int16()}
+    return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def query(store: Store, column: str = "n", declared: str = "string") -> Query:
-    columns = [{"name": column, "type": declared}]
+    columns = [{"name": column, "type": declared}, {"name": "small", "type": store.small}]
     return Query.of({"source": store.definition, "tenant": "tenant", "columns": columns}, {}, "acme")
 
 
-def scanned(store: Store, extents: Any, fetched: Counter[str] | None = None) -> list[pl.DataFrame]:
-    return list(store.source.scan(query(store), {"tenant": "String", "n": "String"}, extents, fetched))
+def text(schema: pl.Schema) -> dict[str, str]:
+    """The schema as a plan stores it."""
+    return {name: str(dtype) for name, dtype in schema.items()}
+
+
+def scanned(store: Store, schema: pl.Schema, extents: list[Extent]) -> list[pl.DataFrame]:
+    return list(store.source.scan(query(store), text(schema), extents))
+
+
+def exported(store: Store) -> list[pl.DataFrame]:
+    """All that an export reads."""
+    return scanned(store, *store.source.plan(query(store)))
 
 
 @settings(max_examples=max(6, settings.default.max_examples // 10))  # type: ignore[union-attr]
@@ -165,17 +196,39 @@ def test_however_rows_are_divided_each_is_read_once_and_in_order(kind: str, size
         patched.setattr(planning, "MIN_ROWS", 1)
         for number, size in enumerate(sizes):
             store.put(str(number), sales(100 * number, size))
-        _, extents = store.source.plan(query(store))
-        assert store.source.plan(query(store))[1] == extents
+        asked = query(store)
+        schema, extents = store.source.plan(asked)
+        assert store.source.plan(asked) == (schema, extents)
         divided = planning.divide(extents, parts, 1)
         before, fetched = store.sent, Counter[str]()
-        frames = [frame for part in divided for frame in scanned(store, part["sources"], fetched)]
+        read = [list(store.source.scan(asked, text(schema), part["sources"], fetched)) for part in divided]
         assert fetched["bytes"] == store.sent - before
+        counts = store.source.passing(asked.of_filters(), text(schema), extents, divided)
         rows = [100 * number + row for number, size in enumerate(sizes) for row in range(size)]
         expected = store.order([str(row) for row in rows if row % 3])
-    assert [part["rows"] for part in divided] == [sum(e["rows"] for e in part["sources"]) for part in divided]
-    assert [n for frame in frames for n in query(store).apply(frame)["n"]] == expected
-    assert all(frame.columns == ["n", "tenant"] for frame in frames)
+    frames = [frame for part in read for frame in part]
+    assert [n for frame in frames for n in asked.apply(frame)["n"]] == expected
+    assert [sum(frame.height for frame in part) for part in read] == [part["rows"] for part in divided]
+    assert counts in (None, [sum(asked.apply(frame).height for frame in part) for part in read])
+    assert all(list(frame.schema.items()) == list(asked.nothing(text(schema)).schema.items()) for frame in frames)
+    assert all(extent["rows"] >= 1 for extent in extents)
+    for part in divided:
+        contract.require(TASK, {"owner": OWNER, "export_id": EXPORT_ID, "attempt": 1, "plan": "0" * 16, "part": part})
+
+
+def test_batches_are_of_bounded_size(files: Files) -> None:
+    files.put("1", sales(0, 2 * LARGEST_BATCH), 2 * LARGEST_BATCH)
+    heights = [frame.height for frame in exported(files)]
+    assert sum(heights) == 2 * LARGEST_BATCH
+    assert max(heights) <= LARGEST_BATCH
+
+
+def test_the_bytes_of_all_extents_are_no_more_than_the_files_hold(files: Files) -> None:
+    for name in ("1", "2"):
+        files.put(name, sales(0, 20))
+    extents = files.source.plan(query(files))[1]
+    assert all(extent["bytes"] for extent in extents)
+    assert sum(extent["bytes"] for extent in extents) <= sum(map(len, files.lake.objects.values()))
 
 
 def test_a_dataset_without_data_is_missing(store: Store) -> None:
@@ -184,8 +237,9 @@ def test_a_dataset_without_data_is_missing(store: Store) -> None:
         store.source.plan(query(store))
 
 
-def test_a_column_that_is_not_there_or_of_another_type_is_named(store: Store) -> None:
-    store.put("1", sales(0, 5))
+@pytest.mark.parametrize("rows", [0, 5])
+def test_a_column_that_is_not_there_or_of_another_type_is_named(store: Store, rows: int) -> None:
+    store.put("1", sales(0, rows))
     for column, declared, said in (
         ("nothing", "string", "no column nothing; it has: tenant, n, unused"),
         ("n", "integer", "column n is declared integer"),
@@ -204,23 +258,46 @@ def test_a_file_with_other_columns_or_none_is_named(files: Files) -> None:
         files.source.plan(query(files))
 
 
-@pytest.mark.parametrize("when", ["planned", "read"])
+def test_a_file_of_another_kind_is_named_and_nothing_of_it_is_shown(files: Files) -> None:
+    files.put("1", sales(0, 5))
+    files.lake.put(f"2.{files.kind}", b"\xff" + b"secret" * 20)
+    with pytest.raises((SourceUnreadable, SourceSchemaMismatch)) as raised:
+        exported(files)
+    assert f"s3://lake/data/sales/2.{files.kind} " in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("when", ["planned", "after planning", "read"])
 @pytest.mark.parametrize("now", ["replaced", "removed"])
 def test_a_file_that_changes_is_noticed(files: Files, when: str, now: str) -> None:
     key = files.put("1", sales(0, 5))
-    extents = files.source.plan(query(files))[1]
-    changed = {} if now == "removed" else {key: b"another"}
-    files.lake.before = lambda _: setattr(files.lake, "objects", changed)
+    schema, extents = files.source.plan(query(files))
+    changed = {} if now == "removed" else {key: files.lake.objects[key] + b"\n"}
+    if when == "after planning":
+        files.lake.objects = changed
+    else:
+        files.lake.before = lambda _: setattr(files.lake, "objects", changed)
     said = rf"s3://lake/data/sales/1\.{files.kind} was {now} after the export was planned"
     with pytest.raises(SourceChanged, match=said):
-        files.source.plan(query(files)) if when == "planned" else scanned(files, extents)
+        files.source.plan(query(files)) if when == "planned" else scanned(files, schema, extents)
 
 
-def test_a_report_may_name_every_source_and_no_other_and_the_lines_of_the_page_register_its_source() -> None:
-    assert SCHEMA["properties"]["source"]["properties"]["type"] == {"enum": sorted(SOURCES)}
-    (line,) = re.findall(r"^SOURCES: .*$", PAGE, re.MULTILINE)
-    names = vars(sources) | {"csv_files": of_the_page()}
-    exec("from __future__ import annotations\n" + line, names)
-    (allowed,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    assert json.loads(allowed) == {"enum": sorted(names["SOURCES"])}
-    assert line.replace('"csv": csv_files, ', "") in Path(sources.__file__).read_text("utf-8")
+@pytest.mark.parametrize(("code", "status", "error"), [("SlowDown", 503, ClientError), ("No", 403, SourceUnavailable)])
+def test_a_refusal_by_s3_is_not_a_fault_of_the_file(files: Files, code: str, status: int, error: type) -> None:
+    files.put("1", sales(0, 5))
+    schema, extents = files.source.plan(query(files))
+    files.lake.before = Mock(side_effect=refused(code, status))
+    with pytest.raises(error):
+        files.source.plan(query(files))
+    with pytest.raises(error):
+        scanned(files, schema, extents)
+
+
+def test_a_report_may_name_every_source_and_no_other() -> None:
+    assert sorted(SCHEMA["properties"]["source"]["properties"]["type"]["enum"]) == sorted(SOURCES)
+
+
+def test_the_module_of_the_page_has_the_style_of_the_project() -> None:
+    ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--stdin-filename", PATH, "-"]
+    found = subprocess.run(ruff, input=CODE, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr

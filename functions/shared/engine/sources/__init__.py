@@ -22,6 +22,8 @@ class Source(Protocol):
         Files that cannot hold such rows are not opened. If no file can, the schema is still the source's schema, so
         that an export without rows has its columns.
 
+        The types are those of :meth:`scan`: :func:`.column_types.wide` gives them.
+
         Raises:
             SourceMissing, SourceUnreadable, SourceChanged, SourceUnavailable, SourceSchemaMismatch, RowGroupTooLarge,
             ColumnMismatch.

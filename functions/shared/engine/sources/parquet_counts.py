@@ -44,7 +44,7 @@ def passing(query: Query, schema: dict[str, str], extents: list[Extent], parts: 
     if len(values) > MAX_FILES or asyncio.run(_size(runs, needs)) > MAX_BYTES:
         return None
     with contextlib.closing(scan(query, schema, extents)) as frames:
-        return _counted(query, frames, [part["rows"] for part in parts])
+        return counted(query, frames, [part["rows"] for part in parts])
 
 
 def _folders(
@@ -80,7 +80,7 @@ async def _size(extents: list[ObjectExtent], needs: list[str]) -> int:
     return sum(await asyncio.gather(*map(size, files)))
 
 
-def _counted(query: Query, frames: Iterable[pl.DataFrame], heights: list[int]) -> list[int]:
+def counted(query: Query, frames: Iterable[pl.DataFrame], heights: list[int]) -> list[int]:
     """How many rows pass in each of the consecutive runs of ``heights`` rows."""
     counts, at, left = [0] * len(heights), 0, heights[0]
     for rows in frames:
