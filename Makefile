@@ -163,6 +163,7 @@ ifndef ALONE
 else
 .venv/ready-$(VERSION): requirements/uv.txt requirements/dev.txt | python
 	@echo "• Installing the development environment (.venv)"
+	@test ! -L .venv || rm .venv  # a link: --clear would empty another checkout's environment
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(call install,.venv,requirements/uv.txt)
 	@$(call sync,.venv,requirements/dev.txt)
