@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from shared.files.formats import FORMATS
 from shared.lambda_ import aws
 from shared.records import attempts, table
 from tests.unit.support import (
@@ -108,7 +109,7 @@ def test_two_requests_are_two_exports(post: Post, cloud: Cloud) -> None:
 
 # ── A bad body ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-FORMAT = 'one of "csv", "csv.gz", "jsonl", "jsonl.gz", "parquet", "xlsx"'
+FORMAT = "one of " + ", ".join(f'"{name}"' for name in FORMATS)
 FAULTS: list[tuple[Any, list[str]]] = [
     ([], [""]),
     ({}, ["/format", "/report"]),

@@ -11,7 +11,7 @@ import jsonschema
 import polars as pl
 import pytest
 
-from shared.files.formats import FORMATS, option_faults, resolve_options
+from shared.files.formats import FORMATS, option_faults, options, resolve_options
 from shared.files.formats.options import zones
 from tests.unit.formats.support import plan, utc, whole
 
@@ -120,6 +120,10 @@ def test_a_refusal_says_where_what_and_what_is_allowed(
     name: str, given: dict[str, Any], detail: str, allowed: str
 ) -> None:
     assert option_faults(name, given) == [{"pointer": f"/{next(iter(given))}", "detail": detail, "allowed": allowed}]
+
+
+def test_a_format_may_offer_an_encoding_and_nothing_else_of_csv() -> None:
+    assert options.dialect_faults(options.closed(encoding=options.ENCODING), {"encoding": "windows-1252"}) == []
 
 
 def test_every_fault_is_told_at_once() -> None:

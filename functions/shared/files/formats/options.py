@@ -122,13 +122,11 @@ def zone_faults(schema: dict[str, Any], requested: Any) -> list[Fault]:
 
 def dialect_faults(schema: dict[str, Any], requested: Any) -> list[Fault]:
     """The faults of csv options that contradict each other, which JSON Schema cannot check."""
-    if "encoding" not in schema["properties"]:
-        return []
     settings, faults = resolve(schema, requested), []
-    if settings["decimal_comma"] and settings["delimiter"] == ",":
+    if settings.get("decimal_comma") and settings.get("delimiter") == ",":
         detail = "is true, but the delimiter is also a comma"
         faults.append(Fault(pointer="/decimal_comma", detail=detail, allowed='false, or the delimiter ";", tab or "|"'))
-    if settings["bom"] and settings["encoding"] == "windows-1252":
+    if settings.get("bom") and settings.get("encoding") == "windows-1252":
         detail = "is true, but windows-1252 has no byte order mark"
         faults.append(Fault(pointer="/bom", detail=detail, allowed="false, or the encoding utf-8 or utf-16le"))
     return faults
