@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import boto3
@@ -173,11 +173,16 @@ def environment(endpoint_url: str) -> dict[str, str]:
     }
 
 
+def no_user(tenant: str, users: Iterable[str]) -> Trouble:
+    """The error of a tenant for which the emulator has no user."""
+    create = f"bin/exports-admin user you@example.com --tenant {tenant}"
+    return Trouble(f"The tenant {tenant} has no user. These tenants have one: {', '.join(users)}. To add one: {create}")
+
+
 def sign_in(description: dict[str, Any], tenant: str) -> str:
     """The ID token of the tenant's user."""
     if tenant not in description["users"]:
-        tenants = ", ".join(description["users"])
-        raise Trouble(f"The tenant {tenant} has no user. These tenants have one: {tenants}.")
+        raise no_user(tenant, description["users"])
     user = description["users"][tenant]
     return cognito.sign_in(place(description), user["email"], user["password"])["id_token"]
 

@@ -6,7 +6,7 @@ import click
 
 from exports_admin import emulator
 from exports_admin.connection import connect, stack_option
-from exports_admin.stack import place
+from exports_admin.stack import no_user, place
 from exports_cli import cognito
 from exports_cli.trouble import Trouble
 
@@ -30,7 +30,7 @@ def command(stack: str, *, email: str | None, tenant: str | None, password_stdin
         if tenant not in users:
             if not users:
                 raise Trouble(f"The password of a user of {tenant} is known only on the emulator. Use --email.")
-            raise Trouble(f"The tenant {tenant} has no user. These tenants have one: {', '.join(users)}.")
+            raise no_user(tenant, users)
         email, password = users[tenant]["email"], users[tenant]["password"]
     elif password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")

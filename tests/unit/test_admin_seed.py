@@ -218,8 +218,9 @@ def emulated(alone: None, cli_api: Stack, monkeypatch: pytest.MonkeyPatch) -> St
 def test_a_user_of_the_emulator_gets_a_token(admin: Admin, emulated: Stack) -> None:
     assert admin("token", "--tenant", "UA") == Run(0, "id-1\n", "")
     assert emulated.asked[0].body["AuthParameters"] == {"USERNAME": "ua@example.com", "PASSWORD": "secret"}
-    said = "exports-admin: The tenant XX has no user. These tenants have one: UA.\n"
-    assert admin("token", "--tenant", "XX") == Run(1, "", said)
+    said = "exports-admin: The tenant XX has no user. These tenants have one: UA. To add one: "
+    create = "bin/exports-admin user you@example.com --tenant XX\n"
+    assert admin("token", "--tenant", "XX") == Run(1, "", said + create)
 
 
 def test_the_users_of_another_issuer_are_not_created_here(
