@@ -70,6 +70,12 @@ def test_without_declared_columns_only_the_data_can_tell(tmp_path: Path) -> None
         ("amount * 100", "amount *", "15: /parameters/least/filter/expression: least: 'amount *' is not an expression"),
         ("goods.name", "day", "22: /columns/5: column first is declared string, which needs text; "),
         ("goods.name", "UPPER(pieces)", "22: /columns/5: column first: invalid series dtype: "),
+        (
+            ', filter: {column: day, operator: ">="}',
+            "",
+            '14: /parameters/from/filter: is missing. Allowed: a value such as {"column": "dep_delay", ',
+        ),
+        ("currency EUR", "#,##0", "20: the file: is not YAML: # starts a comment. Put it in quotes: format: "),
         ("goods.name", "CONCAT(shop, note)", "22: the file: is not YAML: a comma ends a value within braces, and "),
         ("(UTC)", "(Mars)", "8: /source/columns/at: column at is declared timestamp(Mars), which has an unknown time "),
         ("decimal(12,2)", "decimal(2,12)", "9: /source/columns/amount: decimal(2,12) has more decimal places than "),

@@ -197,8 +197,8 @@ def test_every_fault_is_named_with_its_place_and_what_is_allowed() -> None:
 
 
 NO_NUMBER = "a column of type date is not shown as a number, allowed: columns of type integer, number, decimal"
-NO_TEXT = "contains requires a string, but the parameter is a date, allowed: type: string"
-NO_BOOLEAN = "is null requires a boolean, but the parameter is a string, allowed: type: boolean"
+NO_TEXT = "contains requires type: string, but the parameter has type: date, allowed: type: string"
+NO_BOOLEAN = "is null requires type: boolean, but the parameter has type: string, allowed: type: boolean"
 LETTERS = "a value of type string, at most 256 characters; YAML reads it as a number: put it in quotes"
 
 
@@ -210,6 +210,8 @@ LETTERS = "a value of type string, at most 256 characters; YAML reads it as a nu
         ("source/bounds/month", [12, 1], "12 is greater than 1, allowed: the minimum, then the maximum"),
         ("parameters/to/filter/operator", "contains", NO_TEXT),
         ("parameters/state/filter/operator", "is null", NO_BOOLEAN),
+        ("parameters/to/maximum", 366, "has no meaning for a parameter of type date, allowed: type: integer or number"),
+        ("parameters/to/pattern", "^2", "has no meaning for a parameter of type date, allowed: type: string"),
         ("parameters/state/default", "lost", '"lost" is not allowed, allowed: one of "open", "paid"'),
         ("parameters/state/enum/0", 5, f"5 is not allowed, allowed: {LETTERS}"),
         ("spans/0/first", "state", "'state' is not a date parameter, allowed: one of the date parameters: from, to"),
@@ -325,6 +327,8 @@ IN_BLOCK, IN_BRACES = 'filter:\n      column: amount\n      operator: ">="', "fi
         *(("Least", text, f'title: "{text}"') for text in TITLES),
         ("Least", '[least] "amount"', "title: '[least] \"amount\"'"),
         ("default: none", "pattern: [A-Z]{3}", 'pattern: "[A-Z]{3}"'),
+        ('title: "Amount, net", type: decimal}', "title: A, type: decimal, format: #,##0}", 'format: "#,##0"'),
+        ('title: "Amount, net", type', "title: #,##0, type", 'title: "#,##0"'),
         ('title: "Amount, net", type', "title: ^[A-Z]{3,4}$, type", 'title: "^[A-Z]{3,4}$"'),
     ],
 )

@@ -76,6 +76,7 @@ def test_a_sort_a_limit_and_a_choice_are_allowed_and_a_sort_or_a_limit_is_a_quer
 NAMES = "one of id, day, amount"
 COMPUTED = f"{NAMES}; for a computed order, write a query report (docs/howto/query-report.md)"
 TOTAL = "a sort whose last column has unique: true, because no two rows of a tenant have the same value"
+TOTAL += "; without such a column, write a query report (docs/howto/query-report.md)"
 
 
 @pytest.mark.parametrize(

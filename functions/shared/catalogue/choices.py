@@ -121,7 +121,8 @@ def _not_total(definition: dict[str, Any]) -> list[Fault]:
     ]
     if "limit" not in definition:
         return found
-    allowed = "a sort whose last column has unique: true, because no two rows of a tenant have the same value"
+    allowed = "a sort whose last column has unique: true, because no two rows of a tenant have the same value; "
+    allowed += "without such a column, write a query report (docs/howto/query-report.md)"
     if not sort:
         detail = "needs a sort, because the first rows of a source could change between attempts"
         found.append(Fault(pointer="/limit", detail=detail, allowed=allowed))

@@ -199,23 +199,37 @@ def _put_in_quotes(name: str, text: str) -> str:
 
 
 def _advise(text: str, error: yaml.MarkedYAMLError) -> None:
-    """Adds to a YAML error how to quote a value in its line, if the quotes make the line valid."""
+    """Adds to a YAML error how to quote a value in its line, if the quotes make the line valid.
+
+    A ``#`` that starts a value within braces hides the closing brace. YAML then blames a later line.
+    """
+    lines = text.splitlines()
     for mark in (error.context_mark, error.problem_mark):
-        lines = text.splitlines()
-        if error.note or mark is None or mark.line >= len(lines):
+        if mark is None or mark.line >= len(lines):
             continue
-        line = lines[mark.line]
-        names = [each for each in re.finditer(r"([\w-]+): +", line) if each.end() <= mark.column]
-        if not names:
-            continue
-        name, start = names[-1][1], names[-1].end()
-        ends = [each.start() for each in re.finditer(r" *([,}]|$)", line) if each.start() > start]
-        for end in ends if "{" in line[:start] else ends[-1:]:
-            advice = _put_in_quotes(name, line[start:end])
-            lines[mark.line] = line[:start] + advice.removeprefix(f"Put it in quotes: {name}: ") + line[end:]
-            if _first_bad_line("\n".join(lines)) > mark.line:
-                error.note = advice
-                break
+        names = [each for each in re.finditer(r"([\w-]+): +", lines[mark.line]) if each.end() <= mark.column]
+        if names and (advice := _quoting(lines, mark.line, names[-1], mark.line)):
+            error.note = advice
+            return
+    bad = _first_bad_line(text)
+    for number, line in enumerate(lines):
+        hidden = re.search(r"(?<=[{ ])([\w-]+): +(?=#)", line)
+        if hidden and "{" in line[: hidden.start()] and (advice := _quoting(lines, number, hidden, bad)):
+            error.problem, error.problem_mark = "# starts a comment", yaml.Mark("", 0, number, hidden.end(), None, 0)
+            error.note = advice
+            return
+
+
+def _quoting(lines: list[str], number: int, name: re.Match[str], bad: float) -> str:
+    """How to quote the value after a name, if the first bad line then comes after ``bad``; otherwise nothing."""
+    line, start = lines[number], name.end()
+    ends = [each.start() for each in re.finditer(r" *([,}]|$)", line) if each.start() > start]
+    for end in ends if "{" in line[:start] else ends[-1:]:
+        advice = _put_in_quotes(name[1], line[start:end])
+        quoted = line[:start] + advice.removeprefix(f"Put it in quotes: {name[1]}: ") + line[end:]
+        if _first_bad_line("\n".join([*lines[:number], quoted, *lines[number + 1 :]])) > bad:
+            return advice
+    return ""
 
 
 def _first_bad_line(text: str) -> float:
@@ -330,7 +344,7 @@ def _of_one_value(parameter: dict[str, Any]) -> dict[str, Any]:
         schema["minimum"] = max(low, parameter.get("minimum", low))
         schema["maximum"] = min(high, parameter.get("maximum", high))
     for rule in ("pattern", "enum"):
-        if rule in parameter:
+        if rule in parameter and (rule == "enum" or parameter["type"] == "string"):
             schema[rule] = parameter[rule]
     return schema
 
@@ -460,12 +474,17 @@ def _contradictions(definition: dict[str, Any]) -> list[Fault]:
         if low > high:
             detail = f"{low} is greater than the maximum"
             contradictions.append(Fault(pointer=f"{where}/minimum", detail=detail, allowed=f"at most {high}"))
+        for rule in ("minimum", "maximum", "pattern"):
+            if rule in parameter and rule not in one:
+                detail = f"has no meaning for a parameter of type {parameter['type']}"
+                allowed = "type: string" if rule == "pattern" else f"type: {' or '.join(_LIMITS)}"
+                contradictions.append(Fault(pointer=f"{where}/{rule}", detail=detail, allowed=allowed))
         for index, item in enumerate(parameter.get("enum", [])):
             rules = {rule: allowed for rule, allowed in one.items() if rule != "enum"}
             contradictions += [fault | {"pointer": f"{where}/enum/{index}"} for fault in faults(rules, item)]
         operator = _operator(parameter)
         if parameter["type"] != (required := _TYPES_OF_OPERATORS.get(operator, parameter["type"])):
-            detail = f"{operator} requires a {required}, but the parameter is a {parameter['type']}"
+            detail = f"{operator} requires type: {required}, but the parameter has type: {parameter['type']}"
             contradictions.append(Fault(pointer=f"{where}/filter/operator", detail=detail, allowed=f"type: {required}"))
         if "default" not in parameter:
             continue
