@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from checks import Fault
-from checks.repository import named_below, reference
+from checks.repository import named_below, reference, references
 from checks.template.stack import Stack
 
 QUEUE = "AWS::SQS::Queue"
 LOG_GROUP = "AWS::Logs::LogGroup"
 FUNCTION = "AWS::Lambda::Function"
 MACHINE = "AWS::StepFunctions::StateMachine"
+
+SENDERS = {"aws:SourceArn", "aws:SourceAccount"}
+"""Keys of a condition that keeps other accounts' rules out."""
 
 DEAD_LETTERS = ("DeadLetterConfig", "OnFailure", "RedrivePolicy")
 """Properties that name the target for what could not be delivered or processed."""
@@ -60,6 +63,44 @@ def event_sources(stack: Stack) -> Iterator[Fault]:
             wrong = f"is invoked asynchronously by {asynchronous[name]} and loses the event if it fails"
             remedy = "Add EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SQS, Destination: …}}}"
             yield stack.fault(name, wrong, remedy)
+
+
+def consumers(stack: Stack) -> Iterator[Fault]:
+    """A message of a queue comes again if its function failed on it, and not before the function has ended."""
+    for name, mapping in stack.of("AWS::Lambda::EventSourceMapping"):
+        queue, function = (reference(mapping.get(key)) or "" for key in ("EventSourceArn", "FunctionName"))
+        if not stack.has(queue, QUEUE):
+            continue
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            event = _event(stack, name)
+            wrong = f"{event} loses the messages that the function returns in batchItemFailures"
+            remedy = "Add FunctionResponseTypes: [ReportBatchItemFailures]"
+            yield stack.fault(name, wrong, remedy, "Properties", "Events", event)
+        timeout = stack.deployed[function]["Properties"].get("Timeout")
+        visible = stack.deployed[queue]["Properties"].get("VisibilityTimeout", 30)
+        # "Configuring a queue to use with Lambda", Lambda developer guide
+        if isinstance(timeout, int) and isinstance(visible, int) and visible < 6 * timeout:
+            wrong = f"shows a message again after {visible} s, but {function} may take {timeout} s for a batch"
+            remedy = f"Write VisibilityTimeout: {6 * timeout}, six times the function's Timeout"
+            yield stack.fault(queue, wrong, remedy, "Properties", "VisibilityTimeout")
+
+
+def senders(stack: Stack) -> Iterator[Fault]:
+    """EventBridge may send to each queue that a rule names, and only for what the queue's policy names."""
+    allowed: set[str] = set()
+    for _, policy in stack.of("AWS::SQS::QueuePolicy"):
+        statements = policy["PolicyDocument"]["Statement"]
+        for each in statements:
+            keys = {key for condition in each.get("Condition", {}).values() for key in condition}
+            if each.get("Principal") == {"Service": "events.amazonaws.com"} and keys & SENDERS:
+                allowed |= {queue for _, queue in references(policy["Queues"])}
+    for name, rule in stack.of("AWS::Events::Rule"):
+        targets = rule.get("Targets", [])
+        for queue in sorted({name for _, name in references(targets)} - allowed):
+            if stack.has(queue, QUEUE):
+                wrong = f"has no policy that lets {name} send to it, so EventBridge drops the events"
+                remedy = "Add an AWS::SQS::QueuePolicy for events.amazonaws.com whose Condition names aws:SourceArn"
+                yield stack.fault(queue, wrong, remedy)
 
 
 def functions(stack: Stack) -> Iterator[Fault]:
@@ -129,4 +170,4 @@ def _watched(stack: Stack, metric: str, dimension: str) -> set[str | None]:
     return watched
 
 
-RULES = (queues, event_sources, functions, machines, log_groups)
+RULES = (queues, event_sources, consumers, senders, functions, machines, log_groups)

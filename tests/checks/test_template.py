@@ -90,7 +90,9 @@ def test_a_template_that_sam_rejects_is_a_fault() -> None:
 
 
 ROUTE = "ListReports: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /reports, Method: GET}}"
-DAILY = "Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), DeadLetterConfig: {Arn: !GetAtt DeadLetters.Arn}}}"
+DAILY = (
+    "Daily: {Type: Schedule, Properties: {Schedule: rate(1 day), DeadLetterConfig: {Arn: !GetAtt Unreconciled.Arn}}}"
+)
 ON_FAILURE = "{DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt DeadLetters.Arn}}}"
 [WATCHED] = re.findall(r"Fn::ForEach::FunctionAlarms:\n.*\n.*", TEXT)
 ALARM = """
