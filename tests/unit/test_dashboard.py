@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from benchmarks import cost
-from tests.unit.support import FUNCTIONS, functions, template
+from tests.unit.support import FUNCTIONS, ROOT, functions, template
 
 HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::StackName": "mine"}
 HERE["QueryMemory"] = str(template()["Parameters"]["QueryMemory"]["Default"])
 RESOURCES = template()["Resources"]
-PUBLISHED = {
+PUBLISHED: dict[tuple[str, tuple[str, ...]], set[str]] = {
     # "Working with AWS Lambda function metrics", Lambda developer guide
     ("AWS/Lambda", ("FunctionName",)): {"Duration", "Errors", "Invocations", "Throttles"},
     # "Amazon API Gateway dimensions and metrics", API Gateway developer guide
@@ -25,16 +25,14 @@ PUBLISHED = {
     },
     # "Available CloudWatch metrics for Amazon SQS", SQS developer guide
     ("AWS/SQS", ("QueueName",)): {"ApproximateNumberOfMessagesVisible"},
-    # Powertools: the namespace and the service of Globals, and what the functions add
-    ("ReportExports", ("service",)): {
-        name
-        for file in FUNCTIONS.rglob("*.py")
-        for name in re.findall(r'add_metric\(name="(\w+)"', file.read_text("utf-8"))
-        if name != "TokensRefused"
-    },
-    ("ReportExports", ("FunctionName", "service")): {"TokensRefused"},
 }
 """The metrics that exist, by namespace and dimensions."""
+# Powertools: the namespace and the service of Globals. The metrics of a file have the dimensions that the file adds.
+for file in FUNCTIONS.rglob("*.py"):
+    code = file.read_text("utf-8")
+    if names := {*re.findall(r'add_metric\(name="(\w+)"', code)}:
+        dimensions = (*re.findall(r'add_dimension\(name="(\w+)"', code), "service")
+        PUBLISHED.setdefault(("ReportExports", dimensions), set()).update(names)
 
 
 def text(value: Any, *, mail: bool = True) -> str:
@@ -114,14 +112,21 @@ def test_the_api_and_the_state_machine_are_those_of_the_stack() -> None:
 
 
 def test_each_metric_of_our_own_is_shown() -> None:
-    for dimensions in (("service",), ("FunctionName", "service")):
-        own = {metric for namespace, metric, given in shown() if (namespace, given) == ("ReportExports", dimensions)}
-        assert own == PUBLISHED["ReportExports", dimensions]
+    ours = {key: metrics for key, metrics in PUBLISHED.items() if key[0] == "ReportExports"}
+    assert {key for key in shown() if key[0] == "ReportExports"} == {
+        (namespace, metric, dimensions) for (namespace, dimensions), metrics in ours.items() for metric in metrics
+    }
     names = template()["Globals"]["Function"]["Environment"]["Variables"]
     assert names["POWERTOOLS_METRICS_NAMESPACE"] == "ReportExports"
     assert {values[-1] for key, each in shown().items() if key[0] == "ReportExports" for values in each} == {
         names["POWERTOOLS_SERVICE_NAME"]
     }
+
+
+def test_the_page_counts_our_metrics_as_cloudwatch_bills_them_once_for_each_value_of_a_dimension() -> None:
+    series = [each for key, values in shown().items() if key[0] == "ReportExports" for each in values]
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert f"| metrics | {len(series)} of our own" in operations
 
 
 def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_benchmarks() -> None:

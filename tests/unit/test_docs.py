@@ -178,12 +178,6 @@ def test_the_prompts_of_a_guided_deployment_are_counted_right() -> None:
     assert f"which of the {prompts} prompts matter" in page
 
 
-def test_our_metrics_are_counted_right() -> None:
-    code = "".join(file.read_text("utf-8") for file in (ROOT / "functions").rglob("*.py"))
-    names = set(re.findall(r'add_metric\(name="(\w+)"', code))
-    assert f"| metrics | {len(names)} of our own" in OPERATIONS
-
-
 def test_the_broken_file_of_the_first_deployment_fails_in_a_part_and_not_in_planning(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
