@@ -5,28 +5,18 @@ records it afterwards. It drops an event whose mail is recorded, and retries an 
 docs/howto/send-mail.md says when an owner may still get a mail twice, and what happens to a mail that cannot be sent.
 """
 
-import json
 import os
-from logging import Logger
-from pathlib import Path
-from typing import Any, cast
-
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from typing import Any
 
 from notify_owner.mail import compose
 from shared.api import exports
 from shared.catalogue import reports
-from shared.errors import InvalidDefinition, InvalidEvent
-from shared.lambda_ import aws, clock, contract
+from shared.errors import InvalidDefinition
+from shared.lambda_ import aws, clock
 from shared.lambda_.function import Event, function
-from shared.lambda_.telemetry import logger, metrics, tag_logs
-from shared.records import table
+from shared.lambda_.telemetry import logger, metrics
+from shared.records import announcements, table
 from shared.records.table import Record
-
-_ANNOUNCEMENT = contract.validator(
-    json.loads((Path(__file__).parents[1] / "shared" / "records" / "export_ended.schema.json").read_text("utf-8"))
-)
 
 
 class BeingMailed(Exception):
@@ -35,30 +25,12 @@ class BeingMailed(Exception):
 
 @function(__file__)
 def handler(event: Event) -> Any:
-    """Returns the messages that SQS must deliver again: ``{"batchItemFailures": [{"itemIdentifier"}]}``."""
-    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=cast(Logger, logger))
-    return process_partial_response(event, _take, processor)
+    """Returns the messages that SQS must deliver again."""
+    return announcements.each(event, _take)
 
 
-def _take(record: SQSRecord) -> None:
-    """Handles one message. Powertools logs an exception, and SQS delivers the message again."""
-    detail = _announcement(record.body)["detail"]
-    tag_logs(detail["export_id"])
+def _take(detail: dict[str, Any]) -> None:
     notify(detail["owner"], detail["export_id"], int(detail["attempt"]), detail["status"])
-
-
-def _announcement(body: str) -> dict[str, Any]:
-    """The event of a message.
-
-    Raises:
-        InvalidEvent: with every fault. SQS delivers the message again, and finally moves it to the queue Unmailed.
-    """
-    try:
-        event: dict[str, Any] = json.loads(body)
-    except ValueError as error:
-        raise InvalidEvent(f"/body is not JSON: {error}") from error
-    contract.require(_ANNOUNCEMENT, event)
-    return event
 
 
 def notify(owner: str, export_id: str, attempt: int, status: str) -> None:
