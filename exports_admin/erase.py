@@ -40,7 +40,7 @@ REMAINS = (
     Remains(
         "messages in the stack's queues",
         14,
-        "dead letters held by another consumer; events not announced, reconciled or mailed (notifications, unmailed)",
+        "dead letters held by another consumer; events in the stack's other queues",
     ),
     Remains("log lines", 30, "export ids, owners, errors; no rows"),
     Remains("traces", 30, "X-Ray: timings; no rows"),
