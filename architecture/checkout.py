@@ -74,6 +74,8 @@ def at(revision: str) -> Architecture:
 def base_of(name: str, head: str = "") -> str:
     """The commit at which a revision left a branch: what a pull request compares with.
 
+    If ``head`` is older than ``name``, it is what a rollback deploys. A rollback compares with what it takes back.
+
     Args:
         name: a branch, a tag or a commit. If it is a branch that exists only at the remote, that one counts.
         head: the revision that left it; if empty, that of this checkout.
@@ -86,10 +88,11 @@ def base_of(name: str, head: str = "") -> str:
     """
     base, other = commit(name), commit(head or "HEAD")
     try:
-        return git("merge-base", base, other).strip()
+        left = git("merge-base", base, other).strip()
     except Unreadable as error:
         remedy = "A shallow clone lacks it: git fetch --unshallow"
         raise Unreadable(f"{name} and {head or 'HEAD'} have no commit in common. {remedy}") from error
+    return base if head and left == other else left
 
 
 def commit(name: str) -> str:

@@ -61,6 +61,16 @@ def test_a_branch_is_compared_with_the_commit_at_which_it_left_main(
     assert line.startswith("- **ApiErrorsAlarm**: `Threshold` `5` → `7` (template.yaml:")
 
 
+def test_a_rollback_is_compared_with_what_it_takes_back(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = git(repository, "rev-parse", "HEAD")
+    (repository / "template.yaml").write_text(inside(TEMPLATE, "ApiErrorsAlarm", "Threshold: 5", "Threshold: 7"))
+    newer = commit(repository)
+    assert main(["--base", "HEAD", "--head", before]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"## Architecture: {before} against HEAD ({newer[:10]})\n")
+    assert "- **ApiErrorsAlarm**: `Threshold` `7` → `5` (template.yaml:" in out
+
+
 def test_the_roles_of_a_deployment_and_the_configuration_of_sam_are_compared_too(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
