@@ -66,7 +66,7 @@ class Comparison:
         for grant, decisions, page in self.uses:
             if not decisions and not page:
                 wrong = f"{grant.sid} allows {grant.action} on {grant.resource}, and no test fails without it"
-                remedy = f"Remove it; or test what needs it; or name the AWS page that requires it in {EXCEPTIONS}"
+                remedy = f"Test it, and run make iam; or remove it; or name the AWS page that needs it in {EXCEPTIONS}"
                 yield Fault(self._document.file, grant.line, grant.role, wrong, remedy)
 
     def _not_deployed(self) -> Iterator[Fault]:
@@ -96,13 +96,14 @@ class Comparison:
             if missing := [name for name in ("page", "url", "why") if not entry.get(name)]:
                 yield Fault(EXCEPTIONS, line, place, f"has no {' and no '.join(missing)}", "Add it")
             for action in entry["actions"]:
+                remedy = "Remove the action from this entry"
                 mine = [use for use in self.uses if use.grant.action == action and _excepts(entry, use.grant)]
                 if not mine:
-                    yield Fault(EXCEPTIONS, line, place, f"no statement allows {action}", "Remove it")
+                    yield Fault(EXCEPTIONS, line, place, f"no statement allows {action}", remedy)
                 for grant, decisions, _ in mine:
                     if decisions:
                         wrong = f"{grant.role} used {action} in {decisions[0].tests[0]}"
-                        yield Fault(EXCEPTIONS, line, place, wrong, "Remove it: a test shows the need")
+                        yield Fault(EXCEPTIONS, line, place, wrong, f"{remedy}: a test shows the need")
 
 
 def _excepts(entry: dict[str, Any], grant: Grant) -> bool:
