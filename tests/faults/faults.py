@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from tests.faults.places import Place
 from tests.stateful.memory import Refused
@@ -21,6 +22,7 @@ from tests.stateful.stage import (
     start_twin,
 )
 from tests.stateful.world import Invocation
+from tests.support.moto_machine import Template
 
 Moments = Iterable[Happening] | str
 """Or the letter of the reason, as docs/operations.md explains it."""
@@ -111,6 +113,16 @@ def before_and_after(place: Place, *happenings: Happening) -> Iterator[Happening
         yield lambda stage, what=happening, when=when: stage.let_happen(when, place.name, place.part, what)  # type: ignore[misc]
 
 
+@cache
+def _variables(function: str) -> set[str]:
+    return {*Template().environment(function)}
+
+
+def _knows(place: Place, variable: str) -> bool:
+    """Whether the function knows the name of its table or bucket: without it, it does not call the service."""
+    return variable in _variables(place.function)
+
+
 STATES = ("write", "letter", "worker", "map")
 THROTTLED = {"write": "DynamoDB.ThrottlingException", "letter": "SQS.AmazonSQSException"}
 THROTTLED |= {"worker": "Lambda.TooManyRequestsException"}
@@ -138,7 +150,7 @@ def server_error(place: Place) -> Moments:
 
 def database_within(place: Place) -> Moments:
     """DynamoDB throttles or fails, or does not answer, while a worker reads the record."""
-    if place.kind != "worker" or place.name == "GeneratePart":
+    if place.kind != "worker" or not _knows(place, "EXPORTS_TABLE"):
         return NO_CALL
     return at_every_call(place, "throttled", "broken", "silent", services=NOT_S3)
 
@@ -162,7 +174,8 @@ def timed_out(place: Place) -> Moments:
 def killed(place: Place) -> Moments:
     if not place.function:
         return NO_PROCESS
-    return _calls(place, "killed before", "killed after", lasting=place.kind != "worker")
+    at_calls = _calls(place, "killed before", "killed after", lasting=place.kind != "worker")
+    return itertools.chain([state_fails(place, "Runtime.ExitError")], at_calls) if place.kind == "worker" else at_calls
 
 
 def out_of_memory(place: Place) -> Moments:
@@ -186,13 +199,13 @@ def permanent(place: Place) -> Moments:
     return _calls(place, Refused("AccessDeniedException"), lasting=True)
 
 
-_WITHOUT_S3 = ("RequestExport", "RetryExport", "DeleteExport, active export", "ReconcileExports, lost start")
+_WITHOUT_S3 = ("DeleteExport, active export", "ReconcileExports, lost start")
 
 
 def _s3(place: Place, *effects: str) -> Moments:
     if place.kind == "map":
         return MANAGED
-    if not place.function or place.name in _WITHOUT_S3:
+    if not place.function or place.name in _WITHOUT_S3 or not _knows(place, "EXPORTS_BUCKET"):
         return NO_S3
     calls = at_every_call(place, *effects, services=("s3",))
     if place.name != "GeneratePart":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 PAGES = {
+    "faults": "howto/add-a-state.md",
     "fixtures": "events.md",
     "unit/formats": "howto/add-a-format.md",
     "unit/test_alarms.py": "howto/add-a-queue-consumer.md",
