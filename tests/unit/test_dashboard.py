@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import cost
+from tests.support.edges import definition
 from tests.unit.support import FUNCTIONS, ROOT, functions, template
 
 HERE = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::StackName": "mine"}
@@ -145,3 +146,17 @@ def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_ben
         factor = template()["Parameters"]["QueryMemory"]["Default"] if size == "query" else size
         assert f'SUM(FILL(METRICS("mb{size}_"), 0)) * {factor}' in durations
     assert transitions.startswith(f"{cost.PRICES['transition'].dollars:f} * ")
+    states = len(states_of_a_success())
+    assert f"FILL(started, 0) * {states} + FILL(children, 0)" in transitions, f"a success has {states} states"
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    said = f"{states + 1} transitions an export ({states} states, one of a child)"
+    assert said in operations, f"docs/operations.md: write {said}"
+
+
+def states_of_a_success() -> list[str]:
+    """The states of an export that runs no query and does not fail."""
+    machine = definition()
+    way = [machine["StartAt"]]
+    while following := (state := machine["States"][way[-1]]).get("Default", state.get("Next")):
+        way.append(following)
+    return way
