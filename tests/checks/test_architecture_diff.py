@@ -369,14 +369,14 @@ CASES = {
     ),
     "a state between two others": Case(
         architecture(
-            workflow=in_state(WORKFLOW, "AssembleFile", '"Next": "RecordSucceeded"', '"Next": "Pause"').replace(
+            workflow=in_state(WORKFLOW, "RecordSucceeded", '"Next": "ExportSucceeded"', '"Next": "Pause"').replace(
                 '    "ExportSucceeded": {',
-                '    "Pause": {"Type": "Wait", "Seconds": 5, "Next": "RecordSucceeded"},\n    "ExportSucceeded": {',
+                '    "Pause": {"Type": "Wait", "Seconds": 5, "Next": "ExportSucceeded"},\n    "ExportSucceeded": {',
             )
         ),
         [
-            ("state", "ReportExport.Pause", "is a new state: Wait; → RecordSucceeded"),
-            ("edge", "ReportExport.AssembleFile", "→ Pause; before: → RecordSucceeded"),
+            ("state", "ReportExport.Pause", "is a new state: Wait; → ExportSucceeded"),
+            ("edge", "ReportExport.RecordSucceeded", "→ Pause; before: → ExportSucceeded"),
         ],
     ),
     "a value of a mapping": Case(

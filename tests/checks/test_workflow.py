@@ -337,8 +337,8 @@ LINTED = [
     P("a field is unknown", "GeneratePart", '"TimeoutSeconds"', '"Timeout": 1, "TimeoutSeconds"',
       "'Timeout' was unexpected"),
     P("a type is unknown", "ExportFailed", '"Fail"', '"Failed"', "'Failed' is not one of"),
-    P("a state leads nowhere", "AssembleFile", '"Next": "RecordSucceeded"\n', '"Comment": ""\n',
-      "is a required property", at='"AssembleFile": {'),
+    P("a state leads nowhere", "RecordSucceeded", '"Next": "ExportSucceeded"\n', '"Comment": ""\n',
+      "is a required property", at='"RecordSucceeded": {'),
 ]  # fmt: skip
 
 

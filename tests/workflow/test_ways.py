@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.support.edges import faults, walked
-from tests.support.moto_machine import Template
+from tests.support.moto_machine import RuntimeFault, Template
 
 if TYPE_CHECKING:
     from tests.workflow.world import World
 
 FAILED = "RecordFailed > SendToDeadLetters > RecordLetterSent > ExportFailed"
-MADE = "RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile > RecordSucceeded > ExportSucceeded"
-MAP_FAILED = f"RecordRunning > HasQuery > PlanParts > FanOutParts ! FanOutPartsFailed > {FAILED}"
+TO_PARTS = "RecordRunning > HasQuery > PlanParts > FanOutParts"
+TO_RECORD = f"{TO_PARTS} > AssembleFile > RecordSucceeded"
+MADE = f"{TO_RECORD} > ExportSucceeded"
+MAP_FAILED = f"{TO_PARTS} ! FanOutPartsFailed > {FAILED}"
 PLAN_FAILED = f"RecordRunning > HasQuery > PlanParts ! PlanPartsFailed > {FAILED}"
 
 QUERIED = MADE.replace("HasQuery >", "HasQuery > RunQuery >")
@@ -46,6 +48,14 @@ def _query(world: World) -> None:
 
 def _failing_part(world: World) -> None:
     world.cloud.crash("GeneratePart", "Runtime.ExitError", part=3)
+
+
+def _cancelled_and_failing_part(world: World) -> None:
+    def cancel_and_end(_: object) -> None:
+        world.cancel()
+        raise RuntimeFault("Runtime.ExitError")
+
+    world.cloud.before("GeneratePart", cancel_and_end, part=3)
 
 
 def _refused(state: str, error: str, times: int = 1) -> Arrange:
@@ -92,8 +102,8 @@ WAYS = {
     "GeneratePart takes too long": Way(MADE, (_crashed("GeneratePart", "Sandbox.Timedout"),), "GeneratePart@1"),
     "GeneratePart fails": Way(MAP_FAILED, (_failing_part,), "GeneratePart ! RecordPartFailure > PartFailed"),
     "GeneratePart fails once it was cancelled": Way(
-        "RecordRunning > HasQuery > PlanParts > FanOutParts ! FanOutPartsFailed > RecordFailed ! Superseded",
-        (_failing_part, lambda world: world.cloud.after("PlanParts", world.cancel)),
+        f"{TO_PARTS} ! FanOutPartsFailed > RecordFailed ! Superseded",
+        (_cancelled_and_failing_part,),
         "GeneratePart ! RecordPartFailure ! PartFailed",
     ),
     "RecordPartFailure is throttled": Way(
@@ -112,7 +122,7 @@ WAYS = {
         _again(MADE, "AssembleFile", 1), (_crashed("AssembleFile", "Sandbox.Timedout"),)
     ),
     "AssembleFile fails": Way(
-        f"RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile ! AssembleFileFailed > {FAILED}",
+        f"{TO_PARTS} > AssembleFile ! AssembleFileFailed > {FAILED}",
         (_crashed("AssembleFile", "Runtime.ExitError"),),
     ),
     "RecordSucceeded is throttled": Way(
@@ -125,7 +135,7 @@ WAYS = {
         MADE.removesuffix(" > ExportSucceeded"), (_refused("RecordSucceeded", "ValidationException"),)
     ),
     "cancelled after the file was made": Way(
-        "RecordRunning > HasQuery > PlanParts > FanOutParts > AssembleFile > RecordSucceeded ! Superseded",
+        f"{TO_RECORD} ! Superseded",
         (lambda world: world.cloud.after("AssembleFile", world.cancel),),
     ),
     "RecordFailed is not answered": Way(
