@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Writes the input of a function as a fixture.
 
-    STATE is a state that calls a function: RunQuery, PlanParts, AssembleFile, or GeneratePart with the number of the
-    PART. The other states call AWS directly and have no function to invoke.
+    STATE is a state that calls a function, such as PlanParts. GeneratePart also needs the number of the PART. The other
+    states call AWS directly and have no function to invoke. For such a STATE, the command lists those that have one.
 
     Use the file with `make invoke`, or keep it as events/FOLDER/CASE.json. The id of the user is replaced, the tenant
     is not. If Step Functions retried the function, each try had the same input.
