@@ -51,7 +51,9 @@ def test_every_error_of_ours_says_what_to_do_and_those_of_a_report_or_its_data_h
     assert explained["remedy"]
     assert explained["title"] != "An AWS service failed"
     unexpected = explained["title"] == "An unexpected error occurred"
-    assert unexpected is (name in {"ExportError", "InvalidEvent", "NotRunning"})
+    assert unexpected is (name in {"ExportError", "InvalidEvent", "NotRunning"}), (
+        f"explain {name} in functions/shared/api/explanations.py and in web/texts-de.js"
+    )
 
 
 @pytest.mark.parametrize(
