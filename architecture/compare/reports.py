@@ -22,8 +22,7 @@ def changes(old: Architecture, new: Architecture) -> Iterator[Change]:
                     SHARED, subject, f"reads the dataset {dataset} with `shared: true`: for every tenant", place
                 )
         if before is None:
-            tenant = f", tenant: `{shown(after['tenant'])}`" if "tenant" in after else ""
-            yield Change(REPORT, subject, f"is a new report of {_source(after)}{tenant}", place)
+            yield Change(REPORT, subject, f"is a new report of {_source(after)}{_tenants(after)}", place)
             if not _has_tenant(after):
                 yield Change(TENANT, subject, "has no `tenant`: every caller sees every row", place)
             continue
@@ -48,6 +47,15 @@ def _has_tenant(report: dict[str, Any]) -> bool:
     datasets = _datasets(report).values()
     own = [isinstance(each, dict) and ("tenant" in each or _is_shared(each)) for each in datasets]
     return "tenant" in report or (bool(own) and all(own))
+
+
+def _tenants(report: dict[str, Any]) -> str:
+    """The column of the tenant, or those of the datasets of a query, such as ``, tenant: `orders.shop```."""
+    owners = {"": report, **{f"{name}.": each for name, each in _datasets(report).items()}}
+    columns = [
+        f"`{name}{shown(each['tenant'])}`" for name, each in owners.items() if isinstance(each, dict) and "tenant" in each
+    ]
+    return f", tenant: {', '.join(columns)}" if columns else ""
 
 
 def _is_tenant(path: tuple[str | int, ...]) -> bool:

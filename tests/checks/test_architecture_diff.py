@@ -97,7 +97,10 @@ ARCHIVE = """
       Events:
         Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
 """
-QUERY = "title: Airlines\nsource: {type: query, datasets: {airlines: {dataset: airlines, shared: true}}}\n"
+QUERY = (
+    "title: Airlines\nsource: {type: query, datasets: {"
+    "flights: {dataset: flights, tenant: carrier}, airlines: {dataset: airlines, shared: true}}}\n"
+)
 CASES = {
     "a permission on more of a bucket": Case(
         architecture(
@@ -276,7 +279,7 @@ CASES = {
         architecture(reports=FLIGHTS | {"airlines.yaml": QUERY}),
         [
             ("dataset-shared", "airlines", "reads the dataset airlines with `shared: true`: for every tenant"),
-            ("report", "airlines", "is a new report of query `airlines`"),
+            ("report", "airlines", "is a new report of query `flights, airlines`, tenant: `flights.carrier`"),
         ],
     ),
     "a report by another column of the tenant": Case(
