@@ -25,6 +25,7 @@ export class Card {
   #language;
   #title;
   #names;
+  #columns;
   #parts;
   /** @type {Record<Action, HTMLButtonElement>} */
   #actions;
@@ -40,6 +41,7 @@ export class Card {
     this.#language = language;
     this.#title = title;
     this.#names = report?.parameters.properties ?? {};
+    this.#columns = new Map(report?.columns.map((each) => [each.name, each.title]));
     this.shown = shown;
     const named = { "aria-label": "" };
     this.#parts = {
@@ -86,7 +88,11 @@ export class Card {
     const parameters = Object.entries(shown.parameters).map(
       ([name, value]) => `${this.#names[name]?.title ?? name}: ${this.#language.value(value)}`,
     );
-    what.textContent = [format, ...parameters].join(" · ");
+    const title = (/** @type {string} */ name) => this.#columns.get(name) ?? name;
+    const columns = shown.columns && `${texts.columns}: ${shown.columns.map(title).join(", ")}`;
+    const keys = shown.sort?.map(({ column, descending }) => `${title(column)} ${descending ? "↓" : "↑"}`);
+    const order = keys && `${texts.order}: ${keys.join(", ")}`;
+    what.textContent = [format, ...parameters, columns, order].filter(Boolean).join(" · ");
 
     const { parts_done: done, parts_total: total } = shown.progress;
     progress.parentElement?.toggleAttribute("hidden", !isActive(shown));

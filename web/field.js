@@ -22,15 +22,15 @@ export class Field {
   #error;
 
   /**
-   * @param {string} pointer JSON Pointer of the value in the request's body
+   * @param {string} name of the parameter or option @param {string} pointer JSON Pointer of it in the request's body
    * @param {Schema} schema @param {boolean} required @param {Language} language
    * @param {unknown} [value] shown at first; without it, the schema's default
    */
-  constructor(pointer, schema, required, language, value = schema.default) {
+  constructor(name, pointer, schema, required, language, value = schema.default) {
+    this.name = name;
     this.pointer = pointer;
     const { texts } = language;
     const id = pointer.replaceAll("/", "-");
-    const name = pointer.slice(pointer.lastIndexOf("/") + 1);
     const known = pointer.startsWith("/options/") ? texts.named[name] : undefined;
     const title = known?.[0] ?? String(schema.title ?? name);
     const lines = schema.type === "array" && !schema.items?.enum;

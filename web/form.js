@@ -3,6 +3,7 @@
  *
  * @typedef {import("./api.js").Report} Report
  * @typedef {import("./api.js").Body} Body
+ * @typedef {import("./choices.js").Entry} Entry
  * @typedef {import("./texts.js").Language} Language
  * @typedef {import("./texts.js").Said} Said
  */
@@ -20,6 +21,8 @@ export class Form {
   #parameters = [];
   /** @type {Field[]} */
   #options = [];
+  /** @type {Entry[]} columns and order, once the user has opened them */
+  #choices = [];
   /** @type {Map<string, unknown>} options that the user has set, kept when the format changes */
   #kept = new Map();
   /** @type {{of: string, key: string}} the Idempotency-Key of a body that the API has not accepted yet */
@@ -44,12 +47,13 @@ export class Form {
       parameters: make("div", { class: "fields" }),
       formats: make("div", { class: "formats" }),
       options: make("div", { class: "fields" }),
+      choose: make("details", { part: "choices", toggle: () => this.#choose() }, make("summary", {}, texts.choose)),
       notify: make("div", {}),
       limits: make("p", { class: "help", part: "limits" }),
       fault: make("p", { class: "fault summary", part: "fault", role: "alert", tabindex: "-1", hidden: true }),
       submit: make("button", { type: "submit", class: "primary", part: "button button-primary submit" }, texts.request),
     };
-    const { about, parameters, formats, options, notify, limits, fault, submit } = this.#parts;
+    const { about, parameters, formats, options, choose, notify, limits, fault, submit } = this.#parts;
     const pick = make(
       "div",
       { class: "field", part: "field" },
@@ -69,6 +73,7 @@ export class Form {
         formats,
       ),
       make("details", { part: "options" }, make("summary", {}, texts.options), options),
+      choose,
       notify,
       fault,
       make("div", { class: "foot" }, submit, limits),
@@ -95,7 +100,10 @@ export class Form {
   /** @param {number} index of a report */
   #pick(index) {
     this.#report = this.#reports[index];
-    const { about, parameters, formats } = this.#parts;
+    const { about, parameters, formats, choose } = this.#parts;
+    for (const each of this.#choices) each.element.remove();
+    this.#choices = [];
+    choose.open = false;
     about.textContent = this.#report.description;
     about.hidden = !this.#report.description;
     this.#parameters = this.#fields("/parameters", this.#report.parameters);
@@ -111,6 +119,21 @@ export class Form {
       }),
     );
     this.#draw();
+  }
+
+  /** Loads what most users do not need. */
+  async #choose() {
+    const { choose } = this.#parts;
+    const report = this.#report;
+    if (!choose.open || this.#choices.length) return;
+    const module = await import("./choices.js").catch(() => this.#say(this.#language.texts.unreachable));
+    if (report !== this.#report || this.#choices.length) return;
+    if (module) this.#choices = module.choices(report, this.#language, choose);
+    else choose.open = false;
+  }
+
+  get #entries() {
+    return [...this.#parameters, ...this.#options, ...this.#choices];
   }
 
   get #format() {
@@ -137,6 +160,7 @@ export class Form {
       // An option that the format does not know, such as another format's header style, starts with its default.
       const allowed = kept !== undefined && (!each.enum || each.enum.includes(kept));
       return new Field(
+        name,
         pointer,
         each,
         (schema.required ?? []).includes(name),
@@ -151,14 +175,12 @@ export class Form {
     event.preventDefault();
     if (this.#busy) return;
     const { texts } = this.#language;
-    const [parameters, options] = [this.#parameters, this.#options].map(values);
-    const wrong = [...this.#parameters, ...this.#options].filter((each) =>
-      each.element.querySelector("[aria-invalid]"),
-    );
+    const [parameters, options, choices] = [this.#parameters, this.#options, this.#choices].map(values);
+    const wrong = this.#entries.filter((each) => each.element.querySelector("[aria-invalid]"));
     this.#say(...(wrong.length ? [texts.correct] : []));
     if (wrong.length) return this.#point(wrong[0]);
-    for (const each of this.#options) if (options[name(each)] === each.schema.default) delete options[name(each)];
-    const body = { report: this.#report.id, format: this.#format ?? "", parameters, options };
+    for (const each of this.#options) if (options[each.name] === each.schema.default) delete options[each.name];
+    const body = { report: this.#report.id, format: this.#format ?? "", parameters, options, ...choices };
     const of = JSON.stringify(body);
     if (this.#key.of !== of) this.#key = { of, key: newKey() };
     this.#work(true);
@@ -185,10 +207,10 @@ export class Form {
 
   /** Shows the API's own faults beside their fields. @param {Refused} refused */
   #refuse(refused) {
-    const fields = [...this.#parameters, ...this.#options];
+    const fields = this.#entries;
     /** @type {Said[]} */
     const others = [];
-    /** @type {Map<Field, Said[]>} */
+    /** @type {Map<Entry, Said[]>} */
     const marked = new Map();
     for (const fault of refused.faults) {
       const { pointer } = fault;
@@ -206,7 +228,7 @@ export class Form {
     } else this.#say(...(others.length ? others : [this.#language.problem(refused)]));
   }
 
-  /** @param {Field} field */
+  /** @param {Entry} field */
   #point(field) {
     field.element.closest("details")?.setAttribute("open", "");
     field.focus();
@@ -219,21 +241,13 @@ export class Form {
   }
 }
 
-/** @param {Field} field */
-function name(field) {
-  return field.pointer
-    .slice(field.pointer.lastIndexOf("/") + 1)
-    .replaceAll("~1", "/")
-    .replaceAll("~0", "~");
-}
-
-/** @param {Field[]} fields */
+/** @param {Entry[]} fields */
 function values(fields) {
   /** @type {Record<string, unknown>} */
   const found = {};
   for (const each of fields) {
     const { value } = each.read();
-    if (value !== undefined) found[name(each)] = value;
+    if (value !== undefined) found[each.name] = value;
   }
   return found;
 }

@@ -16,6 +16,9 @@ const en = {
   report: "Report",
   format: "Format",
   options: "More options",
+  choose: "Columns and order",
+  columns: "Columns",
+  order: "Order",
   request: "Request export",
   requesting: "Requesting…",
   yourExports: "Your exports",
@@ -90,6 +93,8 @@ const en = {
   choices: { ",": "Comma (,)", ";": "Semicolon (;)", "\t": "Tab", "|": "Bar (|)" },
   /** @type {Record<string, [string, string]>} title and help of options that are the same everywhere */
   named: {},
+  /** @type {import("./choices.js").ChoiceTexts | undefined} */
+  choosing: undefined,
   /** @type {Record<string, string>} what users read about a problem, by its name in docs/problems.md */
   problems: {},
   /** @type {Record<string, [string, string]>} title and remedy of a failed export or a warning, by its type */

@@ -52,10 +52,8 @@ def _has_tenant(report: dict[str, Any]) -> bool:
 def _tenants(report: dict[str, Any]) -> str:
     """The column of the tenant, or those of the datasets of a query, such as ``, tenant: `orders.shop```."""
     owners = {"": report, **{f"{name}.": each for name, each in _datasets(report).items()}}
-    columns = [
-        f"`{name}{shown(each['tenant'])}`" for name, each in owners.items() if isinstance(each, dict) and "tenant" in each
-    ]
-    return f", tenant: {', '.join(columns)}" if columns else ""
+    own = [f"`{name}{shown(each['tenant'])}`" for name, each in owners.items() if "tenant" in (each or {})]
+    return f", tenant: {', '.join(own)}" if own else ""
 
 
 def _is_tenant(path: tuple[str | int, ...]) -> bool:

@@ -143,6 +143,42 @@ def test_every_kind_of_parameter_has_its_field_and_is_sent_as_its_type(visit: Op
     assert sent == [{"report": "sales", "format": "csv", "parameters": parameters, "options": {}}]
 
 
+def test_columns_and_order_are_chosen_in_a_part_that_is_loaded_when_it_is_opened(visit: Open, caller: Caller) -> None:
+    page = visit([caller.token]).page
+    loaded = "performance.getEntriesByType('resource').some((each) => each.name.includes('/choices.js'))"
+    expect(page.get_by_role("button", name="Request export")).to_be_visible()
+    assert not page.evaluate(loaded)
+    page.get_by_text("Columns and order").click()
+    page.get_by_role("button", name="Select none").click()
+    assert page.evaluate(loaded)
+    request(page, last="2013-01-31")
+    expect(page.get_by_text("Select at least one column.")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Year")).to_be_focused()
+
+    page.get_by_role("checkbox", name="Day").check()
+    page.get_by_role("checkbox", name="Departure time", exact=True).check()
+    up = page.get_by_role("button", name="Move Departure time up", exact=True)
+    up.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Departure time: 3 of")).to_be_attached()
+    expect(up).to_be_focused()
+    page.get_by_label("Sort by").select_option("Departure delay (minutes)")
+    page.get_by_label("Direction of Departure delay (minutes)").select_option("Descending")
+    page.get_by_label("Then by").select_option("Day")
+    page.get_by_role("button", name="Request export").click()
+    card = newest(page)
+    expect(card.get_by_text("Ready", exact=True)).to_be_visible()
+    expect(card).to_contain_text(
+        "Columns: Departure time, Day · Order: Departure delay (minutes) ↓, Day ↑", use_inner_text=True
+    )
+    by_hand = caller.make(
+        last="2013-01-31",
+        columns=["dep_time", "day"],
+        sort=[{"column": "dep_delay", "descending": True}, {"column": "day"}],
+    )
+    assert [caller.download(each).content for each in caller.exports()] == [caller.download(by_hand).content] * 2
+
+
 def test_a_limit_is_said_before_it_hurts(visit: Open, caller: Caller, deployed: Deployed) -> None:
     for _ in range(caller.get("/limits").json["active_exports"]["limit"]):
         deployed.fabricate(caller.owner, "QUEUED")

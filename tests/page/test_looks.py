@@ -70,7 +70,16 @@ def export(number: int, status: str, **more: Any) -> dict[str, Any]:
 
 EXPORTS = [
     export(1, "RUNNING", progress={"parts_done": 7, "parts_total": 12}),
-    export(3, "SUCCEEDED", format="xlsx", rows=58_665, bytes=5_710_881, expires_at="2026-03-09T09:22:00.000Z"),
+    export(
+        3,
+        "SUCCEEDED",
+        format="xlsx",
+        rows=58_665,
+        bytes=5_710_881,
+        expires_at="2026-03-09T09:22:00.000Z",
+        columns=["dep_time", "dest"],
+        sort=[{"column": "dest", "descending": True}],
+    ),
     export(
         4,
         "FAILED",
@@ -115,6 +124,12 @@ def everything(seen: Visit, change: Callable[[Any], Any] = lambda answer: answer
     return page
 
 
+def open_choices(page: Page) -> None:
+    page.get_by_text("Columns and order").click()
+    page.get_by_label("Sort by").select_option(index=2)
+    expect(page.get_by_label("Then by")).to_be_visible()
+
+
 def violations(page: Page) -> list[str]:
     """What axe-core finds, of every rule of WCAG 2.2 AA and its own best practices."""
     page.evaluate(AXE.read_text("utf-8"))
@@ -127,6 +142,7 @@ def violations(page: Page) -> list[str]:
 def test_axe_finds_nothing(scheme: str, visit: Open, caller: Caller) -> None:
     page = everything(visit([caller.token], go=False, color_scheme=scheme))
     page.get_by_text("More options").click()
+    open_choices(page)
     page.get_by_role("button", name="Request export").click()
     expect(page.get_by_text("Correct the marked fields.")).to_be_visible()
     assert violations(page) == []
@@ -201,12 +217,14 @@ def test_the_keyboard_is_enough(visit: Open, caller: Caller) -> None:
 def test_nothing_is_cut_off_on_a_phone_or_at_200_percent(width: int, visit: Open, caller: Caller) -> None:
     page = everything(visit([caller.token], go=False, viewport={"width": width, "height": 900}))
     page.get_by_text("More options").click()
+    open_choices(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_what_the_api_sends_remains_text(visit: Open, caller: Caller) -> None:
     page = everything(visit([caller.token], go=False), injected)
     page.get_by_text("More options").click()
+    open_choices(page)
     page.get_by_label("From").fill("2013-02-01")
     page.get_by_label("To", exact=False).and_(page.locator("[type=date]")).last.fill("2013-01-01")
     page.get_by_role("button", name="Request export").click()
