@@ -56,7 +56,7 @@ LIBRARY_FUNCTION_SECONDS = 900
 GLUE_DPU, GLUE_ROWS_PER_SECOND, GLUE_START = 2, 400_000, 40.0
 """Assumed for Glue: the fewest workers, their rows per second, and the seconds before the first row."""
 # A child has two: its start, which is charged to the parent ("Transitions in Distributed Map state"), and GeneratePart.
-_PARENT_TRANSITIONS, _CHILD_TRANSITIONS = 6, 2
+_PARENT_TRANSITIONS, _CHILD_TRANSITIONS = 7, 2
 _POLLS = 10  # requests of a client that polls
 _KEPT = 7 / 30  # months for which the file and the parts are kept
 _WORKERS = 20  # the default of MapConcurrency

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.api import problems
+from shared.api.explanations import EXPLANATIONS, WARNINGS
 from tests.unit.support import WEB, Answer, answer, event, kind, template
 
 if TYPE_CHECKING:
@@ -171,3 +173,15 @@ def test_the_web_folder_has_nothing_inline() -> None:
 def test_the_role_can_write_logs_and_traces_only() -> None:
     [policy] = template()["Resources"]["ShowPageRole"]["Properties"]["Policies"]
     assert [each["Sid"] for each in policy["PolicyDocument"]["Statement"]] == ["WriteLogs", "WriteTraces"]
+
+
+def test_german_explains_each_failure_and_each_problem_whose_title_alone_says_enough() -> None:
+    german = (WEB / "texts-de.js").read_text("utf-8")
+
+    def names(group: str) -> set[str]:
+        (block,) = re.findall(rf"^  {group}: {{\n(.*?)^  }},", german, re.MULTILINE | re.DOTALL)
+        return {each.strip('"') for each in re.findall(r'^    ("?[\w.-]+"?):', block, re.MULTILINE)}
+
+    assert names("failures") == {*EXPLANATIONS, *WARNINGS}
+    in_english = {"identity-incomplete", "no-such-resource", "refused"}  # their detail says what to do
+    assert names("problems") == {each.name for each in problems.CATALOGUE} - in_english
