@@ -71,7 +71,7 @@ def main() -> int:
     """Deploys. Returns 1 after a message that says what to do if it cannot."""
     try:
         plan = prepare(ROOT, os.environ)
-        _run(plan, sys.executable, "-m", "checks")
+        _run(plan, sys.executable, "-m", "checks", "deployment")
         (ROOT / ".aws-sam" / "digest").unlink(missing_ok=True)  # this build replaces the one of `make up`
         _sam(plan, "build")
         click.echo(f"• {packages.require_allowed()}")
