@@ -46,23 +46,23 @@ def statements(stack: Stack) -> Iterator[Fault]:
     """Each Allow statement says why, names its actions, and names only resources that they apply to."""
     for name, resource in stack.deployed.items():
         if name in stack.written:
-            for path, statement in _statements(resource["Properties"], ("Properties",)):
+            for path, statement in statements_in(resource["Properties"], ("Properties",)):
                 if statement.get("Effect") == "Allow":
                     yield from _faults(stack, name, statement, path)
 
 
-def _statements(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def statements_in(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every statement in the value, except those that say who may assume a role."""
     if isinstance(value, list):
         for index, each in enumerate(value):
-            yield from _statements(each, (*path, index))
+            yield from statements_in(each, (*path, index))
     elif isinstance(value, dict):
         for key, each in value.items():
             if key == "Statement":
-                for index, statement in enumerate(_list(each)):
+                for index, statement in enumerate(listed(each)):
                     yield from _cases(statement, (*path, key, index))
             elif key != "AssumeRolePolicyDocument":
-                yield from _statements(each, (*path, key))
+                yield from statements_in(each, (*path, key))
 
 
 def _cases(statement: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -84,7 +84,7 @@ def _faults(stack: Stack, name: str, statement: dict[str, Any], path: Path) -> I
             yield stack.fault(
                 name, f"{sid} allows everything except what {key} names", "Name what it allows", *path, key
             )
-    actions, resources = (_list(statement.get(key, [])) for key in ("Action", "Resource"))
+    actions, resources = (listed(statement.get(key, [])) for key in ("Action", "Resource"))
     for action in actions:
         if "*" in action:
             yield stack.fault(name, f"{sid} allows {action}", "Name each action", *path, "Action")
@@ -171,7 +171,8 @@ def _attribute(stack: Stack, name: str, attribute: str) -> str:
     return known.format(here=f"{REGION}:{ACCOUNT}", name=name)
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """The values of an element of a policy, which may be one value or a list."""
     return value if isinstance(value, list) else [value]
 
 

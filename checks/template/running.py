@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from checks import Fault
 from checks.repository import named_below, reference, references
+from checks.template.permissions import listed, statements_in
 from checks.template.stack import Stack
 
 QUEUE = "AWS::SQS::Queue"
@@ -14,7 +16,7 @@ FUNCTION = "AWS::Lambda::Function"
 MACHINE = "AWS::StepFunctions::StateMachine"
 
 SENDERS = {"aws:SourceArn", "aws:SourceAccount"}
-"""Keys of a condition that keeps other accounts' rules out."""
+"""The keys of a condition that refuses the rules of other accounts."""
 
 DEAD_LETTERS = ("DeadLetterConfig", "OnFailure", "RedrivePolicy")
 """Properties that name the target for what could not be delivered or processed."""
@@ -76,7 +78,8 @@ def consumers(stack: Stack) -> Iterator[Fault]:
             wrong = f"{event} loses the messages that the function returns in batchItemFailures"
             remedy = "Add FunctionResponseTypes: [ReportBatchItemFailures]"
             yield stack.fault(name, wrong, remedy, "Properties", "Events", event)
-        timeout = stack.deployed[function]["Properties"].get("Timeout")
+        # A function of another stack is not in this template.
+        timeout = stack.deployed.get(function, {}).get("Properties", {}).get("Timeout")
         visible = stack.deployed[queue]["Properties"].get("VisibilityTimeout", 30)
         # "Configuring a queue to use with Lambda", Lambda developer guide
         if isinstance(timeout, int) and isinstance(visible, int) and visible < 6 * timeout:
@@ -86,21 +89,37 @@ def consumers(stack: Stack) -> Iterator[Fault]:
 
 
 def senders(stack: Stack) -> Iterator[Fault]:
-    """EventBridge may send to each queue that a rule names, and only for what the queue's policy names."""
-    allowed: set[str] = set()
-    for _, policy in stack.of("AWS::SQS::QueuePolicy"):
-        statements = policy["PolicyDocument"]["Statement"]
-        for each in statements:
-            keys = {key for condition in each.get("Condition", {}).values() for key in condition}
-            if each.get("Principal") == {"Service": "events.amazonaws.com"} and keys & SENDERS:
-                allowed |= {queue for _, queue in references(policy["Queues"])}
-    for name, rule in stack.of("AWS::Events::Rule"):
-        targets = rule.get("Targets", [])
-        for queue in sorted({name for _, name in references(targets)} - allowed):
-            if stack.has(queue, QUEUE):
+    """A policy lets each rule send to the queues that it names, and lets no rule of another account send."""
+    rules = dict(stack.of("AWS::Events::Rule"))
+    allowed: set[tuple[str, str]] = set()
+    for name, policy in stack.of("AWS::SQS::QueuePolicy"):
+        for path, statement in statements_in(policy["PolicyDocument"], ("Properties", "PolicyDocument")):
+            if not _lets_rules_send(statement):
+                continue
+            conditions = [each for each in statement.get("Condition", {}).values() if SENDERS & each.keys()]
+            if not conditions:
+                remedy = 'Add Condition: {ArnEquals: {"aws:SourceArn": !GetAtt <rule>.Arn}}'
+                yield stack.fault(name, "lets the rules of every account send", remedy, *path)
+            queues, own = ({each for _, each in references(value)} for value in (policy["Queues"], statement))
+            # A statement may refer to no queue, but write its ARN; its condition to no rule, but to the account.
+            named = {each for each in own if stack.has(each, QUEUE)} or queues
+            allowed |= set(product(queues & named, own & rules.keys() or rules))
+    for name, rule in rules.items():
+        targets = [target.get(key) for target in rule.get("Targets", []) for key in ("Arn", "DeadLetterConfig")]
+        for queue in sorted({each for _, each in references(targets)}):
+            if stack.has(queue, QUEUE) and (queue, name) not in allowed:
                 wrong = f"has no policy that lets {name} send to it, so EventBridge drops the events"
-                remedy = "Add an AWS::SQS::QueuePolicy for events.amazonaws.com whose Condition names aws:SourceArn"
+                remedy = "Let events.amazonaws.com send in an AWS::SQS::QueuePolicy, "
+                remedy += f"if aws:SourceArn is !GetAtt {name}.Arn"
                 yield stack.fault(queue, wrong, remedy)
+
+
+def _lets_rules_send(statement: dict[str, Any]) -> bool:
+    """Whether a statement of a queue's policy lets EventBridge send, whatever its condition."""
+    principal = statement.get("Principal")
+    services = listed(principal.get("Service")) if isinstance(principal, dict) else []
+    sends = "sqs:SendMessage" in listed(statement.get("Action"))
+    return statement["Effect"] == "Allow" and sends and "events.amazonaws.com" in services
 
 
 def functions(stack: Stack) -> Iterator[Fault]:

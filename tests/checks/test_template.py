@@ -111,6 +111,15 @@ ORDERS = """
     Type: AWS::SQS::Queue
     Properties: {RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetters.Arn, maxReceiveCount: 5}}
 """
+OF_ANOTHER_STACK = """
+  TakeOrders:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      {EventSourceArn: !GetAtt Orders.Arn, FunctionName: take-orders, FunctionResponseTypes: [ReportBatchItemFailures]}
+"""
+STATEMENT = re.findall(r"          - Sid: OurRuleMaySend\n(?:            .*\n)+", TEXT)[0]
+AS_A_MAPPING = STATEMENT.replace("  - Sid", "    Sid").replace("events.amazonaws.com", "[events.amazonaws.com]")
+ARN = '!Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-notifications"'
 
 
 @pytest.mark.parametrize(
@@ -128,6 +137,13 @@ ORDERS = """
                 ("\nResources:\n", f"\nResources:{ALARM}{ORDERS}"),
             ],
             id="every resource for a reason, an alarm on an expression, a queue with a dead-letter queue",
+        ),
+        pytest.param(
+            [
+                (STATEMENT, AS_A_MAPPING.replace("!GetAtt Notifications.Arn", ARN)),
+                ("\nResources:\n", f"\nResources:{ORDERS}{OF_ANOTHER_STACK}"),
+            ],
+            id="a policy with one statement, a list of services and the name of a queue, a function of another stack",
         ),
     ],
 )
