@@ -327,6 +327,7 @@ IN_BLOCK, IN_BRACES = 'filter:\n      column: amount\n      operator: ">="', "fi
         *(("Least", text, f'title: "{text}"') for text in TITLES),
         ("Least", '[least] "amount"', "title: '[least] \"amount\"'"),
         ("default: none", "pattern: [A-Z]{3}", 'pattern: "[A-Z]{3}"'),
+        ('title: "Amount, net", type: decimal}', "title: f(a, b), type: g(c, d)}", 'title: "f(a, b)"'),
         ('title: "Amount, net", type: decimal}', "title: A, type: decimal, format: #,##0}", 'format: "#,##0"'),
         ('title: "Amount, net", type', "title: #,##0, type", 'title: "#,##0"'),
         ('title: "Amount, net", type', "title: ^[A-Z]{3,4}$, type", 'title: "^[A-Z]{3,4}$"'),

@@ -203,6 +203,8 @@ def _advise(text: str, error: yaml.MarkedYAMLError) -> None:
 
     A ``#`` that starts a value within braces hides the closing brace. YAML then blames a later line.
     """
+    if error.note:
+        return
     lines = text.splitlines()
     for mark in (error.context_mark, error.problem_mark):
         if mark is None or mark.line >= len(lines):
