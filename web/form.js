@@ -1,5 +1,5 @@
 /**
- * The form that requests an export: report, parameters, format, options.
+ * The form that requests an export: report, parameters, format, options, and the choices of columns and order.
  *
  * @typedef {import("./api.js").Report} Report
  * @typedef {import("./api.js").Body} Body
@@ -123,13 +123,17 @@ export class Form {
 
   /** Loads what most users do not need. */
   async #choose() {
-    const { choose } = this.#parts;
+    const { choose, fault } = this.#parts;
+    const { notLoaded } = this.#language.texts;
     const report = this.#report;
     if (!choose.open || this.#choices.length) return;
-    const module = await import("./choices.js").catch(() => this.#say(this.#language.texts.unreachable));
+    const module = await import("./choices.js").catch(() => null);
     if (report !== this.#report || this.#choices.length) return;
-    if (module) this.#choices = module.choices(report, this.#language, choose);
+    // Meanwhile another form, or an export, may have taken the place of this one.
+    if (module && choose.isConnected) this.#choices = module.choices(report, this.#language, choose);
     else choose.open = false;
+    if (!module) this.#say(notLoaded);
+    else if (fault.textContent === notLoaded) this.#say();
   }
 
   get #entries() {

@@ -15,7 +15,7 @@ from tests.integration import source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
     from tests.integration.api import Caller
     from tests.integration.deployed import Deployed
@@ -176,6 +176,28 @@ def test_columns_and_order_are_chosen_in_a_part_that_is_loaded_when_it_is_opened
     assert export["sort"] == [{"column": "dep_delay", "descending": True}, {"column": "day", "descending": False}]
     # The flight of 9 January left 1,301 minutes late.
     assert caller.download(export).content.startswith(b"Departure time,Day\n06:41,9\n")
+
+
+def test_a_part_that_could_not_be_loaded_can_be_opened_again(visit: Open, caller: Caller) -> None:
+    page = visit([caller.token]).page
+    page.route("**/choices.js", lambda route: route.abort(), times=1)
+    page.get_by_text("Columns and order").click()
+    expect(page.get_by_text("This part could not be loaded.")).to_be_visible()
+    page.get_by_text("Columns and order").click()
+    expect(page.get_by_role("checkbox", name="Year")).to_be_visible()
+    expect(page.get_by_text("This part could not be loaded.")).to_be_hidden()
+
+
+def test_a_part_may_arrive_after_its_form_has_gone(visit: Open, caller: Caller) -> None:
+    page = visit([caller.token]).page
+    held: list[Route] = []
+    page.route("**/choices.js", lambda route: held.append(route))
+    with page.expect_request("**/choices.js"):
+        page.get_by_text("Columns and order").click()
+    page.evaluate("document.querySelector('[api]').lang = 'de'")
+    page.get_by_text("Spalten und Reihenfolge").click()
+    held[0].continue_()
+    expect(page.get_by_role("checkbox", name="Year")).to_be_visible()
 
 
 def test_a_limit_is_said_before_it_hurts(visit: Open, caller: Caller, deployed: Deployed) -> None:
