@@ -13,7 +13,7 @@ WEB = ROOT / "web"
 MOST_BYTES = 30_000
 """Size of what an English page loads, each file compressed: a product should not notice what it embeds."""
 ON_DEMAND = ("texts-*.js", "choices.js")
-"""Modules of other languages, and of what most users do not open."""
+"""Modules that a page loads only in another language, or when the user opens their part."""
 COMPILER = ROOT / ".local" / "typescript" / "node_modules" / "typescript" / "bin" / "tsc"
 PROJECT = ROOT / "checks" / "typescript" / "tsconfig.json"
 _FINDING = re.compile(r"(?P<file>[^\s(]+)\((?P<line>\d+),\d+\): error (?P<what>.+)")

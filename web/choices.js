@@ -1,11 +1,11 @@
 /**
- * The columns and the order of a file, for who opens this part of the form: it is loaded then.
+ * The fields for the columns and the order of a file. The form loads this module when the user opens this part.
  *
  * @typedef {import("./api.js").Report} Report
  * @typedef {import("./texts.js").Language} Language
  * @typedef {import("./texts.js").Said} Said
  * @typedef {import("./field.js").Field} Field
- * @typedef {Pick<Field, "name" | "pointer" | "element" | "read" | "show" | "focus">} Entry one value of the request's body
+ * @typedef {Pick<Field, "name" | "pointer" | "element" | "read" | "show" | "focus">} Entry one value of the request
  */
 
 import { button, make } from "./dom.js";

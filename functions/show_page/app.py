@@ -46,7 +46,8 @@ def show_part(request: Request) -> Answer:
     """A module or a style sheet, or ``config.json``.
 
     Pages of other origins load a module without a version, so browsers ask for it anew and mostly get 304. What it
-    imports has the version of this release, and browsers keep it: a page never mixes modules of two releases.
+    imports has the version of this release, and browsers keep it: a page does not mix modules of two releases, unless
+    it loads one only when the user needs it, and an update came before that.
 
     Raises:
         Problem: 404, if there is no such part.
