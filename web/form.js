@@ -1,5 +1,5 @@
 /**
- * The form that requests an export: report, parameters, format, options, and the choices of columns and order.
+ * The form that requests an export: report, parameters, format, options, columns, order.
  *
  * @typedef {import("./api.js").Report} Report
  * @typedef {import("./api.js").Body} Body
@@ -101,7 +101,7 @@ export class Form {
   #pick(index) {
     this.#report = this.#reports[index];
     const { about, parameters, formats, choose } = this.#parts;
-    for (const each of this.#choices) each.element.remove();
+    choose.replaceChildren(choose.children[0]);
     this.#choices = [];
     choose.open = false;
     about.textContent = this.#report.description;
@@ -121,19 +121,16 @@ export class Form {
     this.#draw();
   }
 
-  /** Loads what most users do not need. */
+  /** Loads what few users need. The form may be gone then. */
   async #choose() {
-    const { choose, fault } = this.#parts;
-    const { notLoaded } = this.#language.texts;
+    const { choose } = this.#parts;
     const report = this.#report;
     if (!choose.open || this.#choices.length) return;
-    const module = await import("./choices.js").catch(() => null);
+    this.#say();
+    const module = await import("./choices.js").catch(() => this.#say(this.#language.texts.unexpected));
     if (report !== this.#report || this.#choices.length) return;
-    // Meanwhile another form, or an export, may have taken the place of this one.
     if (module && choose.isConnected) this.#choices = module.choices(report, this.#language, choose);
     else choose.open = false;
-    if (!module) this.#say(notLoaded);
-    else if (fault.textContent === notLoaded) this.#say();
   }
 
   get #entries() {

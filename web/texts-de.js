@@ -35,8 +35,6 @@ export const texts = {
   removedForGood: "Der Export und seine Datei werden endgültig gelöscht.",
   signInRequired: "Ihre Sitzung ist beendet. Melden Sie sich erneut an.",
   unreachable: "Keine Verbindung. Die Seite versucht es von selbst erneut.",
-  notLoaded:
-    "Dieser Teil wurde nicht geladen. Öffnen Sie ihn erneut, sobald Sie verbunden sind, oder laden Sie die Seite neu.",
   notSent:
     "Die Anforderung ist nicht angekommen. Versuchen Sie es erneut, sobald Sie verbunden sind: Es bleibt ein Export.",
   noSuchExport: "Diesen Export gibt es nicht mehr, oder er gehört jemand anderem.",

@@ -43,7 +43,6 @@ const en = {
   removedForGood: "The export and its file are removed for good.",
   signInRequired: "Your session has ended. Sign in again to continue.",
   unreachable: "There is no connection. The page tries again by itself.",
-  notLoaded: "This part could not be loaded. Check your connection and open it again, or reload the page.",
   notSent: "The request did not arrive. Check your connection and try again: it remains one export.",
   noSuchExport: "This export does not exist any more, or belongs to somebody else.",
   unexpected: "Something went wrong. Reload the page.",

@@ -182,10 +182,10 @@ def test_a_part_that_could_not_be_loaded_can_be_opened_again(visit: Open, caller
     page = visit([caller.token]).page
     page.route("**/choices.js", lambda route: route.abort(), times=1)
     page.get_by_text("Columns and order").click()
-    expect(page.get_by_text("This part could not be loaded.")).to_be_visible()
+    expect(page.get_by_text("Something went wrong. Reload the page.")).to_be_visible()
     page.get_by_text("Columns and order").click()
     expect(page.get_by_role("checkbox", name="Year")).to_be_visible()
-    expect(page.get_by_text("This part could not be loaded.")).to_be_hidden()
+    expect(page.get_by_text("Something went wrong. Reload the page.")).to_be_hidden()
 
 
 def test_a_part_may_arrive_after_its_form_has_gone(visit: Open, caller: Caller) -> None:
