@@ -103,7 +103,8 @@ def senders(stack: Stack) -> Iterator[Fault]:
             queues, own = ({each for _, each in references(value)} for value in (policy["Queues"], statement))
             # A statement may refer to no queue, but write its ARN; its condition to no rule, but to the account.
             named = {each for each in own if stack.has(each, QUEUE)} or queues
-            allowed |= set(product(queues & named, own & rules.keys() or rules))
+            there = [each for each in own & rules.keys() or rules if _is_deployed_with(stack, name, each)]
+            allowed |= set(product(queues & named, there))
     for name, rule in rules.items():
         targets = [target.get(key) for target in rule.get("Targets", []) for key in ("Arn", "DeadLetterConfig")]
         for queue in sorted({each for _, each in references(targets)}):
@@ -112,6 +113,11 @@ def senders(stack: Stack) -> Iterator[Fault]:
                 remedy = "Let events.amazonaws.com send in an AWS::SQS::QueuePolicy, "
                 remedy += f"if aws:SourceArn is !GetAtt {name}.Arn"
                 yield stack.fault(queue, wrong, remedy)
+
+
+def _is_deployed_with(stack: Stack, name: str, other: str) -> bool:
+    """Whether a resource has no condition, or that of the other one."""
+    return stack.deployed[name].get("Condition") in (None, stack.deployed[other].get("Condition"))
 
 
 def _lets_rules_send(statement: dict[str, Any]) -> bool:
