@@ -152,6 +152,12 @@ def test_the_cost_counts_each_function_with_its_memory_and_the_prices_of_the_ben
     operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
     said = f"{states + 2} transitions an export ({states} states, two of a child)"
     assert said in operations, f"docs/operations.md: write {said}"
+    section = operations.partition("\n### 1,000 exports")[2].partition("\n## ")[0]
+    dollars = re.findall(r"\| ([\d.]+) \|$", section, re.MULTILINE)
+    price = f"{1000 * (states + 2) * cost.PRICES['transition'].dollars:.2f}"
+    assert dollars[0] == price, f"docs/operations.md, 1,000 exports, Step Functions: write {price}"
+    total = f"**{sum(map(float, dollars)):.2f} dollars**"
+    assert total in section, f"docs/operations.md, 1,000 exports: write {total}"
 
 
 def states_of_a_success() -> list[str]:
