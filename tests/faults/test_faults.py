@@ -40,7 +40,7 @@ def test_every_state_that_calls_something_and_every_function_has_its_place() -> 
 
 def test_the_document_has_exactly_these_cells_and_says_why_one_cannot_break() -> None:
     dashes = {cell: f"{table.NOT_RUN}({reason})" for cell, reason in REASONS.items()}
-    missing = {cell: dash for cell, dash in dashes.items() if cell not in table.cells()}
+    missing = {cell: dash for cell, dash in dashes.items() if table.cells().get(cell) != dash}
     assert not missing, f"docs/operations.md: write {missing}"
     assert set(table.cells()) == set(CELLS)
     said = {cell: text for cell, text in table.cells().items() if text.startswith(table.NOT_RUN)}
