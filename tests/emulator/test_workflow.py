@@ -116,6 +116,7 @@ def test_whatever_happens_the_emulator_walks_on_as_defined(mocked: Cloud) -> Non
         if case:
             assert any(walked(each)[case.edge] for each in gone), (case, gone)
         last = gone[0].split()[-1]
+        assert case or status == "SUCCEEDED", f"ANSWERS lacks what {last} reads of its service's answer"
         assert (status == "SUCCEEDED") == (STATES[last.split("@")[0]]["Type"] == "Succeed"), (case, status, gone)
         ways += gone
     counts = [walked(each) for each in ways]
