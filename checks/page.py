@@ -12,8 +12,8 @@ from checks.repository import ROOT
 WEB = ROOT / "web"
 MOST_BYTES = 30_000
 """Size of what an English page loads, each file compressed: a product should not notice what it embeds."""
-ON_DEMAND = ("texts-*.js", "choices.js")
-"""Modules that a page loads only in another language, or when the user opens their part."""
+NOT_AT_ONCE = ("texts-*.js", "choices.js", "*.d.ts")
+"""Modules that a page loads only in another language, or when the user opens their part; and types."""
 COMPILER = ROOT / ".local" / "typescript" / "node_modules" / "typescript" / "bin" / "tsc"
 PROJECT = ROOT / "checks" / "typescript" / "tsconfig.json"
 _FINDING = re.compile(r"(?P<file>[^\s(]+)\((?P<line>\d+),\d+\): error (?P<what>.+)")
@@ -50,7 +50,7 @@ def type_faults(project: Path) -> list[Fault]:
 
 def size_faults(folder: Path) -> list[Fault]:
     """A fault if the files of an English page, each compressed, are larger than :data:`MOST_BYTES`."""
-    files = [file for file in folder.iterdir() if file.is_file() and not any(map(file.match, ON_DEMAND))]
+    files = [file for file in folder.iterdir() if file.is_file() and not any(map(file.match, NOT_AT_ONCE))]
     size = sum(len(gzip.compress(file.read_bytes(), mtime=0)) for file in files)
     if size <= MOST_BYTES:
         return []

@@ -1,29 +1,7 @@
 /**
  * A client of the API of Report Exports. docs/howto/call-the-api.md lists its routes.
  *
- * @typedef {(how?: {anew: boolean}) => Promise<string> | string} GetToken
- * @typedef {Record<string, any>} Schema JSON Schema
- * @typedef {{name: string, options: Schema}} Format
- * @typedef {{
- *   id: string, title: string, description: string | null, formats: Format[], parameters: Schema,
- *   columns: {name: string, title: string}[], sortable: string[],
- * }} Report
- * @typedef {{type: string, title: string, detail: string, retryable: boolean, remedy: string}} ExportError
- * @typedef {{
- *   id: string, report: string, format: string, parameters: Record<string, unknown>, options: Record<string, unknown>,
- *   file_name: string, status: string, progress: {parts_done: number | null, parts_total: number | null},
- *   created_at: string, finished_at: string | null, expires_at: string | null, rows: number | null,
- *   bytes: number | null, attempt: number, warning: {type: string, title: string, remedy: string} | null,
- *   error: ExportError | null, columns?: string[], sort?: {column: string, descending: boolean}[],
- * }} Export
- * @typedef {{limit: number, used: number, remaining: number}} Active
- * @typedef {{
- *   active_exports: Active, active_exports_of_tenant: Active, rows_per_export: number, retention_days: number
- * }} Limits
- * @typedef {{pointer: string, detail: string, allowed: string}} Fault
- * @typedef {{
- *   report: string, format: string, parameters: Record<string, unknown>, options: Record<string, unknown>
- * }} Body
+ * @import { GetToken, Report, Export, Limits, Fault, Body } from "./types.js"
  */
 
 import { sentence } from "./texts.js";

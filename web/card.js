@@ -1,7 +1,7 @@
 /**
  * One export as the user sees it.
  *
- * @typedef {import("./api.js").Export} Export
+ * @import { Export } from "./types.js"
  * @typedef {import("./texts.js").Language} Language
  * @typedef {"download" | "cancel" | "retry" | "remove"} Action
  */
@@ -32,7 +32,7 @@ export class Card {
   visible = true;
 
   /**
-   * @param {Export} shown @param {import("./api.js").Report | undefined} report @param {Language} language
+   * @param {Export} shown @param {import("./types.js").Report | undefined} report @param {Language} language
    * @param {(action: Action, card: Card) => void} act
    */
   constructor(shown, report, language, act) {
@@ -90,7 +90,7 @@ export class Card {
     );
     const title = (/** @type {string} */ name) => this.#columns.get(name) ?? name;
     const columns = shown.columns && `${texts.columns}: ${shown.columns.map(title).join(", ")}`;
-    const keys = shown.sort?.map(({ column, descending }) => `${title(column)} ${descending ? "↓" : "↑"}`);
+    const keys = shown.sort?.map((key) => title(key.column) + (key.descending ? ` (${texts.descending})` : ""));
     const order = keys && `${texts.order}: ${keys.join(", ")}`;
     what.textContent = [format, ...parameters, columns, order].filter(Boolean).join(" · ");
 

@@ -1,7 +1,7 @@
 /**
  * The fields for the columns and the order of a file. The form loads this module when the user opens this part.
  *
- * @typedef {import("./api.js").Report} Report
+ * @import { Report } from "./types.js"
  * @typedef {import("./texts.js").Language} Language
  * @typedef {import("./texts.js").Said} Said
  * @typedef {import("./field.js").Field} Field
@@ -126,8 +126,7 @@ class Columns extends Choice {
     const row = make("li", {}, make("label", { class: "check" }, box, make("span", {}, title)));
     /** @param {(other: Element) => void} put @param {Element | null} other */
     const move = (put, other) => {
-      if (!other) return;
-      put.call(row, other); // the neighbour, because an element that moves loses the focus
+      if (other) put.call(row, other); // the neighbour, because an element that moves loses the focus
       row.scrollIntoView({ block: "nearest" });
       const rows = [...this.#list.children];
       const [at, of] = [rows.indexOf(row) + 1, rows.length].map((each) => this.language.number(each));

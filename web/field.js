@@ -1,7 +1,7 @@
 /**
  * One field of a form, drawn from the JSON Schema of a parameter or an option.
  *
- * @typedef {import("./api.js").Schema} Schema
+ * @import { Schema } from "./types.js"
  * @typedef {import("./texts.js").Language} Language
  */
 

@@ -1,8 +1,7 @@
 /**
  * The form that requests an export: report, parameters, format, options, columns, order.
  *
- * @typedef {import("./api.js").Report} Report
- * @typedef {import("./api.js").Body} Body
+ * @import { Report, Body } from "./types.js"
  * @typedef {import("./choices.js").Entry} Entry
  * @typedef {import("./texts.js").Language} Language
  * @typedef {import("./texts.js").Said} Said
@@ -81,7 +80,7 @@ export class Form {
     this.#pick(0);
   }
 
-  /** Says what the caller may still do. @param {import("./api.js").Limits} limits */
+  /** Says what the caller may still do. @param {import("./types.js").Limits} limits */
   limit(limits) {
     const { texts } = this.#language;
     const tightest =
@@ -153,7 +152,7 @@ export class Form {
     );
   }
 
-  /** @param {string} place @param {import("./api.js").Schema} schema */
+  /** @param {string} place @param {import("./types.js").Schema} schema */
   #fields(place, schema) {
     return Object.entries(schema.properties ?? {}).map(([name, each]) => {
       const pointer = `${place}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;

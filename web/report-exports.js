@@ -1,9 +1,7 @@
 /**
  * The elements <report-exports>, a page of exports, and <export-button>, one button: docs/howto/embed.md.
  *
- * @typedef {import("./api.js").Export} Export
- * @typedef {import("./api.js").Report} Report
- * @typedef {import("./api.js").GetToken} GetToken
+ * @import { Export, Report, GetToken } from "./types.js"
  * @typedef {import("./card.js").Action} Action
  */
 

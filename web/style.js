@@ -82,6 +82,7 @@ input[type=checkbox], input[type=radio] {
   font-weight: 550;
 }
 details { border-top: 1px solid var(--border); border-bottom: 1px solid var(--border); padding: 0.75rem 0; }
+details + details { border-top: 0; margin-top: -1.5rem; }
 details > .fields { padding: 1rem 0 0.5rem; }
 summary { cursor: pointer; font-weight: 550; border-radius: 4px; width: fit-content; }
 .fault { color: var(--bad); font-size: 0.875rem; }

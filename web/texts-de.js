@@ -11,6 +11,7 @@ export const texts = {
   choose: "Spalten und Reihenfolge",
   columns: "Spalten",
   order: "Sortierung",
+  descending: "absteigend",
   request: "Export anfordern",
   requesting: "Wird angefordert …",
   yourExports: "Ihre Exporte",

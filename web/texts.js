@@ -4,7 +4,7 @@
  * explanations of failures are English: a module may translate them.
  *
  * @typedef {import("./api.js").Refused} Refused
- * @typedef {import("./api.js").Fault} Fault
+ * @import { Fault } from "./types.js"
  * @typedef {Node | string} Said
  */
 
@@ -19,6 +19,7 @@ const en = {
   choose: "Columns and order",
   columns: "Columns",
   order: "Order",
+  descending: "descending",
   request: "Request export",
   requesting: "Requesting…",
   yourExports: "Your exports",

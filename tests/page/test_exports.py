@@ -169,7 +169,7 @@ def test_columns_and_order_are_chosen_in_a_part_that_is_loaded_when_it_is_opened
     card = newest(page)
     expect(card.get_by_text("Ready", exact=True)).to_be_visible()
     expect(card).to_contain_text(
-        "Columns: Departure time, Day · Order: Departure delay (minutes) ↓, Day ↑", use_inner_text=True
+        "Columns: Departure time, Day · Order: Departure delay (minutes) (descending), Day", use_inner_text=True
     )
     [export] = caller.exports()
     assert export["columns"] == ["dep_time", "day"]
