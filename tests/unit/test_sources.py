@@ -58,7 +58,7 @@ def of_the_page() -> Source:
 
 # By the ending of its files: the source, and how rows are written as a file in groups of that many rows.
 FILES: dict[str, tuple[Source, Callable[[pl.DataFrame, int], bytes]]] = {
-    "csv": (of_the_page(), lambda rows, _: rows.write_csv().encode()),
+    "csv": (SOURCES.get("csv") or of_the_page(), lambda rows, _: rows.write_csv().encode()),
     "parquet": (SOURCES["parquet"], lambda rows, group: file(group, **{each.name: each.to_arrow() for each in rows})),
 }
 ONLY_TEXT = {"csv"}
