@@ -55,9 +55,9 @@ def _used_by(use: Used) -> str:
     tests = list(dict.fromkeys(test for decision in ordered for test in decision.tests))
     if not tests:
         return f"AWS: {use.page}" if use.page else "**nothing**"
-    others = sum(decision.more for decision in use.decisions) + len(tests[2:])
+    others = len(tests) > 2 or any(decision.more for decision in use.decisions)
     shown = ", ".join(test.removeprefix("tests/") for test in tests[:2])
-    return f"{shown} and {others} more" if others else shown
+    return f"{shown} and others" if others else shown
 
 
 if __name__ == "__main__":

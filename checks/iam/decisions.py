@@ -15,6 +15,7 @@ _ACCOUNT = "000000000000"
 _SHOWN = 2
 _PLACEHOLDERS = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
+    r"\b\d{8}-[0-9a-f]{8}\b": "DATE-HASH",  # of a file's name
     r"\b[0-9a-f]{16,64}\b": "HASH",
     r"\b\d{6}\b": "N",
 }
@@ -33,8 +34,8 @@ class Decision(NamedTuple):
     allowed: bool
     tests: list[str]
     """The first two tests in which IAM decided so."""
-    more: int
-    """How many other tests there were."""
+    more: bool
+    """Whether there were others. How many differs from run to run."""
 
     def by(self, grants: Iterable[Grant]) -> list[Grant]:
         """The grants that allow the request; none if IAM would deny it."""
@@ -90,7 +91,7 @@ def made(file: Path, document: Document) -> tuple[Recording, list[str]]:
                 tests[test] = None
     decisions = []
     for (stack, role, action, context, allowed, _), (resources, tests) in found.items():
-        shown, more = [*tests][:_SHOWN], len([*tests][_SHOWN:])
+        shown, more = [*tests][:_SHOWN], len(tests) > _SHOWN
         decisions.append(Decision(stack, role, action, min(resources), dict(context), allowed, shown, more))
     decisions.sort(key=lambda each: (each[:4], str(each.context), each.allowed))
     return Recording(deployments.parameters, decisions), failed

@@ -127,7 +127,10 @@ def test_a_run_becomes_a_recording_of_examples(tmp_path: Path) -> None:
     stack = {"stack": "mine", "parameters": {"SenderEmail": "a@example.com", "PythonRuntime": "python3.11"}}
     names = {"mine-ExportsTable-1A2B": "ExportsTable", "mine-exportsbucket-3c4d": "ExportsBucket"}
     did = {"stack": "mine", "role": "PlanPartsRole", "session": "mine-plan-parts", "context": {}, "allowed": True}
-    put = did | {"action": "s3:PutObject", "resource": "arn:aws:s3:::mine-exportsbucket-3c4d/work/{}/x/plan.json"}
+    put = did | {
+        "action": "s3:PutObject",
+        "resource": "arn:aws:s3:::mine-exportsbucket-3c4d/work/{}/20261130-83a3c9e5.x",
+    }
     ids = ["01a22918-74e1-7505-a78c-ffcfc3b7fa13", "01a22918-ff83-76c1-884c-05458f41a4a2"]
     lines: list[dict[str, Any]] = [
         stack | {"names": names},
@@ -152,5 +155,5 @@ def test_a_run_becomes_a_recording_of_examples(tmp_path: Path) -> None:
     assert recording.stacks == {"mine": {"SenderEmail": "a@example.com"}}
     item, plan = recording.decisions
     assert item.resource == "arn:aws:dynamodb:us-east-1:123456789012:table/stack-ExportsTable"
-    assert plan.resource == "arn:aws:s3:::stack-ExportsBucket/work/ID/x/plan.json"
-    assert (plan.tests, plan.more) == (["tests/a.py::one", "tests/c.py::three"], 0)
+    assert plan.resource == "arn:aws:s3:::stack-ExportsBucket/work/ID/DATE-HASH.x"
+    assert (plan.tests, plan.more) == (["tests/a.py::one", "tests/c.py::three"], False)
