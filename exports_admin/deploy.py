@@ -270,9 +270,10 @@ def _require_runtime(stack: str, runtime: str, parameters: _Parameters) -> None:
     if fault := _fault(RUNTIME, parameters["PythonRuntime"]):
         raise Trouble(f"This Python builds for {RUNTIME}, but {fault}. Use another: make deploy PYTHON=python3.13")
     if runtime != RUNTIME:
+        keep = f"To keep its runtime:  make deploy PYTHON={runtime}\n"
         raise Trouble(
             f"The stack {stack} runs on {runtime}, but this Python builds for {RUNTIME}.\n"
-            f"To keep its runtime:  make deploy PYTHON={runtime}\n"
+            f"{'' if _fault(runtime, parameters['PythonRuntime']) else keep}"
             f"To change its runtime:  make deploy PARAMETERS=PythonRuntime={RUNTIME}"
         )
 

@@ -30,8 +30,9 @@ from local import reports_layer
 STATE = locks.STATE
 DESCRIPTION = STATE / "stack.json"
 REGION = "us-east-1"
-# The number of parts that a small machine can run at once. On AWS, the template's default applies.
-PARAMETERS = {"PythonRuntime": RUNTIME, "MapConcurrency": "4"}
+# The stack takes no python3.11 (PythonRuntime in template.yaml); the emulator runs functions with this Python anyway.
+# MapConcurrency: the number of parts that a small machine can run at once. On AWS, the template's default applies.
+PARAMETERS = {"PythonRuntime": max(RUNTIME, "python3.12"), "MapConcurrency": "4"}
 PARAMETERS |= {"AllowedOrigin": "*", "OnBehalfRoutes": "true"}
 PARAMETERS |= {"SenderEmail": "reports@example.com", "PageUrl": "https://app.example.com/exports"}
 PARAMETERS |= {"PageDomainPrefix": "report-exports-local"}
@@ -246,9 +247,28 @@ def _build(digest: str) -> None:
     stamp = ROOT / ".aws-sam" / "digest"
     if not (stamp.exists() and stamp.read_text() == digest):
         _step("Building with sam build")
-        sam("build", *_overrides())
+        if PARAMETERS["PythonRuntime"] == RUNTIME:
+            sam("build", *_overrides())
+        else:  # SAM finds no DuckDB for Lambda's python3.11
+            sam("build", "--exclude", "QueryLayer", *_overrides(PythonRuntime=RUNTIME))
+            _build_query_layer(ROOT / ".aws-sam" / "build")
         stamp.write_text(digest)
     _step(packages.require_allowed())
+
+
+def _build_query_layer(build: Path) -> None:
+    """Installs the QueryLayer for this machine into a build that lacks it."""
+    source = ROOT / "layers" / "query"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--require-hashes", "--requirement", str(source / "requirements.txt")]
+    run = subprocess.run([*pip, "--target", str(build / "QueryLayer" / "python")], capture_output=True, text=True)
+    if run.returncode:
+        raise Trouble(f"The layer of RunQuery was not built:\n{run.stderr.strip()}")
+    template = build / "template.yaml"
+    text = template.read_text("utf-8")
+    template.write_text(
+        text.replace(f"ContentUri: {os.path.relpath(source, build)}\n", "ContentUri: QueryLayer\n"), "utf-8"
+    )
 
 
 def _deploy_reports(port: int) -> None:
@@ -261,8 +281,8 @@ def _deploy_reports(port: int) -> None:
         raise Trouble(f"The reports were not deployed: {error}") from error
 
 
-def _overrides() -> list[str]:
-    return ["--parameter-overrides", *(f"{name}={value}" for name, value in PARAMETERS.items())]
+def _overrides(**others: str) -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in (PARAMETERS | others).items())]
 
 
 def sam(*arguments: str, port: int | None = None, folder: Path = ROOT, typed: str = "") -> str:
@@ -326,8 +346,8 @@ def _digests() -> dict[str, str]:
 
 
 def _digest(inputs: list[str]) -> str:
-    """A hash of the content of these files and folders, and of the parameters."""
-    digest = hashlib.sha256(json.dumps(PARAMETERS).encode())
+    """A hash of the content of these files and folders, of the parameters, and of the Python that builds."""
+    digest = hashlib.sha256(json.dumps([PARAMETERS, RUNTIME]).encode())
     for name in inputs:
         path = ROOT / name
         for file in sorted([path] if path.is_file() else path.rglob("*")):

@@ -24,6 +24,13 @@ RUNTIME = f"PythonRuntime={launcher.RUNTIME}"
 BUILT = launcher.ROOT / ".aws-sam" / "build"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def deployable() -> None:
+    """Skips everything where a deployment is refused."""
+    if launcher.PARAMETERS["PythonRuntime"] != launcher.RUNTIME:
+        pytest.skip(f"a stack cannot run on {launcher.RUNTIME}")
+
+
 class Project:
     """The packaged template, in which a test may change things before it is deployed."""
 

@@ -15,6 +15,7 @@ import pytest
 
 from checks import Fault, reports
 from exports_admin import locks
+from exports_cli.trouble import Trouble
 from local import __main__, launcher
 from local import port as ports
 
@@ -362,3 +363,20 @@ def test_invoke_says_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         assert run.returncode
         assert said in run.stderr
+
+
+def test_where_sam_cannot_build_duckdb_its_layer_is_installed_into_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "ROOT", tmp_path)
+    (tmp_path / "layers" / "query").mkdir(parents=True)
+    (tmp_path / "layers" / "query" / "requirements.txt").write_text("# nothing\n")
+    build = tmp_path / ".aws-sam" / "build"
+    build.mkdir(parents=True)
+    (build / "template.yaml").write_text("      ContentUri: ../../layers/query\n      ContentUri: TokensLayer\n")
+    launcher._build_query_layer(build)
+    assert (build / "template.yaml").read_text() == "      ContentUri: QueryLayer\n      ContentUri: TokensLayer\n"
+
+    (tmp_path / "layers" / "query" / "requirements.txt").write_text("duckdb==2.0.0\n")
+    with pytest.raises(Trouble, match=r"The layer of RunQuery was not built:\n(.|\n)*--require-hashes"):
+        launcher._build_query_layer(build)

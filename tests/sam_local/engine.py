@@ -15,6 +15,8 @@ IMAGE = f"public.ecr.aws/lambda/python:{RUNTIME.removeprefix('python')}-x86_64"
 
 def missing() -> str:
     """What is missing, and how to get it; empty where nothing is."""
+    if sys.version_info < (3, 12):
+        return "DuckDB does not run in that of python3.11. Use a newer Python: add PYTHON=python3.13 to the command."
     try:
         engine = docker("info")
     except FileNotFoundError:

@@ -69,7 +69,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("runtime", ["python3.11", "python3.12", "python3.13"])
+@pytest.mark.parametrize("runtime", ["python3.12", "python3.13"])
 def test_a_second_deployment_asks_nothing_and_keeps_every_parameter(
     project: Project, monkeypatch: pytest.MonkeyPatch, runtime: str
 ) -> None:
@@ -168,15 +168,22 @@ def test_another_interpreter_than_the_stacks_is_refused_until_the_runtime_is_nam
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.deploy(ENTER * 7)
-    monkeypatch.setattr(deploy, "RUNTIME", "python3.11")
-    said = r"runs on python3.13, but(.|\n)*make deploy PYTHON=python3.13\n(.|\n)*=python3.11$"
+    monkeypatch.setattr(deploy, "RUNTIME", "python3.12")
+    said = r"runs on python3.13, but(.|\n)*make deploy PYTHON=python3.13\n(.|\n)*=python3.12$"
     with pytest.raises(Trouble, match=said):
         project.deploy()
-    project.deploy(PARAMETERS="PythonRuntime=python3.11")
+    project.deploy(PARAMETERS="PythonRuntime=python3.12")
     project.deploy()
-    assert project.stack == DEFAULTS | {"PythonRuntime": "python3.11"}
-    monkeypatch.setattr(deploy, "RUNTIME", "python3.10")
-    with pytest.raises(Trouble, match=r"builds for python3.10, but it must be one of python3.11, "):
+    assert project.stack == DEFAULTS | {"PythonRuntime": "python3.12"}
+    monkeypatch.setattr(deploy, "RUNTIME", "python3.11")
+    with pytest.raises(Trouble, match=r"builds for python3.11, but it must be one of python3.12, "):
+        project.deploy()
+
+
+def test_a_stack_whose_runtime_is_no_longer_offered_is_told_only_how_to_change_it(project: Project) -> None:
+    project.deploy(ENTER * 7)
+    project.stack["PythonRuntime"] = "python3.11"
+    with pytest.raises(Trouble, match=r"runs on python3.11, but .*\nTo change its runtime:  make deploy"):
         project.deploy()
 
 
