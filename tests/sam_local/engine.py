@@ -8,15 +8,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from local.launcher import RUNTIME
+from local.launcher import PARAMETERS, RUNTIME
 
 IMAGE = f"public.ecr.aws/lambda/python:{RUNTIME.removeprefix('python')}-x86_64"
 
 
 def missing() -> str:
     """What is missing, and how to get it; empty where nothing is."""
-    if sys.version_info < (3, 12):
-        return "DuckDB does not run in that of python3.11. Use a newer Python: add PYTHON=python3.13 to the command."
+    if PARAMETERS["PythonRuntime"] != RUNTIME:
+        return f"a stack cannot run on {RUNTIME}. Use a newer Python: add PYTHON=python3.13 to the command."
     try:
         engine = docker("info")
     except FileNotFoundError:
