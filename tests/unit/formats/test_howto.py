@@ -22,10 +22,11 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The steps, taken one after the other: what the page's test file holds."""
     array = _module("shared.files.formats.array", MODULE)
     monkeypatch.setitem(sys.modules, "shared.files.formats.array", array)
-    named = dict(vars(formats))
+    named: dict[str, Any] = {}
     exec(NAME, named)
-    monkeypatch.setitem(formats.FORMATS, "json", named["FORMATS"]["json"])
-    assert named["FORMATS"].keys() <= formats.FORMATS.keys()
+    [(added, there)] = re.findall(r"add `(\w+)\(\)` to `(\w+)`", PAGE)
+    assert list(formats.FORMATS.values()) == list(vars(formats)[there])
+    monkeypatch.setitem(formats.FORMATS, "json", named[added]())
     return vars(_module("test_array", TESTS))
 
 
